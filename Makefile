@@ -1,0 +1,75 @@
+# distilflow: every target sets up what it needs. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+WORKERS ?= 2
+READY := .venv/.ready
+BIN := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Nothing phones home.
+export DVC_NO_ANALYTICS := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.PHONY: help setup demo repro test test-slow check format config schema results plots lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## Make the virtual environment from the lock file
+
+$(READY): requirements/requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "distilflow needs Python 3.11; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=/path/to/python3.11 ..."; exit 2; }
+	@echo "Installing into .venv (about two minutes) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/requirements.lock
+	@# No hash for torch: CPU and CUDA builds of one version differ. Its own CUDA packages come with it where it needs them.
+	@$(BIN)/python -m pip install --quiet "$(TORCH)"
+	@touch $(READY)
+
+demo: $(READY) ## Run the whole pipeline on the embedded benchmark and print the result
+	@python -m config params.yaml
+	@dvc repro
+	@python -m tasks.reporting.terminal
+
+repro: $(READY) ## Run the stages that are out of date (dvc repro)
+	@dvc repro
+
+test: $(READY) ## Run the tests (10 minutes at most on 2 cores)
+	@OMP_NUM_THREADS=1 python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not slow"
+
+test-slow: $(READY) ## Run the slow tests: means over 5 seeds, the planted problem
+	@OMP_NUM_THREADS=1 python -m pytest -q -s -m slow
+
+check: $(READY) ## Style, types, dependencies of the lock
+	@ruff format --check .
+	@ruff check .
+	@ty check
+	@python -m pip check
+
+format: $(READY) ## Format and mend what can be mended
+	@ruff check --fix --exit-zero --quiet .
+	@ruff format .
+
+config: $(READY) ## Check params.yaml and every profile, print all their errors
+	@python -m config params.yaml profiles/*.yaml
+
+schema: $(READY) ## Write the JSON schema that editors use for params.yaml
+	@python -m config --schema > params.schema.json
+
+plots: $(READY) ## Render DVC's plots to outputs/plots/index.html
+	@dvc plots show -o outputs/plots
+
+results: $(READY) ## Write docs/results/superglue-minilm.md from docs/results/runs.jsonl
+	@python -m benchmarks.results docs/results/runs.jsonl docs/results/superglue-minilm.md
+
+lock: $(READY) ## Resolve requirements.in into requirements.lock (three minutes)
+	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet pip-tools
+	@.venv/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --unsafe-package torch \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --output-file requirements/requirements.lock requirements/requirements.in
+
+clean: ## Remove what the pipeline wrote; the DVC cache and the environment stay
+	@rm -rf outputs

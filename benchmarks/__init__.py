@@ -1,0 +1,1 @@
+"""What is measured, against which floor, and the pages made from it."""

@@ -1,0 +1,239 @@
+"""The results page: docs/results/superglue-minilm.md made from docs/results/runs.jsonl.
+
+    python -m benchmarks.results docs/results/runs.jsonl docs/results/superglue-minilm.md
+
+Exit status: 0, or 2 with one line that says which line of the file is wrong.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.runs import Cell, Experiment, RunRow, latest, read_rows
+from training.statistics import mean_sd
+
+PAPER = Path("docs/results/paper-mpdistil-table1.json")
+LOSSES = ("collaborative", "competitive", "competitive_probability")
+REWARDS = ("binary", "real", "gain", "alignment")
+SAMPLERS = ("policy", "uniform", "target", "kd_only")
+COLUMNS = {
+    "teacher": "teacher",
+    "finetune": "student fine-tuned",
+    "mse_kd": "student distilled",
+    "meta_teacher": "meta-teacher",
+    "mpdistil": "MPDistil student",
+}
+MISSING = "\N{EN DASH}"
+INTRODUCTION = """\
+# MPDistil on real rows: what we measured
+
+Made from [{runs}]({runs}) by `python -m benchmarks.results`; edit neither by hand.
+
+- Numbers are the headline metric on **dev** in points of 100: mean ± sample standard deviation over seeds of training
+  (one seed has none). The split is fixed, so ± holds no spread over splits.
+- A margin is the student minus the teacher of the same seed, mean ± standard deviation over seeds, in points. Beside each
+  dataset stands how many dev rows **one point** is: a margin of fewer rows than a handful is no finding.
+- Each table says what chose epochs and episodes. *Selected on selection*: rows held out of train; dev chose no epoch and
+  no episode. *Selected on dev*: the paper's protocol; such numbers are optimistic.
+- Numbers in one table share profile, budget and selection. Of a cell that was run again, the row with the latest commit
+  time counts (the later line for one commit); all rows stay in the file.
+- The best of many cells is partly luck. The tables hold every cell that was run, and the `default` preset was set from
+  them: its figures here carry that choice, and only new seeds or datasets test it.
+"""
+
+
+def make_page(rows: Sequence[RunRow], paper: Path, runs_name: str) -> str:
+    """The whole page as Markdown."""
+    counted = latest(rows)
+    experiments = list(dict.fromkeys(row.experiment for row in counted))
+    parts = [INTRODUCTION.format(runs=runs_name)]
+    for experiment in experiments:
+        parts += _experiment(experiment, [row for row in counted if row.experiment == experiment])
+    parts.append(_paper(paper))
+    return "\n".join(parts)
+
+
+def _experiment(experiment: Experiment, rows: list[RunRow]) -> list[str]:
+    """Every table of one profile, budget and selection."""
+    datasets = sorted({row.dataset for row in rows})
+    presets = sorted({row.cell.preset for row in rows})
+    parts = [_heading(experiment, rows), _default_table(rows, datasets)]
+    parts += [_grid(rows, dataset, preset) for dataset in datasets for preset in presets]
+    parts += [_sampler_table(rows, datasets, cell) for cell in _compared(rows)]
+    return [part for part in parts if part]
+
+
+def _heading(experiment: Experiment, rows: list[RunRow]) -> str:
+    budget = ", ".join(f"{key} {value}" for key, value in json.loads(experiment.budget).items())
+    machines, commits = sorted({row.machine for row in rows}), sorted({row.commit[:10] for row in rows})
+    commands = sorted({row.command for row in rows if row.command})
+    lines = [
+        f"## Profile {experiment.profile}, {_selected(experiment)}",
+        "",
+        f"- Budget: {budget}",
+        f"- Machine: {'; '.join(machines)}",
+        f"- Commits: {', '.join(commits)}",
+        f"- Rows: {len(rows)}, {sum(row.duration_s for row in rows) / 3600:.1f} h of running in all",
+    ]
+    if commands:
+        lines += ["", "```sh", *commands, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _default_table(rows: list[RunRow], datasets: Sequence[str]) -> str:
+    """The default cell on every dataset that has it."""
+    cell = _default_cell(rows)
+    body = []
+    for dataset in datasets:
+        own = [row for row in rows if row.dataset == dataset and row.cell == cell]
+        if own:
+            scores = [_score(own, name) for name in COLUMNS]
+            body.append([f"{dataset} ({own[0].metric})", str(len(own)), *scores, _margin(own), _one_point(own)])
+    title = f"### The default cell: {cell.meta_loss}, {cell.reward}, {cell.sampler} (preset {cell.preset})"
+    note = f"{_selected(rows[0].experiment).capitalize()}, reported on dev.\n"
+    header = ["dataset", "seeds", *COLUMNS.values(), "margin to the teacher", "dev rows in one point"]
+    return "\n".join([title, "", note, _table(header, body)])
+
+
+def _grid(rows: list[RunRow], dataset: str, preset: str) -> str:
+    """Loss x reward under the policy, for one dataset and preset; empty if fewer than two cells were run."""
+    own = [row for row in rows if row.dataset == dataset and row.cell.preset == preset and row.cell.sampler == "policy"]
+    cells = {(row.cell.meta_loss, row.cell.reward) for row in own}
+    if len(cells) < 2:
+        return ""
+    rewards = _ordered({reward for _, reward in cells}, REWARDS)
+    body = []
+    for loss in _ordered({loss for loss, _ in cells}, LOSSES):
+        line = [row for row in own if row.cell.meta_loss == loss]
+        by_reward = [[row for row in line if row.cell.reward == reward] for reward in rewards]
+        body.append(
+            [loss, _score(_one_per_seed(line), "meta_teacher"), *(_score_and_margin(part) for part in by_reward)]
+        )
+    seeds = _one_per_seed(own)
+    reference = ", ".join(f"{COLUMNS[name]} {_score(seeds, name)}" for name in ("teacher", "finetune", "mse_kd"))
+    title = f"### {dataset}: losses x rewards (preset {preset}, sampler policy)"
+    note = (
+        f"MPDistil student, margin in brackets; {_selected(own[0].experiment)}, reported on {own[0].dev_rows} dev rows "
+        f"({own[0].metric}); one point is {_one_point(own)} rows. {reference[0].upper()}{reference[1:]}.\n"
+    )
+    return "\n".join([title, "", note, _table(["loss", "meta-teacher", *rewards], body)])
+
+
+def _compared(rows: list[RunRow]) -> list[Cell]:
+    """Losses, rewards and presets at which at least two samplers were run, as the policy's cell."""
+    groups: dict[Cell, set[str]] = {}
+    for row in rows:
+        cell = Cell(row.cell.meta_loss, row.cell.reward, "policy", row.cell.preset)
+        groups.setdefault(cell, set()).add(row.cell.sampler)
+    return [cell for cell, samplers in groups.items() if len(samplers) > 1]
+
+
+def _sampler_table(rows: list[RunRow], datasets: Sequence[str], policy: Cell) -> str:
+    """The samplers side by side at one loss, reward and preset."""
+    own = [
+        row
+        for row in rows
+        if (row.cell.meta_loss, row.cell.reward, row.cell.preset) == (policy.meta_loss, policy.reward, policy.preset)
+    ]
+    compared = [name for name in datasets if len({row.cell.sampler for row in own if row.dataset == name}) > 1]
+    body = []
+    for sampler in _ordered({row.cell.sampler for row in own}, SAMPLERS):
+        parts = [[row for row in own if row.dataset == name and row.cell.sampler == sampler] for name in compared]
+        body.append([sampler, *(_score_and_margin(part) for part in parts)])
+    title = f"### Samplers at {policy.meta_loss}, {policy.reward} (preset {policy.preset})"
+    note = f"MPDistil student, margin in brackets; {_selected(own[0].experiment)}, reported on dev. `kd_only` is the paper's (-) Curriculum learning.\n"
+    return "\n".join([title, "", note, _table(["sampler", *compared], body)])
+
+
+def _default_cell(rows: list[RunRow]) -> Cell:
+    """Of the cells of preset `default` (of all, if it was never run) the one on most datasets, then with most rows."""
+    cells = sorted({row.cell for row in rows if row.cell.preset == "default"} or {row.cell for row in rows}, key=str)
+
+    def coverage(cell: Cell) -> tuple[int, int]:
+        own = [row for row in rows if row.cell == cell]
+        return len({row.dataset for row in own}), len(own)
+
+    return max(cells, key=coverage)
+
+
+def _one_per_seed(rows: Sequence[RunRow]) -> list[RunRow]:
+    """One row a seed, for the scores that all cells of a seed share (teacher, students, meta-teacher of a loss)."""
+    return list({row.seed: row for row in sorted(rows, key=lambda row: row.commit_time)}.values())
+
+
+def _score(rows: Sequence[RunRow], name: str) -> str:
+    """'71.4 ± 1.2' over the rows' seeds."""
+    return _spread([row.scores[name] for row in rows if name in row.scores], "{:.1f}")
+
+
+def _margin(rows: Sequence[RunRow]) -> str:
+    both = [row.scores for row in rows if "mpdistil" in row.scores and "teacher" in row.scores]
+    return _spread([scores["mpdistil"] - scores["teacher"] for scores in both], "{:+.1f}")
+
+
+def _score_and_margin(rows: Sequence[RunRow]) -> str:
+    if not rows:
+        return MISSING
+    return f"{_score(rows, 'mpdistil')} [{_margin(rows)}], {len(rows)} seed{'s' * (len(rows) > 1)}"
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    if not values:
+        return MISSING
+    spread = mean_sd(values)
+    mean = form.format(spread.mean).replace("-", "\N{MINUS SIGN}")
+    return mean if spread.sd is None else f"{mean} ± {spread.sd:.1f}"
+
+
+def _one_point(rows: Sequence[RunRow]) -> str:
+    return f"{rows[0].dev_rows / 100:.2g}"
+
+
+def _selected(experiment: Experiment) -> str:
+    return f"selected on {experiment.selected_on}"
+
+
+def _ordered(found: set[str], known: Sequence[str]) -> list[str]:
+    """Known names in their order, then the others."""
+    return [name for name in known if name in found] + sorted(found - set(known))
+
+
+def _paper(path: Path) -> str:
+    """The paper's table as context."""
+    table = json.loads(path.read_text(encoding="utf-8"))
+    body = [[row["method"], *(f"{row['values'][name]:.1f}" for name in table["datasets"])] for row in table["rows"]]
+    title = f"## For context: {table['source']}"
+    return "\n".join([title, "", table["note"] + "\n", _table(["model", *table["datasets"]], body)])
+
+
+def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---", *("---:" for _ in header[1:])], *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the page; 2 if a row can't be used."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.results", description="Make the results page from its rows."
+    )
+    parser.add_argument("runs", type=Path, help="docs/results/runs.jsonl")
+    parser.add_argument("page", type=Path, help="Markdown file to write")
+    parser.add_argument("--paper", type=Path, default=PAPER, help="the paper's figures, for context")
+    options = parser.parse_args(arguments)
+    try:
+        rows = read_rows(options.runs)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    aside = options.page.with_name(f".{options.page.name}.{os.getpid()}")
+    aside.write_text(make_page(rows, options.paper, options.runs.name), encoding="utf-8")
+    aside.replace(options.page)
+    print(f"{options.page}: {len(latest(rows))} cells from {len(rows)} rows")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

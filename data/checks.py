@@ -1,0 +1,201 @@
+"""Raw rows -> checked rows: every problem names file, row, field, value and what is allowed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from data.description import nearest
+from data.errors import Problems, shown
+from data.records import UNLABELLED, DatasetSpec, Row
+from data.rendering import integer_columns, render
+
+RawRow = Mapping[str, object]
+Numbered = tuple[int, RawRow]
+"""A raw row and its 1-based line in the file."""
+
+
+NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+"""A number in a CSV file; float() itself would take "1_0" and "nan", too."""
+
+
+class Refused(ValueError):
+    """One field of one row cannot be used; the row's place is added by the caller."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The raw rows of one file, with the names that errors use."""
+
+    file: str
+    split: str
+    rows: Sequence[Numbered]
+
+
+def check_table(spec: DatasetSpec, table: Table, problems: Problems) -> list[Row]:
+    """The rows of one file, checked; what cannot be used is noted in `problems` and left out.
+
+    A label of -1 is legal in the split `test` only. Ids must be unique within the file.
+    """
+    if not table.rows:
+        problems.add(table.file, None, "holds no rows")
+        return []
+    if _missing_columns(spec, table, problems):
+        return []
+    rows, seen = [], {}
+    for number, raw in table.rows:
+        row = _check_row(spec, table, number, raw, problems)
+        if row is None:
+            continue
+        if row.id in seen:
+            problems.add(
+                table.file,
+                number,
+                f"field '{spec.id_column}' is {shown(row.id)}, the id of row "
+                f"{seen[row.id]}, too; ids must be unique within a file",
+            )
+        seen.setdefault(row.id, number)
+        rows.append(row)
+    return rows
+
+
+def _missing_columns(spec: DatasetSpec, table: Table, problems: Problems) -> bool:
+    """Columns that no row of the file has: said once, and not for every row."""
+    present = {key for _, raw in table.rows for key in raw}
+    needed = [*spec.columns, *(c for c in (spec.label_column, spec.id_column, spec.group_column) if c)]
+    if table.split == "test":  # test rows may come without any label column
+        needed.remove(spec.label_column)
+    missing = [column for column in dict.fromkeys(needed) if column not in present]
+    for column in missing:
+        hint = nearest(column, present - set(needed)) if present - set(needed) else ""
+        problems.add(table.file, None, f"field '{column}' is missing in all {len(table.rows)} rows{hint}")
+    return bool(missing)
+
+
+def _check_row(spec: DatasetSpec, table: Table, number: int, raw: RawRow, problems: Problems) -> Row | None:
+    """One row, or None after noting each of its problems."""
+    before = problems.count
+    fields: dict[str, str | int] = {}
+    label: int | float = UNLABELLED
+    identity, group = str(number), None
+    for column in spec.columns:
+        try:
+            fields[column] = _input(spec, column, raw)
+        except Refused as error:
+            problems.add(table.file, number, str(error))
+    try:
+        label = _label(spec, raw, table.split)
+    except Refused as error:
+        problems.add(table.file, number, str(error))
+    try:
+        identity = _key(spec.id_column, raw) or identity
+        group = _key(spec.group_column, raw)
+    except Refused as error:
+        problems.add(table.file, number, str(error))
+    if problems.count == before:
+        try:
+            render(spec.render, fields)
+            return Row(identity, fields, label, group)
+        except ValueError as error:
+            problems.add(table.file, number, str(error))
+    return None
+
+
+def _value(column: str, raw: RawRow) -> object:
+    if raw.get(column) is None:
+        raise Refused(f"field '{column}' is missing")
+    return raw[column]
+
+
+def _input(spec: DatasetSpec, column: str, raw: RawRow) -> str | int:
+    """An input column: text that is not empty, or a position."""
+    value = _value(column, raw)
+    if column in integer_columns(spec.render):
+        number = _whole_number(value)
+        if number is None or not 0 <= number < 2**31:
+            raise Refused(f"field '{column}' is {shown(value)}; must be a whole number from 0")
+        return number
+    if not isinstance(value, str):
+        raise Refused(f"field '{column}' is {shown(value)}; must be text, not {type(value).__name__}")
+    if not value.strip():
+        raise Refused(f"field '{column}' is {shown(value)}; must not be empty")
+    return _encodable(column, value)
+
+
+def _encodable(column: str, value: str) -> str:
+    """JSON can smuggle in half a surrogate pair, which no tokenizer, hash or file takes."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise Refused(f"field '{column}' is {shown(value)}; character {error.start} is no valid Unicode") from error
+    return value
+
+
+def _key(column: str | None, raw: RawRow) -> str | None:
+    """An id or a group: text or a whole number, as text."""
+    if column is None:
+        return None
+    value = _value(column, raw)
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or str(value).strip() == "":
+        raise Refused(f"field '{column}' is {shown(value)}; must be text or a whole number")
+    return _encodable(column, str(value))
+
+
+def _label(spec: DatasetSpec, raw: RawRow, split: str) -> int | float:
+    """A class index, a position, or a score; -1 (or nothing at all) in test only."""
+    column = spec.label_column
+    if split == "test" and raw.get(column) in (None, ""):
+        return UNLABELLED
+    value = _value(column, raw)
+    if spec.kind == "regression":
+        return _score(spec, value, split)
+    index = _class_index(spec, value)
+    if index is None or not (0 <= index < spec.num_classes or (index == UNLABELLED and split == "test")):
+        names = ", ".join(f"{i} {name}" for i, name in enumerate(spec.label_names))
+        only = "; -1 is legal in test only" if index == UNLABELLED else ""
+        raise Refused(f"field '{column}' is {shown(value)}; must be one of: {names}{only}")
+    return index
+
+
+def _score(spec: DatasetSpec, value: object, split: str) -> float:
+    assert spec.label_range is not None
+    low, high = spec.label_range
+    number = _number(value)
+    if number is None or not (low <= number <= high or (number == UNLABELLED and split == "test")):
+        raise Refused(f"field '{spec.label_column}' is {shown(value)}; must be a number from {low:g} to {high:g}")
+    return number
+
+
+def _class_index(spec: DatasetSpec, value: object) -> int | None:
+    """Names come before integers: with labels [1, 2, 3], a row's 1 is the first class, and 0 is unknown."""
+    if isinstance(value, str) and value.strip() in spec.label_names:
+        return spec.label_names.index(value.strip())
+    if isinstance(value, bool):  # SuperGLUE's own files: false and true
+        return int(value) if spec.num_classes == 2 else None
+    number = _whole_number(value)
+    if str(number) in spec.label_names:
+        return spec.label_names.index(str(number))
+    if number != UNLABELLED and any(_whole_number(name) is not None for name in spec.label_names):
+        return None
+    return number
+
+
+def _number(value: object) -> float | None:
+    """A finite number, also as text (CSV)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    if isinstance(value, str) and not NUMBER.fullmatch(value):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _whole_number(value: object) -> int | None:
+    """A whole number, also as text or as 1.0 (what a CSV file makes of a column with gaps)."""
+    number = _number(value)
+    return int(number) if number is not None and number == int(number) else None

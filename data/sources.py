@@ -1,0 +1,143 @@
+"""Where a dataset's rows come from, in this order, and never silently from anywhere else:
+
+1. files in the dataset's own folder; 2. the embedded generator, where the description has `generate`; 3. folders of
+the config (`source.search`): rows as in 1, or a copy of the Hub's repository; 4. the Hub at the pinned revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from data.checks import Numbered, Table, check_table
+from data.description import DESCRIPTION, SUFFIXES
+from data.errors import DataError, Problems
+from data.hub import load_from_hub
+from data.raw_files import read_raw
+from data.records import DatasetSpec, Row, SourceRows
+
+DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
+    "train": ("train",),
+    "dev": ("dev", "validation", "validation_matched"),
+    "dev_mismatched": ("dev_mismatched", "validation_mismatched"),
+    "test": ("test", "test_matched"),
+}
+"""Split -> names that its file may have, if the description gives none."""
+
+
+def read_rows(
+    spec: DatasetSpec, folder: Path | None, *, search: Sequence[Path] = (), hub_cache: Path | None = None
+) -> SourceRows:
+    """All rows of a dataset, read and checked; `folder` is the one that holds a folder per dataset.
+
+    Raises DataError with up to 20 problems, or saying which settings to change where no rows can be found.
+    """
+    problems = Problems(spec.name)
+    tables, origin = _find(spec, folder, search, hub_cache, problems)
+    rows: dict[str, list[Row]] = {}
+    for table in tables:
+        checked = check_table(spec, table, problems)
+        rows[table.split] = [*rows.get(table.split, []), *checked]
+    problems.raise_if_any()
+    found = tuple(name for name in spec.dev_sets if name in rows)
+    if spec.hub and "dev" not in rows:
+        raise DataError(
+            f"dataset {spec.name}: {origin} holds train rows but no dev rows, and this dataset has an "
+            f"official dev set; add the file ({_expected(spec, 'dev')})"
+        )
+    return SourceRows(replace(spec, dev_sets=found or ("dev",)), rows, origin)
+
+
+def _find(
+    spec: DatasetSpec, folder: Path | None, search: Sequence[Path], hub_cache: Path | None, problems: Problems
+) -> tuple[list[Table], str]:
+    """The raw rows of the first place that has any, and that place."""
+    own = folder / spec.name if folder is not None else None
+    places = [own] if own is not None else []
+    if not spec.generate:
+        places += [place for root in search for place in _places(spec, root)]
+    for place in places:
+        files = _files_in(spec, place)
+        if files:
+            return _tables(files, problems), f"folder {place}"
+    if spec.generate:
+        return _generated(spec, spec.generate), "the embedded generator"
+    if spec.hub:
+        return load_from_hub(spec, spec.hub, hub_cache), f"the Hub, {spec.hub.path} at {spec.hub.revision}"
+    looked = ", ".join(str(place) for place in places) or "nowhere: no folder is set"
+    raise DataError(
+        f"dataset {spec.name}: no rows found (looked in {looked}); expected {_expected(spec, 'train')}. "
+        f"Set source.folder to the folder that holds {spec.name}/, or add one to source.search"
+    )
+
+
+def _places(spec: DatasetSpec, root: Path) -> list[Path]:
+    """Folders under a search folder that may hold the rows; the last ones are layouts of the Hub."""
+    places = [root / spec.name, root / spec.benchmark / spec.name]
+    if spec.hub:
+        config, owner_name = spec.hub.config or ".", Path(spec.hub.path)
+        cached = f"datasets--{spec.hub.path.replace('/', '--')}/snapshots/{spec.hub.revision}"
+        roots = [owner_name, owner_name.name, "", cached, f"hub/{cached}"]
+        places += [root / part / config for part in roots]
+    return places
+
+
+def _files_in(spec: DatasetSpec, place: Path) -> list[tuple[str, Path]]:
+    """(split, file) of every file with rows in one folder; none if the folder holds no train file."""
+    if not place.is_dir():
+        return []
+    if spec.files and any((place / name).is_file() for name in spec.files.values()):
+        absent = [str(place / name) for name in spec.files.values() if not (place / name).is_file()]
+        if absent:
+            raise DataError(f"dataset {spec.name}: {DESCRIPTION} names files that are not there: {', '.join(absent)}")
+        return [(split, place / name) for split, name in spec.files.items()]
+    found = [(split, path) for split in DEFAULT_NAMES for path in _named(spec, place, split)]
+    if found and found[0][0] != "train":
+        raise DataError(
+            f"dataset {spec.name}: {place} holds {found[0][1].name} but no train file; expected "
+            f"{_expected(spec, 'train')}"
+        )
+    return found
+
+
+def _named(spec: DatasetSpec, place: Path, split: str) -> list[Path]:
+    """The file of a split by its default names, or the Hub's numbered Parquet files of it."""
+    names = DEFAULT_NAMES[split]
+    found = [place / f"{name}{end}" for name in names for end in SUFFIXES if (place / f"{name}{end}").is_file()]
+    if len(found) > 1:
+        raise DataError(
+            f"dataset {spec.name}: {' and '.join(map(str, found))} both hold '{split}'; remove one, or "
+            f"name the right one under 'files:' in {DESCRIPTION}"
+        )
+    hub_name = spec.hub.splits.get(split) if spec.hub else None
+    if not found and hub_name:
+        found = sorted(place.glob(f"{hub_name}-?????-of-?????.parquet")) or sorted(place.glob(f"{hub_name}/*.parquet"))
+    return found
+
+
+def _tables(files: list[tuple[str, Path]], problems: Problems) -> list[Table]:
+    """The files' rows; a file that could not be read has said so, and is not called empty on top."""
+    tables = []
+    for split, path in files:
+        before = problems.count
+        rows = read_raw(path, problems)
+        if rows or problems.count == before:
+            tables.append(Table(str(path), split, rows))
+    return tables
+
+
+def _generated(spec: DatasetSpec, parameters: dict[str, object]) -> list[Table]:
+    """The rows that the project makes itself."""
+    from data import quickstart  # only here: nothing else needs the generator
+
+    splits = quickstart.generate(spec.name, parameters)
+    numbered: dict[str, list[Numbered]] = {name: list(enumerate(rows, start=1)) for name, rows in splits.items()}
+    return [Table(f"generated {name}", name, rows) for name, rows in numbered.items()]
+
+
+def _expected(spec: DatasetSpec, split: str) -> str:
+    """The file names that would be taken for a split."""
+    if split in spec.files:
+        return spec.files[split]
+    return " or ".join(DEFAULT_NAMES[split]) + f" with {', '.join(SUFFIXES)}"

@@ -1,0 +1,191 @@
+"""Parts the official rows into train, quiz, selection and dev, deterministically.
+
+Within each class (quintile for regression) units of rows are ranked by a hash of the split seed and their text, so
+that adding rows moves few others. The first tenth is `quiz` (meta-teacher, curriculum), the next tenth `selection`
+(chooses epochs and episodes), the rest `train`; `dev` is the benchmark's own and only reported on. A train row whose
+input equals a dev row's is dropped. A dataset without a dev file first gives up 15 % of its rows as `dev`, ranked in
+the same way with a seed of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from data.errors import DataError
+from data.records import DatasetSpec, Row
+from data.rendering import repaired_marks
+from data.units import Unit, apportion, input_key, make_units, take
+
+TRAINING_SPLITS = ("train", "quiz", "selection")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The rows of every split by its name, and what was done to make them."""
+
+    rows: dict[str, list[Row]]
+    """"train", "quiz", "selection" and the dev sets."""
+    manifest: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How large the splits are."""
+
+    quiz: float = 0.1
+    selection: float = 0.1
+    selection_minimum: int = 64
+    selection_maximum: float = 0.2
+    dev_fraction: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name in ("quiz", "selection", "selection_maximum", "dev_fraction"):
+            if not 0 < getattr(self, name) < 0.5:
+                raise DataError(f"split.{name} is {getattr(self, name)}; must be above 0 and below 0.5")
+        if self.selection_minimum < 1:
+            raise DataError(f"split.selection_minimum is {self.selection_minimum}; must be 1 or more")
+
+    def selection_rows(self, rows: int) -> int:
+        """The tenth, at least 64 rows, at most a fifth."""
+        wanted = max(round(self.selection * rows), self.selection_minimum)
+        return min(wanted, int(self.selection_maximum * rows))
+
+
+def make_splits(
+    spec: DatasetSpec,
+    train: Sequence[Row],
+    dev: Mapping[str, Sequence[Row]],
+    *,
+    seed: int,
+    quiz: float = 0.1,
+    selection: float = 0.1,
+    selection_minimum: int = 64,
+    selection_maximum: float = 0.2,
+    dev_fraction: float = 0.15,
+    dev_seed: int = 0,
+    selection_on_dev: bool = False,
+) -> Splits:
+    """All splits of one dataset; `dev` maps names of dev sets to rows, and is empty where there is none.
+
+    With `selection_on_dev` (the papers' protocol) the selection split is the first dev set itself, and its rows stay
+    in train. Raises DataError where a split would lack a class, or hold nothing.
+    """
+    shares = Shares(quiz, selection, selection_minimum, selection_maximum, dev_fraction)
+    held_out = not dev
+    pool, dev_rows = list(train), {name: list(rows) for name, rows in dev.items()}
+    if held_out:
+        pool, dev_rows = _hold_out(spec, pool, shares, dev_seed)
+    pool, keys, dropped = _without_dev_rows(spec, pool, dev_rows)
+    units = make_units(spec, pool, keys)
+    rows = _part(spec, pool, units, shares, str(seed), selection_on_dev)
+    if selection_on_dev:
+        rows["selection"] = next(iter(dev_rows.values()))
+    rows |= dev_rows
+    _check_classes(spec, rows)
+    done: dict[str, object] = {
+        "seed": seed,
+        "selected_on": "dev" if selection_on_dev else "selection",
+        "dev_held_out": held_out,
+        "dev_seed": dev_seed if held_out else None,
+        "dropped_equal_to_dev": dropped,
+        **_repetitions(pool, keys, units),
+    }
+    return Splits(rows, _manifest(spec, rows, done))
+
+
+def _hold_out(spec: DatasetSpec, pool: list[Row], shares: Shares, seed: int) -> tuple[list[Row], dict[str, list[Row]]]:
+    """(the rest, {"dev": 15 %}), for a dataset without a dev file."""
+    units = make_units(spec, pool, [input_key(spec, row) for row in pool])
+    quota = _quota(spec, units, round(shares.dev_fraction * len(pool)))
+    taken, left = take(units, quota, f"dev {seed}")
+    return _rows_of(pool, left), {"dev": _rows_of(pool, taken)}
+
+
+def _without_dev_rows(
+    spec: DatasetSpec, pool: list[Row], dev: Mapping[str, Sequence[Row]]
+) -> tuple[list[Row], list[str], int]:
+    """(rows, their keys, number dropped): without rows whose input is that of a dev row."""
+    in_dev = {input_key(spec, row) for rows in dev.values() for row in rows}
+    keyed = [(row, input_key(spec, row)) for row in pool]
+    kept = [(row, key) for row, key in keyed if key not in in_dev]
+    return [row for row, _ in kept], [key for _, key in kept], len(keyed) - len(kept)
+
+
+def _part(
+    spec: DatasetSpec, pool: list[Row], units: list[Unit], shares: Shares, salt: str, selection_on_dev: bool
+) -> dict[str, list[Row]]:
+    """Quiz, then selection, then train, by rank within each class."""
+    chosen, rest = take(units, _quota(spec, units, round(shares.quiz * len(pool))), salt)
+    rows = {"quiz": _rows_of(pool, chosen), "selection": []}
+    if not selection_on_dev:
+        chosen, rest = take(rest, _quota(spec, units, shares.selection_rows(len(pool))), salt)
+        rows["selection"] = _rows_of(pool, chosen)
+    return {"train": _rows_of(pool, rest), **rows}
+
+
+def _quota(spec: DatasetSpec, units: Sequence[Unit], total: int) -> dict[int, int]:
+    """Rows per class: in proportion, at least one."""
+    counts = Counter[int]()
+    for unit in units:
+        counts[unit.stratum] += len(unit.rows)
+    if not counts:
+        raise DataError(f"dataset {spec.name}: no train rows are left to split")
+    return apportion(total, counts)
+
+
+def _rows_of(pool: Sequence[Row], units: Sequence[Unit]) -> list[Row]:
+    """The units' rows in the order of the file."""
+    return [pool[i] for i in sorted(i for unit in units for i in unit.rows)]
+
+
+def _check_classes(spec: DatasetSpec, rows: Mapping[str, Sequence[Row]]) -> None:
+    """Every split holds every class; a regression's splits hold rows."""
+    for split, members in rows.items():
+        present = {row.label for row in members}
+        lacking = [name for label, name in enumerate(spec.label_names) if label not in present]
+        if not members or lacking:
+            what = f"no row of {', '.join(lacking)}" if members else "no row at all"
+            counts = Counter(row.label for name in ("train", "quiz", "selection") for row in rows[name])
+            having = ", ".join(f"{name} {counts[label]}" for label, name in enumerate(spec.label_names))
+            raise DataError(
+                f"dataset {spec.name}: split '{split}' of {len(members)} rows holds {what} (train, quiz and "
+                f"selection together: {having or sum(counts.values())}); every split needs every class: add "
+                f"rows, enlarge split.quiz or split.selection, or drop the class from the description"
+            )
+
+
+def _repetitions(pool: Sequence[Row], keys: Sequence[str], units: Sequence[Unit]) -> dict[str, int]:
+    """What repeats in the rows that are split, for the manifest."""
+    labels: dict[str, set[int | float]] = {}
+    for row, key in zip(pool, keys, strict=True):
+        labels.setdefault(key, set()).add(row.label)
+    return {
+        "duplicate_inputs": len(keys) - len(labels),
+        "inputs_with_two_labels": sum(len(found) > 1 for found in labels.values()),
+        "units": len(units),
+        "largest_unit": max((len(unit.rows) for unit in units), default=0),
+    }
+
+
+def _manifest(spec: DatasetSpec, rows: Mapping[str, Sequence[Row]], done: dict[str, object]) -> dict[str, object]:
+    """What was done, and every split's counts and hash. JSON-able."""
+    summaries = {name: _summary(spec, members) for name, members in rows.items()}
+    return {"dataset": spec.name, "benchmark": spec.benchmark, **done, "splits": summaries}
+
+
+def _summary(spec: DatasetSpec, rows: Sequence[Row]) -> dict[str, object]:
+    """Rows, classes, repaired marks and the hash of one split."""
+    counts = Counter(row.label for row in rows)
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps([row.id, row.texts(spec), row.label]).encode() + b"\n")
+    return {
+        "rows": len(rows),
+        "classes": {name: counts[label] for label, name in enumerate(spec.label_names)},
+        "repaired_marks": sum(repaired_marks(spec.render, row.fields) for row in rows),
+        "sha256": digest.hexdigest(),
+    }

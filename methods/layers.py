@@ -1,0 +1,44 @@
+"""Which layer of the student is compared with which layer of the teacher.
+
+Layers are hidden-state numbers: 0 is the embeddings, n is what comes out of layer n.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+LayerPairs = tuple[tuple[int, int], ...]
+Mapping = Literal["uniform", "first", "last"] | Sequence[Sequence[int]]
+
+
+def match_layers(mapping: Mapping, student_layers: int, teacher_layers: int) -> list[tuple[int, int]]:
+    """Pairs (layer of the student, layer of the teacher) for models of the given depths.
+
+    `uniform` spreads the shallower model's layers evenly over the deeper one and ends with both last layers
+    (3 on 6: 1-2, 2-4, 3-6); `first` and `last` take the layers from the bottom and from the top; or the pairs
+    themselves, [[student, teacher], ...]. Raises ValueError on another name or a layer that a model does not
+    have.
+    """
+    if student_layers < 1 or teacher_layers < 1:
+        raise ValueError(f"depths must be 1 or more, but they are {student_layers} and {teacher_layers}")
+    pairs = min(student_layers, teacher_layers)
+    if not isinstance(mapping, str):
+        return _checked(mapping, student_layers, teacher_layers)
+    if mapping == "uniform":
+        return [(i * student_layers // pairs, i * teacher_layers // pairs) for i in range(1, pairs + 1)]
+    if mapping == "first":
+        return [(i, i) for i in range(1, pairs + 1)]
+    if mapping == "last":
+        return [(student_layers - i, teacher_layers - i) for i in reversed(range(pairs))]
+    raise ValueError(f"layer mapping {mapping!r}: allowed are uniform, first, last or a list of [student, teacher]")
+
+
+def _checked(mapping: Sequence[Sequence[int]], student_layers: int, teacher_layers: int) -> list[tuple[int, int]]:
+    pairs: list[tuple[int, int]] = []
+    for pair in mapping:
+        if len(pair) != 2 or not 0 <= pair[0] <= student_layers or not 0 <= pair[1] <= teacher_layers:
+            raise ValueError(
+                f"layer mapping {list(pair)}: a pair is [student layer 0-{student_layers}, "
+                f"teacher layer 0-{teacher_layers}]"
+            )
+        pairs.append((pair[0], pair[1]))
+    return pairs

@@ -1,0 +1,110 @@
+"""mse_kd: MPDistil's student distillation (Sengupta et al., ICLR 2024, Eq. 1).
+
+    L = alpha * task + (1 - alpha) * MSE(softmax(z_T / tau), softmax(z_S / tau)) + beta * MSE(h_T, h_S)
+
+z are logits (B, C), h the sequence vectors of matched layers and the pooled vector, each divided by its L2
+norm over the width. Where the text leaves a choice: the printed norms are mean squared errors, as its words
+say; vectors are normalised, because beta of 80-100 is stable with nothing else; tau^2 is an option.
+Regression has no softmax: its soft term is MSE(z_T, z_S), and tau is not read.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.layers import LayerPairs
+from methods.seam import Needs
+from methods.task_loss import Kind, task_loss
+from models.outputs import Outputs
+
+
+@dataclass(frozen=True)
+class MseKd:
+    """Parameters of Eq. 1. `layers` are the pairs of `match_layers`, for the depths of the two models.
+
+    `alpha_on: soft` puts alpha on the soft term and 1 - alpha on the task loss, as the authors' code does.
+    """
+
+    alpha: float = 0.5
+    beta: float = 100.0
+    temperature: float = 5.0
+    temperature_squared: bool = False
+    alpha_on: Literal["task", "soft"] = "task"
+    layers: LayerPairs = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1 or self.beta < 0 or self.temperature <= 0:
+            raise ValueError(
+                f"mse_kd: alpha must be in [0, 1], beta 0 or more, temperature above 0, "
+                f"but they are {self.alpha}, {self.beta}, {self.temperature}"
+            )
+        if self.alpha_on not in ("task", "soft"):
+            raise ValueError(f"mse_kd: alpha_on is {self.alpha_on!r}; allowed are task and soft")
+
+    @property
+    def needs(self) -> Needs:
+        if self.beta == 0:
+            return Needs(teacher="signals")
+        return Needs(teacher="signals", layers=self.layers, pooled=True)
+
+    def loss(
+        self,
+        student: Outputs,
+        teacher: Outputs | None,
+        labels: Tensor,
+        kind: Kind,
+        *,
+        projection: nn.Module | None = None,
+    ) -> dict[str, Tensor]:
+        """See `Method.loss`; parts are `task`, `soft` and, if beta is not 0, `hidden` (before their weights)."""
+        if teacher is None:
+            raise ValueError("mse_kd: needs the teacher's outputs of the batch, but got none")
+        task = task_loss(student.logits, labels, kind)
+        soft = soft_loss(student.logits, teacher.logits, kind, self.temperature)
+        if self.temperature_squared and kind != "regression":
+            soft = soft * self.temperature**2
+        on_task = self.alpha if self.alpha_on == "task" else 1 - self.alpha
+        total = on_task * task + (1 - on_task) * soft
+        parts = {"task": task.detach(), "soft": soft.detach()}
+        if self.beta > 0:
+            hidden = hidden_loss(student, teacher, self.layers, projection)
+            total = total + self.beta * hidden
+            parts["hidden"] = hidden.detach()
+        return {"loss": total, **parts}
+
+
+def soft_loss(student: Tensor, teacher: Tensor, kind: Kind, temperature: float) -> Tensor:
+    """Mean squared error between softened probabilities, or between outputs for regression: two (B, C) -> scalar."""
+    _check_same(student, teacher, "logits")
+    teacher = teacher.detach().to(student.dtype)
+    if kind == "regression":
+        return F.mse_loss(student, teacher)
+    return F.mse_loss(torch.softmax(student / temperature, dim=-1), torch.softmax(teacher / temperature, dim=-1))
+
+
+def hidden_loss(student: Outputs, teacher: Outputs, layers: LayerPairs, projection: nn.Module | None) -> Tensor:
+    """Mean over the matched layers and the pooled vector of the MSE between unit vectors -> scalar."""
+    pairs = [(student.vectors[s], teacher.vectors[t]) for s, t in layers]
+    pairs.append((student.pooled, teacher.pooled))
+    return torch.stack([_unit_mse(ours, theirs, projection) for ours, theirs in pairs]).mean()
+
+
+def _unit_mse(student: Tensor, teacher: Tensor, projection: nn.Module | None) -> Tensor:
+    """(B, H_S) and (B, H_T) -> scalar; the student's vector is projected first, where a projection is given."""
+    if projection is not None:
+        student = projection(student)
+    _check_same(student, teacher, "vectors (unequal widths need a projection)")
+    # Stored vectors are 16 bit: they are normalised in the student's precision.
+    teacher = teacher.detach().to(student.dtype)
+    return F.mse_loss(F.normalize(student, dim=-1), F.normalize(teacher, dim=-1))
+
+
+def _check_same(student: Tensor, teacher: Tensor, what: str) -> None:
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"mse_kd: student and teacher {what} must have one shape, but they are "
+            f"{tuple(student.shape)} and {tuple(teacher.shape)}"
+        )

@@ -1,0 +1,62 @@
+"""What a distillation method is, as the training loop sees it.
+
+A method is a frozen dataclass of its parameters. It says what it needs from the teacher, and turns the
+outputs of both models on one batch into a loss; it does not know whether the teacher ran or its stored
+signals were read.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor, nn
+
+from methods.layers import LayerPairs
+from methods.task_loss import Kind
+from models.outputs import Outputs
+
+TeacherUse = Literal["none", "signals", "trajectory", "runs", "moves"]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the loop has to provide: nothing, the stored signals, those of every teacher epoch, a teacher that
+    runs, or
+    one that moves. `layers` are pairs (student layer, teacher layer) whose sequence vectors the loss reads.
+    """
+
+    teacher: TeacherUse
+    layers: LayerPairs = ()
+    pooled: bool = False
+
+    @property
+    def student_layers(self) -> tuple[int, ...]:
+        """The student's layers, each once, in order: what the forward of the student is asked for."""
+        return tuple(sorted({student for student, _ in self.layers}))
+
+    @property
+    def teacher_layers(self) -> tuple[int, ...]:
+        """The teacher's layers, each once, in order: what the signals must hold."""
+        return tuple(sorted({teacher for _, teacher in self.layers}))
+
+
+class Method(Protocol):
+    """A method whose teacher, if it has one, stays as it is during a step of the student."""
+
+    @property
+    def needs(self) -> Needs: ...
+
+    def loss(
+        self,
+        student: Outputs,
+        teacher: Outputs | None,
+        labels: Tensor,
+        kind: Kind,
+        *,
+        projection: nn.Module | None = None,
+    ) -> dict[str, Tensor]:
+        """ "loss" is the scalar to minimise; every other entry is a detached part of it, for the curves.
+
+        labels (B,). `projection` maps the student's width to the teacher's, where they differ; it is trained
+        with the student.
+        """
+        ...

@@ -1,0 +1,101 @@
+"""Where a checkpoint is: folders first, then the Hub; checked before it is loaded (no torch)."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.errors import ModelError
+from models.json_files import read_json
+
+HUB_ID = re.compile(r"^[\w-][\w.-]*(/[\w-][\w.-]*)?$")
+# Only weights in safetensors and what a tokenizer needs; other formats are not even downloaded.
+HUB_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
+
+
+def resolve_checkpoint(name: str, search: Sequence[Path] = ()) -> Path | str:
+    """The folder called `name`, or the Hub id that it then must be.
+
+    A `name` like "org/model" is looked for in each folder of `search` as org/model and as model, and then
+    as a path of its own. Raises ModelError where it is neither a folder with a config.json nor could be a Hub id.
+    """
+    for folder in search:
+        for candidate in (folder / name, folder / Path(name).name):
+            if (candidate / "config.json").is_file():
+                return candidate
+    path = Path(name).expanduser()
+    if (path / "config.json").is_file():
+        return path
+    looked = ", ".join(str(folder) for folder in search) or "none configured"
+    if path.is_dir():
+        raise ModelError(f"{path}: no config.json in this folder; it is not a Hugging Face model folder")
+    if not HUB_ID.match(name):
+        raise ModelError(f"model folder {name!r} does not exist (search folders: {looked})")
+    return name
+
+
+def fetch(name: str, search: Sequence[Path] = (), revision: str | None = None) -> Path:
+    """The folder of a checkpoint, downloaded from the Hub at `revision` where no folder has it.
+
+    Raises ModelError if the Hub cannot be reached or does not have it.
+    """
+    found = resolve_checkpoint(name, search)
+    return found if isinstance(found, Path) else _from_hub(found, search, revision)
+
+
+def _from_hub(name: str, search: Sequence[Path], revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        folder = snapshot_download(
+            name, revision=revision, allow_patterns=HUB_FILES, ignore_patterns=["*/*"], etag_timeout=5
+        )
+    # ConnectionError and LocalEntryNotFoundError are OSErrors, a malformed id is a ValueError.
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        looked = ", ".join(str(path) for path in search) or "none configured"
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ModelError(
+            f"model {name!r} at revision {revision or 'main'} is in no search folder ({looked}) and did "
+            f"not come from the Hub ({reason}): name a folder that holds it, or add its parent to the search folders"
+        ) from error
+    return Path(folder)
+
+
+def model_type_of(folder: Path) -> str:
+    """`model_type` of a folder's config.json; ModelError if there is none."""
+    model_type = read_json(folder / "config.json").get("model_type")
+    if not isinstance(model_type, str):
+        raise ModelError(f"{folder / 'config.json'}: no model_type; it is not a Hugging Face model folder")
+    return model_type
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a folder, each checked to be whole (header and length).
+
+    Raises ModelError for a missing, truncated or corrupt file, and for weights in another format.
+    """
+    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if index.is_file():
+        shards = read_json(index).get("weight_map")
+        names = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
+        files = [folder / name for name in names]
+    else:
+        files = [single]
+    for file in files:
+        _check_file(file)
+    return files
+
+
+def _check_file(file: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    if not file.is_file():
+        others = sorted(path.name for path in file.parent.glob("*.bin"))
+        hint = f"; {', '.join(others)} is not read (pickle): convert it to safetensors" if others else ""
+        raise ModelError(f"{file}: missing; only weights in safetensors are read{hint}")
+    try:
+        with safe_open(file, framework="np") as tensors:
+            tensors.keys()
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise ModelError(f"{file}: corrupt or cut short ({error}); write or download it again") from error

@@ -1,0 +1,186 @@
+"""One network for every family: a stock sequence classifier whose final layer is replaced by heads."""
+
+import copy
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from models.errors import ModelError
+from models.families import family_of
+from models.heads import HeadSpec, new_linear
+from models.outputs import Outputs
+
+
+class Classifier(nn.Module):
+    """A backbone with one head a dataset; `export` gives the stock model of one dataset back.
+
+    The stock model's final linear layer becomes `nn.Identity`, so what the stock model calls logits is the
+    pooled representation (B, H). `stock` is taken over and changed: do not use it afterwards.
+    """
+
+    def __init__(self, stock: PreTrainedModel, spec: HeadSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.family = family_of(stock.config)
+        final = cast(nn.Linear, stock.get_submodule(self.family.final))
+        if final.out_features != spec.num_outputs:
+            raise ModelError(
+                f"dataset {spec.dataset!r} needs {spec.num_outputs} outputs, the model has {final.out_features}"
+            )
+        self._has_bias = final.bias is not None
+        self.hidden_size: int = final.in_features
+        stock.set_submodule(self.family.final, nn.Identity())
+        spec.write_to(stock.config)
+        if self.family.last_token:
+            stock.config.use_cache = False  # keys and values of past tokens only serve generation
+        self.backbone = stock
+        self.heads = nn.ModuleDict()
+        self._attach(spec.dataset, final)
+        self.projection: nn.Linear | None = None
+        self.train(stock.training)
+
+    def forward(
+        self, inputs: dict[str, Tensor], *, dataset: str, choices: int = 1, layers: Sequence[int] = ()
+    ) -> Outputs:
+        """Score a batch with the head of `dataset`.
+
+        inputs: `input_ids` and `attention_mask` (B*K, L), `token_type_ids` where the tokenizer makes them; the
+        K = `choices` candidates of a row are adjacent. layers: hidden-state indices (0 to `num_layers`)
+        whose sequence vectors are wanted. Raises ModelError for an unknown dataset, layer, or a head whose
+        size does not fit `choices`.
+        """
+        head = self.head_of(dataset)
+        self._check(head, dataset, choices, inputs["input_ids"].shape[0], layers)
+        every_token = self.family.last_token
+        result = self.backbone(**self._accepted(inputs), output_hidden_states=bool(layers) or every_token)
+        positions = self._positions(inputs["input_ids"])
+        rows = torch.arange(len(positions), device=positions.device)
+        # OPT scores all tokens, then picks one; the other order differs in the last bit in small batches.
+        logits = head(result.hidden_states[-1])[rows, positions] if every_token else head(result.logits)
+        if choices > 1:
+            logits = logits.reshape(-1, choices)
+        vectors = {layer: result.hidden_states[layer][rows, positions] for layer in layers}
+        return Outputs(logits=logits, pooled=result.logits, vectors=vectors)
+
+    @property
+    def dataset(self) -> str:
+        """The dataset that this network is for; other heads serve the curriculum."""
+        return self.spec.dataset
+
+    @property
+    def num_layers(self) -> int:
+        return self.backbone.config.num_hidden_layers
+
+    @property
+    def max_length(self) -> int:
+        """The longest input in tokens; RoBERTa's positions start after its padding id."""
+        config = self.backbone.config
+        lost = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+        return config.max_position_embeddings - lost
+
+    def head_of(self, dataset: str) -> nn.Linear:
+        """The head of a dataset, weight (C, H); ModelError names the ones there are."""
+        if dataset not in self.heads:
+            raise ModelError(f"no head for dataset {dataset!r}; there are heads for {sorted(self.heads)}")
+        return cast(nn.Linear, self.heads[dataset])
+
+    def add_head(self, dataset: str, num_outputs: int, seed: int) -> nn.Linear:
+        """Add a head that starts as the family's do, N(0, initializer_range^2), from `seed` alone."""
+        if dataset in self.heads:
+            raise ModelError(f"dataset {dataset!r} has a head already")
+        std = float(getattr(self.backbone.config, self.family.std_name))
+        head = new_linear(self.hidden_size, num_outputs, std=std, bias=self._has_bias, seed=seed)
+        self._attach(dataset, head.to(self._device()))
+        return head
+
+    def add_projection(self, width: int, seed: int) -> nn.Linear:
+        """Add the learned map of the pooled vector to the teacher's width: (B, H) -> (B, width)."""
+        std = self.hidden_size**-0.5  # keeps the length of a vector, about
+        layer = new_linear(self.hidden_size, width, std=std, bias=True, seed=seed)
+        self.projection = layer.to(self._device())
+        return self.projection
+
+    def state_weight(self) -> Tensor | None:
+        """Weight (H, H) of the last square layer before the head: the policy's state. None for OPT."""
+        if self.family.state is None:
+            return None
+        return cast(nn.Linear, self.backbone.get_submodule(self.family.state)).weight
+
+    def export(self, dataset: str | None = None, *, spec: HeadSpec | None = None) -> PreTrainedModel:
+        """A copy as the stock model of one dataset (default: its own), with bit for bit the same logits.
+
+        Label names in the configuration are those of `spec`; without it, this network's own for its own
+        dataset, else transformers' placeholders.
+        """
+        name = dataset or self.dataset
+        head = self.head_of(name)
+        stock = copy.deepcopy(self.backbone)
+        stock.set_submodule(self.family.final, copy.deepcopy(head))
+        spec = spec or (self.spec if name == self.dataset else None)
+        if spec is not None and spec.num_outputs == head.out_features:
+            spec.write_to(stock.config)
+        elif spec is not None:
+            raise ModelError(f"head of {name!r} has {head.out_features} outputs, spec {spec.num_outputs}")
+        else:
+            names = [f"LABEL_{number}" for number in range(head.out_features)]
+            stock.config.id2label = dict(enumerate(names))
+            stock.config.label2id = {label: number for number, label in enumerate(names)}
+            stock.config.problem_type = None
+        vars(stock)["num_labels"] = head.out_features  # the stock model's own copy, used in its loss
+        return stock
+
+    def check_tokenizer(self, vocab_size: int, pad_id: int, longest: int) -> None:
+        """Refuse tokens that this network cannot read; ModelError says which number disagrees.
+
+        vocab_size and pad_id are the tokenizer's, longest the longest input in tokens.
+        """
+        config = self.backbone.config
+        if vocab_size > config.vocab_size:
+            raise ModelError(
+                f"the tokenizer has {vocab_size} tokens, the model's embeddings only {config.vocab_size}: "
+                "it is another model's tokenizer"
+            )
+        # RoBERTa counts positions, and OPT finds the last token, by the padding id; the others go by the mask.
+        if config.model_type in ("roberta", "opt") and pad_id != config.pad_token_id:
+            raise ModelError(
+                f"the tokenizer pads with {pad_id}, {self.family.name} expects {config.pad_token_id}: "
+                "it is another model's tokenizer, or pad_token_id is missing in the model configuration"
+            )
+        if longest > self.max_length:
+            raise ModelError(
+                f"inputs of {longest} tokens, the model reads at most {self.max_length}: shorten the inputs"
+            )
+
+    def _attach(self, dataset: str, head: nn.Linear) -> None:
+        try:
+            self.heads[dataset] = head
+        except KeyError as error:
+            raise ModelError(f"dataset name {dataset!r} cannot name a head ({error}): rename it") from error
+
+    def _device(self) -> torch.device:
+        return next(self.backbone.parameters()).device
+
+    def _accepted(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Leave token types out where the network has no embedding for the second one."""
+        if getattr(self.backbone.config, "type_vocab_size", 0) > 1:
+            return inputs
+        return {name: value for name, value in inputs.items() if name != "token_type_ids"}
+
+    def _positions(self, input_ids: Tensor) -> Tensor:
+        """Where each row's sequence vector is, (B*K,): the first token, or OPT's last non-padding one."""
+        if not self.family.last_token:
+            return input_ids.new_zeros(input_ids.shape[0])
+        places = torch.arange(input_ids.shape[1], device=input_ids.device)
+        return (places * (input_ids != self.backbone.config.pad_token_id)).argmax(dim=1)
+
+    def _check(self, head: nn.Linear, dataset: str, choices: int, size: int, layers: Sequence[int]) -> None:
+        if choices > 1 and head.out_features != 1:
+            raise ModelError(f"head of {dataset!r} has {head.out_features} outputs, a choice needs 1")
+        if size % choices:
+            raise ModelError(f"a batch of {size} inputs is no whole number of rows of {choices} candidates")
+        unknown = [layer for layer in layers if not 0 <= layer <= self.num_layers]
+        if unknown:
+            raise ModelError(f"hidden states {unknown} asked, there are 0 (embeddings) to {self.num_layers}")

@@ -1,0 +1,98 @@
+"""What differs between the five families of networks: where things are, and what a checkpoint may lack."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from transformers import PretrainedConfig
+
+from models.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Family:
+    """The places in a stock sequence classifier of one family; paths are dotted module names.
+
+    final:     the last linear layer, whose input is the pooled representation.
+    layers:    the stack of transformer layers.
+    state:     the last HxH layer before the final one; its weight is the policy's state. None: there is none.
+    last_token: classifies with the last non-padding token, having scored them all (OPT); else with the first.
+    sdpa:      whether fused attention exists; without it, attention is eager.
+    std_name:  the configuration's name for the standard deviation of new weights.
+    config_names: names of ours (BERT's) -> the family's, for models built from a configuration.
+    more_keys: keys of a configuration that the network reads although transformers' class has no such field.
+    """
+
+    name: str
+    final: str
+    layers: str
+    state: str | None
+    last_token: bool = False
+    sdpa: bool = True
+    std_name: str = "initializer_range"
+    config_names: Mapping[str, str] = field(default_factory=dict)
+    more_keys: tuple[str, ...] = ()
+
+    def attention(self, wanted: str) -> str:
+        """The attention implementation to use where `wanted` is "sdpa" or "eager"."""
+        if wanted not in ("sdpa", "eager"):
+            raise ModelError(f"attention is {wanted!r}: allowed are 'sdpa' and 'eager'")
+        return wanted if self.sdpa else "eager"
+
+    def may_be_new(self, weight: str) -> bool:
+        """Whether a pre-trained checkpoint may lack this weight: the final layer and the one before it."""
+        places = [self.final] + ([self.state] if self.state else [])
+        return any(weight.startswith(f"{place}.") for place in places)
+
+
+FAMILIES: dict[str, Family] = {
+    "bert": Family("BERT", "classifier", "bert.encoder.layer", "bert.pooler.dense"),
+    "roberta": Family("RoBERTa", "classifier.out_proj", "roberta.encoder.layer", "classifier.dense"),
+    "distilbert": Family(
+        "DistilBERT",
+        "classifier",
+        "distilbert.transformer.layer",
+        "pre_classifier",
+        config_names={"intermediate_size": "hidden_dim"},
+    ),
+    "deberta-v2": Family(
+        "DeBERTa-v2",
+        "classifier",
+        "deberta.encoder.layer",
+        "pooler.dense",
+        sdpa=False,
+        more_keys=(
+            "attention_head_size",
+            "cls_dropout",
+            "conv_act",
+            "conv_groups",
+            "conv_kernel_size",
+            "embedding_size",
+            "norm_rel_ebd",
+            "pooler_hidden_size",
+            "position_buckets",
+            "share_att_key",
+        ),
+    ),
+    "opt": Family(
+        "OPT",
+        "score",
+        "model.decoder.layers",
+        None,
+        last_token=True,
+        std_name="init_std",
+        config_names={"intermediate_size": "ffn_dim"},
+    ),
+}
+
+
+def family_named(model_type: str, where: str) -> Family:
+    """The family of a `model_type` as in config.json; `where` names the file or key for the error."""
+    if model_type not in FAMILIES:
+        known = ", ".join(f"{key} ({family.name})" for key, family in FAMILIES.items())
+        raise ModelError(f"{where}: model_type {model_type!r} is not supported; supported are {known}")
+    return FAMILIES[model_type]
+
+
+def family_of(config: PretrainedConfig) -> Family:
+    """The family of a stock configuration."""
+    return family_named(config.model_type, config.name_or_path or type(config).__name__)

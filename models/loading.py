@@ -1,0 +1,95 @@
+"""Stock models out of a checkpoint folder: quiet, seeded, and with nothing missing that should be there."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers.utils import logging
+
+from models.checkpoints import model_type_of, weight_files
+from models.errors import ModelError
+from models.families import Family, family_named
+from models.heads import HeadSpec, new_linear, seeded
+
+
+def load_with_new_head(
+    folder: Path, spec: HeadSpec, *, seed: int, attention: str = "sdpa"
+) -> tuple[PreTrainedModel, list[str]]:
+    """A checkpoint as a sequence classifier with a new, seeded head, whatever head it had before.
+
+    Plain encoders and language models will do. The second value says in sentences which other weights were
+    new (a missing pooler). Raises ModelError if a weight of the backbone is missing or has another shape.
+    """
+    stock, family, missing, changed = _load(folder, spec, seed, attention)
+    final = f"{family.final}."
+    lost = {name for name in missing if not family.may_be_new(name)}
+    lost |= {name for name in changed if not name.startswith(final)}
+    if lost:
+        raise ModelError(f"{folder}: weights missing or of another shape: {_some(sorted(lost))}")
+    head = stock.get_submodule(family.final)
+    assert isinstance(head, torch.nn.Linear)
+    std = float(getattr(stock.config, family.std_name))
+    bias = head.bias is not None
+    fresh = new_linear(head.in_features, spec.num_outputs, std=std, bias=bias, seed=seed)
+    stock.set_submodule(family.final, fresh)
+    new = sorted({name.rpartition(".")[0] for name in missing} - {family.final})
+    return stock, [f"{folder}: {name} is not in the checkpoint, made anew with seed {seed}" for name in new]
+
+
+def load_whole(folder: Path, spec: HeadSpec, *, attention: str = "sdpa") -> PreTrainedModel:
+    """A fine-tuned classifier with its own head; ModelError if any weight is missing or of another shape."""
+    stock, family, missing, changed = _load(folder, spec, 0, attention)
+    if any(name.startswith(f"{family.final}.") for name in missing):
+        raise ModelError(f"{folder}: no weights of a fine-tuned classification layer ({family.final})")
+    if missing or changed:
+        raise ModelError(f"{folder}: weights missing or of another shape: {_some(sorted(missing | changed))}")
+    return stock
+
+
+def _load(
+    folder: Path, spec: HeadSpec, seed: int, attention: str
+) -> tuple[PreTrainedModel, Family, set[str], set[str]]:
+    """Model, family, names of missing weights, names of weights whose shape differs."""
+    family = family_named(model_type_of(folder), str(folder / "config.json"))
+    weight_files(folder)
+    try:
+        with quiet_transformers(), seeded(seed):
+            config = AutoConfig.from_pretrained(folder, local_files_only=True)
+            spec.write_to(config)
+            stock, info = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                attn_implementation=family.attention(attention),
+                use_safetensors=True,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # reported below, by name
+                output_loading_info=True,
+            )
+    except (StrictDataclassError, SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:
+        raise ModelError(f"{folder}: cannot be loaded ({' '.join(str(error).split())})") from error
+    changed = {str(entry[0]) for entry in info["mismatched_keys"]}
+    return stock, family, set(info["missing_keys"]), changed
+
+
+@contextmanager
+def quiet_transformers() -> Generator[None]:
+    """Silence transformers' loading reports and bars: what they say, the caller says in its own words."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {rest} more" if rest > 0 else "")

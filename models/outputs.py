@@ -1,0 +1,21 @@
+"""What a network says about a batch; stored teacher signals have the same shape."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass
+class Outputs:
+    """Outputs of one forward pass, or the stored ones of a teacher: a loss cannot tell which.
+
+    B rows, K candidates a row (1 unless the dataset is a choice), C scores a row, H the pooled width.
+
+    logits:  (B, C), for a choice C = K, for regression C = 1.
+    pooled:  (B*K, H), what enters the final linear layer (after its dropout in training mode).
+    vectors: hidden-state index -> (B*K, H'), the sequence vector; 0 is the embeddings, n is after layer n.
+    """
+
+    logits: Tensor
+    pooled: Tensor
+    vectors: dict[int, Tensor] = field(default_factory=dict)

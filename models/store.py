@@ -1,0 +1,133 @@
+"""A network on disk: a stock Hugging Face folder of its own dataset, and beside it what only we read.
+
+config.json, model.safetensors, tokenizer files: the stock model, for AutoModelForSequenceClassification.
+heads.safetensors, projection.safetensors: heads of other datasets, the map to the teacher's width (if any).
+distilflow.json: dataset, kind, label names, fingerprint of the tokenizer.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast, get_args
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from models.classifier import Classifier
+from models.errors import ModelError
+from models.folders import whole_folder
+from models.heads import HeadSpec, Kind
+from models.json_files import read_json, write_json
+from models.loading import load_whole, quiet_transformers
+from models.tokenizer import copy_tokenizer
+
+FORMAT = 1
+CARD, HEADS, PROJECTION = "distilflow.json", "heads.safetensors", "projection.safetensors"
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """What distilflow.json says of a model folder."""
+
+    spec: HeadSpec
+    tokenizer_fingerprint: str
+
+
+def save_model(
+    folder: Path,
+    classifier: Classifier,
+    *,
+    tokenizer_folder: Path | None = None,
+    tokenizer_fingerprint: str = "",
+) -> None:
+    """Write the folder, whole or not at all; the tokenizer's files are copied from `tokenizer_folder`.
+
+    Raises OSError or ModelError (disk full, say); a folder of that name is then left as it was.
+    """
+    with whole_folder(folder) as aside:
+        if tokenizer_folder is not None:
+            copy_tokenizer(tokenizer_folder, aside)
+        try:
+            with quiet_transformers():
+                classifier.export().save_pretrained(aside)
+            extra = extra_heads(classifier)
+            if extra:
+                save_file(extra, aside / HEADS)
+            if classifier.projection is not None:
+                save_file(_contiguous(classifier.projection), aside / PROJECTION)
+        except SafetensorError as error:
+            raise ModelError(f"{folder}: weights cannot be written ({error})") from error
+        write_json(aside / CARD, _card(StoredModel(classifier.spec, tokenizer_fingerprint)))
+
+
+def load_model(folder: Path, *, attention: str = "sdpa") -> Classifier:
+    """The network of a folder that `save_model` wrote: the same weights, heads and projection.
+
+    Raises ModelError, naming the file, if something is missing, cut short, or of another format.
+    """
+    spec = read_stored(folder).spec
+    classifier = Classifier(load_whole(folder, spec, attention=attention), spec)
+    tensors = _read(folder / HEADS) if (folder / HEADS).is_file() else {}
+    for dataset in sorted({name.rpartition(".")[0] for name in tensors}):
+        head = classifier.add_head(dataset, tensors[f"{dataset}.weight"].shape[0], seed=0)
+        _fill(head, tensors, f"{dataset}.", folder / HEADS)
+    if (folder / PROJECTION).is_file():
+        weights = _read(folder / PROJECTION)
+        _fill(classifier.add_projection(weights["weight"].shape[0], seed=0), weights, "", folder / PROJECTION)
+    return classifier
+
+
+def read_stored(folder: Path) -> StoredModel:
+    """What distilflow.json says; ModelError if the folder is none of ours or of a newer format."""
+    if not (folder / CARD).is_file():
+        raise ModelError(f"{folder}: no {CARD}; a model trained elsewhere is loaded as a supplied teacher")
+    card = read_json(folder / CARD)
+    if card.get("format") != FORMAT:
+        raise ModelError(f"{folder / CARD}: format {card.get('format')!r}, this version reads {FORMAT}")
+    kind, names = card.get("kind"), card.get("label_names")
+    if kind not in get_args(Kind) or not isinstance(names, list):
+        raise ModelError(f"{folder / CARD}: kind {kind!r}, label_names {names!r}; the file is not whole")
+    spec = HeadSpec(str(card.get("dataset")), cast(Kind, kind), tuple(str(name) for name in names))
+    return StoredModel(spec, str(card.get("tokenizer_fingerprint", "")))
+
+
+def extra_heads(classifier: Classifier) -> dict[str, Tensor]:
+    """Weights of the heads of other datasets, by `dataset.weight` and `dataset.bias`."""
+    return {
+        f"{dataset}.{name}": tensor
+        for dataset in classifier.heads
+        if dataset != classifier.dataset
+        for name, tensor in _contiguous(classifier.head_of(dataset)).items()
+    }
+
+
+def _card(stored: StoredModel) -> dict[str, object]:
+    spec = stored.spec
+    return {
+        "format": FORMAT,
+        "dataset": spec.dataset,
+        "kind": spec.kind,
+        "label_names": list(spec.label_names),
+        "tokenizer_fingerprint": stored.tokenizer_fingerprint,
+    }
+
+
+def _contiguous(layer: nn.Linear) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in layer.state_dict().items()}
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{file}: corrupt or cut short ({error}); write it again") from error
+
+
+def _fill(layer: nn.Linear, tensors: dict[str, Tensor], prefix: str, file: Path) -> None:
+    for name, parameter in layer.named_parameters():
+        stored = tensors.get(prefix + name)
+        if stored is None or stored.shape != parameter.shape:
+            raise ModelError(f"{file}: {prefix + name} is missing or not of shape {tuple(parameter.shape)}")
+        with torch.no_grad():
+            parameter.copy_(stored)

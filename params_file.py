@@ -1,0 +1,120 @@
+"""Reading a params file: YAML 1.2 as DVC reads it, and errors that say where, what, what is allowed and what was meant."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+
+class ConfigError(ValueError):
+    """A params file that can't be used; the text lists every error in it."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers, as DVC reads them (1e-3 is a number), and no key twice."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
+)
+
+
+def _mapping_without_repeats(loader: _Loader, node: yaml.MappingNode) -> dict[object, object]:
+    keys = [loader.construct_object(key) for key, _ in node.value]
+    for (key_node, _), key in zip(node.value, keys, strict=True):
+        if keys.count(key) > 1:
+            raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is there twice", key_node.start_mark)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping_without_repeats)
+
+
+def read_yaml(path: Path) -> dict[str, object]:
+    """The mapping in a YAML file, lists as tuples. Raises ConfigError if there is no such file, or no mapping in it."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a safe loader)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; start from one in profiles/") from None
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected sections such as 'teacher:', found {type(content).__name__}")
+    return {key: _frozen(value) for key, value in content.items()}
+
+
+def _frozen(value: object) -> object:
+    """Lists as tuples, at every depth: sections are immutable."""
+    if isinstance(value, dict):
+        return {key: _frozen(part) for key, part in value.items()}
+    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
+
+
+def explain(errors: Sequence[ErrorDetails], root: type[BaseModel]) -> list[str]:
+    """One line for each place with an error: its path, the value, what is allowed, the nearest known key.
+
+    Args:
+        errors: what pydantic found; a value with several allowed types has one error for each of them.
+        root: the class of the whole file.
+    """
+    lines: dict[str, str] = {}
+    for error in errors:
+        where = _where(error["loc"], root)
+        line = _line(error, where, root)
+        if where not in lines:
+            lines[where] = line
+        elif where and error["type"] != "value_error":
+            lines[where] += f", or {_allowed(error)}"
+        else:
+            lines[f"{where} {len(lines)}"] = line
+    return list(lines.values())
+
+
+def _line(error: ErrorDetails, where: str, root: type[BaseModel]) -> str:
+    if error["type"] == "extra_forbidden":
+        known = _keys_at(error["loc"][:-1], root)
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known) or 'nothing'}"
+        return f"{where}: unknown key; {hint}"
+    if error["type"] == "missing":
+        return f"{where}: missing"
+    if error["type"] == "value_error":
+        return f"{where}: {_allowed(error)}" if where else _allowed(error)
+    given = list(error["input"]) if isinstance(error["input"], tuple) else error["input"]
+    return f"{where}: {given!r} is not allowed: {_allowed(error)}"
+
+
+def _allowed(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
+    return message if error["type"] == "value_error" else message[0].lower() + message[1:]
+
+
+def _where(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
+    """The dotted path as the file has it: without the names of types that pydantic adds for a choice of types."""
+    parts: list[str] = []
+    section: type[BaseModel] | None = root
+    for part in location:
+        if section is not None:
+            parts.append(str(part))
+            field = {field.alias or name: field for name, field in section.model_fields.items()}.get(str(part))
+            section = _section(field.annotation) if field else None
+        elif isinstance(part, int):
+            parts.append(str(part + 1))
+    return ".".join(parts)
+
+
+def _keys_at(location: tuple[int | str, ...], root: type[BaseModel]) -> list[str]:
+    """The keys that the section at a path knows, by the names used in the file."""
+    section: type[BaseModel] | None = root
+    for part in location:
+        field = section.model_fields.get(str(part)) if section else None
+        section = _section(field.annotation) if field else None
+    return [field.alias or name for name, field in section.model_fields.items()] if section else []
+
+
+def _section(annotation: object) -> type[BaseModel] | None:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

@@ -1,0 +1,1 @@
+"""One file per stage of the pipeline: `python -m tasks.STAGE --dataset ... [--method ...] [--seed ...]`."""

@@ -1,0 +1,216 @@
+"""curriculum: stage 4 of MPDistil, the student learns which dataset to learn from.
+
+    python -m tasks.curriculum --dataset rte --seed 42
+
+Reads: the student of `mpdistil.base`, the meta-teacher, the target's signals, the quiz splits of every dataset. Writes:
+outputs/student/<dataset>/mpdistil/<seed>/model, steps.jsonl (every action, log-probability, reward, return),
+episodes.jsonl (selection scores and the share of each action), metrics.json, run.json.
+
+Where this departs from the paper (docs/papers.md): the student that comes in is a candidate, episodes are chosen on
+selection and not on dev, and `gain` and `alignment` are rewards of ours.
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from data.batches import Batch
+from data.tokens import TokenSplit
+from methods.mse_kd import MseKd
+from models.classifier import Classifier
+from models.outputs import Outputs
+from models.store import load_model, save_model
+from tasks.datasets import TokenisedDataset, open_dataset
+from tasks.layout import OUTPUTS, meta_teacher_folder, signals_folder, student_model
+from tasks.networks import parameter_count
+from tasks.stage import Stage, StageError, run_stage
+from tasks.torch_runtime import start_torch
+from training.curriculum import run_curriculum
+from training.curriculum_analysis import consecutive_distances, consecutive_similarities, cumulative_shares, curricula
+from training.curriculum_seams import (
+    Credit,
+    CurriculumResult,
+    CurriculumSettings,
+    Distillation,
+    Probe,
+    QuizDataset,
+    Row,
+    TargetQuiz,
+    credit_for,
+)
+from training.loop import score
+from training.progress import Ticker
+from training.quiz_batches import QuizBatches, draw_rows, fixed_batches
+from training.signals import open_signals
+
+
+def curriculum(stage: Stage) -> None:
+    """Train the student of one dataset on a curriculum over the quiz splits of all of them."""
+    given, dataset = stage.parameters, open_dataset(stage, stage.dataset)
+    accelerator = start_torch(stage)
+    stage.inputs[:] = [OUTPUTS / "split"]
+    student = load_model(
+        stage.read(student_model(stage.dataset, given.mpdistil.base, stage.seed)), attention=given.models.attention
+    )
+    others = {name: open_dataset(stage, name, record=False) for name in given.datasets}
+    _add_heads(student, others, stage.seed)
+    student.to(accelerator.device)
+    head = stage.read(meta_teacher_folder(stage.dataset, stage.seed))
+    exam, probe = _probe(stage, dataset)
+    target = _target(stage, dataset, head, exam)
+    ticker = Ticker(stage.title, given.curriculum.episodes or 0)
+
+    def selection_scores() -> dict[str, float]:
+        split, batch_size = dataset.split("selection"), given.evaluate.batch_size
+        return score(student, split, dataset.target, batch_size=batch_size, device=accelerator.device)
+
+    result = run_curriculum(
+        student,
+        [_action(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets],
+        target,
+        selection_scores,
+        settings=_settings(stage),
+        accelerator=accelerator,
+        probe=probe,
+        distillation=_distillation(stage, dataset, head, student),
+        on_episode=ticker.episode,
+    )
+    if result.note:
+        stage.say(result.note)
+    save_model(
+        stage.folder / "model",
+        student,
+        tokenizer_folder=dataset.tokenizer_folder,
+        tokenizer_fingerprint=dataset.tokenizer_fingerprint,
+    )
+    _write_records(stage, dataset, student, result)
+
+
+def _add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: int) -> None:
+    """A seeded head for every dataset that the student has none for; it must read the same tokens."""
+    for name, dataset in datasets.items():
+        if dataset.tokenizer_fingerprint != datasets[student.dataset].tokenizer_fingerprint:
+            raise StageError(f"{name} and {student.dataset} were tokenised differently; run the split stage of both again")
+        if name not in student.heads:
+            student.add_head(name, dataset.spec.num_outputs, seed)
+
+
+def _action(stage: Stage, dataset: TokenisedDataset, exam: list[int]) -> QuizDataset:
+    """A dataset as an action, without the rows kept for the exam."""
+    quiz = dataset.split("quiz")
+    rows = _without(quiz, exam)
+    batches = QuizBatches(quiz, stage.parameters.curriculum.batch_size or 1, seed=stage.seed, rows=rows)
+    return QuizDataset(dataset.spec.name, dataset.spec.kind, batches)
+
+
+def _target(stage: Stage, dataset: TokenisedDataset, head: Path, exam: list[int]) -> TargetQuiz:
+    quiz = dataset.split("quiz")
+    rows = _without(quiz, exam)
+    # Another order than the action's own: the reward is taken on other rows than the step was.
+    passes = QuizBatches(quiz, stage.parameters.curriculum.batch_size or 1, seed=stage.seed + 1, rows=rows)
+    trained = {f"train {name}" for name in dataset.split("train").row_ids}
+    trained |= {f"train {quiz.row_ids[row]}" for row in rows}
+    scores = load_file(head / "quiz.safetensors")["scores"]
+    return TargetQuiz(stage.dataset, passes.one_pass, scores, frozenset(trained))
+
+
+def _probe(stage: Stage, dataset: TokenisedDataset) -> tuple[list[int], Probe | None]:
+    """Quiz rows kept out of training (the exam), and the fixed rows that `gain` and `alignment` are measured on."""
+    given = stage.parameters.curriculum
+    wanted = given.probe_rows or 1
+    if given.probe == "exam":
+        quiz = dataset.split("quiz")
+        exam = draw_rows(len(quiz), min(wanted, len(quiz) // 2))
+        return exam, _fixed(stage, quiz, exam, "train")
+    selection = dataset.split("selection")
+    # Row ids are unique within a file only: dev's are told apart from train's.
+    file = "dev" if dataset.selected_on == "dev" else "train"
+    return [], _fixed(stage, selection, draw_rows(len(selection), wanted), file)
+
+
+def _fixed(stage: Stage, split: TokenSplit, rows: list[int], file: str) -> Probe:
+    batches = fixed_batches(split, rows, stage.parameters.evaluate.batch_size)
+    return Probe(batches, frozenset(f"{file} {split.row_ids[row]}" for row in rows))
+
+
+def _without(split: TokenSplit, exam: list[int]) -> list[int]:
+    kept = set(exam)
+    return [row for row in range(len(split)) if row not in kept]
+
+
+def _settings(stage: Stage) -> CurriculumSettings:
+    given = stage.parameters.curriculum
+    reward = given.reward or "gain"
+    own = credit_for(reward)
+    credit = Credit(
+        gamma=own.gamma if given.gamma is None else given.gamma,
+        baseline=own.baseline if given.baseline is None else given.baseline,
+        policy_lr=own.policy_lr if given.policy_learning_rate is None else given.policy_learning_rate,
+    )
+    return CurriculumSettings(
+        episodes=given.episodes or 1,
+        max_steps_per_episode=given.max_steps_per_episode,
+        update=given.update or "step",
+        sampler=given.sampler or "policy",
+        reward=reward,
+        credit=credit,
+        student_lr=given.student_learning_rate or 0.0,
+        weight_decay=given.weight_decay or 0.0,
+        seed=stage.seed,
+    )
+
+
+def _distillation(
+    stage: Stage, dataset: TokenisedDataset, head: Path, student: Classifier
+) -> Distillation | None:
+    """Eq. 1 on the target's quiz rows with the meta-teacher as teacher: the paper's '(-) Curriculum learning'.
+
+    Its hidden term compares pooled vectors only: sequence vectors are stored for train.
+    """
+    given = stage.parameters
+    if given.curriculum.sampler != "kd_only":
+        return None
+    method = MseKd(**given.mse_kd.model_dump(exclude={"mapping"}))
+    folder = stage.read(signals_folder(stage.dataset, stage.seed))
+    pooled = open_signals(folder, "quiz", rows=len(dataset.split("quiz")))
+    logits = load_file(head / "quiz.safetensors")["logits"]
+
+    def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
+        said = pooled.of_rows(batch.rows)
+        said.logits = logits[batch.rows.cpu()].to(batch.labels.device)
+        return method.loss(outputs, said, batch.labels, dataset.spec.kind, projection=student.projection)
+
+    return Distillation(loss)
+
+
+def _write_records(stage: Stage, dataset: TokenisedDataset, student: Classifier, result: CurriculumResult) -> None:
+    best: Row = result.episodes[result.best_episode]
+    scores = {name.removeprefix("selection_"): value for name, value in best.items() if name.startswith("selection_")}
+    stage.write_rows(result.steps, "steps.jsonl")
+    stage.write_rows(result.episodes, "episodes.jsonl")
+    actions = curricula(result.steps)
+    stage.write_metrics(
+        {
+            "selection": scores,
+            "selected_on": dataset.selected_on,
+            "best_episode": result.best_episode,
+            "sampler": result.sampler,
+            "reward": stage.parameters.curriculum.reward,
+            "cumulative_share": cumulative_shares(actions, stage.parameters.datasets)[-1] if actions else {},
+            "similarity_of_consecutive": consecutive_similarities(actions),
+            "distance_of_consecutive": consecutive_distances(actions),
+            "parameters": parameter_count(student, stage.dataset),
+        }
+    )
+    metric = dataset.spec.metrics[0]
+    stage.headline = f"{metric} {scores[metric]:.3f} on {dataset.selected_on}, episode {result.best_episode}"
+
+
+if __name__ == "__main__":
+    run_stage(
+        "curriculum",
+        curriculum,
+        keys=("dataset", "seed"),
+        sections=("datasets", "threads", "models", "mpdistil", "mse_kd", "meta_teacher", "curriculum"),
+    )

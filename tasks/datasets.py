@@ -1,0 +1,78 @@
+"""One dataset as the training stages see it: its description, its tokenised splits and its tokenizer."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.records import DatasetSpec
+from data.tokens import TokenSplit, open_split
+from models.heads import HeadSpec
+from tasks.layout import tokens_folder
+from tasks.stage import Stage, StageError
+from training.loop import Target
+
+SPEC, MANIFEST, TOKENIZER = "spec.json", "manifest.json", "tokenizer"
+
+
+@dataclass(frozen=True)
+class TokenisedDataset:
+    """What the split stage left of one dataset."""
+
+    spec: DatasetSpec
+    folder: Path
+    manifest: Mapping[str, object]
+
+    def split(self, name: str) -> TokenSplit:
+        """One split, memory-mapped."""
+        return open_split(self.folder, name)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """All splits that training and evaluation use."""
+        return ("train", "quiz", "selection", *self.spec.dev_sets)
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """The tokenizer's files, as a model folder holds them."""
+        return self.folder / TOKENIZER
+
+    @property
+    def tokenizer_fingerprint(self) -> str:
+        return str(self.manifest["tokenizer_fingerprint"])
+
+    @property
+    def vocabulary(self) -> int:
+        """Entries of the tokenizer."""
+        return int(str(self.manifest["vocabulary"]))
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of an input, at most."""
+        return int(str(self.manifest["max_length"]))
+
+    @property
+    def selected_on(self) -> str:
+        """'selection', or 'dev' under the paper's protocol, which labels every number."""
+        return str(self.manifest["selected_on"])
+
+    @property
+    def head(self) -> HeadSpec:
+        """What a head for this dataset answers."""
+        return HeadSpec(self.spec.name, self.spec.kind, self.spec.label_names)
+
+    @property
+    def target(self) -> Target:
+        """The dataset as the training loop sees it."""
+        return Target(self.spec.name, self.spec.kind, self.spec.metrics)
+
+
+def open_dataset(stage: Stage, dataset: str, *, record: bool = True) -> TokenisedDataset:
+    """What the split stage left of a dataset; noted as an input of the stage. Raises StageError if it has not run."""
+    folder = tokens_folder(dataset)
+    if record:
+        stage.read(folder)
+    elif not folder.exists():
+        raise StageError(f"{folder}: missing; the split stage has not run for {dataset} (run `dvc repro`)")
+    spec = DatasetSpec.from_json(json.loads((folder / SPEC).read_text(encoding="utf-8")))
+    return TokenisedDataset(spec, folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8")))

@@ -1,0 +1,124 @@
+"""evaluate: predictions, metrics, sizes and CPU latency of one student beside its teacher's.
+
+    python -m tasks.evaluate --dataset rte --method mpdistil --seed 42
+
+Reads: the dataset's tokens, the student, the teacher and its signals. Writes: outputs/evaluate/<dataset>/<method>/<seed>
+with predictions.parquet (selection and dev rows by id, both models' logits and losses), metrics.json, run.json.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from models.classifier import Classifier
+from models.store import load_model
+from tasks.datasets import TokenisedDataset, open_dataset
+from tasks.layout import signals_folder, student_model, teacher_model
+from tasks.networks import parameter_count
+from tasks.stage import Stage, run_stage
+from tasks.torch_runtime import start_torch
+from training.latency import measure_latency
+from training.metrics import compute_metrics, row_losses
+from training.predict import predict
+from training.signals import open_signals
+
+
+def evaluate(stage: Stage) -> None:
+    """Score one student, and its teacher on the same rows."""
+    given, dataset = stage.parameters, open_dataset(stage, stage.dataset)
+    accelerator = start_torch(stage)
+    folder = stage.read(student_model(stage.dataset, stage.method, stage.seed))
+    teacher_folder = stage.read(teacher_model(stage.dataset, stage.seed))
+    signals = stage.read(signals_folder(stage.dataset, stage.seed))
+    model = load_model(folder, attention=given.models.attention).to(accelerator.device)
+    tables: list[pa.Table] = []
+    metrics: dict[str, object] = {"rows": {}}
+    for name in ("selection", *dataset.spec.dev_sets):
+        split = dataset.split(name)
+        own = predict(
+            model, split, dataset=stage.dataset, batch_size=given.evaluate.batch_size, device=accelerator.device
+        ).logits
+        teacher = open_signals(signals, name, rows=len(split)).logits.numpy()
+        tables.append(_table(name, split.row_ids, split.labels, own, teacher, dataset))
+        wanted = ("loss", *dataset.spec.metrics)
+        metrics[name] = compute_metrics(wanted, own, split.labels, dataset.spec.kind)
+        metrics[f"teacher_{name}"] = compute_metrics(wanted, teacher, split.labels, dataset.spec.kind)
+        metrics["rows"] |= {name: len(split)}
+    model.cpu()
+    metrics |= _plain_baselines(dataset) | _sizes(stage, dataset, model, folder, teacher_folder)
+    metrics["selected_on"] = dataset.selected_on
+    pq.write_table(pa.concat_tables(tables), stage.folder / "predictions.parquet")
+    stage.write_metrics(metrics)
+    metric = dataset.spec.metrics[0]
+    scores = {name: metrics[name] for name in ("dev", "teacher_dev")}
+    stage.headline = f"{metric} {scores['dev'][metric]:.3f} on dev (teacher {scores['teacher_dev'][metric]:.3f})"
+
+
+def _table(
+    name: str, row_ids: list[str], labels: np.ndarray, own: np.ndarray, teacher: np.ndarray, dataset: TokenisedDataset
+) -> pa.Table:
+    """One row per row: label, logits (C) and task loss of both models."""
+    kind = dataset.spec.kind
+    return pa.table(
+        {
+            "set": [name] * len(row_ids),
+            "row_id": row_ids,
+            "label": pa.array(np.asarray(labels, dtype=np.float64)),
+            "student_logits": own.astype(np.float64).tolist(),
+            "teacher_logits": teacher.astype(np.float64).tolist(),
+            "student_loss": row_losses(own, labels, kind),
+            "teacher_loss": row_losses(teacher, labels, kind),
+        }
+    )
+
+
+def _plain_baselines(dataset: TokenisedDataset) -> dict[str, object]:
+    """Accuracy on dev of always saying train's most frequent class; nothing for regression."""
+    if dataset.spec.kind == "regression":
+        return {"majority_dev": None}
+    most = int(np.bincount(dataset.split("train").labels).argmax())
+    return {"majority_dev": float((np.asarray(dataset.split("dev").labels) == most).mean())}
+
+
+def _sizes(
+    stage: Stage, dataset: TokenisedDataset, student: Classifier, folder: Path, teacher_folder: Path
+) -> dict[str, object]:
+    """Parameters, bytes of the weights on disk, and CPU latency of both models, timed in turns."""
+    given = stage.parameters.evaluate
+    teacher = load_model(teacher_folder, attention=stage.parameters.models.attention)
+    length = min(given.latency_length, dataset.max_length)
+    timed = measure_latency(
+        {"student": student, "teacher": teacher},
+        dataset=stage.dataset,
+        choices=dataset.spec.choices,
+        vocabulary=dataset.vocabulary,
+        batch=given.latency_batch,
+        length=length,
+        threads=given.latency_threads,
+        repeats=given.latency_repeats,
+    )
+    return {
+        "parameters": {
+            "student": parameter_count(student, stage.dataset),
+            "teacher": parameter_count(teacher, stage.dataset),
+        },
+        "size_bytes": {
+            "student": (folder / "model.safetensors").stat().st_size,
+            "teacher": (teacher_folder / "model.safetensors").stat().st_size,
+        },
+        "latency_ms": {
+            **timed,
+            "batch": given.latency_batch,
+            "length": length,
+            "threads": given.latency_threads,
+            "repeats": given.latency_repeats,
+        },
+    }
+
+
+if __name__ == "__main__":
+    run_stage(
+        "evaluate", evaluate, keys=("dataset", "method", "seed"), sections=("threads", "models", "evaluate", "split")
+    )

@@ -1,0 +1,43 @@
+"""Where each stage's output lies: outputs/<stage>/<dataset>[/<method>][/<seed>]."""
+
+from pathlib import Path
+
+OUTPUTS = Path("outputs")
+
+
+def output_folder(
+    stage: str, *, dataset: str | None = None, method: str | None = None, seed: int | None = None
+) -> Path:
+    """The folder of one stage for one combination of what its matrix runs over.
+
+    The curriculum's student lies where the other methods' students lie, so that everything after it has one shape.
+    """
+    if stage == "curriculum":
+        stage, method = "student", "mpdistil"
+    parts = [part for part in (dataset, method, None if seed is None else str(seed)) if part is not None]
+    return OUTPUTS.joinpath(stage, *parts)
+
+
+def tokens_folder(dataset: str) -> Path:
+    """Tokenised splits, their description, manifest and tokenizer."""
+    return output_folder("split", dataset=dataset) / "tokens"
+
+
+def teacher_model(dataset: str, seed: int) -> Path:
+    """The teacher as a stock Hugging Face folder."""
+    return output_folder("teacher", dataset=dataset, seed=seed) / "model"
+
+
+def signals_folder(dataset: str, seed: int) -> Path:
+    """Stored teacher outputs."""
+    return output_folder("signals", dataset=dataset, seed=seed) / "signals"
+
+
+def student_model(dataset: str, method: str, seed: int) -> Path:
+    """A method's student as a stock Hugging Face folder."""
+    return output_folder("student", dataset=dataset, method=method, seed=seed) / "model"
+
+
+def meta_teacher_folder(dataset: str, seed: int) -> Path:
+    """The meta-teacher's head and what it says about the quiz rows."""
+    return output_folder("meta_teacher", dataset=dataset, seed=seed) / "head"

@@ -1,0 +1,112 @@
+"""meta_teacher: stage 3 of MPDistil, a head on the teacher's pooled vectors that also reads the student's.
+
+    python -m tasks.meta_teacher --dataset rte --seed 42
+
+Reads: the dataset's tokens, the teacher's signals and head, the student of `mpdistil.base`. Writes:
+outputs/meta_teacher/<dataset>/<seed>/head (the head, and its logits and true-class scores on the quiz rows),
+metrics.json, curves.jsonl (one row an epoch, from 0: the teacher's own head), run.json.
+"""
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from methods.meta_teacher import MetaTeacher
+from models.classifier import Classifier
+from models.store import load_model
+from tasks.datasets import TokenisedDataset, open_dataset
+from tasks.layout import signals_folder, student_model, teacher_model
+from tasks.stage import Stage, run_stage
+from tasks.torch_runtime import start_torch
+from training.meta_teacher import MetaTeacherSettings, PooledRows, train_meta_teacher
+from training.metrics import compute_metrics
+from training.predict import predict
+from training.signals import Signals, open_signals
+
+
+def meta_teacher(stage: Stage) -> None:
+    """Train the meta-teacher of one dataset on its quiz rows."""
+    given, dataset = stage.parameters, open_dataset(stage, stage.dataset)
+    accelerator = start_torch(stage)
+    attention = given.models.attention
+    teacher = load_model(stage.read(teacher_model(stage.dataset, stage.seed)), attention=attention)
+    student = load_model(
+        stage.read(student_model(stage.dataset, given.mpdistil.base, stage.seed)), attention=attention
+    ).to(accelerator.device)
+    folder = stage.read(signals_folder(stage.dataset, stage.seed))
+    signals = {
+        name: open_signals(folder, name, rows=len(dataset.split(name)))
+        for name in ("quiz", "selection", *dataset.spec.dev_sets)
+    }
+    head = teacher.head_of(stage.dataset)
+    result = train_meta_teacher(
+        _pooled(stage, student, dataset, "quiz", signals["quiz"], accelerator.device),
+        _pooled(stage, student, dataset, "selection", signals["selection"], accelerator.device),
+        head.weight.detach(),
+        head.bias.detach() if head.bias is not None else None,
+        kind=dataset.spec.kind,
+        choices=dataset.spec.choices,
+        settings=_settings(stage, dataset),
+        accelerator=accelerator,
+    )
+    module = result.module.cpu()
+    scores = {name: _score(module, signals[name], dataset, name) for name in signals if name != "quiz"}
+    _save(stage, module, signals["quiz"], result.quiz_scores)
+    stage.write_rows(result.curves)
+    stage.write_metrics(
+        {
+            **scores,
+            "loss": given.meta_teacher.loss,
+            "best_epoch": result.best_epoch,
+            "parameters": sum(value.numel() for value in module.parameters()),
+            "selected_on": dataset.selected_on,
+        }
+    )
+    metric = dataset.spec.metrics[0]
+    stage.headline = f"{metric} {scores['selection'][metric]:.3f} on {dataset.selected_on}, epoch {result.best_epoch}"
+
+
+def _settings(stage: Stage, dataset: TokenisedDataset) -> MetaTeacherSettings:
+    values = stage.parameters.meta_teacher.model_dump()
+    values["max_grad_norm"] = values.pop("clip_norm")
+    return MetaTeacherSettings(**values, label_range=dataset.spec.label_range, seed=stage.seed)
+
+
+def _pooled(
+    stage: Stage, student: Classifier, dataset: TokenisedDataset, name: str, signals: Signals, device: torch.device
+) -> PooledRows:
+    """Both models' pooled vectors of a split's rows; the student's go through the projection it was trained with."""
+    split = dataset.split(name)
+    batch_size = stage.parameters.evaluate.batch_size
+    own = torch.from_numpy(
+        predict(student, split, dataset=stage.dataset, batch_size=batch_size, device=device).pooled
+    ).to(device)
+    if student.projection is not None:
+        with torch.no_grad():
+            own = student.projection(own)
+    return PooledRows(signals.pooled, own, torch.from_numpy(np.array(split.labels)))
+
+
+@torch.no_grad()
+def _score(module: MetaTeacher, signals: Signals, dataset: TokenisedDataset, name: str) -> dict[str, float]:
+    logits = module(signals.pooled).numpy()
+    return compute_metrics(
+        ("loss", *dataset.spec.metrics), logits, dataset.split(name).labels, dataset.spec.kind
+    )
+
+
+@torch.no_grad()
+def _save(stage: Stage, module: MetaTeacher, quiz: Signals, scores: torch.Tensor) -> None:
+    folder = stage.folder / "head"
+    folder.mkdir()
+    save_file({name: value.contiguous() for name, value in module.state_dict().items()}, folder / "head.safetensors")
+    save_file({"scores": scores.contiguous(), "logits": module(quiz.pooled).contiguous()}, folder / "quiz.safetensors")
+
+
+if __name__ == "__main__":
+    run_stage(
+        "meta_teacher",
+        meta_teacher,
+        keys=("dataset", "seed"),
+        sections=("threads", "models", "mpdistil", "meta_teacher"),
+    )

@@ -1,0 +1,130 @@
+"""From params.yaml to networks and methods: where teachers and students start, and what a student learns from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from config import Parameters
+from data.tokens import tokenizer_fingerprint
+from methods.finetune import Finetune
+from methods.layers import match_layers
+from methods.mse_kd import MseKd
+from methods.seam import Method
+from models.checkpoints import fetch
+from models.classifier import Classifier
+from models.initialise import Start, from_checkpoint, from_config, from_pretrained_layers, from_teacher_layers
+from models.json_files import read_json
+from models.store import load_model
+from models.supplied import load_supplied
+from models.tokenizer import check_same_tokenizer, load_tokenizer, padding_id
+from tasks.datasets import TokenisedDataset
+from tasks.stage import StageError
+
+
+def start_teacher(given: Parameters, dataset: TokenisedDataset, seed: int) -> Start:
+    """The teacher before training; a supplied one as it is. Raises ModelError or StageError if it doesn't fit."""
+    if given.teacher.origin != "train":
+        name = given.teacher.origin.replace("{dataset}", dataset.spec.name)
+        folder = _checked_checkpoint(given, name, dataset)
+        start = load_supplied(folder, dataset.head, attention=given.models.attention)
+    elif given.teacher.checkpoint is not None:
+        folder = _checked_checkpoint(given, given.teacher.checkpoint, dataset)
+        start = from_checkpoint(folder, dataset.head, seed=seed, attention=given.models.attention)
+    else:
+        start = _random(given, given.teacher.config or {}, dataset, seed)
+    return _fitting(start, dataset)
+
+
+def start_student(given: Parameters, dataset: TokenisedDataset, teacher: Path, seed: int) -> Start:
+    """The student before training, by `student.init`.
+
+    Args:
+        teacher: the teacher's model folder.
+    """
+    init, layers, attention = given.student.init, given.student.layers, given.models.attention
+    if init == "teacher_layers" and layers is not None:
+        start = from_teacher_layers(load_model(teacher, attention=attention), layers)
+    elif init == "pretrained_teacher_layers" and layers is not None:
+        folder = _checked_checkpoint(given, str(given.teacher.checkpoint), dataset)
+        start = from_pretrained_layers(folder, dataset.head, layers, seed=seed, attention=attention)
+    elif init == "checkpoint":
+        folder = _checked_checkpoint(given, str(given.student.checkpoint), dataset)
+        start = from_checkpoint(folder, dataset.head, seed=seed, attention=attention)
+    else:
+        start = _random(given, given.student.config or {}, dataset, seed)
+    return _fitting(start, dataset)
+
+
+def student_depth(given: Parameters) -> int:
+    """How many layers the student has, known before there is one."""
+    chosen = given.student
+    if isinstance(chosen.layers, int):
+        return chosen.layers
+    if isinstance(chosen.layers, Sequence):
+        return len(chosen.layers)
+    if chosen.config is not None:
+        return int(chosen.config.get("num_hidden_layers", 12))
+    return depth_of(fetch(str(chosen.checkpoint), _search(given), given.models.revision))
+
+
+def depth_of(folder: Path) -> int:
+    """Layers of the model in a folder, from its config.json alone."""
+    stored = read_json(folder / "config.json")
+    for key in ("num_hidden_layers", "n_layers"):  # DistilBERT has the second
+        if isinstance(stored.get(key), int):
+            return int(str(stored[key]))
+    raise StageError(f"{folder / 'config.json'}: it doesn't say how many layers the model has (num_hidden_layers)")
+
+
+def make_method(given: Parameters, name: str, *, student_layers: int, teacher_layers: int) -> Method:
+    """The method called `name` with its section of params.yaml, for models of these depths."""
+    if name == "finetune":
+        return Finetune()
+    if name == "mse_kd":
+        values = given.mse_kd.model_dump(exclude={"mapping"})
+        pairs = match_layers(given.mse_kd.mapping, student_layers, teacher_layers)
+        return MseKd(**values, layers=tuple(pairs))
+    raise StageError(f"--method {name}: not a method that the student stage trains; those are finetune and mse_kd")
+
+
+def _random(
+    given: Parameters, config: dict[str, int | float | str | bool], dataset: TokenisedDataset, seed: int
+) -> Start:
+    pad = padding_id(Tokenizer.from_file(str(dataset.tokenizer_folder / "tokenizer.json")))
+    return from_config(
+        config,
+        dataset.head,
+        seed=seed,
+        vocab_size=dataset.vocabulary,
+        pad_token_id=pad,
+        attention=given.models.attention,
+    )
+
+
+def _checked_checkpoint(given: Parameters, name: str, dataset: TokenisedDataset) -> Path:
+    """The folder of a checkpoint whose tokenizer is the one that the splits were made with."""
+    folder = fetch(name, _search(given), given.models.revision)
+    own = tokenizer_fingerprint(load_tokenizer(str(folder)))
+    check_same_tokenizer(dataset.tokenizer_fingerprint, own)
+    return folder
+
+
+def _search(given: Parameters) -> list[Path]:
+    return [Path(path) for path in given.models.search]
+
+
+def _fitting(start: Start, dataset: TokenisedDataset) -> Start:
+    """The same, if inputs of `split.max_length` tokens go through it."""
+    longest = start.classifier.max_length
+    if dataset.max_length > longest:
+        raise StageError(
+            f"split.max_length: {dataset.max_length} tokens, but the model reads {longest} at most; lower it to that"
+        )
+    return start
+
+
+def parameter_count(model: Classifier, dataset: str) -> int:
+    """Parameters of the stock model of one dataset: backbone and its head."""
+    backbone = sum(value.numel() for value in model.backbone.parameters())
+    return backbone + sum(value.numel() for value in model.head_of(dataset).parameters())

@@ -1,0 +1,83 @@
+"""report: one page for people, one JSON for programs, and the files that DVC's metrics and plots read.
+
+    python -m tasks.report
+
+Reads: what every stage left under outputs/, through tasks.reporting.gather. Writes: outputs/report with report.html,
+table.txt (the same for a terminal), report.json, metrics.json, plots/*.csv, figures/*.png, run.json.
+
+Scores are fractions in the JSON files and points of 100 on the page.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from tasks.layout import OUTPUTS
+from tasks.reporting.gather import gather
+from tasks.reporting.summarise import Summary, summarise
+from tasks.stage import Stage, run_stage
+
+# params.yaml's sections that change the report itself; every other value is in the stages' own records.
+SECTIONS = ("benchmark", "datasets", "seeds", "methods", "report")
+
+
+def report(stage: Stage) -> None:
+    """Make the report of everything that params.yaml lists."""
+    from tasks.reporting.figures import draw_figures  # matplotlib: imported once the numbers stand
+    from tasks.reporting.page import render_page
+    from tasks.reporting.plots_data import metrics_tree, plot_files
+    from tasks.reporting.wording import terminal_table
+
+    parameters = stage.parameters
+    outputs = gather(parameters.datasets, parameters.methods, parameters.seeds)
+    stage.read(OUTPUTS / "evaluate")
+    summary = summarise(
+        outputs,
+        parameters.methods,
+        parameters.seeds,
+        benchmark=parameters.benchmark,
+        resamples=parameters.report.bootstrap,
+        level=parameters.report.level,
+    )
+    figures = draw_figures(summary, outputs)
+    page = render_page(summary, outputs, figures)
+    _write(stage.folder, {"report.html": page, "table.txt": terminal_table(summary) + "\n"})
+    _write(stage.folder / "plots", plot_files(summary, outputs))
+    _write(stage.folder / "figures", {f"{name}.png": picture for name, picture in figures.items()})
+    stage.write_json("report.json", report_tree(summary))
+    stage.write_metrics(metrics_tree(summary))
+    stage.headline = headline(summary)
+
+
+def report_tree(summary: Summary) -> dict[str, object]:
+    """All numbers as JSON; scores are fractions."""
+    from tasks.reporting.wording import rows_text, seeds_text, selected_text
+
+    tree = asdict(summary)
+    for one, written in zip(summary.datasets, tree["datasets"], strict=True):
+        for method, margin in one.margins.items():
+            written["margins"][method]["rows_behind_it"] = rows_text(margin, one.headline)
+    notes = {"unit": "fractions (100 times them are points)", "seeds_note": seeds_text(summary.seeds)}
+    return {**notes, "protocol": selected_text(summary.selected_on), **tree}
+
+
+def headline(summary: Summary) -> str:
+    """The stage's final line: the main method's margin to the teacher."""
+    from tasks.reporting.wording import margin_text
+
+    if summary.average_margins:
+        metric, margin = "accuracy", summary.average_margins[summary.main_method]
+    else:
+        metric, margin = summary.datasets[0].headline, summary.datasets[0].margins[summary.main_method]
+    label = ", selected on dev" if summary.selected_on == "dev" else ""
+    return f"{summary.columns[summary.main_method]} against teacher {margin_text(margin, metric)} points{label}"
+
+
+def _write(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+
+
+if __name__ == "__main__":
+    run_stage("report", report, keys=(), sections=SECTIONS)

@@ -1,0 +1,267 @@
+"""The report's pictures, drawn by matplotlib as PNG bytes: margins, curves, rewards, actions, confusion matrices."""
+
+import io
+from collections.abc import Sequence
+from itertools import cycle
+
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from tasks.reporting.gather import DatasetOutputs, Episode
+from tasks.reporting.summarise import Margin, Summary
+from training.metrics import LOWER_IS_BETTER
+
+DPI = 150
+# Okabe and Ito's colours, told apart with any colour vision; each series has its own dash or marker as well.
+COLOURS = {"teacher": "#4d4d4d", "finetune": "#D55E00", "mse_kd": "#0072B2", "mpdistil": "#009E73"}
+SPARE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#4d4d4d", "#B8A800")
+DASHES = {"teacher": (0, (4, 2)), "finetune": (0, (1.5, 1)), "mse_kd": "solid"}
+MARKERS = ("o", "s", "D", "^", "v", "P")
+STYLE = {
+    "font.size": 9.5,
+    "font.family": "DejaVu Sans",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#777777",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "figure.facecolor": "white",
+}
+
+
+def draw_figures(summary: Summary, outputs: Sequence[DatasetOutputs]) -> dict[str, bytes]:
+    """All pictures by name: 'margins', and 'curves-', 'rewards-', 'actions-', 'confusion-' followed by a dataset."""
+    found: dict[str, bytes] = {}
+    with style.context(STYLE):
+        if any(one.headline not in LOWER_IS_BETTER for one in summary.datasets):
+            found["margins"] = _png(_margins(summary))
+        for one in outputs:
+            if one.curves:
+                found[f"curves-{one.name}"] = _png(_curves(one, summary))
+            if any(_rewarded(episodes) for episodes in one.episodes.values()):
+                found[f"rewards-{one.name}"] = _png(_rewards(one, summary))
+            if any(_stepped(episodes) for episodes in one.episodes.values()):
+                found[f"actions-{one.name}"] = _png(_actions(one, [other.name for other in outputs]))
+            if one.kind != "regression":
+                found[f"confusion-{one.name}"] = _png(_confusion(one, summary))
+    return found
+
+
+def smoothing(episodes: int) -> int:
+    """Episodes that a moving average in the pictures spans."""
+    return max(1, episodes // 10)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    # Without the library's version in it, the same numbers give the same bytes.
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _colour(series: str, number: int = 0) -> str:
+    return COLOURS.get(series, SPARE_COLOURS[number % len(SPARE_COLOURS)])
+
+
+def _margins(summary: Summary) -> Figure:
+    """One line a dataset: each student's margin with its interval; the teacher is zero."""
+    rows: list[tuple[str, dict[str, Margin]]] = [
+        (f"{one.name}\n{one.headline}, {one.dev_rows} rows", one.margins)
+        for one in summary.datasets
+        if one.headline not in LOWER_IS_BETTER
+    ]
+    if len(rows) > 1 and summary.average_margins:
+        rows.append(("mean over\ndatasets", summary.average_margins))
+    figure = Figure(figsize=(8.4, 0.9 + 0.62 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    step = 0.56 / max(1, len(summary.methods) - 1)
+    for number, (method, marker) in enumerate(zip(summary.methods, cycle(MARKERS))):
+        intervals = [margins[method].interval for _, margins in rows]
+        middle = 100 * np.array([one.difference for one in intervals])
+        ends = 100 * np.array([[one.low for one in intervals], [one.high for one in intervals]])
+        height = np.arange(len(rows)) + step * (number - (len(summary.methods) - 1) / 2)
+        errors = np.maximum(np.abs(ends - middle), 0)
+        label, colour = summary.columns[method], _colour(method, number)
+        axes.errorbar(middle, height, xerr=errors, fmt=marker, color=colour, label=label, capsize=3, ms=5, lw=1.6)
+    axes.axvline(0, color=COLOURS["teacher"], lw=1.2)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(False, axis="y")
+    axes.set_xlabel(f"points above or below the teacher (the line at 0){_label(summary)}")
+    figure.legend(loc="outside upper right", ncols=len(summary.methods))
+    return figure
+
+
+def _curves(one: DatasetOutputs, summary: Summary) -> Figure:
+    """Selection loss above, headline metric on selection below, by epoch; thin: each seed, thick: their mean."""
+    metric = one.metrics[0]
+    figure, (above, below) = _two_panels()
+    for number, series in enumerate(dict.fromkeys(series for series, _ in one.curves)):
+        curves = [rows for (name, _), rows in one.curves.items() if name == series and rows]
+        for axes, key, scale in ((above, "selection_loss", 1.0), (below, f"selection_{metric}", _scale(metric))):
+            lines = [np.array([(row["epoch"], row[key] * scale) for row in rows if key in row]) for rows in curves]
+            _lines(axes, [line for line in lines if len(line)], series, summary.columns.get(series, series), number)
+            best = [
+                (row["epoch"], row[key] * scale) for rows in curves for row in rows if row.get("best") and key in row
+            ]
+            _dots(axes, best, _colour(series, number))
+    above.set_ylabel(f"{_rows(summary)} loss")
+    below.set_ylabel(f"{_rows(summary)} {metric}")
+    below.set_xlabel("epoch")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend(figure, above)
+    return figure
+
+
+def _lines(axes: Axes, lines: Sequence[NDArray[np.float64]], series: str, label: str, number: int) -> None:
+    """Draw one series: lines (E, 2) of each seed thin, and the mean over seeds as far as all of them go."""
+    colour, dashes = _colour(series, number), DASHES.get(series, "solid")
+    if not lines:
+        return
+    if len(lines) > 1:
+        for line in lines:
+            axes.plot(line[:, 0], line[:, 1], color=colour, lw=0.6, alpha=0.4)
+    length = min(len(line) for line in lines)
+    mean = np.mean([line[:length, 1] for line in lines], axis=0)
+    axes.plot(lines[0][:length, 0], mean, color=colour, ls=dashes, lw=1.8, label=label)
+
+
+def _dots(axes: Axes, points: Sequence[tuple[float, float]], colour: str) -> None:
+    """Mark what was kept: one epoch or episode a seed."""
+    if points:
+        axes.scatter(*zip(*points, strict=True), color=colour, s=22, edgecolors="white", linewidths=0.8, zorder=3)
+
+
+def _rewards(one: DatasetOutputs, summary: Summary) -> Figure:
+    """Mean reward of an episode above, selection loss below; thin: each seed, thick: moving average of their mean."""
+    figure, (above, below) = _two_panels()
+    values: dict[str, list[NDArray[np.float64]]] = {"reward": [], "loss": []}
+    for episodes in one.episodes.values():
+        values["reward"].append(np.array([(e.number, e.mean_reward) for e in _rewarded(episodes)], dtype=np.float64))
+        losses = [(e.number, e.selection["loss"]) for e in episodes if "loss" in e.selection]
+        values["loss"].append(np.array(losses, dtype=np.float64))
+    for axes, name, colour in ((above, "reward", COLOURS["mpdistil"]), (below, "loss", COLOURS["mse_kd"])):
+        lines = [line for line in values[name] if len(line)]
+        for line in lines:
+            axes.plot(line[:, 0], line[:, 1], color=colour, lw=0.6, alpha=0.5)
+        if name == "loss":
+            kept = [e for episodes in one.episodes.values() for e in episodes if e.best and "loss" in e.selection]
+            _dots(axes, [(e.number, e.selection["loss"]) for e in kept], colour)
+        if lines:
+            length = min(len(line) for line in lines)
+            mean = _moving_average(np.mean([line[:length, 1] for line in lines], axis=0))
+            axes.plot(lines[0][:length, 0], mean, color=colour, lw=2)
+    above.axhline(0, color="#777777", lw=0.8)
+    above.set_ylabel("mean reward")
+    below.set_ylabel(f"{_rows(summary)} loss")
+    below.set_xlabel("episode")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def _actions(one: DatasetOutputs, names: Sequence[str]) -> Figure:
+    """Share of each action over episodes, stacked to 1, the target at the bottom: mean over seeds, moving average."""
+    colours = {name: SPARE_COLOURS[number % len(SPARE_COLOURS)] for number, name in enumerate(names)}
+    names = sorted(names, key=lambda name: name != one.name)
+    kept = [_stepped(episodes) for episodes in one.episodes.values()]
+    length = min(len(episodes) for episodes in kept)
+    shares = np.array([[[e.share.get(name, 0.0) for e in episodes[:length]] for name in names] for episodes in kept])
+    smooth = np.array([_moving_average(line) for line in shares.mean(axis=0)])
+    figure = Figure(figsize=(4.1, 3.3), layout="constrained")
+    axes = figure.add_subplot()
+    numbers = [episode.number for episode in kept[0][:length]]
+    labels = [f"{name} (target)" if name == one.name else name for name in names]
+    axes.stackplot(numbers, smooth, labels=labels, colors=[colours[name] for name in names])
+    for line in np.cumsum(smooth, axis=0)[:-1]:
+        axes.plot(numbers, line, color="white", lw=1.2)
+    axes.axis((numbers[0], max(numbers[-1], numbers[0] + 1), 0, 1))
+    axes.set_xlabel("episode")
+    axes.set_ylabel("share of the steps")
+    _legend(figure, axes)
+    return figure
+
+
+def _confusion(one: DatasetOutputs, summary: Summary) -> Figure:
+    """Dev rows by label and prediction, all seeds together: the teacher left, the main student right."""
+    names = one.label_names
+    evaluations = [one.evaluations[summary.main_method, seed].predictions["dev"] for seed in summary.seeds]
+    classes = evaluations[0].student.shape[1]
+    ticks = [names[i] if i < len(names) else str(i) for i in range(classes)]
+    figure = Figure(figsize=(4.1, 1.4 + 0.42 * classes), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, who in ((left, "teacher"), (right, summary.main_method)):
+        counts = np.zeros((classes, classes), dtype=np.int64)
+        for rows in evaluations:
+            logits = rows.teacher if who == "teacher" else rows.student
+            np.add.at(counts, (rows.labels.astype(np.int64), logits.argmax(axis=1)), 1)
+        _matrix(axes, counts)
+        axes.set_title(summary.columns[who], fontsize=9.5)
+        axes.set_xticks(range(classes), ticks, rotation=30 if max(map(len, ticks)) > 6 else 0)
+        axes.set_xlabel("predicted")
+    left.set_yticks(range(classes), ticks)
+    left.set_ylabel("actual")
+    figure.suptitle(_label(summary).strip(", "), fontsize=9)
+    return figure
+
+
+def _matrix(axes: Axes, counts: NDArray[np.int64]) -> None:
+    """Counts (C, C) as numbers on cells shaded by their share of the row."""
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.grid(False)
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if share[row, column] > 0.55 else "#222222"
+        axes.text(column, row, str(count), ha="center", va="center", color=colour)
+
+
+def _two_panels() -> tuple[Figure, tuple[Axes, Axes]]:
+    figure = Figure(figsize=(4.1, 4.3), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    return figure, (above, below)
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """A legend above the panels, at most two entries a line."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside upper left", ncols=2, handlelength=2.4)
+
+
+def _rewarded(episodes: Sequence[Episode]) -> list[Episode]:
+    """Episodes with a reward: `kd_only` has none, and the student that came in took no step."""
+    return [episode for episode in episodes if episode.mean_reward is not None]
+
+
+def _stepped(episodes: Sequence[Episode]) -> list[Episode]:
+    """Episodes in which steps were taken: without the student that came in."""
+    return [episode for episode in episodes if episode.share]
+
+
+def _moving_average(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Trailing mean over `smoothing` episodes (E,) -> (E,); shorter at the start."""
+    window = smoothing(len(values))
+    sums = np.cumsum(np.concatenate([np.zeros(1), values]))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - window, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def _rows(summary: Summary) -> str:
+    """The rows that epochs and episodes were chosen on."""
+    return "dev" if summary.selected_on == "dev" else "selection"
+
+
+def _label(summary: Summary) -> str:
+    """What a picture of dev numbers must carry wherever it is shown."""
+    return ", selected on dev" if summary.selected_on == "dev" else ""
+
+
+def _scale(metric: str) -> float:
+    return 1.0 if metric in LOWER_IS_BETTER else 100.0

@@ -1,0 +1,265 @@
+"""Reads what the stages left under outputs/: the only place that knows their file and field names."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+
+from data.records import KINDS, Kind
+from tasks.layout import output_folder, tokens_folder
+from tasks.stage import StageError
+
+CURRICULUM_METHOD = "mpdistil"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One model pair on one set of rows, in order of row id."""
+
+    row_ids: list[str]
+    labels: NDArray[np.generic]
+    """(N,) class numbers, or floats for regression."""
+    student: NDArray[np.float64]
+    """(N, C) logits."""
+    teacher: NDArray[np.float64]
+    """(N, C) logits."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one stage took, from its run.json: seconds and megabytes."""
+
+    duration_s: float
+    cpu_s: float
+    peak_memory_mb: float
+    device: str
+    threads: int
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One student beside its teacher. Scores: set (dev, teacher_dev, selection, ...) -> metric -> value."""
+
+    scores: dict[str, dict[str, float]]
+    majority_dev: float | None
+    parameters: dict[str, float]
+    size_bytes: dict[str, float]
+    latency_ms: dict[str, dict[str, float]]
+    """student and teacher -> p50, p95."""
+    latency_setting: dict[str, float]
+    """batch, length, threads, repeats."""
+    selected_on: str
+    predictions: dict[str, Predictions]
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode of the curriculum, from 0, the student that came in; `mean_reward` is None where there is none."""
+
+    number: int
+    selection: dict[str, float]
+    mean_reward: float | None
+    share: dict[str, float]
+    """Dataset -> share of the steps; {} for the student that came in."""
+    best: bool
+
+
+@dataclass(frozen=True)
+class DatasetOutputs:
+    """Everything that the stages left about one dataset. Keys are (method, seed) or seed."""
+
+    name: str
+    kind: Kind
+    label_names: tuple[str, ...]
+    metrics: tuple[str, ...]
+    rows: dict[str, float]
+    """Split -> rows."""
+    dropped: float
+    """Train rows that equal a dev row and were left out."""
+    evaluations: dict[tuple[str, int], Evaluation] = field(default_factory=dict)
+    curves: dict[tuple[str, int], list[dict[str, float]]] = field(default_factory=dict)
+    meta_teacher: dict[int, dict[str, dict[str, float]]] = field(default_factory=dict)
+    episodes: dict[int, list[Episode]] = field(default_factory=dict)
+    costs: dict[tuple[str, int], Cost] = field(default_factory=dict)
+
+
+def gather(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[DatasetOutputs]:
+    """All outputs of the pipeline. Raises StageError if anything that `methods` calls for is missing or damaged."""
+    return [_dataset(name, methods, seeds) for name in datasets]
+
+
+def _dataset(name: str, methods: Sequence[str], seeds: Sequence[int]) -> DatasetOutputs:
+    folder = tokens_folder(name)
+    spec, counts = _read(folder / "spec.json"), _read(output_folder("split", dataset=name) / "metrics.json")
+    outputs = DatasetOutputs(
+        name=name,
+        kind=_kind(spec.get("kind"), folder / "spec.json"),
+        label_names=_texts(spec.get("label_names")),
+        metrics=_texts(spec.get("metrics")),
+        rows=_numbers(counts.get("rows")),
+        dropped=_numbers(counts).get("dropped_equal_to_dev", 0.0),
+    )
+    if not outputs.metrics:
+        raise StageError(f"{folder / 'spec.json'}: field 'metrics' names no metric; the first one is the headline")
+    for seed in seeds:
+        _add_seed(outputs, methods, seed)
+    return outputs
+
+
+def _add_seed(outputs: DatasetOutputs, methods: Sequence[str], seed: int) -> None:
+    """Read one seed's teacher, signals, meta-teacher, students and evaluations into `outputs`."""
+    for stage in ("teacher", "signals"):
+        folder = output_folder(stage, dataset=outputs.name, seed=seed)
+        if (folder / "run.json").exists():  # a supplied teacher may leave no record of training
+            outputs.costs[stage, seed] = _cost(folder)
+        if stage == "teacher" and (folder / "curves.jsonl").exists():
+            outputs.curves["teacher", seed] = [_numbers(row) for row in _lines(folder / "curves.jsonl")]
+    if CURRICULUM_METHOD in methods:
+        _add_curriculum(outputs, seed)
+    for method in methods:
+        if method != CURRICULUM_METHOD:
+            student = output_folder("student", dataset=outputs.name, method=method, seed=seed)
+            outputs.curves[method, seed] = [_numbers(row) for row in _lines(student / "curves.jsonl")]
+            outputs.costs[f"student {method}", seed] = _cost(student)
+        evaluated = output_folder("evaluate", dataset=outputs.name, method=method, seed=seed)
+        outputs.evaluations[method, seed] = _evaluation(evaluated, outputs.kind)
+        outputs.costs[f"evaluate {method}", seed] = _cost(evaluated)
+
+
+def _add_curriculum(outputs: DatasetOutputs, seed: int) -> None:
+    """Read the meta-teacher and the episodes of one seed."""
+    folder = output_folder("meta_teacher", dataset=outputs.name, seed=seed)
+    metrics = _read(folder / "metrics.json")
+    outputs.meta_teacher[seed] = {key: _numbers(value) for key, value in metrics.items() if isinstance(value, Mapping)}
+    outputs.costs["meta_teacher", seed] = _cost(folder)
+    folder = output_folder("curriculum", dataset=outputs.name, seed=seed)
+    outputs.episodes[seed] = [_episode(row) for row in _lines(folder / "episodes.jsonl")]
+    outputs.costs["curriculum", seed] = _cost(folder)
+
+
+def _episode(row: Mapping[str, object]) -> Episode:
+    values = _numbers(row)
+    return Episode(
+        number=int(values["episode"]),
+        selection=_starting("selection_", values),
+        mean_reward=values.get("reward"),
+        share=_starting("share_", values),
+        best=bool(row.get("best")),
+    )
+
+
+def _starting(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
+    """The values whose key starts with the prefix, without it."""
+    return {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+
+
+def _evaluation(folder: Path, kind: Kind) -> Evaluation:
+    metrics = _read(folder / "metrics.json")
+    sets = ("dev", "selection", "dev_mismatched")
+    names = [name for base in sets for name in (base, f"teacher_{base}") if name in metrics]
+    if "dev" not in names or "teacher_dev" not in names:
+        raise StageError(f"{folder / 'metrics.json'}: 'dev' and 'teacher_dev' are needed, found: {', '.join(names)}")
+    latency = metrics.get("latency_ms")
+    timed = latency if isinstance(latency, Mapping) else {}
+    majority = metrics.get("majority_dev")
+    return Evaluation(
+        scores={name: _numbers(metrics[name]) for name in names},
+        majority_dev=float(majority) if isinstance(majority, int | float) else None,
+        parameters=_numbers(metrics.get("parameters")),
+        size_bytes=_numbers(metrics.get("size_bytes")),
+        latency_ms={who: _numbers(timed.get(who)) for who in ("student", "teacher")},
+        latency_setting=_numbers(timed),
+        selected_on=str(metrics.get("selected_on", "selection")),
+        predictions=_predictions(folder / "predictions.parquet", kind),
+    )
+
+
+def _predictions(path: Path, kind: Kind) -> dict[str, Predictions]:
+    """Predictions by set, rows in order of their id, so that those of two seeds can be paired."""
+    _must_exist(path)
+    table = parquet.read_table(path)
+    columns = {
+        name: table.column(name).to_pylist() for name in ("set", "row_id", "label", "student_logits", "teacher_logits")
+    }
+    found: dict[str, Predictions] = {}
+    for name in dict.fromkeys(columns["set"]):
+        rows = [row for row, of_set in enumerate(columns["set"]) if of_set == name]
+        rows.sort(key=lambda row: str(columns["row_id"][row]))
+        row_ids = [str(columns["row_id"][row]) for row in rows]
+        if len(set(row_ids)) != len(row_ids):
+            raise StageError(f"{path}: set {name} holds a row id twice; predictions can't be paired by row")
+        labels = np.array(
+            [columns["label"][row] for row in rows], dtype=np.float64 if kind == "regression" else np.int64
+        )
+        student, teacher = (
+            np.array([columns[f"{who}_logits"][row] for row in rows], dtype=np.float64)
+            for who in ("student", "teacher")
+        )
+        found[name] = Predictions(row_ids, labels, student, teacher)
+    return found
+
+
+def _cost(folder: Path) -> Cost:
+    record = _read(folder / "run.json")
+    values, versions = _numbers(record), record.get("versions")
+    return Cost(
+        duration_s=values.get("duration_s", 0.0),
+        cpu_s=values.get("cpu_s", 0.0),
+        peak_memory_mb=values.get("peak_memory_mb", 0.0),
+        device=str(record.get("device", "")),
+        threads=int(values.get("threads", 0)),
+        versions={str(key): str(value) for key, value in versions.items()} if isinstance(versions, Mapping) else {},
+    )
+
+
+def _must_exist(path: Path) -> None:
+    if not path.exists():
+        raise StageError(f"{path}: missing, but params.yaml asks for it; run `dvc repro`")
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    """The JSON object in a file."""
+    _must_exist(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise StageError(f"{path}: not valid JSON ({error}); run the stage that writes it again") from None
+    if not isinstance(content, dict):
+        raise StageError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def _lines(path: Path) -> list[Mapping[str, object]]:
+    """The JSON objects of a .jsonl file."""
+    _must_exist(path)
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except json.JSONDecodeError as error:
+        raise StageError(f"{path}: not valid JSON ({error}); run the stage that writes it again") from None
+
+
+def _numbers(value: object) -> dict[str, float]:
+    """The entries of a mapping that are numbers; {} for anything else."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {
+        str(key): float(item)
+        for key, item in value.items()
+        if isinstance(item, int | float) and not isinstance(item, bool)
+    }
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(item) for item in value) if isinstance(value, list | tuple) else ()
+
+
+def _kind(value: object, path: Path) -> Kind:
+    for kind in KINDS:
+        if value == kind:
+            return kind
+    raise StageError(f"{path}: kind {value!r} is not allowed; allowed: {', '.join(KINDS)}")

@@ -1,0 +1,221 @@
+"""The numbers of the report: means over seeds, margins to the teacher with intervals, sizes, latency, cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from data.records import Kind
+from tasks.reporting.gather import Cost, DatasetOutputs
+from tasks.reporting.margins import Margin, bootstrap_margin, margin_of, mean_margin
+from tasks.reporting.scores import DEV, META_TEACHER, TEACHER, dev_rows, headlines, score_rows, values_of
+from training.metrics import LOWER_IS_BETTER
+from training.statistics import Bootstrap, Spread, mean_sd
+
+LABELS = {
+    TEACHER: "teacher",
+    "finetune": "student fine-tuned",
+    META_TEACHER: "meta-teacher",
+    "mpdistil": "MPDistil student",
+}
+# A stored metric may differ by rounding from the one computed here again from the predictions, not by more.
+AGREEMENT = 1e-4
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Size and CPU latency of a model; means over seeds where it was measured more than once."""
+
+    parameters: int
+    size_bytes: int
+    p50_ms: float | None
+    p95_ms: float | None
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """One dataset. Columns are 'teacher', 'meta_teacher' and the methods; scores are fractions, not points."""
+
+    name: str
+    kind: Kind
+    headline: str
+    selected_on: str
+    rows: dict[str, float]
+    dropped: float
+    dev_rows: int
+    majority: float | None
+    """Accuracy of always saying the most frequent class; None for regression."""
+    scores: dict[str, Spread]
+    all_scores: dict[str, dict[str, dict[str, Spread]]]
+    """Set -> metric -> column -> spread."""
+    margins: dict[str, Margin]
+    models: dict[str, ModelFacts]
+    latency_setting: dict[str, float]
+    costs: dict[str, Cost]
+    """Stage -> mean over seeds (versions and device of the first)."""
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The whole report in numbers."""
+
+    benchmark: str
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    columns: dict[str, str]
+    """Column -> what a person reads."""
+    main_method: str
+    selected_on: str
+    datasets: list[DatasetSummary]
+    average_scores: dict[str, Spread]
+    average_margins: dict[str, Margin]
+    level: float
+    resamples: int
+
+
+def summarise(
+    outputs: Sequence[DatasetOutputs],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    benchmark: str,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Summary:
+    """All numbers of the report, from `resamples` of the dev rows and for intervals of `level` (a fraction)."""
+    boots = {one.name: {m: bootstrap_margin(one, m, seeds, resamples) for m in methods} for one in outputs}
+    datasets = [_dataset(one, methods, seeds, boots[one.name], level) for one in outputs]
+    comparable = all(one.headline not in LOWER_IS_BETTER for one in datasets)
+    return Summary(
+        benchmark=benchmark,
+        methods=tuple(methods),
+        seeds=tuple(seeds),
+        columns=_columns(methods),
+        main_method="mpdistil" if "mpdistil" in methods else methods[-1],
+        selected_on=DEV if any(one.selected_on == DEV for one in datasets) else "selection",
+        datasets=datasets,
+        average_scores=_average_scores(outputs, methods, seeds) if comparable else {},
+        average_margins={
+            method: mean_margin(outputs, method, seeds, [boots[one.name][method] for one in outputs], level)
+            for method in methods
+            if comparable
+        },
+        level=level,
+        resamples=resamples,
+    )
+
+
+def _columns(methods: Sequence[str]) -> dict[str, str]:
+    """The report's columns in order: the teacher, the students, and the meta-teacher before MPDistil's student."""
+    columns = {TEACHER: LABELS[TEACHER]}
+    distilled = [method for method in methods if method not in LABELS]
+    for method in sorted(methods, key=lambda name: name == "mpdistil"):
+        if method == "mpdistil":
+            columns[META_TEACHER] = LABELS[META_TEACHER]
+        own = "student distilled" if len(distilled) == 1 else f"student {method}"
+        columns[method] = LABELS.get(method, own)
+    return columns
+
+
+def _dataset(
+    one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], boots: dict[str, Bootstrap], level: float
+) -> DatasetSummary:
+    evaluations = [one.evaluations[method, seed] for method in methods for seed in seeds]
+    by_column = {
+        column: values
+        for column in (TEACHER, *methods, META_TEACHER)
+        if (values := headlines(one, column, seeds, methods))
+    }
+    majorities = [e.majority_dev for e in evaluations if e.majority_dev is not None]
+    return DatasetSummary(
+        name=one.name,
+        kind=one.kind,
+        headline=one.metrics[0],
+        selected_on=DEV if any(e.selected_on == DEV for e in evaluations) else "selection",
+        rows=one.rows,
+        dropped=one.dropped,
+        dev_rows=len(dev_rows(one, methods[0], seeds[0]).row_ids),
+        majority=majorities[0] if majorities else None,
+        scores={column: mean_sd(values) for column, values in by_column.items()},
+        all_scores=_all_scores(one, methods, seeds),
+        margins={method: margin_of(one, method, seeds, boots[method], level) for method in methods},
+        models=_models(one, methods, seeds),
+        latency_setting=evaluations[0].latency_setting,
+        costs=_costs(one, seeds),
+        warnings=_warnings(one, methods, seeds),
+    )
+
+
+def _all_scores(
+    one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int]
+) -> dict[str, dict[str, dict[str, Spread]]]:
+    """Every metric of every set of rows: set -> metric -> column -> spread."""
+    found: dict[str, dict[str, dict[str, Spread]]] = {}
+    for rows in (DEV, "dev_mismatched", "selection"):
+        for metric in (*one.metrics, "loss"):
+            for column in (TEACHER, *methods, META_TEACHER):
+                if values := values_of(one, column, seeds, methods, rows, metric):
+                    found.setdefault(rows, {}).setdefault(metric, {})[column] = mean_sd(values)
+    return found
+
+
+def _average_scores(
+    outputs: Sequence[DatasetOutputs], methods: Sequence[str], seeds: Sequence[int]
+) -> dict[str, Spread]:
+    """Mean headline over datasets for each seed, then mean and deviation over seeds."""
+    found: dict[str, Spread] = {}
+    for column in (TEACHER, *methods, META_TEACHER):
+        table = [headlines(one, column, seeds, methods) for one in outputs]
+        if all(len(values) == len(seeds) for values in table):
+            found[column] = mean_sd([float(value) for value in np.mean(table, axis=0)])
+    return found
+
+
+def _models(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int]) -> dict[str, ModelFacts]:
+    found = {TEACHER: _facts(one, TEACHER, [(method, seed) for method in methods for seed in seeds])}
+    return found | {method: _facts(one, "student", [(method, seed) for seed in seeds]) for method in methods}
+
+
+def _facts(one: DatasetOutputs, who: str, keys: Sequence[tuple[str, int]]) -> ModelFacts:
+    measured = [one.evaluations[key] for key in keys]
+    first, times = measured[0], [e.latency_ms[who] for e in measured]
+    p50, p95 = ([time[name] for time in times if name in time] for name in ("p50", "p95"))
+    return ModelFacts(
+        int(first.parameters.get(who, 0)),
+        int(first.size_bytes.get(who, 0)),
+        float(np.mean(p50)) if p50 else None,
+        float(np.mean(p95)) if p95 else None,
+    )
+
+
+def _costs(one: DatasetOutputs, seeds: Sequence[int]) -> dict[str, Cost]:
+    found: dict[str, Cost] = {}
+    for stage in dict.fromkeys(stage for stage, _ in one.costs):
+        costs = [one.costs[stage, seed] for seed in seeds if (stage, seed) in one.costs]
+        duration, cpu, memory = np.mean([(c.duration_s, c.cpu_s, c.peak_memory_mb) for c in costs], axis=0)
+        first = costs[0]
+        found[stage] = Cost(float(duration), float(cpu), float(memory), first.device, first.threads, first.versions)
+    return found
+
+
+def _warnings(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int]) -> list[str]:
+    """What a reader must know before believing the numbers of this dataset."""
+    found: list[str] = []
+    ones = np.ones((1, len(dev_rows(one, methods[0], seeds[0]).row_ids)))
+    for method in methods:
+        for seed in seeds:
+            rows, stored = dev_rows(one, method, seed), one.evaluations[method, seed].scores[DEV][one.metrics[0]]
+            again = float(score_rows(one.metrics[0], rows.labels, one.kind, rows.student, ones)[0])
+            if abs(again - stored) > AGREEMENT:
+                found.append(f"{method}, seed {seed}: metrics.json says {stored:.4f}, its predictions {again:.4f}")
+    majority = one.evaluations[methods[0], seeds[0]].majority_dev
+    if majority is not None and _teacher_accuracy(one, methods[0], seeds) <= majority:
+        found.append("the teacher is no better than the majority class: there is nothing to distil")
+    return found
+
+
+def _teacher_accuracy(one: DatasetOutputs, method: str, seeds: Sequence[int]) -> float:
+    """Mean over seeds, on dev: what the majority class is compared with, whatever the headline metric is."""
+    rows = [dev_rows(one, method, seed) for seed in seeds]
+    return float(np.mean([(part.teacher.argmax(axis=1) == part.labels).mean() for part in rows]))

@@ -1,0 +1,60 @@
+"""signals: what the frozen teacher says about every row, stored once, so that no student has to run the teacher.
+
+    python -m tasks.signals --dataset rte --seed 42
+
+Reads: the dataset's tokens and its teacher. Writes: outputs/signals/<dataset>/<seed>/signals (one safetensors file per
+split: logits, pooled vectors, and for train the sequence vectors of the layers that a method's mapping names),
+metrics.json, run.json.
+"""
+
+from models.store import load_model
+from tasks.datasets import open_dataset
+from tasks.layout import teacher_model
+from tasks.networks import make_method, student_depth
+from tasks.stage import Stage, run_stage
+from tasks.torch_runtime import start_torch
+from training.metrics import compute_metrics
+from training.predict import predict
+from training.progress import watched
+from training.signals import save_signals
+
+
+def signals(stage: Stage) -> None:
+    """Run the teacher over every split and store what it says."""
+    given, dataset = stage.parameters, open_dataset(stage, stage.dataset)
+    accelerator = start_torch(stage)
+    folder = stage.read(teacher_model(stage.dataset, stage.seed))
+    model = load_model(folder, attention=given.models.attention).to(accelerator.device)
+    layers = _teacher_layers(stage, model.num_layers)
+    scores: dict[str, dict[str, float]] = {}
+    names = dataset.splits
+    for name in watched(names, total=len(names), title=stage.title, unit="splits"):
+        split = dataset.split(name)
+        said = predict(
+            model,
+            split,
+            dataset=stage.dataset,
+            batch_size=given.signals.batch_size,
+            device=accelerator.device,
+            layers=layers if name == "train" else (),
+        )
+        save_signals(stage.folder / "signals", name, said)
+        scores[name] = compute_metrics(("loss", *dataset.spec.metrics), said.logits, split.labels, dataset.spec.kind)
+    stage.write_metrics({"teacher": scores, "layers": list(layers)})
+    stage.headline = f"{len(names)} splits, layers {', '.join(map(str, layers)) or 'none'}"
+
+
+def _teacher_layers(stage: Stage, teacher_layers: int) -> tuple[int, ...]:
+    """The layers whose sequence vectors some method of the pipeline reads."""
+    given = stage.parameters
+    wanted: set[int] = set()
+    for name in given.student.methods:
+        depth = student_depth(given)
+        wanted.update(
+            make_method(given, name, student_layers=depth, teacher_layers=teacher_layers).needs.teacher_layers
+        )
+    return tuple(sorted(wanted))
+
+
+if __name__ == "__main__":
+    run_stage("signals", signals, keys=("dataset", "seed"), sections=("threads", "models", "signals", "student", "mse_kd"))

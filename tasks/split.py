@@ -1,0 +1,82 @@
+"""split: the rows of one dataset as train, quiz, selection and dev, tokenised once.
+
+    python -m tasks.split --dataset rte
+
+Reads: outputs/source/<dataset>/rows. Writes: outputs/split/<dataset>/tokens (one Arrow file per split, the description,
+a manifest of counts and hashes, the tokenizer), metrics.json, run.json.
+"""
+
+import json
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from data.quickstart import vocabulary
+from data.stored_rows import read_source
+from data.splits import make_splits
+from data.tokens import save_split, tokenize_split, tokenizer_fingerprint
+from models.checkpoints import fetch
+from models.tokenizer import build_word_tokenizer, copy_tokenizer, load_tokenizer, padding_id, save_tokenizer
+from tasks.layout import output_folder
+from tasks.stage import Stage, run_stage
+
+EMBEDDED = "quickstart"
+
+
+def split(stage: Stage) -> None:
+    """Part the rows of one dataset and tokenise them."""
+    given = stage.parameters.split
+    rows = read_source(stage.read(output_folder("source", dataset=stage.dataset) / "rows"))
+    spec = rows.spec
+    folder = stage.folder / "tokens"
+    folder.mkdir()
+    tokenizer = _tokenizer(stage, folder / "tokenizer")
+    splits = make_splits(
+        spec,
+        rows.rows["train"],
+        {name: rows.rows[name] for name in spec.dev_sets if name in rows.rows},
+        seed=given.seed,
+        quiz=given.quiz,
+        selection=given.selection_fraction,
+        selection_minimum=given.selection_minimum,
+        selection_maximum=given.selection_maximum,
+        dev_fraction=given.dev_fraction,
+        selection_on_dev=given.selection == "dev",
+    )
+    truncated: dict[str, int] = {}
+    for name, part in splits.rows.items():
+        table = tokenize_split(spec, part, tokenizer, given.max_length, padding_id(tokenizer))
+        truncated[name] = json.loads(table.schema.metadata[b"distilflow"])["truncated"]
+        save_split(folder, name, table)
+    manifest = {
+        **splits.manifest,
+        "max_length": given.max_length,
+        "truncated": truncated,
+        "vocabulary": tokenizer.get_vocab_size(),
+        "tokenizer_fingerprint": tokenizer_fingerprint(tokenizer),
+    }
+    (folder / "spec.json").write_text(json.dumps(spec.to_json(), indent=2) + "\n", encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    counts = {name: len(part) for name, part in splits.rows.items()}
+    stage.write_metrics({"rows": counts, "dropped_equal_to_dev": splits.manifest["dropped_equal_to_dev"]})
+    stage.headline = f"{', '.join(f'{name} {count}' for name, count in counts.items())} rows"
+
+
+def _tokenizer(stage: Stage, folder: Path) -> Tokenizer:
+    """The tokenizer, its files put into `folder` as a model folder holds them."""
+    given = stage.parameters
+    if given.split.tokenizer == EMBEDDED:
+        tokenizer = build_word_tokenizer(vocabulary())
+        save_tokenizer(tokenizer, folder, max_length=given.split.max_length)
+        return tokenizer
+    found = fetch(given.split.tokenizer, [Path(path) for path in given.models.search], given.models.revision)
+    tokenizer = load_tokenizer(str(found))
+    folder.mkdir()
+    copy_tokenizer(found, folder)
+    if not (folder / "tokenizer.json").exists():
+        tokenizer.save(str(folder / "tokenizer.json"))
+    return tokenizer
+
+
+if __name__ == "__main__":
+    run_stage("split", split, keys=("dataset",), sections=("benchmark", "split", "models"))

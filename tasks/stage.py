@@ -1,0 +1,218 @@
+"""What every stage shares: arguments, parameters, an output folder that appears whole or not at all, and its record.
+
+A stage is a function that gets a Stage and writes into `stage.folder`; `run_stage` does the rest. Exit status: 0, or 2
+with one line on stderr that says what to do.
+"""
+
+import argparse
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from config import ConfigError, Parameters, load
+from data.errors import DataError
+from models.errors import ModelError
+from tasks.layout import OUTPUTS, output_folder
+
+# None of these may talk to anybody, and none may print what is no news to the person at the terminal.
+QUIET = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    # Threads that wait sleep. Spinning ones cost a stage many times its own time when it shares the machine.
+    "OMP_WAIT_POLICY": "passive",
+}
+PACKAGES = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "safetensors",
+    "tokenizers",
+    "pyarrow",
+    "numpy",
+)
+os.environ.update({key: value for key, value in QUIET.items() if key not in os.environ})
+
+
+class StageError(ValueError):
+    """A stage that can't go on; the text says what was given, what is allowed and what to do."""
+
+
+@dataclass
+class Stage:
+    """One run of one stage."""
+
+    name: str
+    parameters: Parameters
+    dataset: str = ""
+    method: str = ""
+    seed: int = 0
+    folder: Path = Path()
+    inputs: list[Path] = field(default_factory=list)
+    headline: str = ""
+    device: str = "cpu"
+    started: float = field(default_factory=time.monotonic)
+
+    def read(self, path: Path) -> Path:
+        """Note a folder of an earlier stage as an input. Raises StageError if it isn't there."""
+        if not path.exists():
+            stage = path.relative_to(OUTPUTS).parts[0] if path.is_relative_to(OUTPUTS) else "an earlier stage"
+            raise StageError(f"{path}: missing; {stage} has not run for this combination (run `dvc repro`)")
+        self.inputs.append(path)
+        return path
+
+    def write_json(self, name: str, content: Mapping[str, object]) -> None:
+        """Write a JSON file into the output folder."""
+        (self.folder / name).write_text(
+            json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8"
+        )
+
+    def write_metrics(self, metrics: Mapping[str, object]) -> None:
+        """Write metrics.json."""
+        self.write_json("metrics.json", metrics)
+
+    def write_rows(self, rows: Iterable[Mapping[str, object]], name: str = "curves.jsonl") -> None:
+        """Write records as lines of JSON."""
+        lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        (self.folder / name).write_text(lines, encoding="utf-8")
+
+    def say(self, line: str) -> None:
+        """A plain line for the person who watches; stdout is kept for the final line."""
+        print(f"{self.title}: {line}", file=sys.stderr, flush=True)
+
+    @property
+    def title(self) -> str:
+        """The stage's name and what it runs on, as in 'student rte mse_kd 42'."""
+        seed = str(self.seed) if self.name in SEEDED else ""
+        return " ".join(part for part in (self.name, self.dataset, self.method, seed) if part)
+
+
+SEEDED = ("teacher", "signals", "student", "meta_teacher", "curriculum", "evaluate")
+
+
+def run_stage(
+    name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...], sections: tuple[str, ...]
+) -> None:
+    """Parse the command line, run a stage's work and end the process.
+
+    Args:
+        name: the stage.
+        work: writes into `stage.folder`, sets `stage.headline`.
+        keys: which of dataset, method, seed the stage's command names.
+        sections: sections of params.yaml that run.json records, those that the stage reads.
+    """
+    options = _arguments(name, work, keys)
+    try:
+        stage = Stage(name, load(options.params), **{key: getattr(options, key) for key in keys})
+        target = output_folder(name, **{key: getattr(options, key) for key in keys})
+        with _whole_folder(target) as stage.folder:
+            work(stage)
+            stage.write_json("run.json", _record(stage, sections))
+        seconds = time.monotonic() - stage.started
+        print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
+    except (ConfigError, DataError, ModelError, StageError) as error:
+        _stop(f"{name}: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        _stop(
+            f"{name}: {error.strerror} while writing under {OUTPUTS.absolute()}; nothing half-written was left there"
+        )
+
+
+def _stop(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+    raise SystemExit(2)
+
+
+def _arguments(name: str, work: Callable[[Stage], None], keys: tuple[str, ...]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m tasks.{name}", description=work.__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file (params.yaml)")
+    for key in keys:
+        parser.add_argument(f"--{key}", required=True, type=int if key == "seed" else str)
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def _whole_folder(target: Path) -> Iterator[Path]:
+    """A folder to write into that takes the target's place at the end, on disk to the last byte; removed on any error."""
+    aside = OUTPUTS / ".partial" / f"{'-'.join(target.relative_to(OUTPUTS).parts)}-{os.getpid()}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        for path in [*aside.rglob("*"), aside]:
+            _sync(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        replaced = aside.with_name(aside.name + "-replaced")
+        if target.exists():
+            target.rename(replaced)
+        aside.rename(target)
+        _sync(target.parent)
+        shutil.rmtree(replaced, ignore_errors=True)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _record(stage: Stage, sections: tuple[str, ...]) -> dict[str, object]:
+    """What is needed to trust a number."""
+    values = stage.parameters.model_dump(mode="json", by_alias=True)
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "stage": stage.name,
+        "dataset": stage.dataset or None,
+        "method": stage.method or None,
+        "seed": stage.seed if stage.name in SEEDED else None,
+        "params": {key: values[key] for key in sections},
+        "input_hashes": {str(path): folder_hash(path) for path in stage.inputs},
+        "versions": {"python": sys.version.split()[0], **_versions()},
+        "device": stage.device,
+        "threads": stage.parameters.threads,
+        "started": datetime.fromtimestamp(time.time() - (time.monotonic() - stage.started), UTC).isoformat(
+            timespec="seconds"
+        ),
+        "duration_s": round(time.monotonic() - stage.started, 3),
+        "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
+        "peak_memory_mb": round(usage.ru_maxrss / 1024, 1),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def folder_hash(path: Path) -> str:
+    """sha256 over the names and contents of a file or of a folder's files, in sorted order."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(str(file.relative_to(path)).encode())
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,96 @@
+"""teacher: the large model of one dataset, trained on its train split, or supplied and checked.
+
+    python -m tasks.teacher --dataset rte --seed 42
+
+Reads: outputs/split/<dataset>/tokens. Writes: outputs/teacher/<dataset>/<seed>/model (a stock Hugging Face folder),
+metrics.json, curves.jsonl (one row an epoch), run.json.
+"""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+
+from methods.finetune import Finetune
+from models.store import save_model
+from tasks.datasets import TokenisedDataset, open_dataset
+from tasks.networks import parameter_count, start_teacher
+from tasks.settings import training_settings
+from tasks.stage import Stage, StageError, run_stage
+from tasks.torch_runtime import start_torch
+from training.loop import score, train
+
+
+def teacher(stage: Stage) -> None:
+    """Train the teacher, or check the one that was supplied."""
+    given, dataset = stage.parameters, open_dataset(stage, stage.dataset)
+    accelerator = start_torch(stage)
+    start = start_teacher(given, dataset, stage.seed)
+    for note in start.notes:
+        stage.say(note)
+    model = start.classifier.to(accelerator.device)
+    curves: list[dict[str, float]] = []
+    if given.teacher.origin == "train":
+        loss = Finetune().loss
+        curves = train(
+            model,
+            dataset.split("train"),
+            dataset.split("selection"),
+            dataset.target,
+            lambda outputs, batch: loss(outputs, None, batch.labels, dataset.spec.kind),
+            training_settings(given.teacher, stage.seed, given.evaluate.batch_size),
+            accelerator=accelerator,
+            title=stage.title,
+        )
+    metrics = dataset.target.metrics
+    if dataset.spec.kind != "regression" and "accuracy" not in metrics:
+        metrics = (*metrics, "accuracy")
+    scores = score(
+        model,
+        dataset.split("selection"),
+        replace(dataset.target, metrics=metrics),
+        batch_size=given.evaluate.batch_size,
+        device=accelerator.device,
+    )
+    _compare_with_majority(stage, dataset, scores["accuracy"] if "accuracy" in scores else -scores["loss"])
+    save_model(
+        stage.folder / "model",
+        model,
+        tokenizer_folder=dataset.tokenizer_folder,
+        tokenizer_fingerprint=dataset.tokenizer_fingerprint,
+    )
+    stage.write_rows(curves)
+    stage.write_metrics(
+        {
+            "selection": scores,
+            "selected_on": dataset.selected_on,
+            "parameters": parameter_count(model, dataset.spec.name),
+            "origin": given.teacher.origin,
+        }
+    )
+    stage.headline = f"{dataset.spec.metrics[0]} {scores[dataset.spec.metrics[0]]:.3f} on {dataset.selected_on}"
+
+
+def _compare_with_majority(stage: Stage, dataset: TokenisedDataset, own: float) -> None:
+    """Say loudly, or stop, if the teacher knows no more than which label is the most frequent one."""
+    labels = np.asarray(dataset.split("selection").labels)
+    if dataset.spec.kind == "regression":
+        plain, what = -float(labels.var()), "the mean label (minus squared error)"
+    else:
+        shares = np.bincount(labels) / len(labels)
+        plain, what = float(shares.max()), "the majority class (accuracy)"
+    if own > plain:
+        return
+    message = (
+        f"the teacher is no better than {what} on {len(labels)} selection rows: {own:.3f} against {plain:.3f}; "
+        "nothing can be distilled from it. Try more epochs or another learning rate, or check the labels"
+    )
+    if stage.parameters.teacher.no_better_than_majority == "error":
+        raise StageError(message)
+    print(f"WARNING: {stage.title}: {message}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    run_stage(
+        "teacher", teacher, keys=("dataset", "seed"), sections=("threads", "models", "teacher", "split", "source")
+    )

@@ -1,0 +1,244 @@
+"""Splits: who goes where, what never shares, what is dropped, and that nothing depends on the order of the file."""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_rows import PAIR, SCORE, SHARED, SINGLE, needs_shared, single_rows, spec_of
+
+from data.description import load_spec
+from data.errors import DataError
+from data.records import Row
+from data.sources import read_rows
+from data.splits import Shares, Splits, make_splits
+from data.units import apportion, input_key
+
+SPEC = spec_of(SINGLE)
+TRAINING = ("train", "quiz", "selection")
+
+
+def ids(splits: Splits, name: str) -> set[str]:
+    return {row.id for row in splits.rows[name]}
+
+
+def sizes(splits: Splits) -> dict[str, int]:
+    return {name: len(rows) for name, rows in splits.rows.items()}
+
+
+def made(rows: Sequence[Row], dev: Sequence[Row] | None = None, seed: int = 0, on_dev: bool = False) -> Splits:
+    """Splits of SINGLE rows, with a dev set of their own by default."""
+    if dev is None:
+        dev = [Row(f"d{i}", {"text": f"dev {i}"}, i % 2) for i in range(20)]
+    return make_splits(SPEC, rows, {"dev": list(dev)} if dev else {}, seed=seed, selection_on_dev=on_dev)
+
+
+def test_a_tenth_is_quiz_a_tenth_selection_and_the_rest_train() -> None:
+    splits = made(single_rows(1000))
+    assert sizes(splits) == {"train": 800, "quiz": 100, "selection": 100, "dev": 20}
+    assert splits.manifest["selected_on"] == "selection" and not splits.manifest["dev_held_out"]
+
+
+def test_selection_has_64_rows_but_at_most_a_fifth() -> None:
+    assert sizes(made(single_rows(400)))["selection"] == 64
+    assert sizes(made(single_rows(200)))["selection"] == 40
+
+
+def test_classes_keep_their_proportions() -> None:
+    rows = [Row(str(i), {"text": f"text {i}"}, int(i % 10 == 0)) for i in range(1000)]
+    for name in TRAINING:
+        part = made(rows).rows[name]
+        assert sum(row.label for row in part) == len(part) / 10
+
+
+def test_every_training_row_is_in_exactly_one_split() -> None:
+    rows = single_rows(300)
+    splits = made(rows)
+    together = [row.id for name in TRAINING for row in splits.rows[name]]
+    assert sorted(together) == sorted(row.id for row in rows)
+
+
+def test_the_order_of_the_file_does_not_matter() -> None:
+    rows = single_rows(500)
+    shuffled = random.Random(1).sample(rows, len(rows))
+    for name in TRAINING:
+        assert ids(made(rows), name) == ids(made(shuffled), name)
+
+
+def test_another_seed_makes_other_splits_and_the_same_seed_the_same_hashes() -> None:
+    rows = single_rows(500)
+    assert made(rows).manifest == made(rows).manifest
+    assert ids(made(rows), "quiz") != ids(made(rows, seed=1), "quiz")
+
+
+def test_adding_rows_moves_few() -> None:
+    rows = single_rows(1100)
+    before, after = made(rows[:1000]), made(rows)
+    place = {row.id: name for name in TRAINING for row in after.rows[name]}
+    moved = sum(place[row.id] != name for name in TRAINING for row in before.rows[name])
+    assert moved < 50  # of 1000; a shuffle by seed alone would move about 340
+
+
+def test_identical_inputs_share_a_split_whatever_their_case_and_white_space() -> None:
+    rows = single_rows(300)
+    twins = [Row(f"t{i}", {"text": f"  SENTENCE number\t{i}"}, row.label) for i, row in enumerate(rows)]
+    splits = made([*rows, *twins])
+    assert splits.manifest["duplicate_inputs"] == 300
+    for name in TRAINING:
+        keys = Counter(input_key(SPEC, row) for row in splits.rows[name])
+        assert set(keys.values()) == {2}
+
+
+def test_one_text_with_two_labels_stays_together_and_is_counted() -> None:
+    rows = single_rows(200)
+    contrary = [Row(f"c{i}", rows[i].fields, 1 - int(rows[i].label)) for i in range(30)]
+    splits = made([*rows, *contrary])
+    assert splits.manifest["inputs_with_two_labels"] == 30
+    place = {row.id: name for name in TRAINING for row in splits.rows[name]}
+    assert all(place[f"c{i}"] == place[str(i)] for i in range(30))
+
+
+def test_rows_of_a_group_share_a_split_and_sizes_still_hold() -> None:
+    rows = [Row(str(i), {"text": f"text {i}"}, i % 2, group=f"g{i // 5}") for i in range(1000)]
+    splits = made(rows)
+    place = {row.group: name for name in TRAINING for row in splits.rows[name]}
+    assert all(place[row.group] == name for name in TRAINING for row in splits.rows[name])
+    assert abs(sizes(splits)["quiz"] - 100) <= 5 and abs(sizes(splits)["selection"] - 100) <= 5
+
+
+def test_groups_that_share_a_text_are_one_unit() -> None:
+    rows = [Row(str(i), {"text": f"text {i}"}, i % 2, group=f"g{i}") for i in range(200)]
+    bridge = Row("bridge", rows[0].fields, 0, group="g1")
+    splits = made([*rows, bridge])
+    place = {row.id: name for name in TRAINING for row in splits.rows[name]}
+    assert place["0"] == place["bridge"] == place["1"]
+    assert splits.manifest["largest_unit"] == 3
+
+
+def test_a_giant_group_does_not_make_a_tenth_into_a_half() -> None:
+    giant = [Row(f"big{i}", {"text": f"big {i}"}, i % 2, group="giant") for i in range(500)]
+    for seed in range(5):
+        splits = made([*single_rows(500), *giant], seed=seed)
+        assert sizes(splits)["quiz"] <= 110
+        assert {"big0", "big499"} <= ids(splits, "train")
+
+
+def test_a_train_row_equal_to_a_dev_row_is_dropped_and_counted() -> None:
+    rows = single_rows(200)
+    dev = [Row("x", {"text": "Sentence Number 7 "}, 0), Row("y", {"text": "unseen"}, 1)]
+    splits = made(rows, dev)
+    assert splits.manifest["dropped_equal_to_dev"] == 1
+    assert "7" not in set().union(*(ids(splits, name) for name in TRAINING))
+
+
+def test_without_a_dev_file_fifteen_percent_are_held_out_first() -> None:
+    rows = [Row(str(i), {"text": f"text {i // 2}"}, i // 2 % 2, group=f"g{i // 4}") for i in range(1000)]
+    splits = make_splits(SPEC, rows, {}, seed=0)
+    assert abs(sizes(splits)["dev"] - 150) <= 4 and splits.manifest["dev_held_out"] is True
+    groups = {row.group for row in splits.rows["dev"]}
+    assert not groups & {row.group for name in TRAINING for row in splits.rows[name]}
+    other = make_splits(SPEC, rows, {}, seed=5)
+    assert ids(other, "dev") == ids(splits, "dev") and ids(other, "quiz") != ids(splits, "quiz")
+    assert ids(make_splits(SPEC, rows, {}, seed=0, dev_seed=1), "dev") != ids(splits, "dev")
+
+
+def test_the_papers_protocol_selects_on_dev_and_says_so() -> None:
+    splits = made(single_rows(1000), on_dev=True)
+    assert splits.manifest["selected_on"] == "dev"
+    assert splits.rows["selection"] == splits.rows["dev"]
+    assert sizes(splits)["train"] == 900
+
+
+def test_scores_are_spread_over_quintiles() -> None:
+    rows = [Row(str(i), {"first": f"a {i}", "second": "b"}, (i % 51) / 10) for i in range(1000)]
+    dev = {"dev": [Row("d", {"first": "x", "second": "y"}, 1.0)]}
+    splits = make_splits(spec_of(SCORE), rows, dev, seed=0)
+    for name in TRAINING:
+        below = sum(row.label < 2.5 for row in splits.rows[name]) / len(splits.rows[name])
+        assert abs(below - 25 / 51) < 0.06
+
+
+def test_a_split_that_would_lack_a_class_is_an_error_that_names_it() -> None:
+    rows = [Row(str(i), {"text": f"text {i}"}, int(i < 2)) for i in range(100)]
+    with pytest.raises(DataError, match=r"split 'train' of .* rows holds no row of good .*bad 98, good 2"):
+        made(rows)
+    with pytest.raises(DataError, match="split 'dev' of 1 rows holds no row of good"):
+        made(single_rows(100), [Row("d", {"text": "only"}, 0)])
+    with pytest.raises(DataError, match="no train rows are left"):
+        made(single_rows(1), single_rows(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("quiz", 0.0), ("selection", 0.5), ("dev_fraction", 1.5), ("selection_minimum", 0)]
+)
+def test_shares_that_make_no_sense_are_refused(name: str, value: float) -> None:
+    with pytest.raises(DataError, match=f"split.{name} is {value}"):
+        replace(Shares(), **{name: value})
+
+
+@given(st.integers(0, 500), st.dictionaries(st.integers(0, 6), st.integers(1, 300), min_size=1))
+def test_apportioned_shares_add_up_and_are_near_proportion(total: int, counts: dict[int, int]) -> None:
+    total = min(total, sum(counts.values()))
+    shares = apportion(total, counts)
+    assert min(shares.values()) >= 1
+    for key, share in shares.items():
+        assert share <= max(1, total * counts[key] / sum(counts.values()) + 1)
+    if total >= sum(counts.values()) / min(counts.values()):  # no class is too rare for its one row
+        assert sum(shares.values()) == total
+
+
+TEXTS = st.sampled_from([f"word {i}" for i in range(12)])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(TEXTS, TEXTS, st.integers(0, 2), st.sampled_from(["g", "h", "i", None])), max_size=40))
+def test_wild_rows_split_cleanly_or_not_at_all(given_rows: list[tuple[str, str, int, str | None]]) -> None:
+    spec = spec_of(PAIR)
+    rows = [Row(str(i), {"first": a, "second": b}, y, g) for i, (a, b, y, g) in enumerate(given_rows)]
+    try:
+        splits = make_splits(spec, rows, {}, seed=0)
+    except DataError:
+        return
+    place: dict[str, str] = {}
+    for name, part in splits.rows.items():
+        assert {row.label for row in part} == {0, 1, 2}
+        for row in part:
+            assert place.setdefault(input_key(spec, row), name) == name
+            assert row.group is None or place.setdefault(f"group {row.group}", name) == name
+    assert sum(sizes(splits).values()) == len(rows)
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("benchmark", "dataset", "dropped", "contrary"),
+    [
+        ("superglue", "cb", 0, 0),
+        ("superglue", "wsc", 0, 0),
+        ("glue", "cola", 16, 11),
+        ("glue", "stsb", 6, 4),
+        ("glue", "qqp", 2, 0),
+    ],
+)
+def test_the_warts_of_real_rows_are_counted(benchmark: str, dataset: str, dropped: int, contrary: int) -> None:
+    folder = SHARED / "data" / benchmark
+    found = read_rows(load_spec(folder, benchmark, dataset), folder)
+    splits = make_splits(found.spec, found.rows["train"], {"dev": found.rows["dev"]}, seed=0)
+    assert splits.manifest["dropped_equal_to_dev"] == dropped
+    assert splits.manifest["inputs_with_two_labels"] == contrary
+    in_dev = {input_key(found.spec, row) for row in splits.rows["dev"]}
+    assert not any(input_key(found.spec, row) in in_dev for name in TRAINING for row in splits.rows[name])
+    for name in TRAINING:
+        assert {row.label for row in splits.rows[name]} >= set(range(len(found.spec.label_names)))
+
+
+@needs_shared
+@pytest.mark.parametrize("seed", range(20))
+def test_every_split_of_cb_holds_all_three_classes_with_any_seed(seed: int) -> None:
+    folder = SHARED / "data" / "superglue"
+    found = read_rows(load_spec(folder, "superglue", "cb"), folder)
+    splits = make_splits(found.spec, found.rows["train"], {"dev": found.rows["dev"]}, seed=seed)
+    neutral = {name: sum(row.label == 2 for row in rows) for name, rows in splits.rows.items()}
+    assert neutral == {"train": 11, "quiz": 2, "selection": 3, "dev": 5}

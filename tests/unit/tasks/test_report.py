@@ -1,0 +1,262 @@
+"""The report: its numbers against plain computations, what it says of one seed and of dev, and what it refuses."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from config import load
+from tasks.report import headline, report, report_tree
+from tasks.reporting.figures import draw_figures
+from tasks.reporting.gather import DatasetOutputs, gather
+from tasks.reporting.page import render_page
+from tasks.reporting.plots_data import metrics_tree, plot_files
+from tasks.reporting.summarise import Summary, summarise
+from tasks.reporting.wording import terminal_table
+from tasks.stage import Stage, StageError
+from tests.unit.tasks.fake_outputs import METHODS, QUICKSTART, FakeDataset, write_outputs
+from training.metrics import compute_metrics
+
+ROOT = Path(__file__).parents[3]
+NAMES = [dataset.name for dataset in QUICKSTART]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def reported(
+    seeds: Sequence[int] = (42,), methods: Sequence[str] = METHODS, names: Sequence[str] = NAMES
+) -> tuple[Summary, list[DatasetOutputs]]:
+    outputs = gather(names, methods, seeds)
+    return summarise(outputs, methods, seeds, benchmark="quickstart", resamples=200), outputs
+
+
+def test_scores_are_means_and_deviations_over_seeds() -> None:
+    write_outputs(seeds=(1, 2, 3))
+    summary, outputs = reported((1, 2, 3))
+    values = [outputs[0].evaluations["mse_kd", seed].scores["dev"]["accuracy"] for seed in (1, 2, 3)]
+    spread = summary.datasets[0].scores["mse_kd"]
+    assert spread.mean == pytest.approx(np.mean(values))
+    assert spread.sd == pytest.approx(np.std(values, ddof=1))
+
+
+def test_the_margin_is_that_of_the_predictions_and_lies_in_its_interval() -> None:
+    write_outputs(seeds=(1, 2))
+    summary, outputs = reported((1, 2))
+    for one, outs in zip(summary.datasets, outputs, strict=True):
+        scores = {
+            who: np.mean(
+                [
+                    compute_metrics([one.headline], getattr(part, who), part.labels, one.kind)[one.headline]
+                    for part in (outs.evaluations["mpdistil", seed].predictions["dev"] for seed in (1, 2))
+                ]
+            )
+            for who in ("student", "teacher")
+        }
+        margin = one.margins["mpdistil"].interval
+        assert margin.difference == pytest.approx(scores["student"] - scores["teacher"])
+        assert margin.low < margin.difference < margin.high
+        assert margin.rows == one.dev_rows
+
+
+def test_the_mean_over_datasets_is_taken_seed_by_seed() -> None:
+    write_outputs(seeds=(1, 2))
+    summary, _ = reported((1, 2))
+    means = [one.scores["mpdistil"].mean for one in summary.datasets]
+    assert summary.average_scores["mpdistil"].mean == pytest.approx(np.mean(means))
+    margins = [one.margins["mpdistil"].interval.difference for one in summary.datasets]
+    assert summary.average_margins["mpdistil"].interval.difference == pytest.approx(np.mean(margins))
+    assert summary.average_margins["mpdistil"].over_seeds.mean == pytest.approx(np.mean(margins))
+
+
+def test_a_margin_says_how_many_rows_it_stands_for() -> None:
+    write_outputs()
+    summary, outputs = reported()
+    rows = outputs[0].evaluations["finetune", 42].predictions["dev"]
+    fewer = (rows.teacher.argmax(1) == rows.labels).sum() - (rows.student.argmax(1) == rows.labels).sum()
+    tree = json.loads(json.dumps(report_tree(summary)))
+    assert f"points = {fewer} of 300 rows" in tree["datasets"][0]["margins"]["finetune"]["rows_behind_it"]
+    assert "no share of rows" in tree["datasets"][1]["margins"]["finetune"]["rows_behind_it"]
+
+
+def test_predictions_are_paired_by_row_id_and_not_by_position(tmp_path: Path) -> None:
+    import pyarrow.parquet as parquet
+
+    write_outputs()
+    before, _ = reported()
+    path = tmp_path / "outputs/evaluate/amounts/mpdistil/42/predictions.parquet"
+    table = parquet.read_table(path)
+    parquet.write_table(table.take(np.random.default_rng(0).permutation(table.num_rows)), path)
+    after, _ = reported()
+    assert after.datasets[0].margins == before.datasets[0].margins
+
+
+def test_one_seed_is_said_to_have_no_spread() -> None:
+    write_outputs()
+    summary, outputs = reported()
+    assert "one seed, no spread" in terminal_table(summary)
+    assert "±" not in terminal_table(summary)
+    assert "One seed, no spread" in render_page(summary, outputs, {})
+
+
+def test_numbers_selected_on_dev_carry_that_label_everywhere() -> None:
+    write_outputs(selected_on="dev")
+    summary, outputs = reported()
+    page = render_page(summary, outputs, {})
+    assert "(selected on dev)</h1>" in page
+    assert page.count("selected on dev") >= 4
+    assert "chose no epoch" not in page
+    assert "selected on dev" in terminal_table(summary)
+    assert metrics_tree(summary)["selected_on_dev"] == 1
+    assert report_tree(summary)["protocol"] == "selected on dev"
+
+
+def test_the_terminal_table_has_a_row_a_dataset_and_the_mean() -> None:
+    write_outputs(seeds=(1, 2))
+    lines = terminal_table(reported((1, 2))[0]).splitlines()
+    assert [line.split()[0] for line in lines[3:8]] == [*NAMES, "mean"]
+    for words in ("teacher", "fine-tuned", "distilled", "meta-", "MPDistil", "margin", "parameters", "latency"):
+        assert words in "\n".join(lines[:2])
+    assert "2 seeds" in lines[-3]
+    assert max(map(len, lines)) <= 135
+
+
+def test_methods_that_are_not_asked_for_are_not_needed() -> None:
+    write_outputs(methods=("finetune", "mse_kd"))
+    summary, outputs = reported(methods=("finetune", "mse_kd"))
+    assert list(summary.columns) == ["teacher", "finetune", "mse_kd"]
+    assert summary.main_method == "mse_kd"
+    assert "Rewards over episodes" not in render_page(summary, outputs, draw_figures(summary, outputs))
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "evaluate/scenes/mse_kd/42/predictions.parquet",
+        "student/scenes/mpdistil/42/episodes.jsonl",
+        "meta_teacher/scenes/42/metrics.json",
+    ],
+)
+def test_a_missing_output_is_one_error_that_names_it(tmp_path: Path, missing: str) -> None:
+    write_outputs()
+    (tmp_path / "outputs" / missing).unlink()
+    with pytest.raises(StageError, match=f"outputs/{missing}: missing, .* run `dvc repro`"):
+        reported()
+
+
+def test_a_damaged_output_is_one_error_that_names_it(tmp_path: Path) -> None:
+    write_outputs()
+    (tmp_path / "outputs/evaluate/scenes/mse_kd/42/metrics.json").write_text('{"dev": ')
+    with pytest.raises(StageError, match=r"scenes/mse_kd/42/metrics.json: not valid JSON"):
+        reported()
+
+
+def test_a_metric_that_its_predictions_contradict_is_reported(tmp_path: Path) -> None:
+    write_outputs()
+    path = tmp_path / "outputs/evaluate/amounts/mse_kd/42/metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["dev"]["accuracy"] += 0.01
+    path.write_text(json.dumps(metrics))
+    summary, outputs = reported()
+    assert "its predictions" in summary.datasets[0].warnings[0]
+    assert "mse_kd, seed 42" in render_page(summary, outputs, {})
+
+
+def test_a_teacher_that_is_no_better_than_the_majority_class_is_reported(tmp_path: Path) -> None:
+    write_outputs()
+    for path in (tmp_path / "outputs/evaluate/scenes").rglob("metrics.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"majority_dev": 0.99}))
+    assert "majority class" in reported()[0].datasets[2].warnings[0]
+
+
+def test_plot_files_have_a_row_for_each_point() -> None:
+    write_outputs(episodes=5)
+    files = {name: list(csv.DictReader(io.StringIO(text))) for name, text in plot_files(*reported()).items()}
+    assert len(files["curves.csv"]) == 4 * 3 * 10  # datasets x (teacher and two students) x epochs
+    assert len(files["rewards.csv"]) == 4 * 5
+    assert len(files["actions.csv"]) == 4 * 5 * 4
+    assert len(files["confusion.csv"]) == 300 + 320 + 100
+    assert {row["actual"].split(": ")[0] for row in files["confusion.csv"]} == {"amounts", "scenes", "sequels"}
+    shares = [
+        float(row["share"]) for row in files["actions.csv"] if (row["dataset"], row["episode"]) == ("scenes", "3")
+    ]
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_plot_files_keep_their_headers_without_a_curriculum() -> None:
+    write_outputs(methods=("finetune",))
+    assert plot_files(*reported(methods=("finetune",)))["rewards.csv"].startswith("dataset,series,seed,episode")
+
+
+def test_figures_are_pictures_and_the_same_numbers_give_the_same_bytes() -> None:
+    write_outputs(QUICKSTART[:2], episodes=6)
+    summary, outputs = reported(names=NAMES[:2])
+    figures = draw_figures(summary, outputs)
+    assert {"margins", "curves-likeness", "rewards-likeness", "actions-amounts", "confusion-amounts"} <= set(figures)
+    assert "confusion-likeness" not in figures
+    assert all(picture.startswith(b"\x89PNG") for picture in figures.values())
+    assert draw_figures(summary, outputs) == figures
+
+
+class Addresses(HTMLParser):
+    """Collects what a page would load, and its headings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loaded += [value or "" for name, value in attrs if name in ("src", "href", "srcset")]
+
+
+def test_the_page_loads_nothing_from_anywhere() -> None:
+    write_outputs(QUICKSTART[:1], episodes=6)
+    summary, outputs = reported(names=NAMES[:1])
+    page = render_page(summary, outputs, draw_figures(summary, outputs))
+    parser = Addresses()
+    parser.feed(page)
+    assert len(parser.loaded) == 5
+    assert all(address.startswith("data:image/png;base64,") for address in parser.loaded)
+    assert "url(" not in page and "@import" not in page and "<script" not in page
+
+
+def test_names_are_escaped_on_the_page() -> None:
+    odd = FakeDataset("amounts", "pair", ("<b>", "&", "ok"), ("accuracy",), 100)
+    write_outputs((odd,))
+    summary, outputs = reported(names=["amounts"])
+    object.__setattr__(summary, "benchmark", "<script>x</script>")
+    assert "<script>" not in render_page(summary, outputs, {})
+
+
+def test_json_holds_plain_numbers_only() -> None:
+    write_outputs(seeds=(1, 2))
+    summary, _ = reported((1, 2))
+    tree = json.loads(json.dumps(report_tree(summary), allow_nan=False))
+    assert tree["datasets"][0]["latency_setting"] == {"batch": 1, "length": 64, "threads": 1, "repeats": 30}
+    assert tree["datasets"][0]["costs"]["teacher"]["duration_s"] == pytest.approx(96)
+    assert tree["datasets"][0]["models"]["mpdistil"]["parameters"] == 11_400_000
+    assert set(metrics_tree(summary)) == {*NAMES, "mean"}
+
+
+def test_the_final_line_is_the_margin_of_the_last_method() -> None:
+    write_outputs()
+    assert headline(reported()[0]).startswith("MPDistil student against teacher −")
+
+
+def test_the_stage_writes_everything_into_its_folder(tmp_path: Path) -> None:
+    parameters = load(ROOT / "profiles" / "quickstart.yaml")
+    datasets = [FakeDataset(name, "single", ("no", "yes"), ("accuracy",), 60) for name in parameters.datasets]
+    write_outputs(datasets, parameters.seeds, parameters.methods, episodes=4)
+    (tmp_path / "report").mkdir()
+    stage = Stage("report", parameters, folder=tmp_path / "report")
+    report(stage)
+    written = {path.name for path in stage.folder.iterdir()}
+    assert written == {"report.html", "table.txt", "report.json", "metrics.json", "plots", "figures"}
+    assert "against teacher" in stage.headline

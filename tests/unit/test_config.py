@@ -1,0 +1,136 @@
+"""config.py: good files load, bad ones say everything that is wrong with them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from config import Parameters, load, main
+from params_file import ConfigError
+
+ROOT = Path(__file__).parents[2]
+PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
+
+
+@pytest.fixture
+def params() -> dict:
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def written(folder: Path, content: dict) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def errors_of(folder: Path, content: dict) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(written(folder, content))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", [ROOT / "params.yaml", *PROFILES], ids=lambda path: path.name)
+def test_every_shipped_file_is_valid_and_presets_leave_nothing_open(path: Path) -> None:
+    given = load(path)
+    assert None not in given.meta_teacher.model_dump().values()
+    own = {"gamma", "baseline", "policy_learning_rate"}  # the reward's own where they are null
+    assert None not in given.curriculum.model_dump(exclude=own).values()
+
+
+def test_params_yaml_is_the_quickstart_profile() -> None:
+    assert load(ROOT / "params.yaml") == load(ROOT / "profiles/quickstart.yaml")
+
+
+def test_the_shipped_schema_is_the_one_of_the_classes() -> None:
+    assert json.loads((ROOT / "params.schema.json").read_text()) == Parameters.model_json_schema()
+
+
+def test_sections_can_not_be_changed_once_read() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load(ROOT / "params.yaml").threads = 8  # ty: ignore[invalid-assignment]
+
+
+def test_an_unknown_key_names_the_nearest_known_one(tmp_path: Path, params: dict) -> None:
+    params["teacher"]["learning_rat"] = 0.1
+    assert "teacher.learning_rat: unknown key; did you mean 'learning_rate'?" in errors_of(tmp_path, params)
+
+
+def test_all_errors_are_listed_at_once(tmp_path: Path, params: dict) -> None:
+    params["teachr"] = {}
+    params["student"]["epochs"] = "five"
+    params["mse_kd"]["alpha"] = 1.5
+    params["split"]["max_length"] = 4
+    message = errors_of(tmp_path, params)
+    assert "4 errors" in message.splitlines()[0]
+    assert "teachr: unknown key; did you mean 'teacher'?" in message
+    assert "student.epochs: 'five' is not allowed: input should be a valid integer" in message
+    assert "mse_kd.alpha: 1.5 is not allowed: input should be less than or equal to 1" in message
+    assert "split.max_length: 4 is not allowed: input should be greater than or equal to 8" in message
+
+
+def test_a_value_of_several_types_gives_one_line(tmp_path: Path, params: dict) -> None:
+    params["mse_kd"]["mapping"] = 7
+    lines = [line for line in errors_of(tmp_path, params).splitlines() if "mapping" in line]
+    assert len(lines) == 1
+    assert "'uniform', 'first' or 'last'" in lines[0]
+    assert "list" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda p: p.update(methods=["finetune", "mpdistil"]), "student.methods must be `methods` without mpdistil"),
+        (lambda p: p["mpdistil"].update(datasets=[]), "mpdistil.datasets must be [scenes, amounts, sequels]"),
+        (lambda p: p.update(seeds=[1, 1]), "seeds: 1 is named twice"),
+        (lambda p: p["teacher"].update(checkpoint="x"), "exactly one of teacher.checkpoint and teacher.config"),
+        (lambda p: p["student"].update(layers=2), "student.layers has no meaning with student.init: config"),
+        (lambda p: p["student"].update(init="teacher_layers", config=None), "needs student.layers"),
+        (lambda p: p["curriculum"].update(reward="gain", gamma=0.9), "gamma has no meaning with reward gain"),
+        (
+            lambda p: p["curriculum"].update(probe="quiz"),
+            "curriculum.probe: 'quiz' is refused: the student trains on the quiz",
+        ),
+    ],
+)
+def test_values_that_disagree_are_an_error(tmp_path: Path, params: dict, change, expected: str) -> None:
+    change(params)
+    assert expected in errors_of(tmp_path, params)
+
+
+def test_mpdistil_can_be_left_out(tmp_path: Path, params: dict) -> None:
+    params["methods"], params["mpdistil"]["datasets"] = ["finetune", "mse_kd"], []
+    assert load(written(tmp_path, params)).mpdistil.datasets == ()
+
+
+def test_a_preset_fills_what_is_null_and_nothing_else(tmp_path: Path, params: dict) -> None:
+    params["mpdistil"]["preset"] = "paper"
+    params["curriculum"] |= {"episodes": 3, "sampler": None}
+    given = load(written(tmp_path, params)).curriculum
+    assert (given.episodes, given.sampler, given.reward) == (3, "policy", "binary")
+
+
+def test_numbers_are_read_as_dvc_reads_them_and_no_key_may_repeat(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text().replace("learning_rate: 1.0e-3", "learning_rate: 2e-5"))
+    assert load(path).teacher.learning_rate == 2e-5
+    path.write_text("seeds: [1]\nseeds: [2]\n")
+    with pytest.raises(ConfigError, match="key 'seeds' is there twice"):
+        load(path)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "a: [", "\t", "a: \x00"])
+def test_a_file_that_is_no_mapping_is_one_clear_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="params.yaml: "):
+        load(path)
+
+
+def test_the_command_line_checks_all_files_and_exits_with_2(tmp_path: Path, params: dict, capsys) -> None:
+    bad = written(tmp_path, {**params, "threads": 0})
+    assert main([str(bad), str(ROOT / "params.yaml"), str(tmp_path / "none.yaml")]) == 2
+    shown = capsys.readouterr()
+    assert "threads: 0 is not allowed" in shown.err
+    assert "none.yaml: no such file" in shown.err
+    assert "params.yaml: valid (quickstart: 3 datasets" in shown.out

@@ -1,0 +1,1 @@
+"""The loop, teacher signals, metrics and the curriculum: what all methods share."""

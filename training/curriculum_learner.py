@@ -1,0 +1,72 @@
+"""The student as the curriculum moves it: one batch through a dataset's own head, one optimizer step."""
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from methods.task_loss import task_loss
+from training.curriculum_seams import CurriculumSettings, Distillation, QuizDataset, Student
+from training.loop import Diverged, make_optimizer
+
+
+class Learner:
+    """Student and optimizer, prepared by accelerate; both carry over from episode to episode."""
+
+    def __init__(
+        self,
+        student: Student,
+        target: str,
+        settings: CurriculumSettings,
+        accelerator: Accelerator,
+        distillation: Distillation | None,
+    ) -> None:
+        if not isinstance(student, nn.Module):
+            raise TypeError(f"the student must be an nn.Module, but it is a {type(student).__name__}")
+        self._module: nn.Module = student
+        self._target, self._settings, self._distillation = target, settings, distillation
+        self._accelerator = accelerator
+        optimizer = make_optimizer(self._module, settings.student_lr, settings.weight_decay)
+        self._forward, self._optimizer = accelerator.prepare(self._module, optimizer)
+
+    def backward(self, dataset: QuizDataset, *, share: float = 1.0) -> float:
+        """The loss of the dataset's next quiz batch, in train mode; `share` of its gradient is added to `.grad`."""
+        self._module.train()
+        batch = dataset.batches.next_batch().to(self._accelerator.device)
+        distilled = self._distillation if dataset.name == self._target else None
+        layers = () if distilled is None else distilled.layers
+        outputs = self._forward(batch.inputs, dataset=dataset.name, choices=batch.choices, layers=layers)
+        if distilled is None:
+            loss = task_loss(outputs.logits, batch.labels, dataset.kind)
+        else:
+            loss = distilled.loss(outputs, batch)["loss"]
+        if not torch.isfinite(loss):
+            raise Diverged(
+                f"curriculum: the loss on {dataset.name} is {loss.item()}; lower curriculum.student_lr "
+                f"({self._settings.student_lr:g})"
+            )
+        self._accelerator.backward(loss * share)
+        return loss.item()
+
+    def move(self) -> None:
+        """One optimizer step along the gradient, which is cleared."""
+        if self._settings.clip_norm is not None:
+            self._accelerator.clip_grad_norm_(self._module.parameters(), self._settings.clip_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+
+    def mean(self, value: Tensor | float) -> float:
+        """The mean over processes: each sees its own rows, and all must draw the same actions."""
+        tensor = torch.as_tensor(value, dtype=torch.float32, device=self._accelerator.device)
+        return float(self._accelerator.reduce(tensor, reduction="mean"))
+
+    def rest(self) -> None:
+        """Eval mode, for whoever scores the student."""
+        self._module.eval()
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the student's weights, in CPU memory."""
+        return {name: value.detach().cpu().clone() for name, value in self._module.state_dict().items()}
+
+    def restore(self, weights: dict[str, Tensor]) -> None:
+        """Puts `weights()` back."""
+        self._module.load_state_dict(weights)

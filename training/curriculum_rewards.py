@@ -1,0 +1,176 @@
+"""Takes the reward of each step of the curriculum: when, with which student, on which rows.
+
+A step calls `start_episode` (once), `after_backward` (the action's gradient is there, the student has not
+moved), `after_step` (it has moved). `binary`, `real` and `gain` read the *updated* student in eval mode;
+`alignment` compares two gradients of the student as it was when the action was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import torch
+from data.batches import Batch
+from torch import Tensor, nn
+
+from methods.rewards import Reward, alignment_reward, binary_reward, gain_reward, real_reward
+from methods.task_loss import Kind, per_row_task_loss, true_class_score
+from training.curriculum_seams import Probe, Student, TargetQuiz
+
+
+class StepReward(Protocol):
+    """The reward of one step, asked for at three moments."""
+
+    def start_episode(self, quiz: Sequence[Batch]) -> None: ...
+
+    def after_backward(self) -> None: ...
+
+    def after_step(self, step: int) -> Tensor | float: ...
+
+
+class LevelReward:
+    """Eq. 4 or Eq. 5: the updated student against the meta-teacher, on the step's quiz batch of the target."""
+
+    def __init__(
+        self,
+        name: Literal["binary", "real"],
+        student: Student,
+        target: TargetQuiz,
+        kind: Kind,
+        device: torch.device,
+    ) -> None:
+        self._reward = binary_reward if name == "binary" else real_reward
+        self._student, self._target, self._kind, self._device = student, target, kind, device
+        self._quiz: Sequence[Batch] = ()
+
+    def start_episode(self, quiz: Sequence[Batch]) -> None:
+        self._quiz = quiz
+
+    def after_backward(self) -> None:
+        return
+
+    @torch.no_grad()
+    def after_step(self, step: int) -> Tensor:
+        batch = self._quiz[step].to(self._device)
+        self._student.eval()
+        outputs = self._student(batch.inputs, dataset=self._target.name, choices=batch.choices)
+        scores = true_class_score(outputs.logits, batch.labels, self._kind)
+        theirs = self._target.meta_scores[batch.rows.to(self._target.meta_scores.device)]
+        return self._reward(scores, theirs.to(scores.device, scores.dtype))
+
+
+class ProbeReader:
+    """The probe as the student sees it now; a reading is kept until the student moves."""
+
+    def __init__(self, probe: Probe, student: Student, target: str, kind: Kind, device: torch.device) -> None:
+        if not probe.batches:
+            raise ValueError("the probe has no rows: give it some of selection, or use another reward")
+        self._batches = [batch.to(device) for batch in probe.batches]
+        self._rows = sum(len(batch.labels) for batch in self._batches)
+        self._student, self._target, self._kind = student, target, kind
+        self._reading: tuple[float, Tensor] | None = None
+
+    def student_moved(self) -> None:
+        self._reading = None
+
+    def loss(self) -> float:
+        """Mean task loss over the probe's rows, eval mode."""
+        return self._read()[0]
+
+    def mean_pooled(self) -> Tensor:
+        """Mean pooled vector (H,) over the probe, eval mode: the state of families without a square last layer."""
+        return self._read()[1]
+
+    def gradient(self, parameters: Sequence[nn.Parameter]) -> list[Tensor | None]:
+        """Gradient of `loss()` by each parameter; leaves their `.grad` alone."""
+        self._student.eval()
+        total: list[Tensor | None] = [None] * len(parameters)
+        for batch in self._batches:
+            outputs = self._student(batch.inputs, dataset=self._target, choices=batch.choices)
+            loss = per_row_task_loss(outputs.logits, batch.labels, self._kind).sum() / self._rows
+            parts = torch.autograd.grad(loss, list(parameters), allow_unused=True)
+            total = [_add(old, new) for old, new in zip(total, parts, strict=True)]
+        return total
+
+    @torch.no_grad()
+    def _read(self) -> tuple[float, Tensor]:
+        if self._reading is None:
+            self._student.eval()
+            losses, vectors = [], []
+            for batch in self._batches:
+                outputs = self._student(batch.inputs, dataset=self._target, choices=batch.choices)
+                losses.append(per_row_task_loss(outputs.logits, batch.labels, self._kind))
+                vectors.append(outputs.pooled)
+            self._reading = (torch.cat(losses).mean().item(), torch.cat(vectors).mean(0))
+        return self._reading
+
+
+class GainReward:
+    """Fall of the probe's loss over the step. "After" of one step is "before" of the next: one forward a step."""
+
+    def __init__(self, probe: ProbeReader) -> None:
+        self._probe = probe
+        self._before = probe.loss()
+
+    def start_episode(self, quiz: Sequence[Batch]) -> None:
+        return
+
+    def after_backward(self) -> None:
+        return
+
+    def after_step(self, step: int) -> float:
+        before, self._before = self._before, self._probe.loss()
+        return gain_reward(before, self._before)
+
+
+class AlignmentReward:
+    """Cosine between the action's gradient and the probe's, both at the student that the action was chosen for."""
+
+    def __init__(self, probe: ProbeReader, shared: Sequence[nn.Parameter]) -> None:
+        self._probe, self._shared = probe, shared
+        self._cosine = torch.zeros(())
+
+    def start_episode(self, quiz: Sequence[Batch]) -> None:
+        return
+
+    def after_backward(self) -> None:
+        self._cosine = alignment_reward([p.grad for p in self._shared], self._probe.gradient(self._shared))
+
+    def after_step(self, step: int) -> Tensor:
+        return self._cosine
+
+
+def make_reward(
+    name: Reward,
+    student: Student,
+    target: TargetQuiz,
+    kind: Kind,
+    probe: ProbeReader | None,
+    device: torch.device,
+) -> StepReward:
+    """The reward called `name`. Raises ValueError on another name, or where its probe is missing."""
+    if name in ("binary", "real"):
+        return LevelReward(name, student, target, kind, device)
+    if name not in ("gain", "alignment"):
+        raise ValueError(f"reward {name!r}: allowed are binary, real, gain and alignment")
+    if probe is None:
+        raise ValueError(f"reward {name} needs a probe: rows of {target.name} that the student never trains on")
+    if name == "gain":
+        return GainReward(probe)
+    in_heads = {id(parameter) for parameter in student.heads.parameters()}
+    return AlignmentReward(probe, [p for p in student.parameters() if id(p) not in in_heads and p.requires_grad])
+
+
+def check_probe(probe: Probe, target: TargetQuiz) -> None:
+    """Raises ValueError if the student is trained on a row of the probe: the policy would learn to memorise."""
+    overlap = sorted(probe.row_ids & target.trained_ids)
+    if overlap:
+        raise ValueError(
+            f"{target.name}: {len(overlap)} rows of the probe are rows that the student trains on "
+            f"(first: {overlap[0]!r}); take the probe from selection, or hold an exam out of the quiz"
+        )
+
+
+def _add(old: Tensor | None, new: Tensor | None) -> Tensor | None:
+    return new if old is None else old if new is None else old + new

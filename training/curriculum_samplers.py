@@ -1,0 +1,89 @@
+"""Who picks the dataset of each step of the curriculum: the policy, chance, or nobody."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from methods.policy import Policy
+from training.curriculum_seams import Sampler
+from training.policy_gradient import Choice, Reinforce
+
+
+class Chooser(Protocol):
+    """Picks an action, and may learn from what the actions of an episode were worth."""
+
+    def choose(self) -> Choice: ...
+
+    def learn(self, advantages: Sequence[float]) -> None: ...
+
+
+class PolicyChooser:
+    """Samples from the policy given the student's state as it is at that moment."""
+
+    def __init__(self, reinforce: Reinforce, state: Callable[[], Tensor]) -> None:
+        self._reinforce, self._state = reinforce, state
+
+    def choose(self) -> Choice:
+        return self._reinforce.choose(self._state())
+
+    def learn(self, advantages: Sequence[float]) -> None:
+        self._reinforce.update(advantages)
+
+
+class UniformChooser:
+    """Every dataset is as likely, the target among them."""
+
+    def __init__(self, actions: int, generator: torch.Generator) -> None:
+        self._actions, self._generator = actions, generator
+
+    def choose(self) -> Choice:
+        action = int(torch.randint(self._actions, (1,), generator=self._generator))
+        return Choice(action, -math.log(self._actions), (1 / self._actions,) * self._actions)
+
+    def learn(self, advantages: Sequence[float]) -> None:
+        return
+
+
+class FixedChooser:
+    """Always the same dataset."""
+
+    def __init__(self, actions: int, action: int) -> None:
+        self._choice = Choice(action, 0.0, tuple(float(a == action) for a in range(actions)))
+
+    def choose(self) -> Choice:
+        return self._choice
+
+    def learn(self, advantages: Sequence[float]) -> None:
+        return
+
+
+def effective_sampler(asked: Sampler, actions: int) -> tuple[Sampler, str | None]:
+    """The sampler that runs, and why it is not the one asked for: a policy over one dataset has nothing to choose."""
+    if asked not in ("policy", "uniform", "target", "kd_only"):
+        raise ValueError(f"sampler {asked!r}: allowed are policy, uniform, target and kd_only")
+    if actions == 1 and asked in ("policy", "uniform"):
+        return "target", f"the benchmark has one dataset, so sampler {asked} has one action and ran as target"
+    return asked, None
+
+
+def make_chooser(
+    sampler: Sampler,
+    *,
+    actions: int,
+    target: int,
+    state: Callable[[], Tensor],
+    policy_lr: float,
+    seed: int,
+    device: torch.device,
+) -> Chooser:
+    """The chooser for `sampler`; the policy's start and every action come from one CPU generator with `seed`."""
+    generator = torch.Generator().manual_seed(seed)
+    if sampler == "policy":
+        policy = Policy(state().shape[-1], actions, generator=generator).to(device)
+        return PolicyChooser(Reinforce(policy, learning_rate=policy_lr, generator=generator), state)
+    if sampler == "uniform":
+        return UniformChooser(actions, generator)
+    return FixedChooser(actions, target)

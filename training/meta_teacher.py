@@ -1,0 +1,165 @@
+"""Trains the meta-teacher on the quiz rows: MPDistil's stage 3, on stored vectors, in seconds.
+
+Teacher and student are frozen, so both inputs are constants. Epoch 0, the teacher's own head, is a candidate:
+the meta-teacher can never be worse on `selection` than the teacher it came from.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from methods.meta_teacher import MetaLoss, MetaTeacher, meta_teacher_loss
+from methods.task_loss import Kind, task_loss, true_class_score
+
+
+@dataclass(frozen=True)
+class PooledRows:
+    """Rows as both models see them: vectors (N*K, H_T) and (N*K, H_S), candidates of a row adjacent, labels (N,)."""
+
+    teacher: Tensor
+    student: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class MetaTeacherSettings:
+    """`patience` is in epochs without improvement on selection; `label_range` bounds a regression's losses."""
+
+    loss: MetaLoss = "collaborative"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    epochs: int = 10
+    batch_size: int = 8
+    dropout: float = 0.1
+    max_grad_norm: float = 1.0
+    patience: int = 3
+    label_range: tuple[float, float] | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class MetaTeacherResult:
+    """The best epoch's module in eval mode, one curve row per epoch, true-class scores of the quiz rows (N,)."""
+
+    module: MetaTeacher
+    best_epoch: int
+    curves: list[dict[str, float]]
+    quiz_scores: Tensor
+    selection_logits: Tensor
+
+
+def train_meta_teacher(
+    quiz: PooledRows,
+    selection: PooledRows,
+    head_weight: Tensor,
+    head_bias: Tensor | None,
+    *,
+    kind: Kind,
+    choices: int = 1,
+    settings: MetaTeacherSettings,
+    accelerator: Accelerator,
+) -> MetaTeacherResult:
+    """Trains T' from the teacher's head (C, H_T), (C,) and keeps the epoch with the least selection loss.
+
+    The selection loss is the mean task loss of T'(h_T); ties go to the earliest epoch. A student that saved a
+    projection is passed in projected. The same seed gives the same bits, whatever ran before.
+    """
+    device = accelerator.device
+    quiz, selection = _on(device, quiz), _on(device, selection)
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(settings.seed)
+        module = MetaTeacher(
+            head_weight,
+            head_bias,
+            student_width=quiz.student.shape[-1],
+            choices=choices,
+            dropout=settings.dropout,
+        ).to(device)
+        curves, best_epoch = _fit(module, quiz, selection, kind, settings, accelerator)
+    module.eval()
+    with torch.no_grad():
+        scores = true_class_score(module(quiz.teacher), quiz.labels, kind)
+        return MetaTeacherResult(module, best_epoch, curves, scores.cpu(), module(selection.teacher).cpu())
+
+
+def _fit(
+    module: MetaTeacher,
+    quiz: PooledRows,
+    selection: PooledRows,
+    kind: Kind,
+    settings: MetaTeacherSettings,
+    accelerator: Accelerator,
+) -> tuple[list[dict[str, float]], int]:
+    """Trains in place and leaves the best epoch's weights; every process does the same on the same rows."""
+    optimizer = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    shuffle = torch.Generator().manual_seed(settings.seed)
+    curves = [{"epoch": 0.0, **_selection_losses(module, selection, kind)}]
+    best_epoch, best = 0, copy.deepcopy(module.state_dict())
+    for epoch in range(1, settings.epochs + 1):
+        train_loss = _epoch(module, optimizer, quiz, shuffle, kind, settings, accelerator)
+        curves.append({"epoch": float(epoch), "train_loss": train_loss, **_selection_losses(module, selection, kind)})
+        if curves[epoch]["selection_loss"] < curves[best_epoch]["selection_loss"]:
+            best_epoch, best = epoch, copy.deepcopy(module.state_dict())
+        if epoch - best_epoch >= settings.patience:
+            break
+    module.load_state_dict(best)
+    return curves, best_epoch
+
+
+def _epoch(
+    module: MetaTeacher,
+    optimizer: torch.optim.Optimizer,
+    quiz: PooledRows,
+    shuffle: torch.Generator,
+    kind: Kind,
+    settings: MetaTeacherSettings,
+    accelerator: Accelerator,
+) -> float:
+    """One pass over the quiz rows -> the mean loss of its rows."""
+    module.train()
+    total = 0.0
+    for rows in _batches(quiz, module.choices, settings.batch_size, shuffle):
+        loss = meta_teacher_loss(
+            settings.loss,
+            module(rows.teacher),
+            module.of_student(rows.student),
+            rows.labels,
+            kind,
+            settings.label_range,
+        )
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(module.parameters(), settings.max_grad_norm)
+        optimizer.step()
+        total += loss.item() * len(rows.labels)
+    return total / len(quiz.labels)
+
+
+def _batches(quiz: PooledRows, choices: int, size: int, shuffle: torch.Generator) -> Iterator[PooledRows]:
+    count = len(quiz.labels)
+    teacher, student = (vectors.view(count, choices, -1) for vectors in (quiz.teacher, quiz.student))
+    for rows in torch.randperm(count, generator=shuffle).split(size):
+        rows = rows.to(quiz.labels.device)
+        yield PooledRows(teacher[rows].flatten(0, 1), student[rows].flatten(0, 1), quiz.labels[rows])
+
+
+@torch.no_grad()
+def _selection_losses(module: MetaTeacher, selection: PooledRows, kind: Kind) -> dict[str, float]:
+    """The loss that chooses the epoch, and beside it that of the student's vectors through the same head."""
+    module.eval()
+    return {
+        "selection_loss": task_loss(module(selection.teacher), selection.labels, kind).item(),
+        "selection_loss_of_student": task_loss(module.of_student(selection.student), selection.labels, kind).item(),
+    }
+
+
+def _on(device: torch.device, rows: PooledRows) -> PooledRows:
+    """On the device, in float32: stored vectors may be 16 bit."""
+    return PooledRows(rows.teacher.to(device).float(), rows.student.to(device).float(), rows.labels.to(device))

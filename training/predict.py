@@ -1,0 +1,61 @@
+"""What a model says about the rows of a split, once per row and in the split's order."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from data.batches import batch_order, collate
+from data.tokens import TokenSplit
+from models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Outputs for N rows, K encoded inputs each (K candidates of a choice row, else 1), in eval mode.
+
+    logits: (N, C) float32. pooled: (N*K, H) float32. vectors: layer -> (N*K, H) float16 sequence vectors.
+    """
+
+    logits: np.ndarray
+    pooled: np.ndarray
+    vectors: dict[int, np.ndarray]
+
+
+@torch.no_grad()
+def predict(
+    model: Classifier,
+    split: TokenSplit,
+    *,
+    dataset: str,
+    batch_size: int,
+    device: torch.device,
+    layers: tuple[int, ...] = (),
+) -> Predictions:
+    """Run the model over a split. Batches are grouped by length, results put back into the split's order.
+
+    Args:
+        layers: hidden-state indices whose sequence vectors are kept (0: embeddings, n: after layer n).
+    """
+    if len(split) == 0:
+        raise ValueError(f"split '{split.name}' of {dataset} has no rows to predict")
+    was_training = model.training
+    model.eval()
+    order = batch_order(split.lengths, batch_size, seed=0, epoch=0, shuffle=False)
+    kept: dict[str, list[np.ndarray]] = {}
+    for indices in order:
+        batch = collate(split, indices).to(device)
+        outputs = model(batch.inputs, dataset=dataset, choices=batch.choices, layers=layers)
+        named = {"logits": outputs.logits, "pooled": outputs.pooled}
+        named |= {f"vectors.{layer}": outputs.vectors[layer].half() for layer in layers}
+        for name, value in named.items():
+            kept.setdefault(name, []).append(value.reshape(len(indices), -1).cpu().numpy())
+    model.train(was_training)
+    back = np.argsort(np.concatenate([np.asarray(indices) for indices in order]), kind="stable")
+    whole = {name: np.concatenate(parts)[back] for name, parts in kept.items()}
+    encoded = len(split) * split.choices
+    return Predictions(
+        whole["logits"],
+        whole["pooled"].reshape(encoded, -1),
+        {layer: whole[f"vectors.{layer}"].reshape(encoded, -1) for layer in layers},
+    )

@@ -1,0 +1,55 @@
+"""Quiz batches for the curriculum: without end for an action, one pass at a time for the target's rewards."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from data.batches import Batch, batch_order, collate
+from data.tokens import TokenSplit
+
+
+class QuizBatches:
+    """Batches of some rows of a quiz split, length-grouped, reshuffled each pass, the same on every run.
+
+    Args:
+        split: the quiz split.
+        batch_size: rows of a batch.
+        seed: of the order.
+        rows: indices of the rows used; None: all of them.
+    """
+
+    def __init__(self, split: TokenSplit, batch_size: int, *, seed: int, rows: Sequence[int] | None = None) -> None:
+        self._split, self._batch_size, self._seed = split, batch_size, seed
+        self._rows = np.arange(len(split)) if rows is None else np.asarray(rows)
+        if len(self._rows) == 0:
+            raise ValueError("a quiz split without rows: enlarge split.quiz, or take fewer rows out of it for the exam")
+        self._endless = self._forever()
+
+    def next_batch(self) -> Batch:
+        """The next batch; a new pass begins where one ends."""
+        return next(self._endless)
+
+    def one_pass(self, number: int) -> list[Batch]:
+        """All batches of pass `number`."""
+        order = batch_order(
+            self._split.lengths[self._rows], self._batch_size, seed=self._seed, epoch=number, shuffle=True
+        )
+        return [collate(self._split, self._rows[indices].tolist()) for indices in order]
+
+    def _forever(self) -> Iterator[Batch]:
+        number = 0
+        while True:
+            yield from self.one_pass(number)
+            number += 1
+
+
+def fixed_batches(split: TokenSplit, rows: Sequence[int], batch_size: int) -> list[Batch]:
+    """The given rows in batches that never change, grouped by length."""
+    index = np.asarray(rows)
+    order = batch_order(split.lengths[index], batch_size, seed=0, epoch=0, shuffle=False)
+    return [collate(split, index[indices].tolist()) for indices in order]
+
+
+def draw_rows(count: int, wanted: int) -> list[int]:
+    """Indices of `wanted` rows of `count` (all, if there are fewer), the same on every run, in ascending order."""
+    return sorted(np.random.default_rng(0).permutation(count)[:wanted].tolist())

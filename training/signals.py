@@ -1,0 +1,81 @@
+"""Teacher signals: what the frozen teacher says about every row, stored once and read by batches.
+
+One safetensors file per split: `logits` (N, C), `pooled` (N*K, H) in float32 and, for train, `vectors.<layer>` (N*K, H)
+in float16; row i of a choice dataset with K candidates lies at i*K .. i*K+K-1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from models.outputs import Outputs
+from training.predict import Predictions
+
+
+@dataclass(frozen=True)
+class Signals:
+    """The teacher's outputs for all rows of one split; see the module for shapes."""
+
+    logits: torch.Tensor
+    pooled: torch.Tensor
+    vectors: dict[int, torch.Tensor]
+
+    @property
+    def choices(self) -> int:
+        """Encoded inputs of a row."""
+        return self.pooled.shape[0] // self.logits.shape[0]
+
+    def of_rows(self, rows: torch.Tensor, layers: Sequence[int] = ()) -> Outputs:
+        """The outputs for some rows, as if the teacher had just run on them.
+
+        Args:
+            rows: (B,) indices into the split.
+            layers: hidden-state indices of the sequence vectors wanted.
+        """
+        index = rows.cpu()
+        encoded = (index[:, None] * self.choices + torch.arange(self.choices)).reshape(-1)
+        return Outputs(
+            logits=self.logits[index].to(rows.device),
+            pooled=self.pooled[encoded].to(rows.device),
+            vectors={layer: self.vectors[layer][encoded].float().to(rows.device) for layer in layers},
+        )
+
+
+def save_signals(folder: Path, split: str, predictions: Predictions) -> None:
+    """Write one split's signals."""
+    tensors = {"logits": predictions.logits, "pooled": predictions.pooled}
+    tensors |= {f"vectors.{layer}": value for layer, value in predictions.vectors.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: np.ascontiguousarray(value) for name, value in tensors.items()},
+        folder / f"{split}.safetensors",
+    )
+
+
+def open_signals(folder: Path, split: str, *, rows: int) -> Signals:
+    """Read one split's signals.
+
+    Args:
+        rows: how many rows the split has.
+
+    Raises:
+        ValueError: the file is damaged, or is of another version of the split.
+    """
+    path = folder / f"{split}.safetensors"
+    try:
+        stored = {name: torch.from_numpy(value) for name, value in load_file(path).items()}
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged ({error}); delete it and run the signals stage again") from None
+    if stored["logits"].shape[0] != rows:
+        raise ValueError(
+            f"{path}: {stored['logits'].shape[0]} rows, but the split has {rows}; run the signals stage again"
+        )
+    vectors = {
+        int(name.split(".")[1]): value for name, value in stored.items() if name.startswith("vectors.")
+    }
+    return Signals(stored["logits"], stored["pooled"], vectors)
