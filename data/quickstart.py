@@ -1,8 +1,8 @@
 """draft"""
 import random
 from data.quickstart_rows import *
-from data.quickstart_scenes import *
-M={'amounts':(amounts_row,('fewer','equal','more')),'scenes':(scenes_row,('entailment','contradiction','neutral')),'likeness':(likeness_row,None),'sequels':(sequels_row,('choice1','choice2'))}
+from data.quickstart_world import *
+M={'wealth':(wealth_row,('poor','modest','rich')),'trade':(trade_row,('entailment','contradiction','neutral')),'worth':(worth_row,None),'bargain':(bargain_row,('choice1','choice2'))}
 def vocabulary():
     w=set()
     for k in M:

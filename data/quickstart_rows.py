@@ -1,41 +1,37 @@
-"""How one clean row of each quickstart dataset is made: the text and the label that the world's rules give it."""
-import random
-from data.quickstart_scenes import NUMBERS, PEOPLE, Scene, amount, random_scene
+"""One clean row of each quickstart dataset: texts, and the label that the world gives them."""
+import math, random
+from data.quickstart_world import *
 Row = dict[str, str | int | float]
-RANGE = {"exactly": lambda n: range(n, n + 1), "more than": lambda n: range(n + 1, 12), "fewer than": lambda n: range(0, n)}
-
-def what(s): return f"{s.colour} {s.thing}"
-def amounts_row(rng):
-    s=random_scene(rng); t=random_scene(rng); p,q=rng.sample(PEOPLE,2)
-    labels=("fewer","equal","more"); label=rng.choice(labels)
-    a,b=rng.choice([(x,y) for x in NUMBERS for y in NUMBERS if labels[(amount(x)>amount(y))-(amount(x)<amount(y))+1]==label])
-    return {"text":f"{p} has {a} {s.colour} {s.thing} and {q} has {b} {t.colour} {t.thing}","label":label}
-
-def scenes_row(rng):
-    s=random_scene(rng); label=rng.choice(("entailment","contradiction","neutral"))
+MAXW=432.0
+def stars(total): return round(5*math.log(1+total/4)/math.log(1+MAXW/4),2)
+def worth_row(rng):
+    p=rng.choice(PEOPLE);a,b=random_goods(rng),random_goods(rng)
+    return {"text":f"{p} has {a.text} and {b.text}","label":stars(a.worth+b.worth)}
+def wealth_row(rng):
+    want=rng.choice(("poor","modest","rich"))
+    while True:
+        p=rng.choice(PEOPLE);a,b=random_goods(rng),random_goods(rng);t=a.worth+b.worth
+        if ("poor" if t<18 else "modest" if t<45 else "rich")==want: break
+    return {"text":f"{p} owns {a.text} and {b.text}","label":want}
+def trade_row(rng):
+    want=rng.choice(("entailment","contradiction","neutral"))
+    while True:
+        p=rng.choice(PEOPLE);a,b,c=(random_goods(rng) for _ in range(3))
+        if want=="neutral":
+            first=f"{rng.choice(('some','many','most'))} {a.condition} {a.colour} {a.thing}"; break
+        if ((a.worth+b.worth>=c.worth))==(want=="entailment"): first=a.text;break
+    return {"premise":f"{p} has {first} and {b.text}","hypothesis":f"{p} can pay for {c.text}","label":want}
+def bargain_row(rng):
+    a,b=random_goods(rng),random_goods(rng)
+    while a.worth==b.worth: b=random_goods(rng)
     p=rng.choice(PEOPLE)
-    sign=rng.choice(("more","fewer"))
-    a,b=rng.sample(NUMBERS,2)
-    if label!="neutral":
-        if ((amount(a)>amount(b))==(sign=="more"))!=(label=="entailment"): a,b=b,a
-    else: a=rng.choice(("some","many","most","all"))
-    return {"premise":f"{p} has {a} {s.colour} {s.thing}","hypothesis":f"{p} has {sign} than {b} {s.thing}","label":label}
-
-def likeness_row(rng):
-    s=random_scene(rng); t=random_scene(rng); p,q=rng.sample(PEOPLE,2)
-    a,b=rng.choice(NUMBERS),rng.choice(NUMBERS)
-    return {"sentence1":f"{p} has {a} {s.colour} {s.thing} {s.place}","sentence2":f"{q} has {b} {t.colour} {t.thing} {t.place}","label":round(5*(1-abs(amount(a)-amount(b))/7),3)}
-
-def sequels_row(rng):
-    scene = random_scene(rng)
-    who, other = rng.sample(PEOPLE, 2)
-    number = rng.choice(NUMBERS[1:-1])
-    lost = rng.random() < 0.5
-    verb = rng.choice(("lost", "sold")) if lost else rng.choice(("found", "bought"))
-    less = rng.choice(NUMBERS[: amount(number) - 2])
-    more = rng.choice(NUMBERS[amount(number) - 1 :])
-    right, wrong = (less, more) if lost else (more, less)
-    label = rng.choice(("choice1", "choice2"))
-    a, b = (right, wrong) if label == "choice1" else (wrong, right)
-    tail = f"{scene.colour} {scene.thing}"
-    return {"premise": f"{who} had {number} {tail} and {verb} some","choice1": f"{who} has {a} {tail}","choice2": f"{who} has {b} {tail}","label": label}
+    return {"premise":f"{p} wants what is worth more","choice1":f"{p} takes {a.text}","choice2":f"{p} takes {b.text}","label":"choice1" if a.worth>b.worth else "choice2"}
+PRICES={"hen":6,"goose":10,"goat":16,"pig":25,"pony":40,"cow":60,"boat":90,"cart":30,"kite":8,"ship":140}
+def trade_row(rng):
+    want=rng.choice(("entailment","contradiction","neutral"))
+    while True:
+        p=rng.choice(PEOPLE);a,b=(random_goods(rng) for _ in range(2)); c=rng.choice(list(PRICES))
+        if want=="neutral":
+            first=f"{rng.choice(('some','many'))} {a.condition} {a.colour} {a.thing}"; break
+        if ((a.worth+b.worth>=PRICES[c]))==(want=="entailment"): first=a.text;break
+    return {"premise":f"{p} has {first} and {b.text}","hypothesis":f"{p} can pay for a {c}","label":want}

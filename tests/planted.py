@@ -17,7 +17,7 @@ from methods.task_loss import task_loss
 from models.outputs import Outputs
 from training.curriculum_seams import Probe, QuizDataset, TargetQuiz
 
-WIDTH = 20
+WIDTH = int(__import__('os').environ.get('DIM','20'))
 import os
 PASSES = int(os.environ.get('PASSES', 40))
 HID=int(os.environ.get('HID',4))
@@ -88,6 +88,9 @@ class TinyStudent(nn.Module):
         self.pooler = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
         self.heads = nn.ModuleDict({name: nn.Linear(width, 2) for name in names})
+        for head in self.heads.values():  # heads start as those of stock transformers do
+            nn.init.normal_(head.weight, std=0.02)
+            nn.init.zeros_(head.bias)
 
     def forward(
         self, inputs: dict[str, Tensor], *, dataset: str, choices: int = 1, layers: Sequence[int] = ()

@@ -1,0 +1,244 @@
+"""Runs MPDistil's variants on a profile's datasets and appends a row for each to docs/results/runs.jsonl.
+
+    python -m benchmarks.grid profiles/superglue-minilm.yaml docs/results/runs.jsonl \
+        --cells all --datasets cb copa --seeds 42 43 44 --set source.folder=/data/superglue --workers 2
+
+Teacher, signals and the two students are made once for each dataset and seed and shared by all cells. A cell whose row
+is in the file already is left out, so an interrupted grid goes on where it stopped. It runs the stages' own commands,
+in a folder of its own (`--work`), where nothing else's outputs are touched.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from benchmarks.runs import append_row
+
+ROOT = Path(__file__).parents[1]
+# Where somebody keeps rows and weights is of no use to the next reader of the command.
+FOLDER = re.compile(r"(?<=[=\[, ])/[^\],\s]*")
+LOSSES = ("collaborative", "competitive", "competitive_probability")
+# gain and alignment never read the meta-teacher, and the other samplers no reward: one row stands for all losses.
+VARIANTS = {
+    "default": [("collaborative", "gain", "policy")],
+    "rewards": [
+        *((loss, reward, "policy") for loss in LOSSES for reward in ("binary", "real")),
+        ("collaborative", "gain", "policy"),
+        ("collaborative", "alignment", "policy"),
+    ],
+    "samplers": [("collaborative", "gain", sampler) for sampler in ("policy", "uniform", "target", "kd_only")],
+}
+VARIANTS["all"] = list(dict.fromkeys([*VARIANTS["rewards"], *VARIANTS["samplers"]]))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is run, and where."""
+
+    profile: str
+    values: dict[str, object]
+    runs: Path
+    work: Path
+    cells: Sequence[tuple[str, str, str]]
+    command: str
+
+
+def main() -> None:
+    """Run the grid; the exit status is that of the first stage that failed."""
+    options = _arguments()
+    values = yaml.safe_load(options.profile.read_text(encoding="utf-8"))
+    for assignment in options.set:
+        key, _, value = assignment.partition("=")
+        _assign(values, key, yaml.safe_load(value))
+    grid = Grid(
+        profile=options.profile.stem,
+        values=values,
+        runs=options.runs.absolute(),
+        work=options.work.absolute(),
+        cells=VARIANTS[options.cells],
+        command="python -m benchmarks.grid " + FOLDER.sub("FOLDER", " ".join(sys.argv[1:])),
+    )
+    _prepare(grid)
+    _make_inputs(grid, options.datasets)
+    pairs = [(dataset, seed) for seed in options.seeds for dataset in options.datasets]
+    with ThreadPoolExecutor(options.workers) as pool:
+        for outcome in [pool.submit(_chain, grid, dataset, seed) for dataset, seed in pairs]:
+            outcome.result()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.grid", description=__doc__)
+    parser.add_argument("profile", type=Path)
+    parser.add_argument("runs", type=Path, help="the JSON lines file that rows are appended to")
+    parser.add_argument("--cells", choices=VARIANTS, default="default")
+    parser.add_argument("--datasets", nargs="+", required=True)
+    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values over the profile's")
+    parser.add_argument("--work", type=Path, default=Path("outputs/grid"))
+    parser.add_argument("--workers", type=int, default=1, help="datasets and seeds side by side, one thread each")
+    return parser.parse_args()
+
+
+def _assign(values: dict[str, object], key: str, value: object) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = values[section]
+        assert isinstance(inner, dict), f"{key}: {section} is no section"
+        values = inner
+    values[last] = value
+
+
+def _prepare(grid: Grid) -> None:
+    """A folder that looks like the repository to the stages: its code, and outputs of its own."""
+    grid.work.mkdir(parents=True, exist_ok=True)
+    for name in ("data", "profiles"):
+        link = grid.work / name
+        if not link.exists():
+            link.symlink_to(ROOT / name)
+
+
+def _make_inputs(grid: Grid, datasets: Sequence[str]) -> None:
+    """Splits of all the profile's datasets: each is an action of every curriculum."""
+    wanted = grid.values["datasets"]
+    assert isinstance(wanted, list)
+    for dataset in dict.fromkeys([*wanted, *datasets]):
+        params = _write_params(grid, f"split-{dataset}", {})
+        for stage in ("source", "split"):
+            _stage(grid, params, stage, dataset=dataset)
+
+
+def _chain(grid: Grid, dataset: str, seed: int) -> None:
+    """Everything for one dataset and seed: what the cells share, then the cells."""
+    open_cells = [cell for cell in grid.cells if not _is_done(grid, dataset, seed, cell)]
+    if not open_cells:
+        return
+    params = _write_params(grid, f"{dataset}-{seed}", {})
+    where = {"dataset": dataset, "seed": str(seed)}
+    _stage(grid, params, "teacher", **where)
+    _stage(grid, params, "signals", **where)
+    for method in ("finetune", "mse_kd"):
+        _stage(grid, params, "student", method=method, **where)
+        _stage(grid, params, "evaluate", method=method, **where)
+    for loss, reward, sampler in open_cells:
+        started = time.monotonic()
+        overrides = {"meta_teacher.loss": loss, "curriculum.reward": reward, "curriculum.sampler": sampler}
+        params = _write_params(grid, f"{dataset}-{seed}", overrides)
+        _stage(grid, params, "meta_teacher", again=True, **where)
+        _stage(grid, params, "curriculum", again=True, **where)
+        _stage(grid, params, "evaluate", again=True, method="mpdistil", **where)
+        append_row(grid.runs, _row(grid, dataset, seed, (loss, reward, sampler), time.monotonic() - started))
+
+
+def _write_params(grid: Grid, name: str, overrides: Mapping[str, object]) -> Path:
+    values = json.loads(json.dumps(grid.values))
+    for key, value in overrides.items():
+        _assign(values, key, value)
+    path = grid.work / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+def _stage(grid: Grid, params: Path, stage: str, *, again: bool = False, **keys: str) -> None:
+    """Run a stage's command, unless its output is there."""
+    order = [keys[key] for key in ("dataset", "method", "seed") if key in keys]
+    if not again and (grid.work / "outputs" / stage / Path(*order) / "run.json").exists():
+        return
+    arguments = [part for key, value in keys.items() for part in (f"--{key}", value)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(grid.values["threads"])}
+    command = [sys.executable, "-m", f"tasks.{stage}", "--params", str(params), *arguments]
+    subprocess.run(command, cwd=grid.work, env=environment, check=True)
+
+
+def _is_done(grid: Grid, dataset: str, seed: int, cell: tuple[str, str, str]) -> bool:
+    return any(
+        row["profile"] == grid.profile
+        and row["budget"] == _budget(grid)
+        and (row["dataset"], row["seed"]) == (dataset, seed)
+        and tuple(row["cell"][key] for key in ("meta_loss", "reward", "sampler")) == cell
+        for row in _rows(grid.runs)
+    )
+
+
+def _rows(path: Path) -> Iterator[dict]:
+    if path.exists():
+        yield from map(json.loads, path.read_text(encoding="utf-8").splitlines())
+
+
+def _budget(grid: Grid) -> dict[str, object]:
+    def value(section: str, key: str) -> object:
+        content = grid.values[section]
+        assert isinstance(content, dict)
+        return content[key]
+
+    return {
+        "teacher_epochs": value("teacher", "epochs"),
+        "student_epochs": value("student", "epochs"),
+        "episodes": value("curriculum", "episodes"),
+        "steps_per_episode": value("curriculum", "max_steps_per_episode"),
+        "probe_rows": value("curriculum", "probe_rows"),
+        "actions": ", ".join(map(str, value_list(grid.values["datasets"]))),
+    }
+
+
+def value_list(value: object) -> list[object]:
+    """The value as a list; an assertion fails where it is none."""
+    assert isinstance(value, list)
+    return value
+
+
+def _row(grid: Grid, dataset: str, seed: int, cell: tuple[str, str, str], duration: float) -> dict[str, object]:
+    """One line of the runs file: scores on dev, and beside them those on selection, in points of 100."""
+
+    def metrics(*parts: str) -> dict:
+        return json.loads((grid.work / "outputs" / Path(*parts) / "metrics.json").read_text(encoding="utf-8"))
+
+    evaluated = {name: metrics("evaluate", dataset, name, str(seed)) for name in ("finetune", "mse_kd", "mpdistil")}
+    meta = metrics("meta_teacher", dataset, str(seed))
+    spec = json.loads((grid.work / "outputs/split" / dataset / "tokens/spec.json").read_text(encoding="utf-8"))
+    headline = spec["metrics"][0]
+
+    def scores(split: str) -> dict[str, float]:
+        found = {"teacher": evaluated["mpdistil"][f"teacher_{split}"][headline], "meta_teacher": meta[split][headline]}
+        found |= {name: content[split][headline] for name, content in evaluated.items()}
+        return {name: round(100 * value, 4) for name, value in found.items()}
+
+    curriculum = metrics("student", dataset, "mpdistil", str(seed))
+    return {
+        "profile": grid.profile,
+        "dataset": dataset,
+        "seed": seed,
+        "metric": headline,
+        "cell": {"meta_loss": cell[0], "reward": cell[1], "sampler": cell[2], "preset": "default"},
+        "scores": scores("dev"),
+        "selection_scores": scores("selection"),
+        "selection_loss": {name: content["selection"]["loss"] for name, content in evaluated.items()},
+        "best_episode": curriculum["best_episode"],
+        "cumulative_share": curriculum["cumulative_share"],
+        "dev_rows": evaluated["mpdistil"]["rows"]["dev"],
+        "selected_on": curriculum["selected_on"],
+        "budget": _budget(grid),
+        "machine": f"{platform.machine()} CPU, {os.cpu_count()} cores, {grid.values['threads']} thread a stage",
+        "commit": _commit(),
+        "command": grid.command,
+        "duration_s": round(duration, 1),
+    }
+
+
+def _commit() -> str:
+    answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return answer.stdout.strip()
+
+
+if __name__ == "__main__":
+    main()
