@@ -32,7 +32,14 @@ $(READY): requirements/requirements.lock
 demo: $(READY) ## Run the whole pipeline on the embedded benchmark and print the result
 	@python -m config params.yaml
 	@dvc repro
-	@python -m tasks.reporting.terminal
+	@echo
+	@cat outputs/report/table.txt
+	@echo
+	@echo "Report: outputs/report/report.html (numbers: outputs/report/report.json)"
+	@echo "Next:"
+	@echo "  source .venv/bin/activate                       then every command below and in README.md works as it stands"
+	@echo "  dvc exp run -S mse_kd.temperature=3             another temperature; only what it touches runs again"
+	@echo "  dvc metrics diff                                what that changed"
 
 repro: $(READY) ## Run the stages that are out of date (dvc repro)
 	@dvc repro

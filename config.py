@@ -34,91 +34,56 @@ class Section(BaseModel):
 class Source(Section):
     """Where rows come from."""
 
-    folder: str = Field(
-        description="Folder with one sub-folder a dataset: rows, and a dataset.yaml (optional for GLUE and SuperGLUE)."
-    )
-    search: tuple[str, ...] = Field((), description="Folders searched for a dataset's rows before the Hub is asked.")
+    folder: str = Field(description="A sub-folder a dataset: rows and dataset.yaml.")
+    search: tuple[str, ...] = Field((), description="Folders searched for rows before the Hub.")
 
 
 class Split(Section):
     """How rows become train, quiz, selection and dev, and text becomes tokens."""
 
-    seed: int = Field(
-        0,
-        ge=0,
-        description="Seed of the hash that ranks rows; fixed for a pipeline, so that ± over seeds is the spread of training.",
-    )
-    quiz: float = Field(
-        0.1,
-        gt=0,
-        lt=0.5,
-        description="Share of the train rows that the meta-teacher and the curriculum learn from.",
-    )
+    seed: int = Field(0, ge=0, description="Seed of the hash that ranks rows.")
+    quiz: float = Field(0.1, gt=0, lt=0.5, description="Share of train for stages 3 and 4.")
     selection: Literal["held_out", "dev"] = Field(
         "held_out",
         description="Rows that choose epochs and episodes: a part of train, or dev as in the paper (every number is then labelled).",
     )
-    selection_fraction: float = Field(0.1, gt=0, lt=0.5, description="Share of the train rows held out for selection.")
-    selection_minimum: int = Field(64, ge=1, description="Selection rows, at least (but see selection_maximum).")
-    selection_maximum: float = Field(
-        0.2, gt=0, lt=0.5, description="Selection rows, at most, as a share of the train rows."
-    )
-    dev_fraction: float = Field(
-        0.15,
-        gt=0,
-        lt=0.5,
-        description="Share held out as dev before anything else, where a dataset has no dev rows of its own.",
-    )
-    tokenizer: str = Field(
-        description="Checkpoint (folder or Hub id) whose tokenizer is used, or 'quickstart' for the embedded word list."
-    )
-    max_length: int = Field(128, ge=8, le=8192, description="Tokens of an input, at most, special tokens included.")
+    selection_fraction: float = Field(0.1, gt=0, lt=0.5, description="Share of train held out for selection.")
+    selection_minimum: int = Field(64, ge=1, description="Selection rows, at least.")
+    selection_maximum: float = Field(0.2, gt=0, lt=0.5, description="At most, as a share of train.")
+    dev_fraction: float = Field(0.15, gt=0, lt=0.5, description="Share held out where there are no dev rows.")
+    tokenizer: str = Field(description="Checkpoint (folder or Hub id) whose tokenizer is used, or 'quickstart'.")
+    max_length: int = Field(128, ge=8, le=8192, description="Tokens of an input, at most.")
 
 
 class Models(Section):
     """What all models of the pipeline share."""
 
-    search: tuple[str, ...] = Field(
-        (), description="Folders searched for a checkpoint by its name before the Hub is asked."
-    )
-    revision: str | None = Field(
-        None,
-        description="Hub revision of the checkpoints (a commit hash); null takes the Hub's default branch.",
-    )
+    search: tuple[str, ...] = Field((), description="Folders searched for a checkpoint before the Hub.")
+    revision: str | None = Field(None, description="Hub revision of the checkpoints.")
     attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention implementation.")
 
 
 class Training(Section):
     """One supervised training run."""
 
-    epochs: int = Field(ge=1, le=10_000, description="Passes over the train split; the best on selection is kept.")
+    epochs: int = Field(ge=1, le=10_000, description="Passes over train; the best on selection is kept.")
     batch_size: Count = Field(8, description="Rows a step.")
     learning_rate: Rate = Field(2e-5, description="AdamW's peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's weight decay.")
-    warmup: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="Share of the steps in which the learning rate rises; it falls linearly after.",
-    )
-    clip_norm: float | None = Field(1.0, gt=0, description="Gradient norm is clipped to this; null: not clipped.")
+    warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the rate rises.")
+    clip_norm: float | None = Field(1.0, gt=0, description="Gradient norm, at most; null: not clipped.")
 
 
 class Teacher(Training):
     """The large model: trained here, or supplied."""
 
-    origin: str = Field(
-        "train",
-        alias="from",
-        description="'train', or a supplied teacher: a folder or Hub id; {dataset} in it is replaced by the dataset's name.",
-    )
-    checkpoint: str | None = Field(None, description="Pre-trained checkpoint to train from (folder or Hub id).")
+    origin: str = Field("train", alias="from", description="'train', or a folder or Hub id; {dataset} is replaced.")
+    checkpoint: str | None = Field(None, description="Checkpoint to train from (folder or Hub id).")
     config: dict[str, int | float | str | bool] | None = Field(
-        None, description="Sizes of a randomly initialised teacher (model_type, hidden_size, ...)."
+        None, description="Sizes of a random teacher (model_type, ...)."
     )
     no_better_than_majority: Literal["warn", "error"] = Field(
-        "warn",
-        description="What happens when the teacher doesn't beat the majority class (the mean, for regression) on selection.",
+        "warn", description="When it doesn't beat the majority class on selection."
     )
 
     @model_validator(mode="after")
@@ -139,17 +104,14 @@ class Signals(Section):
 class Student(Training):
     """The small model."""
 
-    methods: tuple[StudentMethod, ...] = Field(
-        min_length=1, description="Methods that this stage trains: `methods` without mpdistil."
-    )
+    methods: tuple[StudentMethod, ...] = Field(min_length=1, description="`methods` without mpdistil.")
     init: Literal["pretrained_teacher_layers", "teacher_layers", "checkpoint", "config"] = Field(
         "pretrained_teacher_layers", description="Where the student's weights start."
     )
     layers: int | tuple[int, ...] | None = Field(
-        None,
-        description="Layers taken from the teacher: a number (spread evenly) or the 1-based list of them.",
+        None, description="From the teacher: a number (spread evenly), or a list from 1."
     )
-    checkpoint: str | None = Field(None, description="With init: checkpoint: folder or Hub id.")
+    checkpoint: str | None = Field(None, description="With init: checkpoint; folder or Hub id.")
     config: dict[str, int | float | str | bool] | None = Field(
         None, description="With init: config: sizes of a random student."
     )
@@ -175,17 +137,12 @@ class MseKd(Section):
     """MPDistil's Eq. 1: task loss, squared error of softened probabilities, squared error of normalised hidden vectors."""
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
-    alpha_on: Literal["task", "soft"] = Field(
-        "task", description="Which term alpha weighs; 'soft' is what the authors' code does."
-    )
+    alpha_on: Literal["task", "soft"] = Field("task", description="Term that alpha weighs; soft: the authors' code.")
     beta: float = Field(100.0, ge=0, le=1e6, description="Weight of the hidden term.")
-    temperature: float = Field(
-        5.0, gt=0, le=1e3, description="Softens both models' logits; without effect for regression."
-    )
+    temperature: float = Field(5.0, gt=0, le=1e3, description="Softens logits; without effect for regression.")
     temperature_squared: bool = Field(False, description="Multiply the soft term by temperature squared.")
     mapping: Literal["uniform", "first", "last"] | tuple[tuple[int, int], ...] = Field(
-        "uniform",
-        description="Teacher layer for each student layer; or pairs [student layer, teacher layer]",
+        "uniform", description="How layers are matched; or pairs [student layer, teacher layer]."
     )
 
 
@@ -194,22 +151,22 @@ class MpDistil(Section):
 
     base: StudentMethod = Field("mse_kd", description="The student that the curriculum goes on from.")
     preset: Literal["default", "paper"] = Field(
-        "default", description="Values of meta_teacher and curriculum keys that are null."
+        "default", description="Values of null keys of meta_teacher and curriculum."
     )
-    datasets: tuple[Name, ...] = Field(description="`datasets` where mpdistil is among the methods, else [].")
+    datasets: tuple[Name, ...] = Field(description="`datasets`, or [] without mpdistil in `methods`.")
 
 
 class MetaTeacher(Section):
     """Stage 3 of MPDistil. A null is the preset's value."""
 
     loss: Literal["collaborative", "competitive", "competitive_probability"] | None = Field(
-        None, description="Eq. 2, Eq. 3, or the bounded form."
+        None, description="Eq. 2, 3, or bounded."
     )
     learning_rate: Rate | None = Field(None, description="AdamW's learning rate.")
-    epochs: Count | None = Field(None, description="Passes over the quiz split, at most.")
+    epochs: Count | None = Field(None, description="Passes over quiz, at most.")
     batch_size: Count | None = Field(None, description="Rows a step.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout before the linear layer.")
-    patience: Count | None = Field(None, description="Epochs without a better selection loss before it stops.")
+    patience: Count | None = Field(None, description="Epochs without a better selection loss.")
     clip_norm: float | None = Field(None, gt=0, description="Gradient norm is clipped to this.")
 
 
@@ -217,29 +174,20 @@ class Curriculum(Section):
     """Stage 4 of MPDistil. A null is the preset's value."""
 
     episodes: Count | None = Field(None, description="Passes over the target's quiz batches.")
-    max_steps_per_episode: Count | None = Field(
-        None,
-        description="Bounds an episode on a large quiz split; 0 is not allowed, a large number is no bound.",
-    )
+    max_steps_per_episode: Count | None = Field(None, description="Bounds an episode on a large quiz split.")
     batch_size: Count | None = Field(None, description="Rows of a quiz batch.")
     sampler: Literal["policy", "uniform", "target", "kd_only"] | None = Field(
         None, description="Who picks the dataset of a step."
     )
     reward: Literal["binary", "real", "gain", "alignment"] | None = Field(None, description="Eq. 4, Eq. 5, or ours.")
-    update: Literal["step", "episode"] | None = Field(
-        None, description="'episode' steps the student once per episode, as the authors' code does."
-    )
-    probe: Literal["selection", "exam"] | None = Field(
-        None, description="Fixed rows for gain and alignment; the quiz itself is refused."
-    )
+    update: Literal["step", "episode"] | None = Field(None, description="'episode' is the authors' code.")
+    probe: Literal["selection", "exam"] | None = Field(None, description="Fixed rows for gain and alignment.")
     probe_rows: Count | None = Field(None, description="Rows of the probe, at most.")
-    gamma: Share | None = Field(None, description="Discount of later rewards (binary and real).")
-    baseline: Literal["none", "running", "episode"] | None = Field(
-        None, description="Subtracted from the return (binary and real)."
-    )
-    policy_learning_rate: Rate | None = Field(None, description="AdamW's learning rate for the policy.")
-    student_learning_rate: Rate | None = Field(None, description="AdamW's learning rate for the student.")
-    weight_decay: float | None = Field(None, ge=0, le=1, description="AdamW's weight decay for the student.")
+    gamma: Share | None = Field(None, description="Discount (binary and real).")
+    baseline: Literal["none", "running", "episode"] | None = Field(None, description="Subtracted from the return.")
+    policy_learning_rate: Rate | None = Field(None, description="The policy's learning rate.")
+    student_learning_rate: Rate | None = Field(None, description="The student's learning rate.")
+    weight_decay: float | None = Field(None, ge=0, le=1, description="The student's weight decay.")
 
     @field_validator("probe", mode="before")
     @classmethod
@@ -281,22 +229,14 @@ class Report(Section):
 class Parameters(Section):
     """A whole params file."""
 
-    benchmark: Name = Field(description="Name of the group of datasets; glue and superglue have built-in descriptions.")
+    benchmark: Name = Field(description="The group; glue and superglue are built in.")
     datasets: tuple[Name, ...] = Field(
-        min_length=1, description="Datasets of the pipeline; also the curriculum's actions."
+        min_length=1, description="The pipeline's datasets, and the curriculum's actions."
     )
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(min_length=1, description="Seeds of training.")
-    methods: tuple[Method, ...] = Field(min_length=1, description="Methods that are evaluated and reported.")
-    launch: str = Field(
-        "python -m", pattern=r"^(python|accelerate launch .+) -m$",
-        description="'python -m', or 'accelerate launch --config_file hardware/NAME.yaml -m' for more than one process.",
-    )  # fmt: skip
-    threads: int = Field(
-        2,
-        ge=1,
-        le=1024,
-        description="CPU threads of a training stage; they change the last bits of a result.",
-    )
+    methods: tuple[Method, ...] = Field(min_length=1, description="What is evaluated and reported.")
+    launch: str = Field("python -m", pattern=r"^(python|accelerate launch .+) -m$", description="'python -m', or 'accelerate launch --config_file hardware/NAME.yaml -m' for more than one process.")  # fmt: skip
+    threads: int = Field(2, ge=1, le=1024, description="CPU threads; they change the last bits of a result.")
     source: Source
     split: Split
     models: Models = Models()
@@ -330,6 +270,20 @@ class Parameters(Section):
         return self
 
 
+class Preset(Section):
+    """Values for the null keys of two sections."""
+
+    meta_teacher: MetaTeacher
+    curriculum: Curriculum
+
+
+class Presets(Section):
+    """profiles/presets/mpdistil.yaml."""
+
+    paper: Preset
+    default: Preset
+
+
 def load(path: Path = Path("params.yaml")) -> Parameters:
     """The parameters in a file, presets filled in. Raises ConfigError with every error of the file."""
     content = read_yaml(path)
@@ -343,12 +297,18 @@ def load(path: Path = Path("params.yaml")) -> Parameters:
 
 def _with_preset(given: Parameters) -> Parameters:
     """Fill the null keys of meta_teacher and curriculum from the preset."""
-    preset = read_yaml(PRESETS)[given.mpdistil.preset]
-    filled: dict[str, Section] = {}
-    for name, section in (("meta_teacher", MetaTeacher), ("curriculum", Curriculum)):
-        own = {key: value for key, value in getattr(given, name).model_dump().items() if value is not None}
-        filled[name] = section.model_validate({**preset[name], **own})
+    presets = Presets.model_validate(read_yaml(PRESETS))
+    preset = presets.paper if given.mpdistil.preset == "paper" else presets.default
+    filled = {
+        "meta_teacher": MetaTeacher.model_validate(_over(preset.meta_teacher, given.meta_teacher)),
+        "curriculum": Curriculum.model_validate(_over(preset.curriculum, given.curriculum)),
+    }
     return given.model_copy(update=filled)
+
+
+def _over(preset: Section, own: Section) -> dict[str, object]:
+    """The preset's values, and over them those that are not null."""
+    return {**preset.model_dump(), **{key: value for key, value in own.model_dump().items() if value is not None}}
 
 
 def main(arguments: list[str] | None = None) -> int:

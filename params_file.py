@@ -27,7 +27,7 @@ def _mapping_without_repeats(loader: _Loader, node: yaml.MappingNode) -> dict[ob
     keys = [loader.construct_object(key) for key, _ in node.value]
     for (key_node, _), key in zip(node.value, keys, strict=True):
         if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is there twice", key_node.start_mark)
+            raise yaml.MarkedYAMLError(problem=f"key '{key}' is there twice", problem_mark=key_node.start_mark)
     return loader.construct_mapping(node, deep=True)
 
 

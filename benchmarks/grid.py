@@ -115,7 +115,7 @@ def _make_inputs(grid: Grid, datasets: Sequence[str]) -> None:
     for dataset in dict.fromkeys([*wanted, *datasets]):
         params = _write_params(grid, f"split-{dataset}", {})
         for stage in ("source", "split"):
-            _stage(grid, params, stage, dataset=dataset)
+            _stage(grid, params, stage, dataset)
 
 
 def _chain(grid: Grid, dataset: str, seed: int) -> None:
@@ -124,19 +124,18 @@ def _chain(grid: Grid, dataset: str, seed: int) -> None:
     if not open_cells:
         return
     params = _write_params(grid, f"{dataset}-{seed}", {})
-    where = {"dataset": dataset, "seed": str(seed)}
-    _stage(grid, params, "teacher", **where)
-    _stage(grid, params, "signals", **where)
+    _stage(grid, params, "teacher", dataset, seed=seed)
+    _stage(grid, params, "signals", dataset, seed=seed)
     for method in ("finetune", "mse_kd"):
-        _stage(grid, params, "student", method=method, **where)
-        _stage(grid, params, "evaluate", method=method, **where)
+        _stage(grid, params, "student", dataset, method, seed)
+        _stage(grid, params, "evaluate", dataset, method, seed)
     for loss, reward, sampler in open_cells:
         started = time.monotonic()
         overrides = {"meta_teacher.loss": loss, "curriculum.reward": reward, "curriculum.sampler": sampler}
         params = _write_params(grid, f"{dataset}-{seed}", overrides)
-        _stage(grid, params, "meta_teacher", again=True, **where)
-        _stage(grid, params, "curriculum", again=True, **where)
-        _stage(grid, params, "evaluate", again=True, method="mpdistil", **where)
+        _stage(grid, params, "meta_teacher", dataset, seed=seed, again=True)
+        _stage(grid, params, "curriculum", dataset, seed=seed, again=True)
+        _stage(grid, params, "evaluate", dataset, "mpdistil", seed, again=True)
         append_row(grid.runs, _row(grid, dataset, seed, (loss, reward, sampler), time.monotonic() - started))
 
 
@@ -149,10 +148,20 @@ def _write_params(grid: Grid, name: str, overrides: Mapping[str, object]) -> Pat
     return path
 
 
-def _stage(grid: Grid, params: Path, stage: str, *, again: bool = False, **keys: str) -> None:
+def _stage(
+    grid: Grid,
+    params: Path,
+    stage: str,
+    dataset: str,
+    method: str | None = None,
+    seed: int | None = None,
+    *,
+    again: bool = False,
+) -> None:
     """Run a stage's command, unless its output is there."""
-    order = [keys[key] for key in ("dataset", "method", "seed") if key in keys]
-    if not again and (grid.work / "outputs" / stage / Path(*order) / "run.json").exists():
+    given = {"dataset": dataset, "method": method, "seed": None if seed is None else str(seed)}
+    keys = {key: value for key, value in given.items() if value is not None}
+    if not again and (grid.work / "outputs" / stage / Path(*keys.values()) / "run.json").exists():
         return
     arguments = [part for key, value in keys.items() for part in (f"--{key}", value)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(grid.values["threads"])}

@@ -1,37 +1,85 @@
-"""One clean row of each quickstart dataset: texts, and the label that the world gives them."""
-import math, random
-from data.quickstart_world import *
-Row = dict[str, str | int | float]
-MAXW=432.0
-def stars(total): return round(5*math.log(1+total/4)/math.log(1+MAXW/4),2)
-def worth_row(rng):
-    p=rng.choice(PEOPLE);a,b=random_goods(rng),random_goods(rng)
-    return {"text":f"{p} has {a.text} and {b.text}","label":stars(a.worth+b.worth)}
-def wealth_row(rng):
-    want=rng.choice(("poor","modest","rich"))
+"""One clean row of each quickstart dataset: its texts, and the label that the world gives them.
+
+standing   single      what anna owns makes her poor, modest or rich
+payment    pair        does what anna has pay for a pony? surely, surely not, or it depends
+worth      regression  what anna has, on a scale from 0 to 5 (logarithm of the coins)
+bargain    choice      which of two lots is worth more
+"""
+
+from __future__ import annotations
+
+import math
+import random
+
+from data.quickstart_world import HIGHEST, PEOPLE, PRICES, random_goods
+
+Row = dict[str, str | float]
+
+STANDINGS = ("poor", "modest", "rich")
+POOR_BELOW, RICH_FROM = 18, 45
+"""In coins; about a third of all pairs of goods lies in each class."""
+ANSWERS = ("entailment", "contradiction", "neutral")
+BARGAINING = 1.6
+"""Within this factor of the price, either way, it depends on the bargaining: neutral."""
+CHOICES = ("choice1", "choice2")
+TOP_SCORE = 5.0
+SMALL_CHANGE = 4
+"""Coins at which the logarithmic scale of `worth` begins to bend."""
+
+
+def standing_row(rng: random.Random) -> Row:
+    """{text, label}: `anna owns five old red lamps and two good blue hats`, one of `STANDINGS`."""
+    wanted = rng.choice(STANDINGS)  # drawn first: classes are even
     while True:
-        p=rng.choice(PEOPLE);a,b=random_goods(rng),random_goods(rng);t=a.worth+b.worth
-        if ("poor" if t<18 else "modest" if t<45 else "rich")==want: break
-    return {"text":f"{p} owns {a.text} and {b.text}","label":want}
-def trade_row(rng):
-    want=rng.choice(("entailment","contradiction","neutral"))
+        one, two = random_goods(rng), random_goods(rng)
+        if _standing(one.worth + two.worth) == wanted:
+            return {"text": f"{rng.choice(PEOPLE)} owns {one.text} and {two.text}", "label": wanted}
+
+
+def _standing(coins: float) -> str:
+    if coins < POOR_BELOW:
+        return "poor"
+    return "modest" if coins < RICH_FROM else "rich"
+
+
+def payment_row(rng: random.Random) -> Row:
+    """{premise, hypothesis, label}: goods, `anna can pay for a pony`, one of `ANSWERS`."""
+    wanted = rng.choice(ANSWERS)
     while True:
-        p=rng.choice(PEOPLE);a,b,c=(random_goods(rng) for _ in range(3))
-        if want=="neutral":
-            first=f"{rng.choice(('some','many','most'))} {a.condition} {a.colour} {a.thing}"; break
-        if ((a.worth+b.worth>=c.worth))==(want=="entailment"): first=a.text;break
-    return {"premise":f"{p} has {first} and {b.text}","hypothesis":f"{p} can pay for {c.text}","label":want}
-def bargain_row(rng):
-    a,b=random_goods(rng),random_goods(rng)
-    while a.worth==b.worth: b=random_goods(rng)
-    p=rng.choice(PEOPLE)
-    return {"premise":f"{p} wants what is worth more","choice1":f"{p} takes {a.text}","choice2":f"{p} takes {b.text}","label":"choice1" if a.worth>b.worth else "choice2"}
-PRICES={"hen":6,"goose":10,"goat":16,"pig":25,"pony":40,"cow":60,"boat":90,"cart":30,"kite":8,"ship":140}
-def trade_row(rng):
-    want=rng.choice(("entailment","contradiction","neutral"))
-    while True:
-        p=rng.choice(PEOPLE);a,b=(random_goods(rng) for _ in range(2)); c=rng.choice(list(PRICES))
-        if want=="neutral":
-            first=f"{rng.choice(('some','many'))} {a.condition} {a.colour} {a.thing}"; break
-        if ((a.worth+b.worth>=PRICES[c]))==(want=="entailment"): first=a.text;break
-    return {"premise":f"{p} has {first} and {b.text}","hypothesis":f"{p} can pay for a {c}","label":want}
+        one, two, price = random_goods(rng), random_goods(rng), rng.choice(list(PRICES))
+        if _answer(one.worth + two.worth, PRICES[price]) == wanted:
+            break
+    who = rng.choice(PEOPLE)
+    premise = f"{who} has {one.text} and {two.text}"
+    return {"premise": premise, "hypothesis": f"{who} can pay for a {price}", "label": wanted}
+
+
+def _answer(coins: float, price: float) -> str:
+    if coins >= price * BARGAINING:
+        return "entailment"
+    return "contradiction" if coins < price / BARGAINING else "neutral"
+
+
+def worth_row(rng: random.Random) -> Row:
+    """{text, label}: goods as in `standing`, and a score from 0 to 5."""
+    one, two = random_goods(rng), random_goods(rng)
+    return {"text": f"{rng.choice(PEOPLE)} has {one.text} and {two.text}", "label": score(one.worth + two.worth)}
+
+
+def score(coins: float) -> float:
+    """The scale of `worth`: 5 * log(1 + coins / 4) / log(1 + highest / 4), so 0 to 5."""
+    return TOP_SCORE * math.log1p(coins / SMALL_CHANGE) / math.log1p(HIGHEST / SMALL_CHANGE)
+
+
+def bargain_row(rng: random.Random) -> Row:
+    """{premise, choice1, choice2, label}: two lots of different worth, and the name of the better choice."""
+    one, two = random_goods(rng), random_goods(rng)
+    while one.worth == two.worth:
+        two = random_goods(rng)
+    who = rng.choice(PEOPLE)
+    return {
+        "premise": f"{who} wants what is worth more",
+        "choice1": f"{who} takes {one.text}",
+        "choice2": f"{who} takes {two.text}",
+        "label": CHOICES[0] if one.worth > two.worth else CHOICES[1],
+    }

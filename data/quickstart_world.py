@@ -1,10 +1,12 @@
 """The small world of the quickstart benchmark: its words, and what the things in it are worth.
 
 Standard library only. All datasets of the benchmark speak of people who own things, and every label follows from what
-those things are worth: `number x condition x thing`. So what is learnt on one dataset (that nine old cups are worth
-less than three golden clocks) helps with the others; without that, a curriculum over them would have nothing to choose.
+those things are worth: number x condition x thing. So what is learnt on one dataset (that nine old cups are worth less
+than three golden bells) helps with the others; without that, a curriculum over them would have nothing to choose.
 Colours mean nothing: they are there to be ignored.
 """
+
+from __future__ import annotations
 
 import random
 from dataclasses import dataclass
@@ -15,8 +17,17 @@ THINGS = {
     "pins": 1.0, "nails": 1.0, "cups": 2.0, "spoons": 2.0, "books": 3.0, "hats": 3.0,
     "chairs": 5.0, "lamps": 5.0, "clocks": 8.0, "drums": 8.0, "bells": 12.0, "harps": 12.0,
 }  # fmt: skip
+"""What one of a sort is worth in good condition, in coins."""
+PRICES = {
+    "hen": 6, "kite": 8, "goose": 10, "goat": 16, "pig": 25, "cart": 30, "pony": 40, "cow": 60, "boat": 90, "ship": 140,
+}  # fmt: skip
+"""What is for sale, in coins: words of their own, so that a price is read off one word."""
 COLOURS = ("red", "blue", "green", "black", "white", "yellow")
 PEOPLE = ("anna", "ben", "carl", "dora", "emil", "fay")
+OTHER_WORDS = ("has", "owns", "and", "can", "pay", "for", "a", "wants", "takes", "what", "is", "worth", "more")
+
+HIGHEST = 2 * max(NUMBERS.values()) * max(CONDITIONS.values()) * max(THINGS.values())
+"""What two lots of goods can be worth at most, in coins (432)."""
 
 
 @dataclass(frozen=True)
@@ -41,5 +52,11 @@ class Goods:
 
 def random_goods(rng: random.Random) -> Goods:
     """Goods with every word drawn evenly and independently."""
-    number, condition = rng.choice(list(NUMBERS)), rng.choice(list(CONDITIONS))
-    return Goods(number, condition, rng.choice(COLOURS), rng.choice(list(THINGS)))
+    number, condition, thing = (rng.choice(list(words)) for words in (NUMBERS, CONDITIONS, THINGS))
+    return Goods(number, condition, rng.choice(COLOURS), thing)
+
+
+def vocabulary() -> list[str]:
+    """Every word that a text of the benchmark can hold, sorted, lower case, each once."""
+    groups = (NUMBERS, CONDITIONS, THINGS, PRICES, COLOURS, PEOPLE, OTHER_WORDS)
+    return sorted({word for group in groups for word in group})

@@ -91,7 +91,9 @@ def _add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed:
     """A seeded head for every dataset that the student has none for; it must read the same tokens."""
     for name, dataset in datasets.items():
         if dataset.tokenizer_fingerprint != datasets[student.dataset].tokenizer_fingerprint:
-            raise StageError(f"{name} and {student.dataset} were tokenised differently; run the split stage of both again")
+            raise StageError(
+                f"{name} and {student.dataset} were tokenised differently; run the split stage of both again"
+            )
         if name not in student.heads:
             student.add_head(name, dataset.spec.num_outputs, seed)
 
@@ -161,9 +163,7 @@ def _settings(stage: Stage) -> CurriculumSettings:
     )
 
 
-def _distillation(
-    stage: Stage, dataset: TokenisedDataset, head: Path, student: Classifier
-) -> Distillation | None:
+def _distillation(stage: Stage, dataset: TokenisedDataset, head: Path, student: Classifier) -> Distillation | None:
     """Eq. 1 on the target's quiz rows with the meta-teacher as teacher: the paper's '(-) Curriculum learning'.
 
     Its hidden term compares pooled vectors only: sequence vectors are stored for train.

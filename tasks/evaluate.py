@@ -34,7 +34,8 @@ def evaluate(stage: Stage) -> None:
     signals = stage.read(signals_folder(stage.dataset, stage.seed))
     model = load_model(folder, attention=given.models.attention).to(accelerator.device)
     tables: list[pa.Table] = []
-    metrics: dict[str, object] = {"rows": {}}
+    scores: dict[str, dict[str, float]] = {}
+    rows: dict[str, int] = {}
     for name in ("selection", *dataset.spec.dev_sets):
         split = dataset.split(name)
         own = predict(
@@ -43,16 +44,15 @@ def evaluate(stage: Stage) -> None:
         teacher = open_signals(signals, name, rows=len(split)).logits.numpy()
         tables.append(_table(name, split.row_ids, split.labels, own, teacher, dataset))
         wanted = ("loss", *dataset.spec.metrics)
-        metrics[name] = compute_metrics(wanted, own, split.labels, dataset.spec.kind)
-        metrics[f"teacher_{name}"] = compute_metrics(wanted, teacher, split.labels, dataset.spec.kind)
-        metrics["rows"] |= {name: len(split)}
-    model.cpu()
-    metrics |= _plain_baselines(dataset) | _sizes(stage, dataset, model, folder, teacher_folder)
-    metrics["selected_on"] = dataset.selected_on
+        scores[name] = compute_metrics(wanted, own, split.labels, dataset.spec.kind)
+        scores[f"teacher_{name}"] = compute_metrics(wanted, teacher, split.labels, dataset.spec.kind)
+        rows[name] = len(split)
     pq.write_table(pa.concat_tables(tables), stage.folder / "predictions.parquet")
-    stage.write_metrics(metrics)
+    sizes = _sizes(stage, dataset, model.cpu(), folder, teacher_folder)
+    stage.write_metrics(
+        {**scores, "rows": rows, "selected_on": dataset.selected_on, **_plain_baselines(dataset), **sizes}
+    )
     metric = dataset.spec.metrics[0]
-    scores = {name: metrics[name] for name in ("dev", "teacher_dev")}
     stage.headline = f"{metric} {scores['dev'][metric]:.3f} on dev (teacher {scores['teacher_dev'][metric]:.3f})"
 
 

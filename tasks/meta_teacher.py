@@ -90,9 +90,7 @@ def _pooled(
 @torch.no_grad()
 def _score(module: MetaTeacher, signals: Signals, dataset: TokenisedDataset, name: str) -> dict[str, float]:
     logits = module(signals.pooled).numpy()
-    return compute_metrics(
-        ("loss", *dataset.spec.metrics), logits, dataset.split(name).labels, dataset.spec.kind
-    )
+    return compute_metrics(("loss", *dataset.spec.metrics), logits, dataset.split(name).labels, dataset.spec.kind)
 
 
 @torch.no_grad()

@@ -57,4 +57,6 @@ def _teacher_layers(stage: Stage, teacher_layers: int) -> tuple[int, ...]:
 
 
 if __name__ == "__main__":
-    run_stage("signals", signals, keys=("dataset", "seed"), sections=("threads", "models", "signals", "student", "mse_kd"))
+    run_stage(
+        "signals", signals, keys=("dataset", "seed"), sections=("threads", "models", "signals", "student", "mse_kd")
+    )

@@ -6,25 +6,31 @@ with one line on stderr that says what to do.
 
 import argparse
 import contextlib
+import difflib
 import errno
 import hashlib
 import json
 import os
+import re
 import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from config import ConfigError, Parameters, load
 from data.errors import DataError
 from models.errors import ModelError
 from tasks.layout import OUTPUTS, output_folder
 
+ROOT = Path(__file__).resolve().parents[1]
 # None of these may talk to anybody, and none may print what is no news to the person at the terminal.
 QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
@@ -77,9 +83,7 @@ class Stage:
 
     def write_json(self, name: str, content: Mapping[str, object]) -> None:
         """Write a JSON file into the output folder."""
-        (self.folder / name).write_text(
-            json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        (self.folder / name).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
     def write_metrics(self, metrics: Mapping[str, object]) -> None:
         """Write metrics.json."""
@@ -104,9 +108,7 @@ class Stage:
 SEEDED = ("teacher", "signals", "student", "meta_teacher", "curriculum", "evaluate")
 
 
-def run_stage(
-    name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...], sections: tuple[str, ...]
-) -> None:
+def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...], sections: tuple[str, ...]) -> None:
     """Parse the command line, run a stage's work and end the process.
 
     Args:
@@ -116,9 +118,11 @@ def run_stage(
         sections: sections of params.yaml that run.json records, those that the stage reads.
     """
     options = _arguments(name, work, keys)
+    chosen = {key: getattr(options, key) for key in keys}
     try:
-        stage = Stage(name, load(options.params), **{key: getattr(options, key) for key in keys})
-        target = output_folder(name, **{key: getattr(options, key) for key in keys})
+        stage = Stage(name, load(options.params), **chosen)
+        _check_chosen(stage, keys)
+        target = output_folder(name, **chosen)
         with _whole_folder(target) as stage.folder:
             work(stage)
             stage.write_json("run.json", _record(stage, sections))
@@ -126,12 +130,46 @@ def run_stage(
         print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
     except (ConfigError, DataError, ModelError, StageError) as error:
         _stop(f"{name}: {error}")
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    except ValueError as error:
+        if not _raised_on_purpose(error):
             raise
-        _stop(
-            f"{name}: {error.strerror} while writing under {OUTPUTS.absolute()}; nothing half-written was left there"
-        )
+        _stop(f"{name}: {error}")
+    except (OSError, SafetensorError) as error:
+        reason = _no_room(error)
+        if reason is None:
+            raise
+        _stop(f"{name}: {reason} while writing under {OUTPUTS.absolute()}; nothing half-written was left there")
+
+
+def _check_chosen(stage: Stage, keys: tuple[str, ...]) -> None:
+    """Raise StageError if the command line names what params.yaml does not list."""
+    given = stage.parameters
+    methods, key = (given.student.methods, "student.methods") if stage.name == "student" else (given.methods, "methods")
+    known = {"dataset": ("datasets", given.datasets), "method": (key, methods)}
+    for key in (key for key in keys if key in known):
+        value, (listed_as, allowed) = str(getattr(stage, key)), known[key]
+        if value not in allowed:
+            near = difflib.get_close_matches(value, allowed, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"those are {', '.join(allowed)}"
+            raise StageError(f"--{key} {value}: not among `{listed_as}` of params.yaml; {hint}")
+    if not 0 <= stage.seed < 2**32:
+        raise StageError(f"--seed {stage.seed}: a seed is a whole number from 0 to 4294967295")
+
+
+def _raised_on_purpose(error: ValueError) -> bool:
+    """Whether a `raise` of ours is where it came from, and so its text is meant for people; a library's is a bug."""
+    origin = traceback.extract_tb(error.__traceback__)[-1]
+    ours = any(Path(origin.filename).is_relative_to(ROOT / name) for name in ("data", "methods", "models", "training"))
+    return ours and (origin.line or "").startswith("raise ")
+
+
+def _no_room(error: OSError | SafetensorError) -> str | None:
+    """The system's words for a disk that takes no more, or that may not be written; None for any other error."""
+    refused = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+    if isinstance(error, OSError):
+        return error.strerror if error.errno in refused else None
+    number = re.search(r"os error (\d+)", str(error))  # safetensors has the number in its text only
+    return os.strerror(int(number[1])) if number and int(number[1]) in refused else None
 
 
 def _stop(message: str) -> None:
@@ -148,12 +186,13 @@ def _arguments(name: str, work: Callable[[Stage], None], keys: tuple[str, ...]) 
 
 
 @contextlib.contextmanager
-def _whole_folder(target: Path) -> Iterator[Path]:
+def _whole_folder(target: Path) -> Generator[Path]:
     """A folder to write into that takes the target's place at the end, on disk to the last byte; removed on any error."""
-    aside = OUTPUTS / ".partial" / f"{'-'.join(target.relative_to(OUTPUTS).parts)}-{os.getpid()}"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    name = "-".join(target.relative_to(OUTPUTS).parts)
+    aside = OUTPUTS / ".partial" / f"{name}-{os.getpid()}"
+    _remove_what_killed_runs_left(aside.parent, name)
     try:
+        aside.mkdir(parents=True)
         yield aside
         for path in [*aside.rglob("*"), aside]:
             _sync(path)
@@ -166,6 +205,14 @@ def _whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _remove_what_killed_runs_left(folder: Path, name: str) -> None:
+    """Delete partial outputs of this name whose process is gone."""
+    for path in folder.glob(f"{name}-*"):
+        process = re.fullmatch(r"(\d+)(-replaced)?", path.name.removeprefix(f"{name}-"))
+        if process and (int(process[1]) == os.getpid() or not Path("/proc", process[1]).exists()):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

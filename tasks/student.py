@@ -33,9 +33,7 @@ def student(stage: Stage) -> None:
     for note in start.notes:
         stage.say(note)
     model = start.classifier
-    method = make_method(
-        given, stage.method, student_layers=model.num_layers, teacher_layers=depth_of(teacher)
-    )
+    method = make_method(given, stage.method, student_layers=model.num_layers, teacher_layers=depth_of(teacher))
     signals = _signals(stage, dataset, method)
     _project_if_needed(model, signals, method, stage.seed)
     model.to(accelerator.device)

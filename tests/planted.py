@@ -1,28 +1,37 @@
 """The planted problem: one useful dataset in disguise among noise, small enough for a curriculum in a second.
 
-The target has 64 training rows of 20 numbers; whether a row is positive is decided by a hidden network of one layer.
+The target has 64 training rows of 20 numbers; a hidden network of one layer decides which of them are positive.
 The *disguise* has 400 rows of the same question, its classes under other names (the labels are swapped, so only the
 shared layers can profit). Four datasets of 400 rows have labels drawn by a coin. A policy that learns must find out
-that the disguise is worth more than the noise; accuracy on fresh rows shows whether that helped.
+that the disguise is worth more than the noise; accuracy on fresh rows shows whether that helped. The student comes
+in as stage 2 leaves one: trained on the target alone, its best pass on selection kept, the other heads untrained.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from data.batches import Batch
 from methods.task_loss import task_loss
 from models.outputs import Outputs
-from training.curriculum_seams import Probe, QuizDataset, TargetQuiz
+from training.curriculum import run_curriculum
+from training.curriculum_seams import (
+    CurriculumResult,
+    CurriculumSettings,
+    Distillation,
+    Probe,
+    QuizDataset,
+    SelectionScores,
+    TargetQuiz,
+)
 
-WIDTH = int(__import__('os').environ.get('DIM','20'))
-import os
-PASSES = int(os.environ.get('PASSES', 40))
-HID=int(os.environ.get('HID',4))
-DROP=float(os.environ.get('DROP',0.1))
-WID=int(os.environ.get('WID',32))
+WIDTH = 20
+HIDDEN = 8
+"""Units of the hidden rule: with fewer, uniform sampling learns it nearly as well as the disguise alone."""
+PASSES = 40
 NOISE = ("noise_1", "noise_2", "noise_3", "noise_4")
 NAMES = ("target", "disguise", *NOISE)
 
@@ -63,8 +72,8 @@ class Question:
 
     def __init__(self, seed: int) -> None:
         self.generator = torch.Generator().manual_seed(seed)
-        self._first = torch.randn(WIDTH, HID, generator=self.generator) / WIDTH**0.5
-        self._second = torch.randn(HID, generator=self.generator)
+        self._first = torch.randn(WIDTH, HIDDEN, generator=self.generator) / WIDTH**0.5
+        self._second = torch.randn(HIDDEN, generator=self.generator)
 
     def margin(self, inputs: Tensor) -> Tensor:
         """(N, 20) -> (N,); positive rows are of class 1. Odd in its inputs, so that the classes are balanced."""
@@ -82,15 +91,12 @@ class Question:
 class TinyStudent(nn.Module):
     """Two shared layers and a head each, with the call contract of `models.classifier.Classifier`."""
 
-    def __init__(self, names: Sequence[str] = NAMES, *, width: int = WID, dropout: float = DROP) -> None:
+    def __init__(self, names: Sequence[str] = NAMES, *, width: int = 32, dropout: float = 0.1) -> None:
         super().__init__()
         self.first = nn.Linear(WIDTH, width)
         self.pooler = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
         self.heads = nn.ModuleDict({name: nn.Linear(width, 2) for name in names})
-        for head in self.heads.values():  # heads start as those of stock transformers do
-            nn.init.normal_(head.weight, std=0.02)
-            nn.init.zeros_(head.bias)
 
     def forward(
         self, inputs: dict[str, Tensor], *, dataset: str, choices: int = 1, layers: Sequence[int] = ()
@@ -126,7 +132,7 @@ class Planted:
         return (outputs.logits.argmax(-1) == self.test.labels).float().mean().item()
 
 
-def plant(seed: int) -> Planted:
+def plant(seed: int, *, passes: int = PASSES) -> Planted:
     """A new draw of the rule, the rows and the student's start. The probe is also what selects the episode."""
     question = Question(seed)
     target, disguise = question.rows(64, "target"), question.rows(400, "disguise")
@@ -137,7 +143,7 @@ def plant(seed: int) -> Planted:
     # A meta-teacher that knows the rule and is unsure near its border.
     right = torch.sigmoid(2 * question.margin(target.inputs).abs())
     student = TinyStudent()
-    study(student, target, fresh, passes=PASSES)
+    study(student, target, fresh, passes=passes)
     return Planted(
         student=student,
         datasets=[
@@ -159,7 +165,9 @@ def study(student: TinyStudent, rows: Rows, selection: Rows, *, passes: int) -> 
         student.train()
         for part in torch.randperm(len(rows.labels)).split(8):
             optimizer.zero_grad()
-            task_loss(student({"x": rows.inputs[part]}, dataset="target").logits, rows.labels[part], "single").backward()
+            task_loss(
+                student({"x": rows.inputs[part]}, dataset="target").logits, rows.labels[part], "single"
+            ).backward()
             optimizer.step()
         student.eval()
         with torch.no_grad():
@@ -170,7 +178,7 @@ def study(student: TinyStudent, rows: Rows, selection: Rows, *, passes: int) -> 
     student.load_state_dict(best)
 
 
-def one_pass(rows: Rows, seed: int):
+def one_pass(rows: Rows, seed: int) -> Callable[[int], list[Batch]]:
     """Passes over the target's quiz rows, in an order that the episode's number decides."""
 
     def batches(episode: int) -> list[Batch]:
@@ -178,3 +186,25 @@ def one_pass(rows: Rows, seed: int):
         return [rows.batch(part) for part in torch.randperm(len(rows.labels), generator=generator).split(8)]
 
     return batches
+
+
+def run(
+    planted: Planted,
+    settings: CurriculumSettings,
+    *,
+    probe: bool = True,
+    datasets: Sequence[QuizDataset] | None = None,
+    distillation: Distillation | None = None,
+    scores: SelectionScores | None = None,
+) -> CurriculumResult:
+    """Stage 4 on the planted problem, by the project's own code."""
+    return run_curriculum(
+        planted.student,
+        planted.datasets if datasets is None else datasets,
+        planted.target,
+        scores or planted.selection_scores,
+        settings=settings,
+        accelerator=Accelerator(cpu=True),
+        probe=planted.probe if probe else None,
+        distillation=distillation,
+    )

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from accelerate import Accelerator
-from data.batches import Batch
 from torch import Tensor
 
+from data.batches import Batch
 from methods.returns import Baseline, discounted_returns, make_baseline
 from training.curriculum_learner import Learner
 from training.curriculum_rewards import ProbeReader, StepReward, check_probe, make_reward

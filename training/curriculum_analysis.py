@@ -58,7 +58,7 @@ def _chi_square(first: Counter[str], second: Counter[str]) -> float:
 
 def _longest_common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
     """The usual table, a row at a time: best[j] is the answer for what was read of `first` and second[:j]."""
-    other = np.asarray(second)
+    other = np.asarray(list(second))
     best = np.zeros(len(second) + 1, dtype=np.int64)
     for action in first:
         extended = np.maximum(best[1:], best[:-1] + (other == action))

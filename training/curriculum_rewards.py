@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import torch
-from data.batches import Batch
 from torch import Tensor, nn
 
+from data.batches import Batch
 from methods.rewards import Reward, alignment_reward, binary_reward, gain_reward, real_reward
 from methods.task_loss import Kind, per_row_task_loss, true_class_score
 from training.curriculum_seams import Probe, Student, TargetQuiz

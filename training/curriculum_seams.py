@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from data.batches import Batch
 from torch import Tensor, nn
 
+from data.batches import Batch
 from methods.returns import BaselineName
 from methods.rewards import Reward
 from methods.task_loss import Kind

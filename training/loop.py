@@ -98,9 +98,7 @@ def train(
     best: dict[str, torch.Tensor] = {}
     for epoch in range(1, settings.epochs + 1):
         model.train()
-        order = batch_order(
-            train_split.lengths, settings.batch_size, seed=settings.seed, epoch=epoch, shuffle=True
-        )
+        order = batch_order(train_split.lengths, settings.batch_size, seed=settings.seed, epoch=epoch, shuffle=True)
         sums: dict[str, float] = {}
         for indices in watched(
             order, total=len(order), title=f"{title}, epoch {epoch}/{settings.epochs}", unit="steps"
@@ -112,9 +110,7 @@ def train(
             schedule.step()
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + value.item() * len(indices)
-        scores = score(
-            model, selection_split, target, batch_size=settings.eval_batch_size, device=accelerator.device
-        )
+        scores = score(model, selection_split, target, batch_size=settings.eval_batch_size, device=accelerator.device)
         if not best or scores["loss"] < min(row["selection_loss"] for row in curves):
             best = copy.deepcopy(model.state_dict())
         row = {f"train_{name}": total / len(train_split) for name, total in sums.items()}

@@ -38,7 +38,7 @@ def predict(
         layers: hidden-state indices whose sequence vectors are kept (0: embeddings, n: after layer n).
     """
     if len(split) == 0:
-        raise ValueError(f"split '{split.name}' of {dataset} has no rows to predict")
+        raise ValueError(f"{dataset}: a split without rows; there is nothing to predict")
     was_training = model.training
     model.eval()
     order = batch_order(split.lengths, batch_size, seed=0, epoch=0, shuffle=False)

@@ -75,7 +75,5 @@ def open_signals(folder: Path, split: str, *, rows: int) -> Signals:
         raise ValueError(
             f"{path}: {stored['logits'].shape[0]} rows, but the split has {rows}; run the signals stage again"
         )
-    vectors = {
-        int(name.split(".")[1]): value for name, value in stored.items() if name.startswith("vectors.")
-    }
+    vectors = {int(name.split(".")[1]): value for name, value in stored.items() if name.startswith("vectors.")}
     return Signals(stored["logits"], stored["pooled"], vectors)

@@ -1,0 +1,29 @@
+"""One run of the whole pipeline, shared by all tests of this folder; xdist keeps them in one process by their group."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from workspace import Workspace, commit, make_workspace
+
+
+@pytest.fixture(scope="session")
+def ran_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy of the repository, in a folder with a space in its name, after one `dvc repro`."""
+    workspace = make_workspace(tmp_path_factory.mktemp("pipeline") / "a small run")
+    start = time.monotonic()
+    workspace.first_output = workspace.dvc("repro")
+    print(f"first dvc repro: {time.monotonic() - start:.0f} s")
+    commit(workspace, "after the first run")
+    return workspace
+
+
+@pytest.fixture
+def pipeline(ran_once: Workspace) -> Iterator[Workspace]:
+    """The shared run, as the first `dvc repro` left it: a test that changes anything gets it put back."""
+    yield ran_once
+    changed = ran_once.run("git", "status", "--porcelain").stdout
+    if changed:
+        ran_once.run("git", "reset", "--quiet", "--hard")
+        ran_once.run("git", "clean", "--quiet", "--force", "-d")
+        ran_once.dvc("checkout", "--force")

@@ -1,0 +1,58 @@
+"""dvc.yaml says of every stage which code it runs and which parameters it reads; no pipeline is run here."""
+
+import re
+from collections.abc import Mapping
+
+import pytest
+import yaml
+from source_imports import FOLDERS, ROOT, code_dependencies
+
+from config import Finetune, MseKd, Student
+
+DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+STAGES: Mapping[str, dict] = DVC["stages"]
+# What `source` reads beside code: descriptions of the built-in benchmarks.
+DESCRIPTIONS = ["data/catalog/glue", "data/catalog/superglue"]
+
+
+def code_listed(stage: str) -> list[str]:
+    """A stage's dependencies that are code of ours."""
+    return [path for path in STAGES[stage]["deps"] if path.split("/")[0] in FOLDERS and path not in DESCRIPTIONS]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_the_code_it_runs_and_on_no_other(stage: str) -> None:
+    expected = code_dependencies(stage)
+    wanted = "\n".join(f"      - {path}" for path in expected)
+    assert code_listed(stage) == expected, f"the code that {stage} runs, for `deps:` in dvc.yaml:\n{wanted}"
+
+
+def test_source_depends_on_the_descriptions_of_the_built_in_benchmarks() -> None:
+    assert set(DESCRIPTIONS) <= set(STAGES["source"]["deps"])
+
+
+def test_no_stage_but_report_and_curriculum_depends_on_a_whole_output() -> None:
+    whole = {
+        stage
+        for stage, content in STAGES.items()
+        for path in content["deps"]
+        if path.startswith("outputs/") and not re.search(r"/(rows|tokens|model|signals|head)$", path)
+    }
+    assert whole == {"report", "curriculum"}
+
+
+def test_a_student_depends_on_every_key_of_its_section_but_the_list_of_methods() -> None:
+    listed = {key for key in STAGES["student"]["params"] if isinstance(key, str)}
+    assert {f"student.{name}" for name in Student.model_fields if name != "methods"} <= listed
+    assert not {"student", "student.methods"} & listed
+
+
+@pytest.mark.parametrize("stage", [name for name in STAGES if name not in ("source", "split", "report")])
+def test_every_training_stage_depends_on_the_threads(stage: str) -> None:
+    assert "threads" in STAGES[stage]["params"]
+
+
+@pytest.mark.parametrize("section", [Finetune, MseKd])
+def test_every_method_has_a_section_of_its_own_in_params_yaml(section: type) -> None:
+    name = {Finetune: "finetune", MseKd: "mse_kd"}[section]
+    assert name in yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

@@ -1,0 +1,53 @@
+"""Runs a stage in this process, as `python -m tasks.STAGE` would: torch is imported once for all tests."""
+
+import contextlib
+import io
+import runpy
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a stage ended: its exit status and what it printed."""
+
+    status: int
+    output: str
+    errors: str
+
+
+def run_stage_here(folder: Path, stage: str, *options: str) -> Ended:
+    """Run one stage in `folder`, which holds a params.yaml. An exception that the stage lets out is let out here, too."""
+    output, errors = io.StringIO(), io.StringIO()
+    status = 0
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        patch.object(sys, "argv", [f"tasks.{stage}", *options]),
+    ):
+        try:
+            runpy.run_module(f"tasks.{stage}", run_name="__main__")
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return Ended(status, output.getvalue(), errors.getvalue())
+
+
+def write_params(folder: Path, **sections: object) -> None:
+    """params.yaml of this repository with other values: a section's keys are merged, other values replaced."""
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    (folder / "params.yaml").write_text(yaml.safe_dump(merged(content, sections), sort_keys=False), encoding="utf-8")
+
+
+def merged(content: dict, changes: dict[str, object]) -> dict:
+    """The mapping with other values; mappings in it are merged."""
+    for key, value in changes.items():
+        old = content.get(key)
+        content[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    return content

@@ -1,0 +1,67 @@
+"""Imports between our folders go one way, and what a stage needs to start stays small."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from source_imports import ROOT, imported, modules_of
+
+OURS = {"config", "params_file", "data", "models", "methods", "training", "tasks", "benchmarks", "flows", "tests"}
+SERVERS = {"mlflow", "prefect", "dvc"}
+STAGES = ("source", "split", "teacher", "signals", "student", "meta_teacher", "curriculum", "evaluate", "report")
+# Folder -> what it may import of ours, itself aside.
+ALLOWED = {
+    "data": set[str](),
+    "models": set[str](),
+    "methods": {"models"},
+    "training": {"data", "models", "methods"},
+    "tasks": {"config", "params_file", "data", "models", "methods", "training"},
+}
+
+
+def first_names(path: Path) -> set[str]:
+    """First parts of the imported names: `data` of `data.errors`."""
+    return {name.split(".")[0] for name in imported(path)}
+
+
+@pytest.mark.parametrize("folder", ALLOWED)
+def test_a_folder_imports_only_what_stands_below_it(folder: str) -> None:
+    wrong = {
+        str(path.relative_to(ROOT)): sorted(found)
+        for path in (ROOT / folder).rglob("*.py")
+        if (found := (first_names(path) & OURS) - ALLOWED[folder] - {folder})
+    }
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("folder", ALLOWED)
+def test_no_stage_code_names_a_server_or_dvc(folder: str) -> None:
+    wrong = [str(path) for path in (ROOT / folder).rglob("*.py") if first_names(path) & SERVERS]
+    assert wrong == []
+
+
+def test_the_config_imports_no_torch_and_nothing_of_ours_but_its_reader() -> None:
+    found = first_names(ROOT / "config.py") | first_names(ROOT / "params_file.py")
+    assert found & OURS == {"params_file"}
+    assert not found & {"torch", "transformers", "accelerate"}
+
+
+def test_only_batches_in_data_import_torch_and_nothing_there_imports_transformers() -> None:
+    named = {path.name: first_names(path) for path in modules_of("data")}
+    assert [name for name, found in named.items() if "torch" in found] == ["batches.py"]
+    assert [name for name, found in named.items() if "transformers" in found] == []
+
+
+@pytest.mark.parametrize(
+    ("stages", "unwanted"),
+    [(("source", "split", "report"), SERVERS | {"torch", "transformers"}), (STAGES, SERVERS)],
+    ids=["light", "all"],
+)
+def test_stages_start_without_servers_and_those_that_need_no_network_without_torch(
+    stages: tuple[str, ...], unwanted: set[str]
+) -> None:
+    imports = ", ".join(f"tasks.{stage}" for stage in stages)
+    code = f"import sys, {imports}; print(sorted(set({sorted(unwanted)}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

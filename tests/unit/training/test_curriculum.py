@@ -1,0 +1,240 @@
+"""Stage 4: the order of a step, who is credited with what, what is kept, and what is refused."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from data.batches import Batch
+from methods.task_loss import task_loss
+from models.outputs import Outputs
+from tests.planted import NAMES, Planted, TinyStudent, plant, run
+from training.curriculum_seams import (
+    CurriculumResult,
+    CurriculumSettings,
+)
+from training.policy_gradient import Reinforce
+
+PAPER = CurriculumSettings(episodes=2, student_lr=1e-3)
+
+
+def weights(student: nn.Module) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in student.parameters()]
+
+
+def same(first: list[Tensor], second: list[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@dataclass(frozen=True)
+class Call:
+    """One forward of the student: when, with which weights, and what it said."""
+
+    training: bool
+    dataset: str
+    weights: list[Tensor]
+    logits: Tensor
+
+
+class Watched(TinyStudent):
+    """Remembers every forward."""
+
+    calls: list[Call]
+
+    def forward(
+        self, inputs: dict[str, Tensor], *, dataset: str, choices: int = 1, layers: Sequence[int] = ()
+    ) -> Outputs:
+        outputs = super().forward(inputs, dataset=dataset, choices=choices, layers=layers)
+        self.calls.append(Call(self.training, dataset, weights(self), outputs.logits.detach()))
+        return outputs
+
+
+def watched(seed: int = 0) -> tuple[Planted, Watched]:
+    planted, student = plant(seed, passes=1), Watched()
+    student.load_state_dict(planted.student.state_dict())
+    student.calls = []
+    return replace(planted, student=student), student
+
+
+@pytest.mark.parametrize("reward", ["binary", "real"])
+def test_the_reward_of_an_action_is_taken_after_the_students_step_on_it(reward) -> None:
+    planted, student = watched()
+    result = run(planted, replace(PAPER, reward=reward, episodes=1), probe=False, scores=lambda: {"loss": 0.0})
+    assert len(student.calls) == 2 * len(result.steps) == 16
+    quiz = planted.target.one_pass(1)
+    steps = zip(result.steps, student.calls[::2], student.calls[1::2], quiz, strict=True)
+    for row, trained, rewarded, batch in steps:
+        assert (trained.training, trained.dataset) == (True, row["action"])
+        assert (rewarded.training, rewarded.dataset) == (False, "target")
+        assert not same(trained.weights, rewarded.weights), "the student has moved in between"
+        z = rewarded.logits.double().numpy()
+        ours = (np.exp(z) / np.exp(z).sum(-1, keepdims=True))[np.arange(8), batch.labels.numpy()]
+        theirs = planted.target.meta_scores[batch.rows].double().numpy()
+        expected = (ours > theirs).mean() if reward == "binary" else (ours - theirs).mean()
+        assert row["reward"] == pytest.approx(expected, rel=1e-5, abs=1e-7)
+    for rewarded, following in zip(student.calls[1:-1:2], student.calls[2::2], strict=True):
+        assert same(rewarded.weights, following.weights), "and nothing else moves it before the next action"
+
+
+def test_each_action_is_credited_with_the_rewards_that_follow_it() -> None:
+    result = run(plant(0, passes=1), replace(PAPER, reward="real"))
+    for episode in (1, 2):
+        rows = [row for row in result.steps if row["episode"] == episode]
+        rewards = [float(row["reward"] or 0.0) for row in rows]
+        expected = [sum(0.99 ** (k - t) * rewards[k] for k in range(t, 8)) for t in range(8)]
+        np.testing.assert_allclose([row["return"] for row in rows], expected, rtol=1e-8)
+        np.testing.assert_allclose([row["advantage"] for row in rows], expected, rtol=1e-8)
+
+
+def test_the_policys_gradient_leaves_the_student_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = plant(0, passes=1)
+    student, seen = planted.student, []
+
+    def unmoved(method: str):
+        original = getattr(Reinforce, method)
+
+        def checked(self: Reinforce, argument):
+            before = weights(student)
+            grads = [None if p.grad is None else p.grad.clone() for p in student.parameters()]
+            policy = weights(self.policy)
+            result = original(self, argument)
+            assert same(before, weights(student))
+            for old, parameter in zip(grads, student.parameters(), strict=True):
+                new = parameter.grad
+                assert (old is None) == (new is None)
+                assert old is None or new is None or torch.equal(old, new)
+            seen.append((method, same(policy, weights(self.policy))))
+            return result
+
+        monkeypatch.setattr(Reinforce, method, checked)
+
+    unmoved("choose")
+    unmoved("update")
+    run(planted, replace(PAPER, reward="real"), probe=False)
+    assert seen == 2 * (8 * [("choose", True)] + [("update", False)]), "while the policy itself learns"
+
+
+def test_the_policy_sees_the_student_as_it_is_at_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted, student = watched()
+    states: list[Tensor] = []
+    original = Reinforce.choose
+
+    def remember(self: Reinforce, state: Tensor):
+        states.append(state.detach().clone())
+        return original(self, state)
+
+    monkeypatch.setattr(Reinforce, "choose", remember)
+    run(planted, replace(PAPER, episodes=1), probe=False, scores=lambda: {"loss": 0.0})
+    pooler = [name for name, _ in student.named_parameters()].index("pooler.weight")
+    assert same(states, [call.weights[pooler] for call in student.calls[::2]])
+    assert not any(torch.equal(a, b) for a, b in pairwise(states))
+
+
+def test_gains_sum_to_the_probes_first_loss_minus_its_last() -> None:
+    planted = plant(0, passes=1)
+    first = planted.selection_scores()["loss"]
+    losses: list[float] = []
+
+    def scores() -> dict[str, float]:
+        losses.append(planted.selection_scores()["loss"])
+        return {"loss": -float(len(losses))}
+
+    result = run(planted, replace(PAPER, reward="gain"), scores=scores)
+    gained = [sum(float(r["reward"] or 0) for r in result.steps if r["episode"] == e) for e in (1, 2)]
+    assert losses[0] == pytest.approx(first)
+    np.testing.assert_allclose(gained, [losses[0] - losses[1], losses[1] - losses[2]], rtol=1e-4, atol=1e-7)
+    assert [row["return"] for row in result.steps] == [row["reward"] for row in result.steps]
+
+
+def test_the_probe_is_read_once_a_step() -> None:
+    planted, student = watched()
+    run(planted, replace(PAPER, reward="gain", episodes=1), scores=lambda: {"loss": 0.0})
+    assert [call.training for call in student.calls] == [False] + 8 * [True, False]
+    assert len(student.calls[0].logits) == 64
+
+
+def test_alignment_is_the_cosine_of_the_shared_gradients_before_the_step() -> None:
+    planted, student = watched()
+    student.dropout.p = 0.0
+    result = run(planted, replace(PAPER, reward="alignment", episodes=1), scores=lambda: {"loss": 0.0})
+    again = plant(0, passes=1)
+    sources = {dataset.name: dataset.batches for dataset in again.datasets}
+    twin = TinyStudent(dropout=0.0)
+    shared = [p for name, p in twin.named_parameters() if not name.startswith("heads")]
+    assert len(shared) == 4
+    for row, call in zip(result.steps, student.calls[::2], strict=True):
+        with torch.no_grad():
+            for parameter, value in zip(twin.parameters(), call.weights, strict=True):
+                parameter.copy_(value)
+
+        def gradient(batch: Batch, dataset: str) -> Tensor:
+            loss = task_loss(twin(batch.inputs, dataset=dataset).logits, batch.labels, "single")
+            return torch.cat([g.flatten() for g in torch.autograd.grad(loss, shared)])
+
+        action = str(row["action"])
+        ours, theirs = gradient(sources[action].next_batch(), action), gradient(again.probe.batches[0], "target")
+        assert row["reward"] == pytest.approx(torch.cosine_similarity(ours, theirs, dim=0).item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([0.5, 0.6, 0.4, 0.7], 2),
+        ([0.5, 0.4, 0.4, 0.4], 1),
+        ([0.5, 0.6, 0.5, 0.5], 0),
+        ([0.5, math.nan, 0.6, 0.4], 3),
+    ],
+)
+def test_the_student_of_the_best_episode_is_kept_ties_to_the_earliest(losses, best) -> None:
+    planted = plant(0, passes=1)
+    kept: list[list[Tensor]] = []
+
+    def scores() -> dict[str, float]:
+        assert not planted.student.training
+        kept.append(weights(planted.student))
+        return {"loss": losses[len(kept) - 1], "accuracy": 0.5}
+
+    result = run(planted, replace(PAPER, episodes=3), scores=scores)
+    assert result.best_episode == best
+    assert [row["best"] for row in result.episodes] == [int(episode == best) for episode in range(4)]
+    assert same(weights(planted.student), kept[best])
+    assert not same(kept[0], kept[1])
+    assert [row["selection_accuracy"] for row in result.episodes] == 4 * [0.5]
+
+
+@pytest.mark.parametrize("reward", ["binary", "gain", "alignment"])
+def test_the_same_seed_gives_the_same_bits(reward) -> None:
+    def played(seed: int) -> tuple[CurriculumResult, list[Tensor]]:
+        planted = plant(0, passes=1)
+        torch.manual_seed(5)
+        return run(planted, replace(PAPER, reward=reward, seed=seed)), weights(planted.student)
+
+    first, second, other = played(1), played(1), played(2)
+    assert first[0] == second[0] and same(first[1], second[1])
+    assert first[0].steps != other[0].steps
+
+
+def test_student_and_optimizer_carry_over_and_the_rows_say_everything() -> None:
+    result = run(plant(0, passes=1), PAPER)
+    assert [row["steps"] for row in result.episodes] == [0, 8, 8]
+    probabilities = {f"probability_{name}" for name in NAMES}
+    keys = {"episode", "step", "action", "log_probability", "loss", "reward", "return", "advantage"}
+    for row in result.steps:
+        assert set(row) == keys | probabilities
+        assert sum(float(row[name] or 0) for name in probabilities) == pytest.approx(1.0, rel=1e-5)
+    shares = [float(result.episodes[1][f"share_{name}"] or 0) for name in NAMES]
+    assert sum(shares) == pytest.approx(1.0) and result.episodes[0]["share_target"] is None
+
+
+def test_with_one_update_an_episode_no_reward_depends_on_its_action() -> None:
+    planted, student = watched()
+    run(planted, replace(PAPER, update="episode"), probe=False, scores=lambda: {"loss": 0.0})
+    first, second = student.calls[:16], student.calls[16:]
+    for episode in (first, second):
+        assert all(same(call.weights, episode[0].weights) for call in episode)
+    assert not same(first[0].weights, second[0].weights)
