@@ -29,7 +29,8 @@ ROOT = Path(__file__).parents[1]
 # Where somebody keeps rows and weights is of no use to the next reader of the command.
 FOLDER = re.compile(r"(?<=[=\[, ])/[^\],\s]*")
 LOSSES = ("collaborative", "competitive", "competitive_probability")
-# gain and alignment never read the meta-teacher, and the other samplers no reward: one row stands for all losses.
+# gain and alignment never read the meta-teacher, and the fixed samplers (uniform, target, kd_only) learn from no reward: one
+# row of each stands for all losses, or for all rewards. The cheapest reward is logged with them.
 VARIANTS = {
     "default": [("collaborative", "gain", "policy")],
     "rewards": [
@@ -37,7 +38,7 @@ VARIANTS = {
         ("collaborative", "gain", "policy"),
         ("collaborative", "alignment", "policy"),
     ],
-    "samplers": [("collaborative", "gain", sampler) for sampler in ("policy", "uniform", "target", "kd_only")],
+    "samplers": [("collaborative", "real", sampler) for sampler in ("policy", "uniform", "target", "kd_only")],
 }
 VARIANTS["all"] = list(dict.fromkeys([*VARIANTS["rewards"], *VARIANTS["samplers"]]))
 

@@ -19,6 +19,10 @@ PAPER = Path("docs/results/paper-mpdistil-table1.json")
 LOSSES = ("collaborative", "competitive", "competitive_probability")
 REWARDS = ("binary", "real", "gain", "alignment")
 SAMPLERS = ("policy", "uniform", "target", "kd_only")
+# These rewards never read the meta-teacher, so one run stands for all of its losses; and these samplers learn from no
+# reward, so one run stands for all rewards.
+WITHOUT_META_TEACHER = ("gain", "alignment")
+FIXED = ("uniform", "target", "kd_only")
 COLUMNS = {
     "teacher": "teacher",
     "finetune": "student fine-tuned",
@@ -62,7 +66,7 @@ def _experiment(experiment: Experiment, rows: list[RunRow]) -> list[str]:
     presets = sorted({row.cell.preset for row in rows})
     parts = [_heading(experiment, rows), _default_table(rows, datasets)]
     parts += [_grid(rows, dataset, preset) for dataset in datasets for preset in presets]
-    parts += [_sampler_table(rows, datasets, cell) for cell in _compared(rows)]
+    parts += [_sampler_table(rows, datasets, preset) for preset in presets]
     return [part for part in parts if part]
 
 
@@ -108,43 +112,44 @@ def _grid(rows: list[RunRow], dataset: str, preset: str) -> str:
     body = []
     for loss in _ordered({loss for loss, _ in cells}, LOSSES):
         line = [row for row in own if row.cell.meta_loss == loss]
-        by_reward = [[row for row in line if row.cell.reward == reward] for reward in rewards]
-        body.append(
-            [loss, _score(_one_per_seed(line), "meta_teacher"), *(_score_and_margin(part) for part in by_reward)]
-        )
+        shown = []
+        for reward in rewards:
+            any_loss = reward in WITHOUT_META_TEACHER
+            part = [row for row in (own if any_loss else line) if row.cell.reward == reward]
+            shown.append(_score_and_margin(part))
+        body.append([loss, _score(_one_per_seed(line), "meta_teacher"), *shown])
     seeds = _one_per_seed(own)
     reference = ", ".join(f"{COLUMNS[name]} {_score(seeds, name)}" for name in ("teacher", "finetune", "mse_kd"))
     title = f"### {dataset}: losses x rewards (preset {preset}, sampler policy)"
     note = (
-        f"MPDistil student, margin in brackets; {_selected(own[0].experiment)}, reported on {own[0].dev_rows} dev rows "
-        f"({own[0].metric}); one point is {_one_point(own)} rows. {reference[0].upper()}{reference[1:]}.\n"
+        f"MPDistil student on dev [margin to the teacher] (the same student on selection); "
+        f"{_selected(own[0].experiment)}, reported on {own[0].dev_rows} dev rows ({own[0].metric}); one point is "
+        f"{_one_point(own)} rows. {reference[0].upper()}{reference[1:]}. `gain` and `alignment` don't read the "
+        f"meta-teacher: one run stands in all three lines.\n"
     )
     return "\n".join([title, "", note, _table(["loss", "meta-teacher", *rewards], body)])
 
 
-def _compared(rows: list[RunRow]) -> list[Cell]:
-    """Losses, rewards and presets at which at least two samplers were run, as the policy's cell."""
-    groups: dict[Cell, set[str]] = {}
-    for row in rows:
-        cell = Cell(row.cell.meta_loss, row.cell.reward, "policy", row.cell.preset)
-        groups.setdefault(cell, set()).add(row.cell.sampler)
-    return [cell for cell, samplers in groups.items() if len(samplers) > 1]
-
-
-def _sampler_table(rows: list[RunRow], datasets: Sequence[str], policy: Cell) -> str:
-    """The samplers side by side at one loss, reward and preset."""
-    own = [
-        row
-        for row in rows
-        if (row.cell.meta_loss, row.cell.reward, row.cell.preset) == (policy.meta_loss, policy.reward, policy.preset)
-    ]
-    compared = [name for name in datasets if len({row.cell.sampler for row in own if row.dataset == name}) > 1]
+def _sampler_table(rows: list[RunRow], datasets: Sequence[str], preset: str) -> str:
+    """The policy with each reward beside the samplers that learn from none; empty if none of those was run."""
+    own = [row for row in rows if row.cell.preset == preset]
+    compared = [name for name in datasets if any(row.cell.sampler in FIXED for row in own if row.dataset == name)]
+    if not compared:
+        return ""
     body = []
     for sampler in _ordered({row.cell.sampler for row in own}, SAMPLERS):
-        parts = [[row for row in own if row.dataset == name and row.cell.sampler == sampler] for name in compared]
-        body.append([sampler, *(_score_and_margin(part) for part in parts)])
-    title = f"### Samplers at {policy.meta_loss}, {policy.reward} (preset {policy.preset})"
-    note = f"MPDistil student, margin in brackets; {_selected(own[0].experiment)}, reported on dev. `kd_only` is the paper's (-) Curriculum learning.\n"
+        part = [row for row in own if row.cell.sampler == sampler and row.cell.meta_loss == LOSSES[0]]
+        rewards = [""] if sampler in FIXED else _ordered({row.cell.reward for row in part}, REWARDS)
+        for reward in rewards:
+            lines = [row for row in part if reward in ("", row.cell.reward)]
+            cells = [_score_and_margin([row for row in lines if row.dataset == name]) for name in compared]
+            body.append([f"{sampler}, {reward}" if reward else sampler, *cells])
+    title = f"### Samplers (preset {preset}, loss {LOSSES[0]})"
+    note = (
+        f"MPDistil student on dev [margin to the teacher] (on selection); {_selected(own[0].experiment)}. uniform, "
+        "target and kd_only learn from no reward: one run stands for all. `kd_only` is the paper's (-) Curriculum "
+        "learning.\n"
+    )
     return "\n".join([title, "", note, _table(["sampler", *compared], body)])
 
 
@@ -177,7 +182,9 @@ def _margin(rows: Sequence[RunRow]) -> str:
 def _score_and_margin(rows: Sequence[RunRow]) -> str:
     if not rows:
         return MISSING
-    return f"{_score(rows, 'mpdistil')} [{_margin(rows)}], {len(rows)} seed{'s' * (len(rows) > 1)}"
+    chosen = [row.selection_scores["mpdistil"] for row in rows if "mpdistil" in row.selection_scores]
+    on_selection = f" ({_spread(chosen, '{:.1f}')})" if chosen else ""
+    return f"{_score(rows, 'mpdistil')} [{_margin(rows)}]{on_selection}, {len(rows)} seed{'s' * (len(rows) > 1)}"
 
 
 def _spread(values: Sequence[float], form: str) -> str:

@@ -39,13 +39,14 @@ class Experiment:
 
 @dataclass(frozen=True)
 class RunRow:
-    """One line of the file. Scores are the headline metric on dev in points of 100."""
+    """One line of the file. Scores are the headline metric on dev, and on selection, in points of 100."""
 
     experiment: Experiment
     dataset: str
     seed: int
     cell: Cell
     scores: dict[str, float]
+    selection_scores: dict[str, float]
     dev_rows: int
     machine: str
     commit: str
@@ -106,6 +107,7 @@ def _parse(row: Mapping[str, object], where: str) -> RunRow:
         raise ValueError(f"{where}: selected_on is {texts['selected_on']!r}; allowed: {', '.join(SELECTED_ON)}")
     cell = _mapping(row, "cell", where)
     scores = _mapping(row, "scores", where)
+    selection = _mapping(row, "selection_scores", where) if "selection_scores" in row else {}
     budget = json.dumps(_mapping(row, "budget", where), sort_keys=True)
     return RunRow(
         experiment=Experiment(texts["profile"], budget, texts["selected_on"]),
@@ -113,6 +115,9 @@ def _parse(row: Mapping[str, object], where: str) -> RunRow:
         seed=int(_number(row, "seed", where)),
         cell=Cell(*(_text(cell, name, f"{where}, cell") for name in CELL)),
         scores={name: _number(scores, name, f"{where}, scores") for name in SCORES if name in scores},
+        selection_scores={
+            name: _number(selection, name, f"{where}, selection_scores") for name in SCORES if name in selection
+        },
         dev_rows=int(_number(row, "dev_rows", where)),
         machine=texts["machine"],
         commit=texts["commit"],

@@ -4,6 +4,7 @@ import contextlib
 import io
 import runpy
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -51,3 +52,28 @@ def merged(content: dict, changes: dict[str, object]) -> dict:
         old = content.get(key)
         content[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
     return content
+
+
+def run_main_job(folder: Path, datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> None:
+    """All stages but the report, in DVC's order, for every combination; `methods` in the order of params.yaml."""
+
+    def run(stage: str, *options: str) -> None:
+        ended = run_stage_here(folder, stage, *options)
+        assert ended.status == 0, ended.errors
+
+    combinations = [("--dataset", name, "--seed", str(seed)) for name in datasets for seed in seeds]
+    for name in datasets:
+        for stage in ("source", "split"):
+            run(stage, "--dataset", name)
+    for one in combinations:
+        for stage in ("teacher", "signals"):
+            run(stage, *one)
+        for method in methods:
+            if method != "mpdistil":
+                run("student", *one, "--method", method)
+    for one in combinations:
+        if "mpdistil" in methods:
+            run("meta_teacher", *one)
+            run("curriculum", *one)
+        for method in methods:
+            run("evaluate", *one, "--method", method)

@@ -1,6 +1,5 @@
 """The same weights, bit for bit: by DVC, by hand, again by hand, and after a run that was killed."""
 
-import hashlib
 import os
 import shutil
 import signal
@@ -13,7 +12,7 @@ from stages import run_stage_here
 from workspace import Workspace, environment
 
 pytestmark = pytest.mark.xdist_group("pipeline")
-# Stage -> (options after the dataset, its output below outputs/DATASET-INDEPENDENT part).
+# Stage -> its options after the dataset, and its output for one.
 STAGES = {
     "teacher": (("--seed", "42"), "teacher/{}/42"),
     "student": (("--method", "mse_kd", "--seed", "42"), "student/{}/mse_kd/42"),
@@ -29,27 +28,22 @@ def apart(ran_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Work
     return Workspace(root, ran_once.datasets, ran_once.another)
 
 
-def weights(workspace: Workspace, output: str) -> str:
-    """sha256 of the model's file."""
-    return hashlib.sha256(workspace.output(output, "model", "model.safetensors").read_bytes()).hexdigest()
-
-
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_run_by_hand_twice_gives_the_weights_that_dvc_got(apart: Workspace, stage: str) -> None:
     name = apart.datasets[1]
     options, output = STAGES[stage][0], STAGES[stage][1].format(name)
-    by_dvc = weights(apart, output)
+    by_dvc = apart.weights(output)
     apart.output(output, "model", "model.safetensors").unlink()
     apart.stage(stage, "--dataset", name, *options)
-    assert weights(apart, output) == by_dvc
+    assert apart.weights(output) == by_dvc
     assert run_stage_here(apart.root, stage, "--dataset", name, *options).status == 0
-    assert weights(apart, output) == by_dvc
+    assert apart.weights(output) == by_dvc
 
 
 def test_a_killed_teacher_leaves_the_old_one_and_the_next_run_succeeds(apart: Workspace) -> None:
     name = apart.datasets[0]
     output = f"teacher/{name}/42"
-    before, partial = weights(apart, output), apart.output(".partial")
+    before, partial = apart.weights(output), apart.output(".partial")
     with apart.params(teacher={"epochs": 5000}):
         process = subprocess.Popen(
             ["python", "-m", "tasks.teacher", "--dataset", name, "--seed", "42"],
@@ -61,11 +55,11 @@ def test_a_killed_teacher_leaves_the_old_one_and_the_next_run_succeeds(apart: Wo
         time.sleep(1)
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
-    assert weights(apart, output) == before
+    assert apart.weights(output) == before
     assert [path.name for path in partial.iterdir()] == [f"teacher-{name}-42-{process.pid}"]
     shutil.rmtree(apart.output(output))
     assert run_stage_here(apart.root, "teacher", "--dataset", name, "--seed", "42").status == 0
-    assert weights(apart, output) == before
+    assert apart.weights(output) == before
     assert list(partial.iterdir()) == []
 
 

@@ -1,5 +1,6 @@
 """A copy of this repository in a folder of its own, with params.yaml made small, in which stages and DVC really run."""
 
+import hashlib
 import json
 import os
 import re
@@ -92,6 +93,10 @@ class Workspace:
             yield
         finally:
             path.write_text(before, encoding="utf-8")
+
+    def weights(self, output: str) -> str:
+        """sha256 of the file with the weights of a model under outputs/."""
+        return hashlib.sha256(self.output(output, "model", "model.safetensors").read_bytes()).hexdigest()
 
     def output(self, *parts: str) -> Path:
         """A path under outputs/."""

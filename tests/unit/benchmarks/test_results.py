@@ -74,16 +74,28 @@ def test_a_single_seed_has_no_deviation(tmp_path: Path) -> None:
 
 
 def test_losses_and_rewards_make_a_grid_with_gaps_shown(tmp_path: Path) -> None:
-    page = page_of(tmp_path, row(), row(reward="gain", score=79.0), row(loss="competitive", score=73.0))
+    page = page_of(tmp_path, row(), row(reward="binary", score=79.0), row(loss="competitive", score=73.0))
     assert "### cb: losses x rewards" in page
-    assert "| loss | meta-teacher | real | gain |" in page
-    assert "| competitive | 81.0 | 73.0 [−7.0], 1 seed | – |" in page
+    assert "| loss | meta-teacher | binary | real |" in page
+    assert "| competitive | 81.0 | – | 73.0 [−7.0], 1 seed |" in page
+
+
+def test_a_reward_that_does_not_read_the_meta_teacher_stands_for_all_its_losses(tmp_path: Path) -> None:
+    page = page_of(tmp_path, row(loss="competitive"), row(reward="gain", score=79.0))
+    assert "| competitive | 81.0 | 75.0 [−5.0], 1 seed | 79.0 [−1.0], 1 seed |" in page
+
+
+def test_scores_on_selection_stand_beside_those_on_dev(tmp_path: Path) -> None:
+    chosen = {"selection_scores": {"mpdistil": 77.0}}
+    page = page_of(tmp_path, row() | chosen, row(seed=43) | chosen, row(sampler="uniform"))
+    assert "75.0 ± 0.0 [−5.0 ± 0.0] (77.0 ± 0.0), 2 seeds" in page
 
 
 def test_samplers_are_compared_where_several_were_run(tmp_path: Path) -> None:
     page = page_of(tmp_path, row(), row(sampler="uniform", score=76.0), row("copa"))
-    assert "### Samplers at collaborative, real" in page
+    assert "### Samplers (preset default, loss collaborative)" in page
     assert "| sampler | cb |" in page
+    assert "| policy, real | 75.0 [−5.0], 1 seed |" in page
     assert "| uniform | 76.0 [−4.0], 1 seed |" in page
 
 

@@ -30,10 +30,10 @@ def texts(row: dict[str, object]) -> tuple[object, ...]:
 
 
 def coins(text: object) -> float:
-    """What a text's goods are worth, read from its words only; nan if they are not counted."""
+    """What a text's goods are worth, read from its words only."""
     lots = LOT.findall(str(text))
     assert lots
-    return math.fsum(NUMBERS.get(number, math.nan) * CONDITIONS[how] * THINGS[what] for number, how, what in lots)
+    return math.fsum(NUMBERS[number] * CONDITIONS[how] * THINGS[what] for number, how, what in lots)
 
 
 def expected(dataset: str, row: dict[str, object]) -> object:
@@ -41,8 +41,8 @@ def expected(dataset: str, row: dict[str, object]) -> object:
     if dataset == "bargain":
         return "choice1" if coins(row["choice1"]) > coins(row["choice2"]) else "choice2"
     if dataset == "payment":
-        has, price = coins(row["premise"]), PRICES[str(row["hypothesis"]).split()[-1]]
-        return "neutral" if math.isnan(has) else "entailment" if has >= price else "contradiction"
+        times = coins(row["premise"]) / PRICES[str(row["hypothesis"]).split()[-1]]
+        return "entailment" if times >= 1.6 else "contradiction" if times < 1 / 1.6 else "neutral"
     has = coins(row["text"])
     if dataset == "worth":
         return pytest.approx(5 * math.log(1 + has / 4) / math.log(109), abs=6e-4)
