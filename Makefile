@@ -37,9 +37,9 @@ demo: $(READY) ## Run the whole pipeline on the embedded benchmark and print the
 	@echo
 	@echo "Report: outputs/report/report.html (numbers: outputs/report/report.json)"
 	@echo "Next:"
-	@echo "  source .venv/bin/activate                       then every command below and in README.md works as it stands"
-	@echo "  dvc exp run -S mse_kd.temperature=3             another temperature; only what it touches runs again"
-	@echo "  dvc metrics diff                                what that changed"
+	@echo "  . .venv/bin/activate                      once, for the two below and those in README.md"
+	@echo "  dvc exp run -S mse_kd.temperature=3       another temperature: only what it touches runs again"
+	@echo "  dvc exp show --only-changed               what that changed"
 
 repro: $(READY) ## Run the stages that are out of date (dvc repro)
 	@dvc repro

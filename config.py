@@ -201,6 +201,11 @@ class Curriculum(Section):
     @model_validator(mode="after")
     def _levels_only(self) -> "Curriculum":
         if self.reward in ("gain", "alignment"):
+            if self.update == "episode":
+                raise ValueError(
+                    f"curriculum.update: episode has no meaning with reward {self.reward}, which is what one step adds; "
+                    "use update: step, or reward binary or real"
+                )
             for name in ("gamma", "baseline"):
                 if getattr(self, name) is not None:
                     raise ValueError(
@@ -264,6 +269,11 @@ class Parameters(Section):
         if sorted(self.mpdistil.datasets) != sorted(curricula):
             raise ValueError(
                 f"mpdistil.datasets must be [{', '.join(curricula)}]: `datasets`, or empty without mpdistil in `methods`"
+            )
+        if self.student.init == "pretrained_teacher_layers" and self.teacher.checkpoint is None:
+            raise ValueError(
+                "student.init: pretrained_teacher_layers takes the layers of teacher.checkpoint, which is null; name it, "
+                "or use teacher_layers, checkpoint or config"
             )
         if "mpdistil" in self.methods and self.mpdistil.base not in self.student.methods:
             raise ValueError(f"mpdistil.base: {self.mpdistil.base} must be among `methods`")

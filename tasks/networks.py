@@ -19,37 +19,39 @@ from models.store import load_model
 from models.supplied import load_supplied
 from models.tokenizer import check_same_tokenizer, load_tokenizer, padding_id
 from tasks.datasets import TokenisedDataset
-from tasks.stage import StageError
+from tasks.stage import Stage, StageError
 
 
-def start_teacher(given: Parameters, dataset: TokenisedDataset, seed: int) -> Start:
+def start_teacher(stage: Stage, dataset: TokenisedDataset) -> Start:
     """The teacher before training; a supplied one as it is. Raises ModelError or StageError if it doesn't fit."""
+    given, seed = stage.parameters, stage.seed
     if given.teacher.origin != "train":
         name = given.teacher.origin.replace("{dataset}", dataset.spec.name)
-        folder = _checked_checkpoint(given, name, dataset)
+        folder = _checked_checkpoint(stage, name, dataset)
         start = load_supplied(folder, dataset.head, attention=given.models.attention)
     elif given.teacher.checkpoint is not None:
-        folder = _checked_checkpoint(given, given.teacher.checkpoint, dataset)
+        folder = _checked_checkpoint(stage, given.teacher.checkpoint, dataset)
         start = from_checkpoint(folder, dataset.head, seed=seed, attention=given.models.attention)
     else:
         start = _random(given, given.teacher.config or {}, dataset, seed)
     return _fitting(start, dataset)
 
 
-def start_student(given: Parameters, dataset: TokenisedDataset, teacher: Path, seed: int) -> Start:
+def start_student(stage: Stage, dataset: TokenisedDataset, teacher: Path) -> Start:
     """The student before training, by `student.init`.
 
     Args:
         teacher: the teacher's model folder.
     """
+    given, seed = stage.parameters, stage.seed
     init, layers, attention = given.student.init, given.student.layers, given.models.attention
     if init == "teacher_layers" and layers is not None:
         start = from_teacher_layers(load_model(teacher, attention=attention), layers)
     elif init == "pretrained_teacher_layers" and layers is not None:
-        folder = _checked_checkpoint(given, str(given.teacher.checkpoint), dataset)
+        folder = _checked_checkpoint(stage, str(given.teacher.checkpoint), dataset)
         start = from_pretrained_layers(folder, dataset.head, layers, seed=seed, attention=attention)
     elif init == "checkpoint":
-        folder = _checked_checkpoint(given, str(given.student.checkpoint), dataset)
+        folder = _checked_checkpoint(stage, str(given.student.checkpoint), dataset)
         start = from_checkpoint(folder, dataset.head, seed=seed, attention=attention)
     else:
         start = _random(given, given.student.config or {}, dataset, seed)
@@ -102,9 +104,9 @@ def _random(
     )
 
 
-def _checked_checkpoint(given: Parameters, name: str, dataset: TokenisedDataset) -> Path:
-    """The folder of a checkpoint whose tokenizer is the one that the splits were made with."""
-    folder = fetch(name, _search(given), given.models.revision)
+def _checked_checkpoint(stage: Stage, name: str, dataset: TokenisedDataset) -> Path:
+    """The folder of a checkpoint, noted as an input, whose tokenizer is the one that the splits were made with."""
+    folder = stage.read(fetch(name, _search(stage.parameters), stage.parameters.models.revision))
     own = tokenizer_fingerprint(load_tokenizer(str(folder)))
     check_same_tokenizer(dataset.tokenizer_fingerprint, own)
     return folder

@@ -29,7 +29,7 @@ def student(stage: Stage) -> None:
     given, dataset = stage.parameters, open_dataset(stage, stage.dataset)
     accelerator = start_torch(stage)
     teacher = stage.read(teacher_model(stage.dataset, stage.seed))
-    start = start_student(given, dataset, teacher, stage.seed)
+    start = start_student(stage, dataset, teacher)
     for note in start.notes:
         stage.say(note)
     model = start.classifier

@@ -25,7 +25,7 @@ def teacher(stage: Stage) -> None:
     """Train the teacher, or check the one that was supplied."""
     given, dataset = stage.parameters, open_dataset(stage, stage.dataset)
     accelerator = start_torch(stage)
-    start = start_teacher(given, dataset, stage.seed)
+    start = start_teacher(stage, dataset)
     for note in start.notes:
         stage.say(note)
     model = start.classifier.to(accelerator.device)

@@ -23,7 +23,7 @@ def start_torch(stage: Stage) -> Accelerator:
     torch.backends.cudnn.benchmark = False
     logging.set_verbosity_error()
     random.seed(stage.seed)
-    np.random.seed(stage.seed)  # noqa: NPY002  (libraries underneath draw from it)
+    np.random.seed(stage.seed)
     torch.manual_seed(stage.seed)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise StageError(

@@ -4,7 +4,7 @@ import contextlib
 import io
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -46,7 +46,7 @@ def write_params(folder: Path, **sections: object) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(merged(content, sections), sort_keys=False), encoding="utf-8")
 
 
-def merged(content: dict, changes: dict[str, object]) -> dict:
+def merged(content: dict, changes: Mapping[str, object]) -> dict:
     """The mapping with other values; mappings in it are merged."""
     for key, value in changes.items():
         old = content.get(key)

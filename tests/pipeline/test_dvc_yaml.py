@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from typing import get_args
 
 import pytest
 import yaml
 from source_imports import FOLDERS, ROOT, code_dependencies
 
-from config import Finetune, MseKd, Student
+from config import Student, StudentMethod
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES: Mapping[str, dict] = DVC["stages"]
@@ -52,7 +53,7 @@ def test_every_training_stage_depends_on_the_threads(stage: str) -> None:
     assert "threads" in STAGES[stage]["params"]
 
 
-@pytest.mark.parametrize("section", [Finetune, MseKd])
-def test_every_method_has_a_section_of_its_own_in_params_yaml(section: type) -> None:
-    name = {Finetune: "finetune", MseKd: "mse_kd"}[section]
-    assert name in yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("method", get_args(StudentMethod))
+def test_every_method_has_a_section_of_its_own_for_its_stage_to_depend_on(method: str) -> None:
+    assert "${item.method}" in STAGES["student"]["params"]
+    assert method in yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

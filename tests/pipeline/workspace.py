@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ class Workspace:
         return set(found[0]), set(found[1])
 
     @contextmanager
-    def params(self, **sections: object) -> Iterator[None]:
+    def params(self, **sections: object) -> Generator[None]:
         """params.yaml with other values for a while: a section's keys are merged, other values replaced."""
         path = self.root / "params.yaml"
         before = path.read_text(encoding="utf-8")

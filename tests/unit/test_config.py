@@ -81,11 +81,13 @@ def test_a_value_of_several_types_gives_one_line(tmp_path: Path, params: dict) -
     ("change", "expected"),
     [
         (lambda p: p.update(methods=["finetune", "mpdistil"]), "student.methods must be `methods` without mpdistil"),
-        (lambda p: p["mpdistil"].update(datasets=[]), "mpdistil.datasets must be [scenes, amounts, sequels]"),
+        (lambda p: p["mpdistil"].update(datasets=[]), "mpdistil.datasets must be [standing, payment, worth]"),
         (lambda p: p.update(seeds=[1, 1]), "seeds: 1 is named twice"),
         (lambda p: p["teacher"].update(checkpoint="x"), "exactly one of teacher.checkpoint and teacher.config"),
         (lambda p: p["student"].update(layers=2), "student.layers has no meaning with student.init: config"),
         (lambda p: p["student"].update(init="teacher_layers", config=None), "needs student.layers"),
+        (lambda p: p["student"].update(init="pretrained_teacher_layers", config=None, layers=1), "which is null"),
+        (lambda p: p["curriculum"].update(reward="gain", update="episode"), "update: episode has no meaning with"),
         (lambda p: p["curriculum"].update(reward="gain", gamma=0.9), "gamma has no meaning with reward gain"),
         (
             lambda p: p["curriculum"].update(probe="quiz"),

@@ -21,7 +21,7 @@ TINY: dict[str, object] = {
     "num_attention_heads": 2,
     "intermediate_size": 16,
 }
-WORDS = "ant bee cat dog elk fox gnu hen ibis jay".split()
+WORDS = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen", "ibis", "jay")
 
 
 def rows(count: int, every: int = 2) -> list[dict[str, object]]:
@@ -235,9 +235,7 @@ def test_a_bug_keeps_its_traceback(reviews: Path, monkeypatch: pytest.MonkeyPatc
     assert not list((reviews / "outputs" / ".partial").glob("*"))
 
 
-def test_no_space_left_when_the_output_is_synced_leaves_nothing(
-    reviews: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_space_left_when_the_output_is_synced_leaves_nothing(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -263,9 +261,9 @@ def test_a_disk_that_is_really_full_leaves_nothing(split: Path, stage: str, opti
         pytest.skip("this machine lets nobody mount a file system of their own (unshare --map-root-user --mount)")
     shutil.rmtree(split / "outputs" / stage, ignore_errors=True)
     (split / "outputs").rename(split / "before")
+    command = (sys.executable, "-m", f"tasks.{stage}", "--dataset", "reviews", *options)
     done = subprocess.run(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", FULL_DISK, "sh", stage]
-        + [sys.executable, "-m", f"tasks.{stage}", "--dataset", "reviews", *options],
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", FULL_DISK, "sh", stage, *command],
         cwd=split,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         text=True,
