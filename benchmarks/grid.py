@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import yaml
 
@@ -92,11 +93,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def _assign(values: dict[str, object], key: str, value: object) -> None:
+    """Set a dotted key; KeyError if a section of it isn't there."""
     *sections, last = key.split(".")
     for section in sections:
-        inner = values[section]
-        assert isinstance(inner, dict), f"{key}: {section} is no section"
-        values = inner
+        values = cast(dict[str, object], values[section])
     values[last] = value
 
 
@@ -111,9 +111,7 @@ def _prepare(grid: Grid) -> None:
 
 def _make_inputs(grid: Grid, datasets: Sequence[str]) -> None:
     """Splits of all the profile's datasets: each is an action of every curriculum."""
-    wanted = grid.values["datasets"]
-    assert isinstance(wanted, list)
-    for dataset in dict.fromkeys([*wanted, *datasets]):
+    for dataset in dict.fromkeys([*_actions(grid), *datasets]):
         params = _write_params(grid, f"split-{dataset}", {})
         for stage in ("source", "split"):
             _stage(grid, params, stage, dataset)
@@ -186,25 +184,19 @@ def _rows(path: Path) -> Iterator[dict]:
 
 
 def _budget(grid: Grid) -> dict[str, object]:
-    def value(section: str, key: str) -> object:
-        content = grid.values[section]
-        assert isinstance(content, dict)
-        return content[key]
-
+    values = cast(dict[str, dict[str, object]], grid.values)
     return {
-        "teacher_epochs": value("teacher", "epochs"),
-        "student_epochs": value("student", "epochs"),
-        "episodes": value("curriculum", "episodes"),
-        "steps_per_episode": value("curriculum", "max_steps_per_episode"),
-        "probe_rows": value("curriculum", "probe_rows"),
-        "actions": ", ".join(map(str, value_list(grid.values["datasets"]))),
+        "teacher_epochs": values["teacher"]["epochs"],
+        "student_epochs": values["student"]["epochs"],
+        "episodes": values["curriculum"]["episodes"],
+        "steps_per_episode": values["curriculum"]["max_steps_per_episode"],
+        "probe_rows": values["curriculum"]["probe_rows"],
+        "actions": ", ".join(_actions(grid)),
     }
 
 
-def value_list(value: object) -> list[object]:
-    """The value as a list; an assertion fails where it is none."""
-    assert isinstance(value, list)
-    return value
+def _actions(grid: Grid) -> list[str]:
+    return cast(list[str], grid.values["datasets"])
 
 
 def _row(grid: Grid, dataset: str, seed: int, cell: tuple[str, str, str], duration: float) -> dict[str, object]:

@@ -125,7 +125,7 @@ def test_numbers_are_read_as_dvc_reads_them_and_no_key_may_repeat(tmp_path: Path
 def test_a_file_that_is_no_mapping_is_one_clear_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match="params.yaml: "):
+    with pytest.raises(ConfigError, match=r"params\.yaml: "):
         load(path)
 
 
