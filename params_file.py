@@ -1,7 +1,6 @@
-"""Reading a params file: YAML 1.2 as DVC reads it, and errors that say where, what, what is allowed and what was meant."""
+"""Reading a params file, and errors that say where, what, what is allowed and what was meant."""
 
 import difflib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,35 +8,17 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from strict_yaml import StrictLoader
+
 
 class ConfigError(ValueError):
     """A params file that can't be used; the text lists every error in it."""
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers, as DVC reads them (1e-3 is a number), and no key twice."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
-
-
-def _mapping_without_repeats(loader: _Loader, node: yaml.MappingNode) -> dict[object, object]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    for (key_node, _), key in zip(node.value, keys, strict=True):
-        if keys.count(key) > 1:
-            raise yaml.MarkedYAMLError(problem=f"key '{key}' is there twice", problem_mark=key_node.start_mark)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping_without_repeats)
-
-
 def read_yaml(path: Path) -> dict[str, object]:
     """The mapping in a YAML file, lists as tuples. Raises ConfigError if there is no such file, or no mapping in it."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a safe loader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)  # noqa: S506 (a safe loader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; start from one in profiles/") from None
     except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:

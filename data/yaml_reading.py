@@ -1,41 +1,13 @@
-"""Reads a description's YAML strictly: a key given twice is an error, and `no`, `yes`, `on`, `off` are words.
-
-YAML 1.1 takes `labels: [no, yes]` for two booleans; nobody who describes BoolQ means that.
-"""
+"""Reads a description's YAML; errors name the dataset, the file and the line."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import yaml
-from yaml.constructor import ConstructorError
 
 from data.errors import DataError, shown
-
-
-class StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, less its surprises."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """A mapping whose keys are words, each given once."""
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise ConstructorError(None, None, f"key {shown(key)} is no word", key_node.start_mark)
-            if key in seen:
-                raise ConstructorError(None, None, f"key '{key}' stands twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
-BOOLEAN = "tag:yaml.org,2002:bool"
-StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (BOOLEAN, "tag:yaml.org,2002:timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-StrictLoader.add_implicit_resolver(BOOLEAN, re.compile("^(?:true|false)$"), list("tf"))
+from strict_yaml import StrictLoader
 
 
 def read_yaml(path: Path, dataset: str) -> object:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# The folders whose code a stage runs. config.py and params_file.py are left out on purpose: what they read reaches a
+# The folders (and a file) whose code a stage runs. config.py and params_file.py are left out on purpose: what they read reaches a
 # stage as parameters, which dvc.yaml tracks one by one.
-FOLDERS = ("data", "methods", "models", "tasks", "training")
+FOLDERS = ("data", "methods", "models", "strict_yaml", "tasks", "training")
 # These stand in dvc.yaml as a folder for a stage that uses at least half of their modules: networks are loaded and
 # stored as a whole, and the report's folder holds its templates.
 WHOLE = ("models", "tasks/reporting")

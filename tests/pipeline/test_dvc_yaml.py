@@ -18,7 +18,11 @@ DESCRIPTIONS = ["data/catalog/glue", "data/catalog/superglue"]
 
 def code_listed(stage: str) -> list[str]:
     """A stage's dependencies that are code of ours."""
-    return [path for path in STAGES[stage]["deps"] if path.split("/")[0] in FOLDERS and path not in DESCRIPTIONS]
+    return [
+        path
+        for path in STAGES[stage]["deps"]
+        if path.split("/")[0].removesuffix(".py") in FOLDERS and path not in DESCRIPTIONS
+    ]
 
 
 @pytest.mark.parametrize("stage", STAGES)

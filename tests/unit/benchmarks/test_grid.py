@@ -36,7 +36,9 @@ def run_with_fake_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lis
         folder = folder.joinpath(*(str(part) for part in (method, seed) if part is not None))
         (folder / "tokens").mkdir(parents=True, exist_ok=True)
         scores = {"accuracy": 0.75, "loss": 0.5}
-        found: dict[str, object] = {f"{who}{split}": scores for who in ("", "teacher_") for split in ("dev", "selection")}
+        found: dict[str, object] = {
+            f"{who}{split}": scores for who in ("", "teacher_") for split in ("dev", "selection")
+        }
         found |= {"rows": {"dev": 56}, "best_episode": 3, "cumulative_share": {}, "selected_on": "selection"}
         (folder / "metrics.json").write_text(json.dumps(found))
         (folder / "tokens/spec.json").write_text(json.dumps({"metrics": ["accuracy"]}))
