@@ -1,16 +1,11 @@
-"""From params.yaml to networks and methods: where teachers and students start, and what a student learns from."""
+"""From params.yaml to networks: where teachers and students start."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from config import Parameters
 from data.tokens import tokenizer_fingerprint
-from methods.finetune import Finetune
-from methods.layers import match_layers
-from methods.mse_kd import MseKd
-from methods.seam import Method
 from models.checkpoints import fetch
 from models.classifier import Classifier
 from models.initialise import Start, from_checkpoint, from_config, from_pretrained_layers, from_teacher_layers
@@ -58,18 +53,6 @@ def start_student(stage: Stage, dataset: TokenisedDataset, teacher: Path) -> Sta
     return _fitting(start, dataset)
 
 
-def student_depth(given: Parameters) -> int:
-    """How many layers the student has, known before there is one."""
-    chosen = given.student
-    if isinstance(chosen.layers, int):
-        return chosen.layers
-    if isinstance(chosen.layers, Sequence):
-        return len(chosen.layers)
-    if chosen.config is not None:
-        return int(chosen.config.get("num_hidden_layers", 12))
-    return depth_of(fetch(str(chosen.checkpoint), _search(given), given.models.revision))
-
-
 def depth_of(folder: Path) -> int:
     """Layers of the model in a folder, from its config.json alone."""
     stored = read_json(folder / "config.json")
@@ -77,17 +60,6 @@ def depth_of(folder: Path) -> int:
         if isinstance(stored.get(key), int):
             return int(str(stored[key]))
     raise StageError(f"{folder / 'config.json'}: it doesn't say how many layers the model has (num_hidden_layers)")
-
-
-def make_method(given: Parameters, name: str, *, student_layers: int, teacher_layers: int) -> Method:
-    """The method called `name` with its section of params.yaml, for models of these depths."""
-    if name == "finetune":
-        return Finetune()
-    if name == "mse_kd":
-        values = given.mse_kd.model_dump(exclude={"mapping"})
-        pairs = match_layers(given.mse_kd.mapping, student_layers, teacher_layers)
-        return MseKd(**values, layers=tuple(pairs))
-    raise StageError(f"--method {name}: not a method that the student stage trains; those are finetune and mse_kd")
 
 
 def _random(
@@ -106,13 +78,14 @@ def _random(
 
 def _checked_checkpoint(stage: Stage, name: str, dataset: TokenisedDataset) -> Path:
     """The folder of a checkpoint, noted as an input, whose tokenizer is the one that the splits were made with."""
-    folder = stage.read(fetch(name, _search(stage.parameters), stage.parameters.models.revision))
+    folder = stage.read(fetch(name, search_folders(stage.parameters), stage.parameters.models.revision))
     own = tokenizer_fingerprint(load_tokenizer(str(folder)))
     check_same_tokenizer(dataset.tokenizer_fingerprint, own)
     return folder
 
 
-def _search(given: Parameters) -> list[Path]:
+def search_folders(given: Parameters) -> list[Path]:
+    """Folders searched for a checkpoint before the Hub."""
     return [Path(path) for path in given.models.search]
 
 

@@ -8,9 +8,9 @@ metrics.json, run.json.
 """
 
 from models.store import load_model
+from tasks.chosen_method import make_method, student_depth
 from tasks.datasets import open_dataset
 from tasks.layout import teacher_model
-from tasks.networks import make_method, student_depth
 from tasks.stage import Stage, run_stage
 from tasks.torch_runtime import start_torch
 from training.metrics import compute_metrics

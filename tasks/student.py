@@ -14,9 +14,10 @@ from methods.seam import Method
 from models.classifier import Classifier
 from models.outputs import Outputs
 from models.store import save_model
+from tasks.chosen_method import make_method
 from tasks.datasets import TokenisedDataset, open_dataset
 from tasks.layout import signals_folder, teacher_model
-from tasks.networks import depth_of, make_method, parameter_count, start_student
+from tasks.networks import depth_of, parameter_count, start_student
 from tasks.settings import training_settings
 from tasks.stage import Stage, run_stage
 from tasks.torch_runtime import start_torch
