@@ -8,27 +8,30 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Generator[Path]:
-    """Give an empty folder beside `folder` to write into; on success it takes that name, else it is removed.
+def whole_folder(folder: Path, aside: Path | None = None) -> Generator[Path]:
+    """Give an empty folder to write into; on success it takes the name `folder`, else it is removed.
 
-    Written aside in the same parent, synced to disk, renamed. A folder of that name is replaced. What an
-    earlier, killed process left aside is removed first, so one process at a time may write a folder.
+    Written aside, synced to disk, renamed; a folder of that name is replaced. `aside` must be on the same file system;
+    without it the place is beside `folder`, what an earlier, killed process left there is removed first, and one
+    process at a time may write a folder.
     """
-    aside, old = folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
-    for leftover in (aside, old):
+    aside = aside or folder.with_name(f".{folder.name}.partial")
+    replaced = aside.with_name(f"{aside.name}-replaced")
+    for leftover in (aside, replaced):
         shutil.rmtree(leftover, ignore_errors=True)
-    aside.mkdir(parents=True)
     try:
+        aside.mkdir(parents=True)
         yield aside
         for path in (*aside.rglob("*"), aside):
             _sync(path)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists():
-            folder.rename(old)
+            folder.rename(replaced)
         aside.rename(folder)
         _sync(folder.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

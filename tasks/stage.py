@@ -28,6 +28,7 @@ from safetensors import SafetensorError
 from config import ConfigError, Parameters, load
 from data.errors import DataError
 from models.errors import ModelError
+from models.folders import whole_folder
 from tasks.layout import OUTPUTS, output_folder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,7 +124,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
         stage = Stage(name, load(options.params), **chosen)
         _check_chosen(stage, keys)
         target = output_folder(name, **chosen)
-        with _whole_folder(target) as stage.folder:
+        with _output(target) as stage.folder:
             work(stage)
             stage.write_json("run.json", _record(stage, sections))
         seconds = time.monotonic() - stage.started
@@ -186,25 +187,13 @@ def _arguments(name: str, work: Callable[[Stage], None], keys: tuple[str, ...]) 
 
 
 @contextlib.contextmanager
-def _whole_folder(target: Path) -> Generator[Path]:
-    """A folder to write into that takes the target's place at the end, on disk to the last byte; removed on any error."""
+def _output(target: Path) -> Generator[Path]:
+    """The stage's output folder, whole or not at all; written under outputs/.partial, which no stage depends on."""
     name = "-".join(target.relative_to(OUTPUTS).parts)
     aside = OUTPUTS / ".partial" / f"{name}-{os.getpid()}"
     _remove_what_killed_runs_left(aside.parent, name)
-    try:
-        aside.mkdir(parents=True)
-        yield aside
-        for path in [*aside.rglob("*"), aside]:
-            _sync(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        replaced = aside.with_name(aside.name + "-replaced")
-        if target.exists():
-            target.rename(replaced)
-        aside.rename(target)
-        _sync(target.parent)
-        shutil.rmtree(replaced, ignore_errors=True)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with whole_folder(target, aside) as folder:
+        yield folder
 
 
 def _remove_what_killed_runs_left(folder: Path, name: str) -> None:
@@ -213,14 +202,6 @@ def _remove_what_killed_runs_left(folder: Path, name: str) -> None:
         process = re.fullmatch(r"(\d+)(-replaced)?", path.name.removeprefix(f"{name}-"))
         if process and (int(process[1]) == os.getpid() or not Path("/proc", process[1]).exists()):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _record(stage: Stage, sections: tuple[str, ...]) -> dict[str, object]:
