@@ -2,6 +2,8 @@
 
     python -m benchmarks.results docs/results/runs.jsonl docs/results/superglue-minilm.md
 
+What a person noticed stands in NAME.notes.md beside the page and is put at its top.
+
 Exit status: 0, or 2 with one line that says which line of the file is wrong.
 """
 
@@ -49,11 +51,11 @@ Made from [{runs}]({runs}) by `python -m benchmarks.results`; edit neither by ha
 """
 
 
-def make_page(rows: Sequence[RunRow], paper: Path, runs_name: str) -> str:
-    """The whole page as Markdown."""
+def make_page(rows: Sequence[RunRow], paper: Path, runs_name: str, notes: str = "") -> str:
+    """The whole page as Markdown; `notes` is what a person has to say about the figures."""
     counted = latest(rows)
     experiments = list(dict.fromkeys(row.experiment for row in counted))
-    parts = [INTRODUCTION.format(runs=runs_name)]
+    parts = [INTRODUCTION.format(runs=runs_name), *([notes] if notes else [])]
     for experiment in experiments:
         parts += _experiment(experiment, [row for row in counted if row.experiment == experiment])
     parts.append(_paper(paper))
@@ -235,8 +237,10 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    beside = options.page.with_suffix(".notes.md")
+    notes = beside.read_text(encoding="utf-8") if beside.exists() else ""
     aside = options.page.with_name(f".{options.page.name}.{os.getpid()}")
-    aside.write_text(make_page(rows, options.paper, options.runs.name), encoding="utf-8")
+    aside.write_text(make_page(rows, options.paper, options.runs.name, notes), encoding="utf-8")
     aside.replace(options.page)
     print(f"{options.page}: {len(latest(rows))} cells from {len(rows)} rows")
     return 0

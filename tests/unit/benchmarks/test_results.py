@@ -104,6 +104,14 @@ def test_the_default_cell_is_the_one_on_most_datasets(tmp_path: Path) -> None:
     assert "### The default cell: collaborative, real, policy (preset default)" in page
 
 
+def test_what_a_person_noticed_stands_before_the_tables(tmp_path: Path) -> None:
+    append_row(tmp_path / "runs.jsonl", row())
+    (tmp_path / "page.notes.md").write_text("## What we noticed\n")
+    assert main([str(tmp_path / "runs.jsonl"), str(tmp_path / "page.md"), "--paper", str(PAPER)]) == 0
+    page = (tmp_path / "page.md").read_text()
+    assert page.index("## What we noticed") < page.index("## Profile")
+
+
 def test_the_papers_figures_are_context_and_say_so(tmp_path: Path) -> None:
     page = page_of(tmp_path, row())
     assert "Not the same experiment" in page
