@@ -46,8 +46,8 @@ Made from [{runs}]({runs}) by `python -m benchmarks.results`; edit neither by ha
   no episode. *Selected on dev*: the paper's protocol; such numbers are optimistic.
 - Numbers in one table share profile, budget and selection. Of a cell that was run again, the row with the latest commit
   time counts (the later line for one commit); all rows stay in the file.
-- The best of many cells is partly luck. The tables hold every cell that was run, and the `default` preset was set from
-  them: its figures here carry that choice, and only new seeds or datasets test it.
+- The best of many cells is partly luck. The tables hold every cell that was run; a preset that is set from them carries
+  that choice, and only new seeds or datasets test it.
 """
 
 
