@@ -47,9 +47,9 @@ from training.signals import open_signals
 
 def curriculum(stage: Stage) -> None:
     """Train the student of one dataset on a curriculum over the quiz splits of all of them."""
-    given, dataset = stage.parameters, open_dataset(stage, stage.dataset)
+    given, dataset = stage.parameters, open_dataset(stage, stage.dataset, record=False)
     accelerator = start_torch(stage)
-    stage.inputs[:] = [OUTPUTS / "split"]
+    stage.read(OUTPUTS / "split")
     student = load_model(
         stage.read(student_model(stage.dataset, given.mpdistil.base, stage.seed)), attention=given.models.attention
     )
@@ -61,9 +61,10 @@ def curriculum(stage: Stage) -> None:
     target = _target(stage, dataset, head, exam)
     ticker = Ticker(stage.title, given.curriculum.episodes or 0)
 
+    selection, batch_size = dataset.split("selection"), given.evaluate.batch_size
+
     def selection_scores() -> dict[str, float]:
-        split, batch_size = dataset.split("selection"), given.evaluate.batch_size
-        return score(student, split, dataset.target, batch_size=batch_size, device=accelerator.device)
+        return score(student, selection, dataset.target, batch_size=batch_size, device=accelerator.device)
 
     result = run_curriculum(
         student,
