@@ -224,6 +224,18 @@ class Evaluate(Section):
     latency_repeats: int = Field(30, ge=3, le=10_000, description="Timed passes.")
 
 
+class Registry(Section):
+    """What goes into the registry as champion. Compared are task losses on rows that neither version was trained on."""
+
+    level: float = Field(0.9, gt=0.5, lt=1, description="Coverage of the interval that may block a new champion.")
+    minimum_rows: Count = Field(100, description="Rows below which a comparison says 'too few rows to tell'.")
+    first_margin: float = Field(
+        -10.0, ge=-200, le=200, description="Points to the teacher that the first champion must reach."
+    )
+    max_parameters: Count | None = Field(None, description="Parameters of a champion, at most.")
+    max_latency_ms: float | None = Field(None, gt=0, description="Its median latency (ms), at most.")
+
+
 class Report(Section):
     """Statistics of the report."""
 
@@ -254,6 +266,7 @@ class Parameters(Section):
     meta_teacher: MetaTeacher = MetaTeacher()
     curriculum: Curriculum = Curriculum()
     evaluate: Evaluate = Evaluate()
+    registry: Registry = Registry()
     report: Report = Report()
 
     @model_validator(mode="after")
