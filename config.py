@@ -9,26 +9,40 @@ Every stage gets its values from here and nowhere else. A key that no class know
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from method_sections import (
+    AnnealingKd,
+    Count,
+    Curriculum,
+    Dist,
+    Dml,
+    Finetune,
+    Kd,
+    Lgtm,
+    MetaDistil,
+    MetaTeacher,
+    MpDistil,
+    MseKd,
+    Name,
+    Pkd,
+    ProKd,
+    ProKt,
+    Rate,
+    Rco,
+    Section,
+    Skd,
+    StudentMethod,
+)
 from params_file import ConfigError, explain, read_yaml
 
-StudentMethod = Literal["finetune", "mse_kd"]
-Method = Literal["finetune", "mse_kd", "mpdistil"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-Rate = Annotated[float, Field(gt=0, le=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Method = Literal[StudentMethod, "mpdistil"]
+ALWAYS_TRACKED = ("mse_kd", "pkd")  # dvc.yaml names a key of theirs in every pipeline
 PRESETS = Path(__file__).parent / "profiles" / "presets" / "mpdistil.yaml"
-
-
-class Section(BaseModel):
-    """Common rules of all sections: immutable, no unknown key, no silent conversion of types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Source(Section):
@@ -85,6 +99,7 @@ class Teacher(Training):
     no_better_than_majority: Literal["warn", "error"] = Field(
         "warn", description="When it doesn't beat the majority class on selection."
     )
+    trajectory: bool = Field(False, description="Keep its train logits after every epoch (prokd, rco).")
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Teacher":
@@ -126,91 +141,6 @@ class Student(Training):
                 raise ValueError(
                     f"student.{other} has no meaning with student.init: {self.init}; remove it or set it to null"
                 )
-        return self
-
-
-class Finetune(Section):
-    """No teacher: the task loss only. It has no parameters."""
-
-
-class MseKd(Section):
-    """MPDistil's Eq. 1: task loss, squared error of softened probabilities, squared error of normalised hidden vectors."""
-
-    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
-    alpha_on: Literal["task", "soft"] = Field("task", description="Term that alpha weighs; soft: the authors' code.")
-    beta: float = Field(100.0, ge=0, le=1e6, description="Weight of the hidden term.")
-    temperature: float = Field(5.0, gt=0, le=1e3, description="Softens logits; without effect for regression.")
-    temperature_squared: bool = Field(False, description="Multiply the soft term by temperature squared.")
-    mapping: Literal["uniform", "first", "last"] | tuple[tuple[int, int], ...] = Field(
-        "uniform", description="How layers are matched; or pairs [student layer, teacher layer]."
-    )
-
-
-class MpDistil(Section):
-    """The method as a whole."""
-
-    base: StudentMethod = Field("mse_kd", description="The student that the curriculum goes on from.")
-    preset: Literal["default", "paper"] = Field(
-        "default", description="Values of null keys of meta_teacher and curriculum."
-    )
-    datasets: tuple[Name, ...] = Field(description="`datasets`, or [] without mpdistil in `methods`.")
-
-
-class MetaTeacher(Section):
-    """Stage 3 of MPDistil. A null is the preset's value."""
-
-    loss: Literal["collaborative", "competitive", "competitive_probability"] | None = Field(
-        None, description="Eq. 2, 3, or bounded."
-    )
-    learning_rate: Rate | None = Field(None, description="AdamW's learning rate.")
-    epochs: Count | None = Field(None, description="Passes over quiz, at most.")
-    batch_size: Count | None = Field(None, description="Rows a step.")
-    dropout: float | None = Field(None, ge=0, lt=1, description="Dropout before the linear layer.")
-    patience: Count | None = Field(None, description="Epochs without a better selection loss.")
-    clip_norm: float | None = Field(None, gt=0, description="Gradient norm is clipped to this.")
-
-
-class Curriculum(Section):
-    """Stage 4 of MPDistil. A null is the preset's value."""
-
-    episodes: Count | None = Field(None, description="Passes over the target's quiz batches.")
-    max_steps_per_episode: Count | None = Field(None, description="Bounds an episode on a large quiz split.")
-    batch_size: Count | None = Field(None, description="Rows of a quiz batch.")
-    sampler: Literal["policy", "uniform", "target", "kd_only"] | None = Field(
-        None, description="Who picks the dataset of a step."
-    )
-    reward: Literal["binary", "real", "gain", "alignment"] | None = Field(None, description="Eq. 4, Eq. 5, or ours.")
-    update: Literal["step", "episode"] | None = Field(None, description="'episode' is the authors' code.")
-    probe: Literal["selection", "exam"] | None = Field(None, description="Fixed rows for gain and alignment.")
-    probe_rows: Count | None = Field(None, description="Rows of the probe, at most.")
-    gamma: Share | None = Field(None, description="Discount (binary and real).")
-    baseline: Literal["none", "running", "episode"] | None = Field(None, description="Subtracted from the return.")
-    policy_learning_rate: Rate | None = Field(None, description="The policy's learning rate.")
-    student_learning_rate: Rate | None = Field(None, description="The student's learning rate.")
-    weight_decay: float | None = Field(None, ge=0, le=1, description="The student's weight decay.")
-
-    @field_validator("probe", mode="before")
-    @classmethod
-    def _never_the_quiz(cls, value: object) -> object:
-        if value == "quiz":
-            raise ValueError(
-                "'quiz' is refused: the student trains on the quiz, and a probe of those rows rewards memorising"
-            )
-        return value
-
-    @model_validator(mode="after")
-    def _levels_only(self) -> "Curriculum":
-        if self.reward in ("gain", "alignment"):
-            if self.update == "episode":
-                raise ValueError(
-                    f"curriculum.update: episode has no meaning with reward {self.reward}, which is what one step adds; "
-                    "use update: step, or reward binary or real"
-                )
-            for name in ("gamma", "baseline"):
-                if getattr(self, name) is not None:
-                    raise ValueError(
-                        f"curriculum.{name} has no meaning with reward {self.reward}, which belongs to one step; set it to null"
-                    )
         return self
 
 
@@ -261,7 +191,18 @@ class Parameters(Section):
     signals: Signals = Signals()
     student: Student
     finetune: Finetune = Finetune()
+    kd: Kd = Kd()
     mse_kd: MseKd = MseKd()
+    pkd: Pkd = Pkd()
+    dist: Dist = Dist()
+    skd: Skd = Skd()
+    annealing_kd: AnnealingKd = AnnealingKd()
+    rco: Rco = Rco()
+    prokd: ProKd = ProKd()
+    dml: Dml = Dml()
+    prokt: ProKt = ProKt()
+    metadistil: MetaDistil = MetaDistil()
+    lgtm: Lgtm = Lgtm()
     mpdistil: MpDistil
     meta_teacher: MetaTeacher = MetaTeacher()
     curriculum: Curriculum = Curriculum()
@@ -292,6 +233,19 @@ class Parameters(Section):
             raise ValueError(f"mpdistil.base: {self.mpdistil.base} must be among `methods`")
         return self
 
+    @model_validator(mode="after")
+    def _methods_have_what_they_need(self) -> "Parameters":
+        for method in ("prokd", "rco"):
+            if method in self.methods and not self.teacher.trajectory:
+                raise ValueError(f"{method} learns from the teacher's epochs; set teacher.trajectory: true")
+        if self.teacher.trajectory and self.teacher.origin != "train":
+            raise ValueError(
+                f"teacher.trajectory: a supplied teacher ({self.teacher.origin}) has no epochs to keep; set it to false"
+            )
+        if self.lgtm.feedback == "dev" and self.split.selection != "dev":
+            raise ValueError("lgtm.feedback: dev is the paper's protocol, which needs split.selection: dev; use quiz")
+        return self
+
 
 class Preset(Section):
     """Values for the null keys of two sections."""
@@ -310,12 +264,27 @@ class Presets(Section):
 def load(path: Path = Path("params.yaml")) -> Parameters:
     """The parameters in a file, presets filled in. Raises ConfigError with every error of the file."""
     content = read_yaml(path)
+    lines = _missing_sections(content)
     try:
-        return _with_preset(Parameters.model_validate(content))
+        given = Parameters.model_validate(content)
+        if not lines:
+            return _with_preset(given)
     except ValidationError as failure:
-        lines = explain(failure.errors(), Parameters)
-        count = f"{len(lines)} error{'s' * (len(lines) > 1)}"
-        raise ConfigError("\n  ".join([f"{path}: {count}", *lines])) from None
+        lines += explain(failure.errors(), Parameters)
+    count = f"{len(lines)} error{'s' * (len(lines) > 1)}"
+    raise ConfigError("\n  ".join([f"{path}: {count}", *lines])) from None
+
+
+def _missing_sections(content: Mapping[str, object]) -> list[str]:
+    """Sections that DVC tracks by name: those of the methods used, and of those whose layers the signals hold."""
+    named = content.get("methods")
+    used = [str(name) for name in named] if isinstance(named, list) else []
+    wanted = [name for name in (*ALWAYS_TRACKED, *used) if name in get_args(StudentMethod)]
+    return [
+        f"{name}: the section is missing; write `{name}: {{}}` for its defaults"
+        for name in dict.fromkeys(wanted)
+        if name not in content
+    ]
 
 
 def _with_preset(given: Parameters) -> Parameters:

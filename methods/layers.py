@@ -32,6 +32,23 @@ def match_layers(mapping: Mapping, student_layers: int, teacher_layers: int) -> 
     raise ValueError(f"layer mapping {mapping!r}: allowed are uniform, first, last or a list of [student, teacher]")
 
 
+def patient_layers(strategy: str, student_layers: int, teacher_layers: int) -> LayerPairs:
+    """The student's layers but the last, with the teacher's they learn from (section 3.2 of the paper).
+
+    `skip`: spread evenly (3 on 6: 1-2, 2-4). `last`: the teacher's last layers below its top one (3 on 6: 1-4, 2-5).
+    Raises ValueError where the student has one layer, or the teacher no more than the student.
+    """
+    if student_layers < 2 or teacher_layers <= student_layers:
+        raise ValueError(
+            f"pkd: needs a student of 2 layers or more and a deeper teacher, but they have {student_layers} and "
+            f"{teacher_layers}; use kd"
+        )
+    middle = range(1, student_layers)
+    if strategy == "skip":
+        return tuple((layer, layer * teacher_layers // student_layers) for layer in middle)
+    return tuple((layer, teacher_layers - student_layers + layer) for layer in middle)
+
+
 def _checked(mapping: Sequence[Sequence[int]], student_layers: int, teacher_layers: int) -> list[tuple[int, int]]:
     pairs: list[tuple[int, int]] = []
     for pair in mapping:

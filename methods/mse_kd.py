@@ -11,12 +11,11 @@ Regression has no softmax: its soft term is MSE(z_T, z_S), and tau is not read.
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.layers import LayerPairs
-from methods.seam import Needs
+from methods.seam import Needs, teacher_given
+from methods.soft_targets import hidden_loss, probability_error
 from methods.task_loss import Kind, task_loss
 from models.outputs import Outputs
 
@@ -60,10 +59,9 @@ class MseKd:
         projection: nn.Module | None = None,
     ) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task`, `soft` and, if beta is not 0, `hidden` (before their weights)."""
-        if teacher is None:
-            raise ValueError("mse_kd: needs the teacher's outputs of the batch, but got none")
+        teacher = teacher_given("mse_kd", teacher)
         task = task_loss(student.logits, labels, kind)
-        soft = soft_loss(student.logits, teacher.logits, kind, self.temperature)
+        soft = probability_error(student.logits, teacher.logits, kind, self.temperature)
         if self.temperature_squared and kind != "regression":
             soft = soft * self.temperature**2
         on_task = self.alpha if self.alpha_on == "task" else 1 - self.alpha
@@ -74,37 +72,3 @@ class MseKd:
             total = total + self.beta * hidden
             parts["hidden"] = hidden.detach()
         return {"loss": total, **parts}
-
-
-def soft_loss(student: Tensor, teacher: Tensor, kind: Kind, temperature: float) -> Tensor:
-    """Mean squared error between softened probabilities, or between outputs for regression: two (B, C) -> scalar."""
-    _check_same(student, teacher, "logits")
-    teacher = teacher.detach().to(student.dtype)
-    if kind == "regression":
-        return F.mse_loss(student, teacher)
-    return F.mse_loss(torch.softmax(student / temperature, dim=-1), torch.softmax(teacher / temperature, dim=-1))
-
-
-def hidden_loss(student: Outputs, teacher: Outputs, layers: LayerPairs, projection: nn.Module | None) -> Tensor:
-    """Mean over the matched layers and the pooled vector of the MSE between unit vectors -> scalar."""
-    pairs = [(student.vectors[s], teacher.vectors[t]) for s, t in layers]
-    pairs.append((student.pooled, teacher.pooled))
-    return torch.stack([_unit_mse(ours, theirs, projection) for ours, theirs in pairs]).mean()
-
-
-def _unit_mse(student: Tensor, teacher: Tensor, projection: nn.Module | None) -> Tensor:
-    """(B, H_S) and (B, H_T) -> scalar; the student's vector is projected first, where a projection is given."""
-    if projection is not None:
-        student = projection(student)
-    _check_same(student, teacher, "vectors (unequal widths need a projection)")
-    # Stored vectors are 16 bit: they are normalised in the student's precision.
-    teacher = teacher.detach().to(student.dtype)
-    return F.mse_loss(F.normalize(student, dim=-1), F.normalize(teacher, dim=-1))
-
-
-def _check_same(student: Tensor, teacher: Tensor, what: str) -> None:
-    if student.shape != teacher.shape:
-        raise ValueError(
-            f"mse_kd: student and teacher {what} must have one shape, but they are "
-            f"{tuple(student.shape)} and {tuple(teacher.shape)}"
-        )

@@ -6,7 +6,7 @@ signals were read.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -39,6 +39,29 @@ class Needs:
         return tuple(sorted({teacher for _, teacher in self.layers}))
 
 
+@dataclass(frozen=True)
+class Phase:
+    """What a scheduled method minimises in one epoch of the student."""
+
+    name: str
+    """For the curves."""
+    method: "Method"
+    teacher_epoch: int | None = None
+    """The epoch of the teacher's trajectory that teaches, from 1; None: the teacher as it ended."""
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """A method whose loss changes over the student's epochs."""
+
+    @property
+    def needs(self) -> Needs: ...
+
+    def phase(self, epoch: int, epochs: int, teacher_epochs: int) -> Phase:
+        """Epoch `epoch` (from 1) of `epochs` of the student, after a teacher that trained for `teacher_epochs`."""
+        ...
+
+
 class Method(Protocol):
     """A method whose teacher, if it has one, stays as it is during a step of the student."""
 
@@ -60,3 +83,19 @@ class Method(Protocol):
         with the student.
         """
         ...
+
+
+def teacher_given(method: str, teacher: Outputs | None) -> Outputs:
+    """The teacher's outputs, or ValueError where the loop gave none."""
+    if teacher is None:
+        raise ValueError(f"{method}: needs the teacher's outputs of the batch, but got none")
+    return teacher
+
+
+def same_shape(method: str, student: Tensor, teacher: Tensor, what: str) -> None:
+    """ValueError where two tensors that are compared differ in shape: broadcasting would hide it."""
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"{method}: student and teacher {what} must have one shape, but they are "
+            f"{tuple(student.shape)} and {tuple(teacher.shape)}"
+        )

@@ -1,35 +1,76 @@
-"""From params.yaml to a method: its parameters, for the depths of the two models."""
+"""From params.yaml to a method: its parameters, for the depths of the two models.
 
-from collections.abc import Sequence
+Every method's module is imported where it is made: dvc.yaml makes a student depend on its own method's file alone.
+"""
 
 from config import Parameters
-from methods.finetune import Finetune
-from methods.layers import match_layers
-from methods.mse_kd import MseKd
-from methods.seam import Method
-from models.checkpoints import fetch
-from tasks.networks import depth_of, search_folders
+from methods.joint import MovingTeacher
+from methods.seam import Method, Scheduled
+from tasks.compared_layers import layer_pairs
 from tasks.stage import StageError
 
 
-def make_method(given: Parameters, name: str, *, student_layers: int, teacher_layers: int) -> Method:
-    """The method called `name` with its section of params.yaml, for models of these depths."""
+def make_method(given: Parameters, name: str, *, student_layers: int, teacher_layers: int) -> Method | Scheduled:
+    """The method called `name` with its section of params.yaml, for models of these depths; its teacher stays fixed."""
+    layers = layer_pairs(given, name, student_layers=student_layers, teacher_layers=teacher_layers)
     if name == "finetune":
+        from methods.finetune import Finetune
+
         return Finetune()
+    if name == "kd":
+        from methods.kd import Kd
+
+        return Kd(**given.kd.model_dump())
     if name == "mse_kd":
-        values = given.mse_kd.model_dump(exclude={"mapping"})
-        pairs = match_layers(given.mse_kd.mapping, student_layers, teacher_layers)
-        return MseKd(**values, layers=tuple(pairs))
-    raise StageError(f"--method {name}: not a method that the student stage trains; those are finetune and mse_kd")
+        from methods.mse_kd import MseKd
+
+        return MseKd(**given.mse_kd.model_dump(exclude={"mapping"}), layers=layers)
+    if name == "pkd":
+        from methods.pkd import Pkd
+
+        return Pkd(**given.pkd.model_dump(exclude={"layers"}), layers=layers)
+    if name == "dist":
+        from methods.dist import Dist
+
+        return Dist(**given.dist.model_dump())
+    if name == "skd":
+        from methods.skd import Skd
+
+        return Skd(**given.skd.model_dump())
+    if name == "annealing_kd":
+        from methods.annealing_kd import AnnealingKd
+
+        return AnnealingKd(**given.annealing_kd.model_dump())
+    if name == "rco":
+        from methods.rco import Rco
+
+        return Rco(**given.rco.model_dump())
+    if name == "prokd":
+        from methods.prokd import ProKd
+
+        return ProKd(**given.prokd.model_dump())
+    raise StageError(f"--method {name}: not a method that the student stage trains on a fixed teacher")
 
 
-def student_depth(given: Parameters) -> int:
-    """How many layers the student has, known before there is one."""
-    chosen = given.student
-    if isinstance(chosen.layers, int):
-        return chosen.layers
-    if isinstance(chosen.layers, Sequence):
-        return len(chosen.layers)
-    if chosen.config is not None:
-        return int(chosen.config.get("num_hidden_layers", 12))
-    return depth_of(fetch(str(chosen.checkpoint), search_folders(given), given.models.revision))
+def make_moving_method(given: Parameters, name: str, *, student_layers: int, teacher_layers: int) -> MovingTeacher:
+    """One of MOVING with its section of params.yaml."""
+    if name == "dml":
+        from methods.dml import Dml
+
+        return Dml(given.dml.weight, given.dml.teacher_starts)
+    if name == "prokt":
+        from methods.prokt import ProKt
+
+        return ProKt(**given.prokt.model_dump(exclude={"teacher_learning_rate"}))
+    if name == "metadistil":
+        from methods.metadistil import MetaDistil
+
+        layers = layer_pairs(given, name, student_layers=student_layers, teacher_layers=teacher_layers)
+        own = given.metadistil.model_dump(exclude={"mapping", "quiz_batch_size", "teacher_learning_rate"})
+        return MetaDistil(**own, layers=layers)
+    from methods.lgtm import Influence, Lgtm
+
+    own = given.lgtm.model_dump(
+        exclude={"influence", "quiz_batch_size", "teacher_learning_rate", "feedback", "zero_heads"}
+    )
+    return Lgtm(**own, influence=Influence(given.lgtm.influence.weight, given.lgtm.influence.form))

@@ -28,6 +28,11 @@ def teacher_model(dataset: str, seed: int) -> Path:
     return output_folder("teacher", dataset=dataset, seed=seed) / "model"
 
 
+def trajectory_folder(dataset: str, seed: int) -> Path:
+    """The teacher's train logits after each of its epochs, where `teacher.trajectory` asks for them."""
+    return output_folder("teacher", dataset=dataset, seed=seed) / "trajectory"
+
+
 def signals_folder(dataset: str, seed: int) -> Path:
     """Stored teacher outputs."""
     return output_folder("signals", dataset=dataset, seed=seed) / "signals"

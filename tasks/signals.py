@@ -8,7 +8,7 @@ metrics.json, run.json.
 """
 
 from models.store import load_model
-from tasks.chosen_method import make_method, student_depth
+from tasks.compared_layers import stored_layers, student_depth
 from tasks.datasets import open_dataset
 from tasks.layout import teacher_model
 from tasks.stage import Stage, run_stage
@@ -25,7 +25,7 @@ def signals(stage: Stage) -> None:
     accelerator = start_torch(stage)
     folder = stage.read(teacher_model(stage.dataset, stage.seed))
     model = load_model(folder, attention=given.models.attention).to(accelerator.device)
-    layers = _teacher_layers(stage, model.num_layers)
+    layers = stored_layers(given, student_layers=student_depth(given), teacher_layers=model.num_layers)
     scores: dict[str, dict[str, float]] = {}
     names = dataset.splits
     for name in watched(names, total=len(names), title=stage.title, unit="splits"):
@@ -44,19 +44,10 @@ def signals(stage: Stage) -> None:
     stage.headline = f"{len(names)} splits, layers {', '.join(map(str, layers)) or 'none'}"
 
 
-def _teacher_layers(stage: Stage, teacher_layers: int) -> tuple[int, ...]:
-    """The layers whose sequence vectors some method of the pipeline reads."""
-    given = stage.parameters
-    wanted: set[int] = set()
-    for name in given.student.methods:
-        depth = student_depth(given)
-        wanted.update(
-            make_method(given, name, student_layers=depth, teacher_layers=teacher_layers).needs.teacher_layers
-        )
-    return tuple(sorted(wanted))
-
-
 if __name__ == "__main__":
     run_stage(
-        "signals", signals, keys=("dataset", "seed"), sections=("threads", "models", "signals", "student", "mse_kd")
+        "signals",
+        signals,
+        keys=("dataset", "seed"),
+        sections=("threads", "models", "signals", "student", "mse_kd", "pkd"),
     )

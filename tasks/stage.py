@@ -207,7 +207,6 @@ def _remove_what_killed_runs_left(folder: Path, name: str) -> None:
 def _record(stage: Stage, sections: tuple[str, ...]) -> dict[str, object]:
     """What is needed to trust a number."""
     values = stage.parameters.model_dump(mode="json", by_alias=True)
-    usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "stage": stage.name,
         "dataset": stage.dataset or None,
@@ -222,6 +221,14 @@ def _record(stage: Stage, sections: tuple[str, ...]) -> dict[str, object]:
             timespec="seconds"
         ),
         "duration_s": round(time.monotonic() - stage.started, 3),
+        **spent(),
+    }
+
+
+def spent() -> dict[str, float]:
+    """CPU seconds (user and system) and peak memory (MiB) of this process so far."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {
         "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
         "peak_memory_mb": round(usage.ru_maxrss / 1024, 1),
     }

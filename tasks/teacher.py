@@ -19,6 +19,8 @@ from tasks.settings import training_settings
 from tasks.stage import Stage, StageError, run_stage
 from tasks.torch_runtime import start_torch
 from training.loop import score, train
+from training.predict import predict
+from training.signals import save_trajectory
 
 
 def teacher(stage: Stage) -> None:
@@ -30,6 +32,19 @@ def teacher(stage: Stage) -> None:
         stage.say(note)
     model = start.classifier.to(accelerator.device)
     curves: list[dict[str, float]] = []
+    trajectory: list[np.ndarray] = []
+
+    def remember(epoch: int) -> None:
+        if given.teacher.trajectory:
+            said = predict(
+                model,
+                dataset.split("train"),
+                dataset=stage.dataset,
+                batch_size=given.evaluate.batch_size,
+                device=accelerator.device,
+            )
+            trajectory.append(said.logits)
+
     if given.teacher.origin == "train":
         loss = Finetune().loss
         curves = train(
@@ -37,11 +52,13 @@ def teacher(stage: Stage) -> None:
             dataset.split("train"),
             dataset.split("selection"),
             dataset.target,
-            lambda outputs, batch: loss(outputs, None, batch.labels, dataset.spec.kind),
+            lambda epoch: lambda outputs, batch: loss(outputs, None, batch.labels, dataset.spec.kind),
             training_settings(given.teacher, stage.seed, given.evaluate.batch_size),
             accelerator=accelerator,
+            after_epoch=remember,
             title=stage.title,
         )
+    save_trajectory(stage.folder / "trajectory", trajectory)
     metrics = dataset.target.metrics
     if dataset.spec.kind != "regression" and "accuracy" not in metrics:
         metrics = (*metrics, "accuracy")

@@ -20,6 +20,8 @@ from training.progress import watched
 
 # What a method makes of a batch: the total under "loss", its parts under other names.
 BatchLoss = Callable[[Outputs, Batch], Mapping[str, torch.Tensor]]
+# The same for an epoch, from 1: a method's loss may change from one to the next.
+EpochLoss = Callable[[int], BatchLoss]
 
 
 class Diverged(ValueError):
@@ -71,18 +73,20 @@ def train(
     train_split: TokenSplit,
     selection_split: TokenSplit,
     target: Target,
-    batch_loss: BatchLoss,
+    epoch_loss: EpochLoss,
     settings: TrainingSettings,
     *,
     accelerator: Accelerator,
     layers: tuple[int, ...] = (),
+    after_epoch: Callable[[int], None] | None = None,
     title: str = "training",
 ) -> list[dict[str, float]]:
     """Train in place; the model ends with the weights of the epoch with the lowest selection loss (ties: the earliest).
 
     Args:
-        batch_loss: from the model's outputs and the batch to the total and its parts.
+        epoch_loss: of an epoch, from the model's outputs and the batch to the total and its parts.
         layers: hidden-state indices whose sequence vectors the loss reads.
+        after_epoch: called with the model as each epoch leaves it.
 
     Returns:
         one row per epoch: epoch (from 1), learning_rate, train_<part>, selection_loss, selection_<metric>, best (0 or 1).
@@ -91,13 +95,12 @@ def train(
         Diverged: the loss became NaN or infinite; says at which step and what to change.
     """
     optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay)
-    steps = settings.epochs * math.ceil(len(train_split) / settings.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rise_and_fall(steps, settings.warmup))
+    schedule = make_schedule(optimizer, settings, len(train_split))
     prepared, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
-    curves: list[dict[str, float]] = []
-    best: dict[str, torch.Tensor] = {}
+    best = BestEpoch(model)
     for epoch in range(1, settings.epochs + 1):
         model.train()
+        batch_loss = epoch_loss(epoch)
         order = batch_order(train_split.lengths, settings.batch_size, seed=settings.seed, epoch=epoch, shuffle=True)
         sums: dict[str, float] = {}
         for indices in watched(
@@ -111,14 +114,39 @@ def train(
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + value.item() * len(indices)
         scores = score(model, selection_split, target, batch_size=settings.eval_batch_size, device=accelerator.device)
-        if not best or scores["loss"] < min(row["selection_loss"] for row in curves):
-            best = copy.deepcopy(model.state_dict())
         row = {f"train_{name}": total / len(train_split) for name, total in sums.items()}
-        row |= {f"selection_{name}": value for name, value in scores.items()}
-        curves.append({"epoch": epoch, "learning_rate": schedule.get_last_lr()[0], **row})
-    model.load_state_dict(best)
-    chosen = min(range(len(curves)), key=lambda i: curves[i]["selection_loss"])
-    return [{**row, "best": int(i == chosen)} for i, row in enumerate(curves)]
+        best.add({"epoch": epoch, "learning_rate": schedule.get_last_lr()[0], **row}, scores)
+        if after_epoch is not None:
+            after_epoch(epoch)
+    return best.restored()
+
+
+class BestEpoch:
+    """The rows of the curves, and the weights of the epoch with the lowest selection loss (ties: the earliest)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model, self._weights = model, dict[str, torch.Tensor]()
+        self._curves: list[dict[str, float]] = []
+        self._chosen = 0
+
+    def add(self, row: Mapping[str, float], scores: Mapping[str, float]) -> None:
+        """One epoch's row, and the selection scores of the model as it is."""
+        self._curves.append({**row, **{f"selection_{name}": value for name, value in scores.items()}})
+        if not self._weights or scores["loss"] < self._curves[self._chosen]["selection_loss"]:
+            self._chosen, self._weights = len(self._curves) - 1, copy.deepcopy(self._model.state_dict())
+
+    def restored(self) -> list[dict[str, float]]:
+        """Give the model the best epoch's weights; the curves, with `best` 1 in that epoch's row and 0 in others."""
+        self._model.load_state_dict(self._weights)
+        return [{**row, "best": int(i == self._chosen)} for i, row in enumerate(self._curves)]
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer, settings: TrainingSettings, rows: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """The learning rate over all steps of a run on so many rows."""
+    steps = settings.epochs * math.ceil(rows / settings.batch_size)
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, _rise_and_fall(steps, settings.warmup))
 
 
 def _step(

@@ -16,6 +16,8 @@ from safetensors.numpy import load_file, save_file
 from models.outputs import Outputs
 from training.predict import Predictions
 
+TRAJECTORY = "trajectory.safetensors"
+
 
 @dataclass(frozen=True)
 class Signals:
@@ -77,3 +79,25 @@ def open_signals(folder: Path, split: str, *, rows: int) -> Signals:
         )
     vectors = {int(name.split(".")[1]): value for name, value in stored.items() if name.startswith("vectors.")}
     return Signals(stored["logits"], stored["pooled"], vectors)
+
+
+def save_trajectory(folder: Path, epochs: Sequence[np.ndarray]) -> None:
+    """Write the teacher's train logits (N, C) after each epoch; none is a trajectory of no epochs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"epoch.{number}": np.ascontiguousarray(logits) for number, logits in enumerate(epochs, start=1)}
+    save_file(tensors, folder / TRAJECTORY)
+
+
+def open_trajectory(folder: Path, *, rows: int) -> list[torch.Tensor]:
+    """The logits (N, C) after epochs 1, 2, ... of the teacher. Raises ValueError where none were kept, or damaged."""
+    path = folder / TRAJECTORY
+    try:
+        stored = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path}: missing or damaged ({error}); run the teacher stage again") from None
+    if not stored:
+        raise ValueError(f"{path}: holds no epoch; set teacher.trajectory: true and run the teacher stage again")
+    found = [torch.from_numpy(stored[f"epoch.{number}"]) for number in range(1, len(stored) + 1)]
+    if found[0].shape[0] != rows:
+        raise ValueError(f"{path}: {found[0].shape[0]} rows, but the split has {rows}; run the teacher stage again")
+    return found

@@ -41,7 +41,7 @@ def test_no_stage_but_report_and_curriculum_depends_on_a_whole_output() -> None:
         stage
         for stage, content in STAGES.items()
         for path in content["deps"]
-        if path.startswith("outputs/") and not re.search(r"/(rows|tokens|model|signals|head)$", path)
+        if path.startswith("outputs/") and not re.search(r"/(rows|tokens|model|trajectory|signals|head)$", path)
     }
     assert whole == {"report", "curriculum"}
 

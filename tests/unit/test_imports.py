@@ -3,12 +3,16 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from source_imports import ROOT, imported, modules_of
 
+from method_sections import StudentMethod
+
 OURS = {
     "config",
+    "method_sections",
     "params_file",
     "strict_yaml",
     "data",
@@ -28,7 +32,7 @@ ALLOWED = {
     "models": set[str](),
     "methods": {"models"},
     "training": {"data", "models", "methods"},
-    "tasks": {"config", "params_file", "data", "models", "methods", "training"},
+    "tasks": {"config", "method_sections", "params_file", "data", "models", "methods", "training"},
 }
 
 
@@ -54,8 +58,8 @@ def test_no_stage_code_names_a_server_or_dvc(folder: str) -> None:
 
 
 def test_the_config_imports_no_torch_and_nothing_of_ours_but_its_reader() -> None:
-    found = first_names(ROOT / "config.py") | first_names(ROOT / "params_file.py")
-    assert found & OURS == {"params_file", "strict_yaml"}
+    found = set().union(*(first_names(ROOT / name) for name in ("config.py", "method_sections.py", "params_file.py")))
+    assert found & OURS == {"method_sections", "params_file", "strict_yaml"}
     assert not found & {"torch", "transformers", "accelerate"}
 
 
@@ -77,3 +81,9 @@ def test_stages_start_without_servers_and_those_that_need_no_network_without_tor
     code = f"import sys, {imports}; print(sorted(set({sorted(unwanted)}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", get_args(StudentMethod))
+def test_a_method_imports_no_other_method(name: str) -> None:
+    others = {f"methods.{other}" for other in get_args(StudentMethod) if other != name}
+    assert not others & set(imported(ROOT / "methods" / f"{name}.py"))

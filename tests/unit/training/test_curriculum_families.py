@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 from accelerate import Accelerator
+from small_networks import FAMILY_NAMES, batch, small
 from torch import Tensor
 
 from data.batches import Batch
 from methods.rewards import Reward
 from models.classifier import Classifier
-from tests.unit.models.small_networks import FAMILY_NAMES, batch, small
 from training.curriculum import run_curriculum
 from training.curriculum_seams import CurriculumSettings, Probe, QuizDataset, TargetQuiz
 

@@ -1,0 +1,234 @@
+"""The sections of params.yaml that belong to one distillation method each, with the papers' defaults.
+
+A section has the parameters of its method and no other's; equations and sources are in methods/<name>.py.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+StudentMethod = Literal[
+    "finetune",
+    "kd",
+    "mse_kd",
+    "pkd",
+    "dist",
+    "skd",
+    "annealing_kd",
+    "rco",
+    "prokd",
+    "dml",
+    "prokt",
+    "metadistil",
+    "lgtm",
+]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Temperature = Annotated[float, Field(gt=0, le=1e3)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+Mapping = Literal["uniform", "first", "last"] | tuple[tuple[int, int], ...]
+Start = Literal["finetuned", "pretrained"]
+
+
+class Section(BaseModel):
+    """Common rules of all sections: immutable, no unknown key, no silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Finetune(Section):
+    """No teacher: the task loss only. It has no parameters."""
+
+
+class Kd(Section):
+    """Soft targets (Hinton et al., 2015)."""
+
+    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
+    temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
+
+
+class MseKd(Section):
+    """MPDistil's Eq. 1: task loss, squared error of softened probabilities, squared error of normalised hidden vectors."""
+
+    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
+    alpha_on: Literal["task", "soft"] = Field("task", description="Term that alpha weighs; soft: the authors' code.")
+    beta: Weight = Field(100.0, description="Weight of the hidden term.")
+    temperature: Temperature = Field(5.0, description="Softens logits; without effect for regression.")
+    temperature_squared: bool = Field(False, description="Multiply the soft term by temperature squared.")
+    mapping: Mapping = Field("uniform", description="How layers are matched; or pairs [student layer, teacher layer].")
+
+
+class Pkd(Section):
+    """kd, and the sequence vectors of middle layers (Sun et al., 2019)."""
+
+    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
+    beta: Weight = Field(100.0, description="Weight of the patient term.")
+    temperature: Temperature = Field(5.0, description="Softens logits; without effect for regression.")
+    layers: Literal["skip", "last"] = Field("skip", description="Which of the teacher's layers teach.")
+
+
+class Dist(Section):
+    """Correlations between and within classes (Huang et al., 2022)."""
+
+    alpha: Weight = Field(1.0, description="Weight of the task loss.")
+    beta: Weight = Field(1.0, description="Weight of the correlation within rows.")
+    gamma: Weight = Field(1.0, description="Weight of the correlation within classes.")
+    temperature: Temperature = Field(1.0, description="Softens logits.")
+
+
+class Skd(Section):
+    """Direction of the logits only (Guo et al., 2022); three classes or more."""
+
+    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
+    temperature: Temperature = Field(4.0, description="Softens logits.")
+
+
+class AnnealingKd(Section):
+    """Logits of the teacher that grow, then labels (Jafari et al., 2021)."""
+
+    max_temperature: Count = Field(7, description="Steps in which the teacher's logits grow to their size.")
+    label_share: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Share of the epochs on labels alone.")
+
+
+class Rco(Section):
+    """Epochs of the teacher as targets, one after the other (Jin et al., 2019)."""
+
+    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
+    temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
+    anchors: Count = Field(4, description="How many of the teacher's epochs teach.")
+
+
+class ProKd(Section):
+    """Along the teacher's training, then labels (Rezagholizadeh et al., 2022)."""
+
+    label_share: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Share of the epochs on labels alone.")
+    temperature: bool = Field(True, description="Cool the teacher's logits epoch by epoch; false: the ablation.")
+
+
+class Moving(Section):
+    """What methods share whose teacher trains with the student."""
+
+    teacher_learning_rate: Rate | None = Field(None, description="The teacher's; null: teacher.learning_rate.")
+
+
+class Dml(Moving):
+    """Two peers that learn from each other (Zhang et al., 2018)."""
+
+    weight: Weight = Field(1.0, description="Weight of what each learns from the other.")
+    teacher_starts: Start = Field("pretrained", description="Fine-tuned, or where the teacher stage starts.")
+
+
+class ProKt(Moving):
+    """A teacher that stays near its student (Shi et al., 2021)."""
+
+    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
+    temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
+    proximal: Weight = Field(0.3, description="Weight of the term that keeps the teacher near the student.")
+    teacher_starts: Start = Field("pretrained", description="Fine-tuned, or where the teacher stage starts.")
+
+
+class MetaDistil(Moving):
+    """The teacher learns to teach (Zhou et al., 2022)."""
+
+    teacher_learning_rate: Rate | None = Field(5e-6, description="The teacher's; null: teacher.learning_rate.")
+    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
+    beta: Weight = Field(0.0, description="Weight of the hidden term.")
+    temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
+    mapping: Mapping = Field("uniform", description="How layers are matched, where beta is not 0.")
+    pilot: bool = Field(True, description="False: the paper's ablation without the pilot update.")
+    quiz_batches: Count = Field(1, description="Quiz batches a step.")
+    quiz_batch_size: Count = Field(16, description="Rows of a quiz batch.")
+    teacher_starts: Start = Field("finetuned", description="Fine-tuned, or where the teacher stage starts.")
+    teacher_warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="Share of the steps at the start in which the teacher stays as it is."
+    )
+
+
+class Influence(Section):
+    """LGTM's distillation influence in the teacher's loss."""
+
+    weight: Weight = Field(1.0, description="Its weight; 0: the ablation.")
+    form: Literal["mixed", "weights"] = Field("mixed", description="Eq. 10 with the sign that helps, or Eq. 9.")
+
+
+class Lgtm(Moving):
+    """Learning good teacher matters (Ren et al., 2023)."""
+
+    alpha: Share = Field(0.6, description="Weight of the task loss, of student and teacher.")
+    influence: Influence = Influence()
+    auxiliary: Literal["kl", "cross_entropy"] = Field("kl", description="Soft term of Eq. 11; the second as printed.")
+    quiz_batches: Count = Field(1, description="Feedback batches a step.")
+    quiz_batch_size: Count = Field(16, description="Rows of a feedback batch.")
+    feedback: Literal["quiz", "dev"] = Field("quiz", description="Feedback rows; dev: the paper's protocol.")
+    teacher_starts: Start = Field("pretrained", description="Fine-tuned, or where the teacher stage starts.")
+    zero_heads: bool = Field(False, description="Both heads start at zero.")
+
+
+class MpDistil(Section):
+    """The method as a whole."""
+
+    base: StudentMethod = Field("mse_kd", description="The student that the curriculum goes on from.")
+    preset: Literal["default", "paper"] = Field(
+        "default", description="Values of null keys of meta_teacher and curriculum."
+    )
+    datasets: tuple[Name, ...] = Field(description="`datasets`, or [] without mpdistil in `methods`.")
+
+
+class MetaTeacher(Section):
+    """Stage 3 of MPDistil. A null is the preset's value."""
+
+    loss: Literal["collaborative", "competitive", "competitive_probability"] | None = Field(
+        None, description="Eq. 2, 3, or bounded."
+    )
+    learning_rate: Rate | None = Field(None, description="AdamW's learning rate.")
+    epochs: Count | None = Field(None, description="Passes over quiz, at most.")
+    batch_size: Count | None = Field(None, description="Rows a step.")
+    dropout: float | None = Field(None, ge=0, lt=1, description="Dropout before the linear layer.")
+    patience: Count | None = Field(None, description="Epochs without a better selection loss.")
+    clip_norm: float | None = Field(None, gt=0, description="Gradient norm is clipped to this.")
+
+
+class Curriculum(Section):
+    """Stage 4 of MPDistil. A null is the preset's value."""
+
+    episodes: Count | None = Field(None, description="Passes over the target's quiz batches.")
+    max_steps_per_episode: Count | None = Field(None, description="Bounds an episode on a large quiz split.")
+    batch_size: Count | None = Field(None, description="Rows of a quiz batch.")
+    sampler: Literal["policy", "uniform", "target", "kd_only"] | None = Field(
+        None, description="Who picks the dataset of a step."
+    )
+    reward: Literal["binary", "real", "gain", "alignment"] | None = Field(None, description="Eq. 4, Eq. 5, or ours.")
+    update: Literal["step", "episode"] | None = Field(None, description="'episode' is the authors' code.")
+    probe: Literal["selection", "exam"] | None = Field(None, description="Fixed rows for gain and alignment.")
+    probe_rows: Count | None = Field(None, description="Rows of the probe, at most.")
+    gamma: Share | None = Field(None, description="Discount (binary and real).")
+    baseline: Literal["none", "running", "episode"] | None = Field(None, description="Subtracted from the return.")
+    policy_learning_rate: Rate | None = Field(None, description="The policy's learning rate.")
+    student_learning_rate: Rate | None = Field(None, description="The student's learning rate.")
+    weight_decay: float | None = Field(None, ge=0, le=1, description="The student's weight decay.")
+
+    @field_validator("probe", mode="before")
+    @classmethod
+    def _never_the_quiz(cls, value: object) -> object:
+        if value == "quiz":
+            raise ValueError(
+                "'quiz' is refused: the student trains on the quiz, and a probe of those rows rewards memorising"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _levels_only(self) -> "Curriculum":
+        if self.reward in ("gain", "alignment"):
+            if self.update == "episode":
+                raise ValueError(
+                    f"curriculum.update: episode has no meaning with reward {self.reward}, which is what one step adds; "
+                    "use update: step, or reward binary or real"
+                )
+            for name in ("gamma", "baseline"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"curriculum.{name} has no meaning with reward {self.reward}, which belongs to one step; set it to null"
+                    )
+        return self

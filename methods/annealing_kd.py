@@ -1,0 +1,33 @@
+"""annealing_kd: a teacher whose logits grow (Jafari et al., EACL 2021, arXiv:2104.07163, Eq. 5 to 8).
+
+Phase I, on the teacher's logits alone:   L = |z_S - z_T * k / tau_max|^2,   k = 1 ... tau_max over its epochs
+Phase II, on the labels alone:            L = task
+
+The paper writes the factor as Phi(T) = 1 - (T - 1) / tau_max with T falling from tau_max to 1: the same. The norm is a
+sum over classes and a mean over rows.
+"""
+
+from dataclasses import dataclass
+
+from methods.phases import LabelsOnly, ScaledLogits, steps_taken, taught_epochs
+from methods.seam import Needs, Phase
+
+
+@dataclass(frozen=True)
+class AnnealingKd:
+    """`label_share`: phase II's share of the epochs."""
+
+    max_temperature: int = 7
+    label_share: float = 0.3
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(teacher="signals")
+
+    def phase(self, epoch: int, epochs: int, teacher_epochs: int) -> Phase:
+        """See `Scheduled.phase`; the teacher's epochs are not read."""
+        taught = taught_epochs(epochs, self.label_share)
+        if epoch > taught:
+            return Phase("labels", LabelsOnly())
+        k = steps_taken(epoch, taught, self.max_temperature)
+        return Phase(f"{k}/{self.max_temperature}", ScaledLogits(k / self.max_temperature))

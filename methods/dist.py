@@ -1,0 +1,66 @@
+"""dist: relations instead of values (Huang et al., NeurIPS 2022, arXiv:2205.10536, Eq. 8 to 11).
+
+    L = alpha * task + beta * tau^2 * inter + gamma * tau^2 * intra
+    inter = 1 - mean over rows of Pearson(p_S[i, :], p_T[i, :])          (within a row, between classes)
+    intra = 1 - mean over classes of Pearson(p_S[:, j], p_T[:, j])       (within a class, between rows)
+
+With two classes the row's correlation is 1 or -1 whatever the values, so `inter` has no gradient and is left out; a
+batch of one row has no `intra`. Regression has one output and neither is defined: refused.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from methods.seam import Needs, same_shape, teacher_given
+from methods.task_loss import Kind, task_loss
+from models.outputs import Outputs
+
+TINY = 1e-8
+
+
+@dataclass(frozen=True)
+class Dist:
+    """Parameters of the loss; the paper's are alpha 1, beta 1, gamma 1 with tau 1 (4 on some pairs)."""
+
+    alpha: float = 1.0
+    beta: float = 1.0
+    gamma: float = 1.0
+    temperature: float = 1.0
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(teacher="signals")
+
+    def loss(
+        self,
+        student: Outputs,
+        teacher: Outputs | None,
+        labels: Tensor,
+        kind: Kind,
+        *,
+        projection: nn.Module | None = None,
+    ) -> dict[str, Tensor]:
+        """See `Method.loss`; parts are `task`, `inter` (where there are more than two classes) and `intra`."""
+        teacher = teacher_given("dist", teacher)
+        same_shape("dist", student.logits, teacher.logits, "logits")
+        if kind == "regression":
+            raise ValueError("dist: correlations between classes need classes; a regression has none, use kd")
+        ours = torch.softmax(student.logits / self.temperature, -1)
+        theirs = torch.softmax(teacher.logits.to(ours.dtype) / self.temperature, -1)
+        task = task_loss(student.logits, labels, kind)
+        intra = 1 - pearson(ours.T, theirs.T).mean() if len(ours) > 1 else ours.sum() * 0
+        total = self.alpha * task + self.gamma * self.temperature**2 * intra
+        parts = {"task": task.detach(), "intra": intra.detach()}
+        if ours.shape[1] > 2:
+            inter = 1 - pearson(ours, theirs).mean()
+            total = total + self.beta * self.temperature**2 * inter
+            parts["inter"] = inter.detach()
+        return {"loss": total, **parts}
+
+
+def pearson(a: Tensor, b: Tensor) -> Tensor:
+    """Correlation of each row of two (M, N) -> (M,)."""
+    a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
+    return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1) + TINY)

@@ -1,0 +1,44 @@
+"""dml: deep mutual learning (Zhang et al., CVPR 2018, arXiv:1706.00384, Eq. 5 to 8).
+
+Two peers, here of the teacher's and the student's size; on each batch, one after the other:
+  peer 1:  CE(y, p_1) + weight * KL(p_2 || p_1)
+  peer 2:  CE(y, p_2) + weight * KL(p_1 || p_2)     (with peer 1 as it now is)
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from methods.joint import Pair, TrainingBatch, constant
+from methods.seam import Needs
+from methods.soft_targets import divergence
+from methods.task_loss import task_loss
+
+
+@dataclass(frozen=True)
+class Dml:
+    """`weight` of what each learns from the other; the paper's is 1. Peers start alike: before any fine-tuning."""
+
+    weight: float = 1.0
+    teacher_starts: Literal["finetuned", "pretrained"] = "pretrained"
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(teacher="moves")
+
+    def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
+        """See `MovingTeacher.step`; the quiz is not read."""
+        ours = pair.student.see(batch, pair.dataset)
+        theirs = pair.teacher.see(batch, pair.dataset)
+        learnt = divergence(theirs.logits, constant(ours).logits, pair.kind, 1.0)
+        own = task_loss(theirs.logits, batch.labels, pair.kind)
+        pair.teacher.descend(own + self.weight * learnt)
+        with torch.no_grad():
+            peer = pair.teacher.see(batch, pair.dataset)
+        task = task_loss(ours.logits, batch.labels, pair.kind)
+        soft = divergence(ours.logits, peer.logits, pair.kind, 1.0)
+        total = task + self.weight * soft
+        pair.student.descend(total)
+        return {"loss": total.item(), "task": task.item(), "soft": soft.item(), "teacher": own.item()}

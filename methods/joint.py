@@ -1,0 +1,146 @@
+"""What a method whose teacher moves gets from the loop: two learners on one dataset, and quiz batches.
+
+A learner is a network with its optimiser. Its gradients are taken and averaged over processes here, by hand: the exact
+teacher gradients need them as values, and hooks of a distributed wrapper never see `autograd.grad`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from methods.layers import LayerPairs
+from methods.seam import Needs
+from methods.task_loss import Kind
+from models.classifier import Classifier
+from models.outputs import Outputs
+
+Gradients = dict[str, Tensor]
+"""By the parameter's name within the learner's network."""
+
+
+class TrainingBatch(Protocol):
+    """B rows of K candidates, see data.batches.Batch."""
+
+    @property
+    def inputs(self) -> dict[str, Tensor]: ...
+    @property
+    def labels(self) -> Tensor: ...
+    @property
+    def rows(self) -> Tensor: ...
+    @property
+    def choices(self) -> int: ...
+
+
+class Seen(nn.Module):
+    """A network as a loss sees it: pooled and sequence vectors are in the teacher's width, by its projection if any."""
+
+    def __init__(self, network: Classifier) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: dict[str, Tensor], dataset: str, choices: int, layers: tuple[int, ...]) -> Outputs:
+        """See `Classifier.forward`."""
+        outputs = self.network(inputs, dataset=dataset, choices=choices, layers=layers)
+        projection = self.network.projection
+        if projection is None:
+            return outputs
+        vectors = {layer: projection(vector) for layer, vector in outputs.vectors.items()}
+        return Outputs(logits=outputs.logits, pooled=projection(outputs.pooled), vectors=vectors)
+
+
+def alone(tensors: Sequence[Tensor]) -> None:
+    """The average over one process: nothing to do."""
+
+
+@dataclass
+class Learner:
+    """A network that trains. `average` replaces tensors by their mean over processes, in place."""
+
+    network: Seen
+    optimizer: torch.optim.Optimizer
+    clip_norm: float | None = None
+    average: Callable[[Sequence[Tensor]], None] = alone
+    updates: int = 0
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next update."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters that train, by name."""
+        return {name: value for name, value in self.network.named_parameters() if value.requires_grad}
+
+    def see(self, batch: TrainingBatch, dataset: str, layers: tuple[int, ...] = ()) -> Outputs:
+        """One forward pass."""
+        return self.network(batch.inputs, dataset=dataset, choices=batch.choices, layers=layers)
+
+    def gradient(self, loss: Tensor, *, keep_graph: bool = False) -> Gradients:
+        """The gradient of a scalar, averaged over processes; zeros where a parameter plays no part."""
+        parameters = self.parameters()
+        found = torch.autograd.grad(loss, list(parameters.values()), retain_graph=keep_graph, allow_unused=True)
+        gradients = {
+            name: torch.zeros_like(value) if gradient is None else gradient
+            for (name, value), gradient in zip(parameters.items(), found, strict=True)
+        }
+        self.average(list(gradients.values()))
+        return gradients
+
+    def apply(self, gradients: Mapping[str, Tensor]) -> None:
+        """One step of the optimiser along a gradient, clipped."""
+        for name, value in self.parameters().items():
+            value.grad = gradients[name].to(value.dtype)
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters().values(), self.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.updates += 1
+
+    def descend(self, loss: Tensor) -> None:
+        """One step of the optimiser down a loss."""
+        self.apply(self.gradient(loss))
+
+
+@dataclass
+class Pair:
+    """A student and its teacher (or peer), training on one dataset."""
+
+    student: Learner
+    teacher: Learner
+    dataset: str
+    kind: Kind
+    progress: float = 0.0
+    """Share of the training that is done, from 0 to 1."""
+    influence: list[dict[str, float]] = field(default_factory=list)
+    """What a method keeps of single rows over time: row, step and its figures."""
+
+
+class MovingTeacher(Protocol):
+    """A method that trains both networks."""
+
+    @property
+    def needs(self) -> Needs: ...
+
+    @property
+    def teacher_starts(self) -> str:
+        """ "finetuned" (the teacher stage's) or "pretrained" (where that one started)."""
+        ...
+
+    def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
+        """One update of each; returns what the curves show. `quiz` never ends."""
+        ...
+
+
+def constant(outputs: Outputs) -> Outputs:
+    """The same values, without a graph."""
+    vectors = {layer: value.detach() for layer, value in outputs.vectors.items()}
+    return Outputs(logits=outputs.logits.detach(), pooled=outputs.pooled.detach(), vectors=vectors)
+
+
+def used(outputs: Outputs, layers: LayerPairs, pooled: bool) -> dict[str, Tensor]:
+    """What a loss reads of the student's outputs, by name."""
+    tensors = {f"vectors.{ours}": outputs.vectors[ours] for ours, _ in layers}
+    return {"logits": outputs.logits, **tensors, **({"pooled": outputs.pooled} if pooled else {})}

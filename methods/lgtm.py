@@ -1,0 +1,133 @@
+"""lgtm: learning good teacher matters (Ren et al., ACL 2023, Algorithm 1, Eq. 8 to 11).
+
+One step, on a training batch of B rows, with l_i = CE(p_T, p_S) of row i:
+  1. virtual:    theta'_S = theta_S - lambda * grad L_S(theta_S; T),   v = d L_val / d theta'_S on feedback rows
+  2. influence:  w_i = <grad_S l_i, v>: positive where distilling row i lowers the feedback loss
+  3. teacher:    weight * influence term + alpha * CE(y, p_T) + (1 - alpha) * KL(p_S || p_T)
+  4. student:    Eq. 1 with the new teacher (the same batch and dropout masks)
+
+All w_i come exactly from one forward-mode derivative: w_i = <d l_i / d z_S,i, (J v)_i>. The paper's Eq. 9 and 10 are two
+different objectives. `mixed`: -mean w_i, with its graph to the teacher; printed Eq. 10 adds it, which raises the feedback
+loss to first order, and the authors' code subtracts, too. `weights`: mean w_i * l_i, w_i constant, Eq. 9 as printed.
+The auxiliary soft term is printed as CE(p_T, p_S), which is linear in p_T: `auxiliary: cross_entropy`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from methods.forward_mode import RandomState, derivable_attention, moved, quiz_gradient, tangents
+from methods.joint import Pair, TrainingBatch
+from methods.seam import Needs
+from methods.soft_targets import per_row_cross_entropy, per_row_divergence
+from methods.task_loss import Kind, task_loss
+
+NEEDS = Needs(teacher="moves")
+
+
+@dataclass(frozen=True)
+class Influence:
+    """The influence's part of the teacher's loss; weight 0 is the ablation without it."""
+
+    weight: float = 1.0
+    form: Literal["mixed", "weights"] = "mixed"
+
+
+@dataclass(frozen=True)
+class Lgtm:
+    """Parameters; alpha is that of Eq. 1 and of Eq. 11. `kept_rows`: training rows whose influence is kept over time."""
+
+    alpha: float = 0.6
+    influence: Influence = field(default_factory=Influence)
+    auxiliary: Literal["kl", "cross_entropy"] = "kl"
+    quiz_batches: int = 1
+    teacher_starts: Literal["finetuned", "pretrained"] = "pretrained"
+    kept_rows: int = 64
+
+    @property
+    def needs(self) -> Needs:
+        return NEEDS
+
+    def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
+        """See `MovingTeacher.step`."""
+        student, teacher = pair.student, pair.teacher
+        random_state = RandomState.now(batch.labels.device)
+        with derivable_attention():
+            ours = student.see(batch, pair.dataset).logits
+        theirs = teacher.see(batch, pair.dataset).logits
+        loss = self.student_loss(ours, theirs.detach(), batch.labels, pair.kind)
+        values = {"loss": loss.item()}
+        own = self.teacher_loss(theirs, ours.detach(), batch.labels, pair.kind)
+        if self.influence.weight:
+            ahead = moved(student, student.gradient(loss, keep_graph=True), student.rate)
+            direction, values["quiz"] = quiz_gradient(pair, ahead, quiz, self.quiz_batches)
+            along = tangents(student.network, batch, pair.dataset, NEEDS, direction, random_state)["logits"]
+            influence, rows = self.influence_loss(ours.detach(), theirs, along, pair.kind)
+            values |= self._shares(pair, influence, own)
+            self._keep(pair, batch, rows, ours, theirs)
+            own = own + self.influence.weight * influence
+        values["teacher"] = own.item()
+        teacher.descend(own)
+        with torch.no_grad():
+            taught = teacher.see(batch, pair.dataset).logits
+        student.descend(self.student_loss(ours, taught, batch.labels, pair.kind))
+        return values
+
+    def student_loss(self, student: Tensor, teacher: Tensor, labels: Tensor, kind: Kind) -> Tensor:
+        """Eq. 1."""
+        soft = per_row_cross_entropy(student, teacher, kind).mean()
+        return self.alpha * task_loss(student, labels, kind) + (1 - self.alpha) * soft
+
+    def teacher_loss(self, teacher: Tensor, student: Tensor, labels: Tensor, kind: Kind) -> Tensor:
+        """The auxiliary loss of Eq. 11; the student's logits are constants."""
+        if self.auxiliary == "kl":
+            soft = per_row_divergence(teacher, student, kind, 1.0).mean()  # KL(p_S || p_T): the teacher learns
+        else:
+            soft = per_row_cross_entropy(student, teacher, kind).mean()
+        return self.alpha * task_loss(teacher, labels, kind) + (1 - self.alpha) * soft
+
+    def influence_loss(self, student: Tensor, teacher: Tensor, along: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
+        """Its term of the teacher's loss, and the influence of every row w (B,), detached.
+
+        student: constants (B, C); teacher (B, C) with its graph; along: J v (B, C).
+        """
+        rows = row_influence(student, teacher, along, kind)
+        if self.influence.form == "mixed":
+            return -rows.mean(), rows.detach()
+        return (rows.detach() * per_row_cross_entropy(student, teacher, kind)).mean(), rows.detach()
+
+    def _shares(self, pair: Pair, influence: Tensor, own: Tensor) -> dict[str, float]:
+        """How large the influence's part of the teacher's gradient is, measured on its logits' layer (the head)."""
+        head = list(pair.teacher.network.network.head_of(pair.dataset).parameters())
+        norms = [
+            torch.cat([part.flatten() for part in torch.autograd.grad(loss, head, retain_graph=True)]).norm().item()
+            for loss in (influence, own)
+        ]
+        weighted = self.influence.weight * norms[0]
+        return {"influence_share": weighted / (weighted + norms[1]) if weighted + norms[1] else 0.0}
+
+    def _keep(self, pair: Pair, batch: TrainingBatch, rows: Tensor, student: Tensor, teacher: Tensor) -> None:
+        """Influence and both predictions of the rows that are followed (Figs. 3 and 4 of the paper)."""
+        for i, row in enumerate(batch.rows.tolist()):
+            if row < self.kept_rows:
+                truth = batch.labels[i].long() if pair.kind != "regression" else 0
+                scores = [said[i] if pair.kind == "regression" else said[i].softmax(-1) for said in (student, teacher)]
+                pair.influence.append(
+                    {
+                        "step": pair.student.updates,
+                        "row": row,
+                        "influence": rows[i].item(),
+                        "student": scores[0][truth].item(),
+                        "teacher": scores[1][truth].item(),
+                    }
+                )
+
+
+def row_influence(student: Tensor, teacher: Tensor, along: Tensor, kind: Kind) -> Tensor:
+    """w_i = <d l_i / d z_S,i, (J v)_i>, (B,), with a graph to the teacher: d CE(p_T, p_S) / d z_S = p_S - p_T."""
+    if kind == "regression":
+        return (2 * (student - teacher) * along).sum(-1)
+    return ((torch.softmax(student, -1) - torch.softmax(teacher, -1)) * along).sum(-1)

@@ -1,0 +1,70 @@
+"""The loss that annealing_kd and prokd share: squared distance to the teacher's logits times a factor.
+
+L = mean over rows of sum over classes of (z_S - factor * z_T)^2
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from methods.seam import Needs, same_shape, teacher_given
+from methods.task_loss import Kind, task_loss
+from models.outputs import Outputs
+
+
+@dataclass(frozen=True)
+class ScaledLogits:
+    """L = mean over rows of the sum over classes of (z_S - factor * z_T)^2; the labels' loss is logged only."""
+
+    factor: float
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(teacher="signals")
+
+    def loss(
+        self,
+        student: Outputs,
+        teacher: Outputs | None,
+        labels: Tensor,
+        kind: Kind,
+        *,
+        projection: nn.Module | None = None,
+    ) -> dict[str, Tensor]:
+        """See `Method.loss`; `task` is a part that does not count."""
+        target = self.factor * teacher_given("scaled logits", teacher).logits.to(student.logits.dtype)
+        same_shape("scaled logits", student.logits, target, "logits")
+        loss = ((student.logits - target) ** 2).sum(-1).mean()
+        return {"loss": loss, "task": task_loss(student.logits.detach(), labels, kind)}
+
+
+@dataclass(frozen=True)
+class LabelsOnly:
+    """L = mean task loss."""
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(teacher="none")
+
+    def loss(
+        self,
+        student: Outputs,
+        teacher: Outputs | None,
+        labels: Tensor,
+        kind: Kind,
+        *,
+        projection: nn.Module | None = None,
+    ) -> dict[str, Tensor]:
+        """See `Method.loss`; the teacher is not read."""
+        loss = task_loss(student.logits, labels, kind)
+        return {"loss": loss, "task": loss.detach()}
+
+
+def taught_epochs(epochs: int, label_share: float) -> int:
+    """Epochs of phase I: what phase II leaves, at least one."""
+    return max(1, epochs - round(epochs * label_share))
+
+
+def steps_taken(epoch: int, epochs: int, steps: int) -> int:
+    """Which of `steps` (1 to steps) an epoch (1 to epochs) belongs to, spread evenly; the last epoch has the last."""
+    return -(-epoch * steps // epochs)

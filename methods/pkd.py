@@ -1,0 +1,61 @@
+"""pkd: patient knowledge distillation (Sun et al., EMNLP 2019, arXiv:1908.09355, Eq. 7 and 8).
+
+    L = alpha * task + (1 - alpha) * tau^2 * KL(p_T^tau || p_S^tau) + beta * MSE(h_T, h_S)
+
+h are the sequence vectors of middle layers, each divided by its L2 norm; the last layer is left to the soft term. The
+paper's sum of squares over the width is a mean here, as in its authors' code, and the papers' beta is for that.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.layers import LayerPairs
+from methods.seam import Needs, same_shape, teacher_given
+from methods.soft_targets import divergence
+from methods.task_loss import Kind, task_loss
+from models.outputs import Outputs
+
+
+@dataclass(frozen=True)
+class Pkd:
+    """Parameters of the loss. `layers` are the pairs of `patient_layers`, for the depths of the two models."""
+
+    alpha: float = 0.5
+    beta: float = 100.0
+    temperature: float = 5.0
+    layers: LayerPairs = ()
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(teacher="signals", layers=self.layers)
+
+    def loss(
+        self,
+        student: Outputs,
+        teacher: Outputs | None,
+        labels: Tensor,
+        kind: Kind,
+        *,
+        projection: nn.Module | None = None,
+    ) -> dict[str, Tensor]:
+        """See `Method.loss`; parts are `task`, `soft` and `patient` (before their weights)."""
+        teacher = teacher_given("pkd", teacher)
+        task = task_loss(student.logits, labels, kind)
+        soft = divergence(student.logits, teacher.logits, kind, self.temperature)
+        patient = patient_loss(student, teacher, self.layers, projection)
+        total = self.alpha * task + (1 - self.alpha) * soft + self.beta * patient
+        return {"loss": total, "task": task.detach(), "soft": soft.detach(), "patient": patient.detach()}
+
+
+def patient_loss(student: Outputs, teacher: Outputs, layers: LayerPairs, projection: nn.Module | None) -> Tensor:
+    """Mean over the pairs of the MSE between unit sequence vectors (B*K, H) -> scalar."""
+    terms: list[Tensor] = []
+    for ours, theirs in layers:
+        own = student.vectors[ours] if projection is None else projection(student.vectors[ours])
+        other = teacher.vectors[theirs].to(own.dtype)
+        same_shape("pkd", own, other, "vectors (unequal widths need a projection)")
+        terms.append(F.mse_loss(F.normalize(own, dim=-1), F.normalize(other, dim=-1)))
+    return torch.stack(terms).mean()

@@ -1,0 +1,34 @@
+"""prokd: progressive distillation along the teacher's own training (Rezagholizadeh et al., COLING 2022, Eq. 3 and 4).
+
+Phase I, teacher epoch i = 1 ... tau_max:   L = |z_S - z_T^(i) / T_i|^2,   T_i = tau_max - i + 1
+Phase II:                                   L = task
+
+z_T^(i) are the logits after teacher epoch i (the trajectory), tau_max is the number of those epochs; every teacher epoch
+gets an equal share of phase I (the paper's constant n_i). The norm is a sum over classes and a mean over rows.
+"""
+
+from dataclasses import dataclass
+
+from methods.phases import LabelsOnly, ScaledLogits, steps_taken, taught_epochs
+from methods.seam import Needs, Phase
+
+
+@dataclass(frozen=True)
+class ProKd:
+    """`label_share`: phase II's share of the epochs. `temperature: False` is the paper's ablation (T_i = 1)."""
+
+    label_share: float = 0.3
+    temperature: bool = True
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(teacher="trajectory")
+
+    def phase(self, epoch: int, epochs: int, teacher_epochs: int) -> Phase:
+        """See `Scheduled.phase`."""
+        taught = taught_epochs(epochs, self.label_share)
+        if epoch > taught:
+            return Phase("labels", LabelsOnly())
+        i = steps_taken(epoch, taught, teacher_epochs)
+        cooled = 1 / (teacher_epochs - i + 1) if self.temperature else 1.0
+        return Phase(f"teacher epoch {i}", ScaledLogits(cooled), teacher_epoch=i)

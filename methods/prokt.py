@@ -1,0 +1,51 @@
+"""prokt: a teacher that stays near its student (Shi et al., ECML 2021, "Follow your path: a progressive method for
+knowledge distillation", Algorithm 1).
+
+One step, on a training batch:
+  teacher:  CE(y, p_T) + proximal * KL(p_S || p_T)                          (the student is a constant)
+  student:  alpha * CE(y, p_S) + (1 - alpha) * tau^2 * KL(p_T^tau || p_S^tau)      (with the new teacher)
+
+The paper derives the proximal term from mirror descent: each local target of the student is the nearest point on the
+teacher's way to the labels.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from methods.joint import Pair, TrainingBatch, constant
+from methods.seam import Needs
+from methods.soft_targets import divergence
+from methods.task_loss import task_loss
+
+
+@dataclass(frozen=True)
+class ProKt:
+    """`proximal`: weight of the term that keeps the teacher near the student."""
+
+    alpha: float = 0.5
+    temperature: float = 2.0
+    proximal: float = 0.3
+    teacher_starts: Literal["finetuned", "pretrained"] = "pretrained"
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(teacher="moves")
+
+    def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
+        """See `MovingTeacher.step`; the quiz is not read."""
+        ours = pair.student.see(batch, pair.dataset)
+        theirs = pair.teacher.see(batch, pair.dataset)
+        near = divergence(theirs.logits, constant(ours).logits, pair.kind, 1.0)
+        own = task_loss(theirs.logits, batch.labels, pair.kind)
+        pair.teacher.descend(own + self.proximal * near)
+        with torch.no_grad():
+            taught = pair.teacher.see(batch, pair.dataset)
+        task = task_loss(ours.logits, batch.labels, pair.kind)
+        soft = divergence(ours.logits, taught.logits, pair.kind, self.temperature)
+        total = self.alpha * task + (1 - self.alpha) * soft
+        pair.student.descend(total)
+        student = {"loss": total.item(), "task": task.item(), "soft": soft.item()}
+        return student | {"teacher": own.item(), "proximal": near.item()}

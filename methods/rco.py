@@ -1,0 +1,52 @@
+"""rco: route constrained optimization (Jin et al., ICCV 2019, arXiv:1904.09149, section 3.2).
+
+The teacher's training is a route; some of its epochs ("anchors") are targets one after the other, easy to hard, each
+with kd's loss. The paper searches the anchors greedily by a KL threshold; here they are spread evenly over the route and
+end with the last epoch, as the papers do that compare with it (MetaDistil: four anchors).
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from methods.phases import steps_taken
+from methods.seam import Needs, Phase, teacher_given
+from methods.soft_targets import divergence
+from methods.task_loss import Kind, task_loss
+from models.outputs import Outputs
+
+
+@dataclass(frozen=True)
+class Rco:
+    """kd's parameters and the number of anchors; more than the teacher's epochs are as many as those."""
+
+    alpha: float = 0.5
+    temperature: float = 5.0
+    anchors: int = 4
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(teacher="trajectory")
+
+    def phase(self, epoch: int, epochs: int, teacher_epochs: int) -> Phase:
+        """See `Scheduled.phase`."""
+        anchors = min(self.anchors, teacher_epochs)
+        anchor = steps_taken(epoch, epochs, anchors)
+        on_route = steps_taken(anchor, anchors, teacher_epochs)
+        return Phase(f"anchor {anchor}", self, teacher_epoch=on_route)
+
+    def loss(
+        self,
+        student: Outputs,
+        teacher: Outputs | None,
+        labels: Tensor,
+        kind: Kind,
+        *,
+        projection: nn.Module | None = None,
+    ) -> dict[str, Tensor]:
+        """See `Method.loss`; `teacher` is the anchor; parts are `task` and `soft` (before their weights)."""
+        teacher = teacher_given("rco", teacher)
+        task = task_loss(student.logits, labels, kind)
+        soft = divergence(student.logits, teacher.logits, kind, self.temperature)
+        total = self.alpha * task + (1 - self.alpha) * soft
+        return {"loss": total, "task": task.detach(), "soft": soft.detach()}

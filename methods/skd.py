@@ -1,0 +1,63 @@
+"""skd: spherical distillation (Guo et al., 2022, "Reducing the teacher-student gap via spherical knowledge distillation").
+
+    L = alpha * task + (1 - alpha) * tau^2 * KL(softmax(m * u_T / tau) || softmax(m * u_S / tau))
+    u = (z - mean over classes of z), divided by its norm;   m = mean norm of the teacher's centred logits in the batch
+
+Only the direction of the logits is taught, at the teacher's scale. With two classes a centred unit vector is one of two
+points: no gradient, so it is refused; a regression has no direction either.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from methods.seam import Needs, same_shape, teacher_given
+from methods.soft_targets import divergence
+from methods.task_loss import Kind, task_loss
+from models.outputs import Outputs
+
+
+@dataclass(frozen=True)
+class Skd:
+    """kd's parameters."""
+
+    alpha: float = 0.5
+    temperature: float = 4.0
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(teacher="signals")
+
+    def loss(
+        self,
+        student: Outputs,
+        teacher: Outputs | None,
+        labels: Tensor,
+        kind: Kind,
+        *,
+        projection: nn.Module | None = None,
+    ) -> dict[str, Tensor]:
+        """See `Method.loss`; parts are `task` and `soft` (before their weights)."""
+        teacher = teacher_given("skd", teacher)
+        same_shape("skd", student.logits, teacher.logits, "logits")
+        if kind == "regression" or student.logits.shape[1] < 3:
+            raise ValueError(
+                "skd: with fewer than 3 classes a centred unit vector of logits has no gradient; use kd or dist"
+            )
+        theirs = centred(teacher.logits.to(student.logits.dtype))
+        scale = theirs.norm(dim=-1).mean()
+        task = task_loss(student.logits, labels, kind)
+        soft = divergence(
+            scale * normalize(centred(student.logits), dim=-1),
+            scale * normalize(theirs, dim=-1),
+            kind,
+            self.temperature,
+        )
+        total = self.alpha * task + (1 - self.alpha) * soft
+        return {"loss": total, "task": task.detach(), "soft": soft.detach()}
+
+
+def centred(logits: Tensor) -> Tensor:
+    """(B, C) less the mean over classes."""
+    return logits - logits.mean(-1, keepdim=True)

@@ -1,0 +1,72 @@
+"""A student by a method whose teacher trains with it: what the student stage does where no signals are read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from config import Parameters
+from method_sections import MetaDistil, Moving
+from models.classifier import Classifier
+from models.store import load_model
+from tasks.chosen_method import make_moving_method
+from tasks.datasets import TokenisedDataset
+from tasks.networks import depth_of, start_teacher
+from tasks.settings import training_settings
+from tasks.stage import Stage
+from training.joint import JointRun, JointSettings, JointSplits, train_jointly
+
+
+def train_with_teacher(
+    stage: Stage, model: Classifier, dataset: TokenisedDataset, teacher_folder: Path, accelerator: Accelerator
+) -> JointRun:
+    """Train the student, and a copy of its teacher, which is not kept.
+
+    Args:
+        teacher_folder: the teacher stage's model; a method may start from where that one started instead.
+    """
+    given = stage.parameters
+    method = make_moving_method(
+        given, stage.method, student_layers=model.num_layers, teacher_layers=depth_of(teacher_folder)
+    )
+    if method.teacher_starts == "finetuned":
+        teacher = load_model(teacher_folder, attention=given.models.attention)
+    else:
+        teacher = start_teacher(stage, dataset).classifier
+    if method.needs.pooled and teacher.hidden_size != model.hidden_size:
+        model.add_projection(teacher.hidden_size, stage.seed)
+    if stage.method == "lgtm" and given.lgtm.zero_heads:
+        for network in (model, teacher):
+            zero_head(network)
+    model.to(accelerator.device)
+    teacher.to(accelerator.device)
+    # Weights are drawn: what follows must not depend on how many numbers that took.
+    torch.manual_seed(stage.seed)
+    feedback = given.lgtm.feedback if stage.method == "lgtm" else "quiz"
+    splits = JointSplits(dataset.split("train"), dataset.split(feedback), dataset.split("selection"))
+    settings = joint_settings(given, stage.method, stage.seed)
+    return train_jointly(
+        model, teacher, splits, dataset.target, method, settings, accelerator=accelerator, title=stage.title
+    )
+
+
+def joint_settings(given: Parameters, method: str, seed: int) -> JointSettings:
+    """The student's section for both, but for the teacher's own learning rate, decay and clipping."""
+    own = training_settings(given.student, seed, given.evaluate.batch_size)
+    section: Moving = getattr(given, method)
+    teacher = replace(
+        own,
+        learning_rate=section.teacher_learning_rate or given.teacher.learning_rate,
+        weight_decay=given.teacher.weight_decay,
+        clip_norm=given.teacher.clip_norm,
+    )
+    quiz = section.quiz_batch_size if isinstance(section, MetaDistil) else given.lgtm.quiz_batch_size
+    return JointSettings(own, teacher, quiz)
+
+
+def zero_head(network: Classifier) -> None:
+    """Start a head at zero, as LGTM may."""
+    with torch.no_grad():
+        for value in network.head_of(network.dataset).parameters():
+            value.zero_()
