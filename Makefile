@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo repro test test-slow check format config schema results plots lock clean
+.PHONY: help setup demo repro test test-slow check format config schema bench results plots lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -68,6 +68,9 @@ schema: $(READY) ## Write the JSON schema that editors use for params.yaml
 
 plots: $(READY) ## Render DVC's plots to outputs/plots/index.html
 	@dvc plots show -o outputs/plots
+
+bench: $(READY) ## Measure a training step of each method against its targets (outputs/bench.json)
+	@OMP_NUM_THREADS=1 python -m benchmarks.bench
 
 results: $(READY) ## Write docs/results/superglue-minilm.md from docs/results/runs.jsonl
 	@python -m benchmarks.results docs/results/runs.jsonl docs/results/superglue-minilm.md

@@ -19,9 +19,17 @@ StudentMethod = Literal[
     "prokd",
     "dml",
     "prokt",
+    "pesf_kd",
     "metadistil",
     "lgtm",
+    "tinybert",
+    "ckd",
 ]
+SignalMethod = Literal["kd", "mse_kd", "pkd", "dist", "skd", "annealing_kd"]
+"""Methods that read the teacher's signals: any of them can take the meta-teacher for its teacher."""
+TaughtMethod = Literal["kd_meta", "mse_kd_meta", "pkd_meta", "dist_meta", "skd_meta", "annealing_kd_meta"]
+AssistedMethod = Literal["takd", "sftn"]
+"""Methods whose teacher is made for the student: by the assistant stage, once."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -166,14 +174,79 @@ class Lgtm(Moving):
     zero_heads: bool = Field(False, description="Both heads start at zero.")
 
 
+class PesfKd(Moving):
+    """Only the teacher's head follows the student (Rao et al., 2022)."""
+
+    teacher_learning_rate: Rate | None = Field(None, description="The head's; null: teacher.learning_rate.")
+    alpha: Share = Field(0.3, description="Weight of the student's task loss; the soft term has 1 - alpha.")
+    temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
+    follow: Weight = Field(1.0, description="Weight of the term that draws the head towards the student.")
+
+
+class TinyBert(Section):
+    """Embeddings, hidden states and attention, then the teacher's answers (Jiao et al., 2020). The teacher runs."""
+
+    prediction_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.13, description="Share of the epochs, one at least, on the teacher's answers."
+    )
+    temperature: Temperature = Field(1.0, description="Softens logits; without effect for regression.")
+    mapping: Mapping = Field("uniform", description="How layers are matched; or pairs [student layer, teacher layer].")
+
+
+class Ckd(Section):
+    """How words relate, within a layer and across layers (Park et al., 2021). The teacher runs."""
+
+    alpha: Share = Field(0.3, description="Weight of the task loss; the soft term has 1 - alpha.")
+    temperature: Temperature = Field(3.0, description="Softens logits; without effect for regression.")
+    word_pairs: Weight = Field(1.0, description="Weight of cosines between words of a layer.")
+    word_angles: Weight = Field(10.0, description="Weight of angles between words of a layer.")
+    layer_pairs: Weight = Field(1.0, description="Weight of cosines between layers of a word.")
+    layer_angles: Weight = Field(10.0, description="Weight of angles between layers of a word.")
+    window: int = Field(21, ge=3, le=513, description="Words of an angle's window; an odd number.")
+
+    @field_validator("window")
+    @classmethod
+    def _has_a_middle(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"{value} is even, and a window stands around its middle word; use {value + 1}")
+        return value
+
+
+class Takd(Section):
+    """A teacher assistant of a size between both (Mirzadeh et al., 2020)."""
+
+    layers: int | tuple[int, ...] | None = Field(
+        None, description="Of the assistant, taken from the teacher: a number (spread evenly), or a list from 1; or"
+    )
+    config: dict[str, int | float | str | bool] | None = Field(None, description="sizes of a random assistant.")
+    alpha: Share = Field(0.5, description="Weight of the task loss, of assistant and student.")
+    temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
+
+
+class Sftn(Section):
+    """A teacher that was trained with student branches (Park et al., 2021)."""
+
+    branch_weight: Weight = Field(1.0, description="Weight of the branches' task loss.")
+    agreement_weight: Weight = Field(3.0, description="Weight of the divergence between branches and teacher.")
+    branch_temperature: Temperature = Field(1.0, description="Softens logits in that divergence.")
+    teacher_starts: Start = Field("pretrained", description="Where the teacher stage starts, or fine-tuned.")
+    alpha: Share = Field(0.5, description="Weight of the student's task loss; the soft term has 1 - alpha.")
+    temperature: Temperature = Field(4.0, description="Softens logits for the student; without effect for regression.")
+
+
 class MpDistil(Section):
     """The method as a whole."""
 
-    base: StudentMethod = Field("mse_kd", description="The student that the curriculum goes on from.")
+    base: Literal[StudentMethod, AssistedMethod] = Field(
+        "mse_kd", description="The student that the curriculum goes on from."
+    )
     preset: Literal["default", "paper"] = Field(
         "default", description="Values of null keys of meta_teacher and curriculum."
     )
     datasets: tuple[Name, ...] = Field(description="`datasets`, or [] without mpdistil in `methods`.")
+    teaches: tuple[SignalMethod, ...] = Field(
+        description="Methods that are also trained with the meta-teacher as teacher; `methods` names them <method>_meta."
+    )
 
 
 class MetaTeacher(Section):

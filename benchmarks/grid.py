@@ -10,10 +10,6 @@ in a folder of its own (`--work`), where nothing else's outputs are touched.
 
 import argparse
 import json
-import os
-import platform
-import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,13 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import yaml
-
 from benchmarks.runs import append_row
+from benchmarks.stage_commands import (
+    FOLDER,
+    Work,
+    commit,
+    machine,
+    prepare,
+    read_values,
+    run_stage_command,
+    write_params,
+)
 
-ROOT = Path(__file__).parents[1]
-# Where somebody keeps rows and weights is of no use to the next reader of the command.
-FOLDER = re.compile(r"(?<=[=\[, ])/[^\],\s]*")
 LOSSES = ("collaborative", "competitive", "competitive_probability")
 # gain and alignment never read the meta-teacher, and the fixed samplers (uniform, target, kd_only) learn from no reward: one
 # row of each stands for all losses, or for all rewards. The cheapest reward is logged with them.
@@ -59,19 +60,15 @@ class Grid:
 def main() -> None:
     """Run the grid; the exit status is that of the first stage that failed."""
     options = _arguments()
-    values = yaml.safe_load(options.profile.read_text(encoding="utf-8"))
-    for assignment in options.set:
-        key, _, value = assignment.partition("=")
-        _assign(values, key, yaml.safe_load(value))
     grid = Grid(
         profile=options.profile.stem,
-        values=values,
+        values=read_values(options.profile, options.set),
         runs=options.runs.absolute(),
         work=options.work.absolute(),
         cells=VARIANTS[options.cells],
         command="python -m benchmarks.grid " + FOLDER.sub("FOLDER", " ".join(sys.argv[1:])),
     )
-    _prepare(grid)
+    prepare(grid.work)
     _make_inputs(grid, options.datasets)
     pairs = [(dataset, seed) for seed in options.seeds for dataset in options.datasets]
     with ThreadPoolExecutor(options.workers) as pool:
@@ -90,23 +87,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("outputs/grid"))
     parser.add_argument("--workers", type=int, default=1, help="datasets and seeds side by side, one thread each")
     return parser.parse_args()
-
-
-def _assign(values: dict[str, object], key: str, value: object) -> None:
-    """Set a dotted key; KeyError if a section of it isn't there."""
-    *sections, last = key.split(".")
-    for section in sections:
-        values = cast(dict[str, object], values[section])
-    values[last] = value
-
-
-def _prepare(grid: Grid) -> None:
-    """A folder that looks like the repository to the stages: its code, and outputs of its own."""
-    grid.work.mkdir(parents=True, exist_ok=True)
-    for name in ("data", "profiles"):
-        link = grid.work / name
-        if not link.exists():
-            link.symlink_to(ROOT / name)
 
 
 def _make_inputs(grid: Grid, datasets: Sequence[str]) -> None:
@@ -139,12 +119,7 @@ def _chain(grid: Grid, dataset: str, seed: int) -> None:
 
 
 def _write_params(grid: Grid, name: str, overrides: Mapping[str, object]) -> Path:
-    values = json.loads(json.dumps(grid.values))
-    for key, value in overrides.items():
-        _assign(values, key, value)
-    path = grid.work / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    return path
+    return write_params(Work(grid.work, grid.values), name, overrides)
 
 
 def _stage(
@@ -157,15 +132,7 @@ def _stage(
     *,
     again: bool = False,
 ) -> None:
-    """Run a stage's command, unless its output is there."""
-    given = {"dataset": dataset, "method": method, "seed": None if seed is None else str(seed)}
-    keys = {key: value for key, value in given.items() if value is not None}
-    if not again and (grid.work / "outputs" / stage / Path(*keys.values()) / "run.json").exists():
-        return
-    arguments = [part for key, value in keys.items() for part in (f"--{key}", value)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(grid.values["threads"])}
-    command = [sys.executable, "-m", f"tasks.{stage}", "--params", str(params), *arguments]
-    subprocess.run(command, cwd=grid.work, env=environment, check=True)
+    run_stage_command(Work(grid.work, grid.values), params, stage, dataset, method, seed, again=again)
 
 
 def _is_done(grid: Grid, dataset: str, seed: int, cell: tuple[str, str, str]) -> bool:
@@ -179,8 +146,9 @@ def _is_done(grid: Grid, dataset: str, seed: int, cell: tuple[str, str, str]) ->
 
 
 def _rows(path: Path) -> Iterator[dict]:
+    """The file's rows that are cells of this grid; those of the comparison of methods have none."""
     if path.exists():
-        yield from map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        yield from (row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()) if "cell" in row)
 
 
 def _budget(grid: Grid) -> dict[str, object]:
@@ -230,16 +198,11 @@ def _row(grid: Grid, dataset: str, seed: int, cell: tuple[str, str, str], durati
         "dev_rows": evaluated["mpdistil"]["rows"]["dev"],
         "selected_on": curriculum["selected_on"],
         "budget": _budget(grid),
-        "machine": f"{platform.machine()} CPU, {os.cpu_count()} cores, {grid.values['threads']} thread a stage",
-        "commit": _commit(),
+        "machine": machine(grid.values),
+        "commit": commit(),
         "command": grid.command,
         "duration_s": round(duration, 1),
     }
-
-
-def _commit() -> str:
-    answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return answer.stdout.strip()
 
 
 if __name__ == "__main__":

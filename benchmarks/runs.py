@@ -5,12 +5,12 @@ commit time counts, the later line where the commit is the same.
 """
 
 import json
-import os
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from benchmarks.rows import append_line, commit_time_of, mapping_field, number_field, read_lines, text_field, time_field
 
 CELL = ("meta_loss", "reward", "sampler", "preset")
 SCORES = ("teacher", "finetune", "mse_kd", "meta_teacher", "mpdistil")
@@ -63,34 +63,14 @@ def append_row(path: Path, row: Mapping[str, object]) -> None:
     """
     complete = dict(row)
     if "commit_time" not in complete:
-        complete["commit_time"] = _commit_time(str(row.get("commit", "")))
+        complete["commit_time"] = commit_time_of(str(row.get("commit", "")))
     _parse(complete, "the row to append")
-    line = json.dumps(complete, sort_keys=True, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # One write to a file opened for appending is not torn apart by another process that appends.
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, line.encode("utf-8"))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    append_line(path, complete)
 
 
 def read_rows(path: Path) -> list[RunRow]:
-    """All rows of the file, in its order. Raises ValueError with file, line and field for a bad one."""
-    if not path.exists():
-        raise ValueError(f"{path}: no such file; a run of the superglue-minilm profile appends to it")
-    rows: list[RunRow] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        where = f"{path}, line {number}"
-        try:
-            content = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{where}: not valid JSON ({error}); remove the line and run its cell again") from None
-        if not isinstance(content, dict):
-            raise ValueError(f"{where}: expected a JSON object, found {type(content).__name__}")
-        rows.append(_parse(content, where))
-    return rows
+    """All rows of MPDistil's variants, in the file's order; those of the comparison of methods are others. Raises ValueError with file, line and field for a bad one."""
+    return [_parse(content, where) for where, content in read_lines(path) if "method" not in content]
 
 
 def latest(rows: Iterable[RunRow]) -> list[RunRow]:
@@ -102,69 +82,27 @@ def latest(rows: Iterable[RunRow]) -> list[RunRow]:
 
 
 def _parse(row: Mapping[str, object], where: str) -> RunRow:
-    texts = {name: _text(row, name, where) for name in TEXTS}
+    texts = {name: text_field(row, name, where) for name in TEXTS}
     if texts["selected_on"] not in SELECTED_ON:
         raise ValueError(f"{where}: selected_on is {texts['selected_on']!r}; allowed: {', '.join(SELECTED_ON)}")
-    cell = _mapping(row, "cell", where)
-    scores = _mapping(row, "scores", where)
-    selection = _mapping(row, "selection_scores", where) if "selection_scores" in row else {}
-    budget = json.dumps(_mapping(row, "budget", where), sort_keys=True)
+    cell = mapping_field(row, "cell", where)
+    scores = mapping_field(row, "scores", where)
+    selection = mapping_field(row, "selection_scores", where) if "selection_scores" in row else {}
+    budget = json.dumps(mapping_field(row, "budget", where), sort_keys=True)
     return RunRow(
         experiment=Experiment(texts["profile"], budget, texts["selected_on"]),
         dataset=texts["dataset"],
-        seed=int(_number(row, "seed", where)),
-        cell=Cell(*(_text(cell, name, f"{where}, cell") for name in CELL)),
-        scores={name: _number(scores, name, f"{where}, scores") for name in SCORES if name in scores},
+        seed=int(number_field(row, "seed", where)),
+        cell=Cell(*(text_field(cell, name, f"{where}, cell") for name in CELL)),
+        scores={name: number_field(scores, name, f"{where}, scores") for name in SCORES if name in scores},
         selection_scores={
-            name: _number(selection, name, f"{where}, selection_scores") for name in SCORES if name in selection
+            name: number_field(selection, name, f"{where}, selection_scores") for name in SCORES if name in selection
         },
-        dev_rows=int(_number(row, "dev_rows", where)),
+        dev_rows=int(number_field(row, "dev_rows", where)),
         machine=texts["machine"],
         commit=texts["commit"],
-        commit_time=_time(texts["commit_time"], where),
-        duration_s=_number(row, "duration_s", where),
+        commit_time=time_field(texts["commit_time"], where),
+        duration_s=number_field(row, "duration_s", where),
         metric=str(row.get("metric", "headline")),
         command=str(row.get("command", "")),
     )
-
-
-def _time(text: str, where: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        raise ValueError(f"{where}: commit_time {text!r} is no ISO time with a zone, e.g. 2026-11-22T12:00:00+00:00")
-    return time
-
-
-def _text(row: Mapping[str, object], name: str, where: str) -> str:
-    value = row.get(name)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{where}: field {name!r} must be a text, found {value!r}")
-    return value
-
-
-def _number(row: Mapping[str, object], name: str, where: str) -> float:
-    value = row.get(name)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError(f"{where}: field {name!r} must be a number, found {value!r}")
-    return float(value)
-
-
-def _mapping(row: Mapping[str, object], name: str, where: str) -> dict[str, object]:
-    value = row.get(name)
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{where}: field {name!r} must be a JSON object, found {value!r}")
-    return {str(key): item for key, item in value.items()}
-
-
-def _commit_time(commit: str) -> str:
-    """The commit's time as git knows it."""
-    command = ["git", "show", "-s", "--format=%cI", commit]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    if answer.returncode or not commit:
-        raise ValueError(
-            f"commit {commit!r} is not known to git here; give commit_time as well, an ISO time with a zone"
-        )
-    return answer.stdout.strip()

@@ -18,6 +18,7 @@ from methods.task_loss import Kind, task_loss
 from models.outputs import Outputs
 
 TINY = 1e-8
+"""A smaller product of norms counts as this: rows that are constant have no correlation, here 0."""
 
 
 @dataclass(frozen=True)
@@ -63,4 +64,4 @@ class Dist:
 def pearson(a: Tensor, b: Tensor) -> Tensor:
     """Correlation of each row of two (M, N) -> (M,)."""
     a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
-    return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1) + TINY)
+    return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1)).clamp_min(TINY)

@@ -61,7 +61,8 @@ def derivable_attention() -> Generator[None]:
 def moved(learner: Learner, gradients: Mapping[str, Tensor], rate: float) -> dict[str, Tensor]:
     """theta - rate * gradient, as new tensors: the pilot student. Its network is left as it is."""
     with torch.no_grad():
-        return {name: (value - rate * gradients[name]).requires_grad_() for name, value in learner.parameters().items()}
+        ahead = {name: torch.add(value, gradients[name], alpha=-rate) for name, value in learner.parameters().items()}
+    return {name: value.requires_grad_() for name, value in ahead.items()}
 
 
 def quiz_gradient(
@@ -72,23 +73,24 @@ def quiz_gradient(
     Dropout is off: v is the direction in which the student that is used gets better.
     """
     network = pair.student.network
-    total = {name: torch.zeros_like(value) for name, value in ahead.items()}
+    total: Gradients = {}
     loss_sum = 0.0
     network.eval()
     try:
         for _ in range(batches):
             batch = next(quiz)
             outputs = functional_call(network, ahead, (batch.inputs, pair.dataset, batch.choices, ()))
-            loss = task_loss(outputs.logits, batch.labels, pair.kind)
+            loss = task_loss(outputs.logits, batch.labels, pair.kind) / batches
             found = torch.autograd.grad(loss, list(ahead.values()), allow_unused=True)
             for name, gradient in zip(ahead, found, strict=True):
                 if gradient is not None:
-                    total[name] += gradient / batches
+                    total[name] = total[name].add_(gradient) if name in total else gradient
             loss_sum += loss.item()
     finally:
         network.train()
+    total |= {name: torch.zeros_like(value) for name, value in ahead.items() if name not in total}
     pair.student.average(list(total.values()))
-    return total, loss_sum / batches
+    return total, loss_sum
 
 
 def tangents(

@@ -50,6 +50,11 @@ class Seen(nn.Module):
         vectors = {layer: projection(vector) for layer, vector in outputs.vectors.items()}
         return Outputs(logits=outputs.logits, pooled=projection(outputs.pooled), vectors=vectors)
 
+    def of_pooled(self, pooled: Tensor, dataset: str, choices: int) -> Outputs:
+        """What the head says of stored pooled vectors (B*K, H); the backbone does not run."""
+        logits = self.network.head_of(dataset)(pooled)
+        return Outputs(logits=logits.reshape(-1, choices) if choices > 1 else logits, pooled=pooled)
+
 
 def alone(tensors: Sequence[Tensor]) -> None:
     """The average over one process: nothing to do."""
@@ -57,13 +62,17 @@ def alone(tensors: Sequence[Tensor]) -> None:
 
 @dataclass
 class Learner:
-    """A network that trains. `average` replaces tensors by their mean over processes, in place."""
+    """A network that trains. `average` replaces tensors by their mean over processes, in place.
+
+    `stored` gives rows' pooled vectors (B*K, H) where the backbone is frozen and only the head trains.
+    """
 
     network: Seen
     optimizer: torch.optim.Optimizer
     clip_norm: float | None = None
     average: Callable[[Sequence[Tensor]], None] = alone
     updates: int = 0
+    stored: Callable[[Tensor], Tensor] | None = None
 
     @property
     def rate(self) -> float:
@@ -75,7 +84,9 @@ class Learner:
         return {name: value for name, value in self.network.named_parameters() if value.requires_grad}
 
     def see(self, batch: TrainingBatch, dataset: str, layers: tuple[int, ...] = ()) -> Outputs:
-        """One forward pass."""
+        """One forward pass; of the head alone where the pooled vectors are stored."""
+        if self.stored is not None:
+            return self.network.of_pooled(self.stored(batch.rows), dataset, batch.choices)
         return self.network(batch.inputs, dataset=dataset, choices=batch.choices, layers=layers)
 
     def gradient(self, loss: Tensor, *, keep_graph: bool = False) -> Gradients:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from methods.forward_mode import RandomState, derivable_attention, moved, quiz_gradient, tangents
-from methods.joint import Pair, TrainingBatch
+from methods.joint import Gradients, Pair, TrainingBatch
 from methods.seam import Needs
 from methods.soft_targets import per_row_cross_entropy, per_row_divergence
 from methods.task_loss import Kind, task_loss
@@ -62,9 +62,9 @@ class Lgtm:
         values = {"loss": loss.item()}
         own = self.teacher_loss(theirs, ours.detach(), batch.labels, pair.kind)
         if self.influence.weight:
-            ahead = moved(student, student.gradient(loss, keep_graph=True), student.rate)
-            direction, values["quiz"] = quiz_gradient(pair, ahead, quiz, self.quiz_batches)
+            direction, values["quiz"] = self._feedback(pair, loss, quiz)
             along = tangents(student.network, batch, pair.dataset, NEEDS, direction, random_state)["logits"]
+            direction.clear()  # as large as the student
             influence, rows = self.influence_loss(ours.detach(), theirs, along, pair.kind)
             values |= self._shares(pair, influence, own)
             self._keep(pair, batch, rows, ours, theirs)
@@ -75,6 +75,11 @@ class Lgtm:
             taught = teacher.see(batch, pair.dataset).logits
         student.descend(self.student_loss(ours, taught, batch.labels, pair.kind))
         return values
+
+    def _feedback(self, pair: Pair, loss: Tensor, quiz: Iterator[TrainingBatch]) -> tuple[Gradients, float]:
+        """v, and the feedback loss of the virtual student that one plain gradient step down `loss` makes."""
+        ahead = moved(pair.student, pair.student.gradient(loss, keep_graph=True), pair.student.rate)
+        return quiz_gradient(pair, ahead, quiz, self.quiz_batches)
 
     def student_loss(self, student: Tensor, teacher: Tensor, labels: Tensor, kind: Kind) -> Tensor:
         """Eq. 1."""

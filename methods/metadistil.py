@@ -83,9 +83,13 @@ class MetaDistil:
         parts = self.loss(ours, constant(theirs), batch.labels, pair.kind)
         pilot = student.gradient(parts["loss"], keep_graph=True)
         ahead = moved(student, pilot, student.rate)
+        if self.pilot:
+            pilot.clear()  # as large as the student, and the real update has its own
         kept: list[TrainingBatch] = []
         direction, quiz_loss = quiz_gradient(pair, ahead, _kept(quiz, kept), self.quiz_batches)
+        ahead.clear()
         along = tangents(student.network, batch, pair.dataset, needs, direction, random_state)
+        direction.clear()
         change = change_along(self, ours, theirs, along, batch.labels, pair.kind)
         teacher.descend(-student.rate * change)
         with torch.no_grad():

@@ -14,29 +14,45 @@ from methods.layers import LayerPairs
 from methods.task_loss import Kind
 from models.outputs import Outputs
 
-TeacherUse = Literal["none", "signals", "trajectory", "runs", "moves"]
+TeacherUse = Literal["none", "signals", "trajectory", "runs", "moves", "head_moves"]
 
 
 @dataclass(frozen=True)
 class Needs:
     """What the loop has to provide: nothing, the stored signals, those of every teacher epoch, a teacher that
-    runs, or
-    one that moves. `layers` are pairs (student layer, teacher layer) whose sequence vectors the loss reads.
+    runs, one that moves, or one whose head moves on the stored pooled vectors.
+
+    Pairs (student layer, teacher layer) that the loss reads: `layers` of sequence vectors; of both networks as they run,
+    `tokens` of all tokens' vectors and `attentions` of attention scores. `same_width`: the loss compares the vectors
+    themselves, so a student of another width learns a projection.
     """
 
     teacher: TeacherUse
     layers: LayerPairs = ()
     pooled: bool = False
+    tokens: LayerPairs = ()
+    attentions: LayerPairs = ()
+    same_width: bool = True
 
     @property
     def student_layers(self) -> tuple[int, ...]:
         """The student's layers, each once, in order: what the forward of the student is asked for."""
-        return tuple(sorted({student for student, _ in self.layers}))
+        return numbers(self.layers, 0)
 
     @property
     def teacher_layers(self) -> tuple[int, ...]:
         """The teacher's layers, each once, in order: what the signals must hold."""
-        return tuple(sorted({teacher for _, teacher in self.layers}))
+        return numbers(self.layers, 1)
+
+    def wider(self, side: Literal[0, 1]) -> dict[str, tuple[int, ...]]:
+        """What the student's (0) or the teacher's (1) forward pass is asked for beyond sequence vectors, by argument."""
+        asked = {"tokens": numbers(self.tokens, side), "attentions": numbers(self.attentions, side)}
+        return {name: layers for name, layers in asked.items() if layers}
+
+
+def numbers(pairs: LayerPairs, side: Literal[0, 1]) -> tuple[int, ...]:
+    """The student's (0) or the teacher's (1) layers of some pairs, each once, in order."""
+    return tuple(sorted({pair[side] for pair in pairs}))
 
 
 @dataclass(frozen=True)
@@ -48,6 +64,8 @@ class Phase:
     method: "Method"
     teacher_epoch: int | None = None
     """The epoch of the teacher's trajectory that teaches, from 1; None: the teacher as it ended."""
+    may_be_kept: bool = True
+    """Whether the student may end with this epoch's weights: not where its head has learnt nothing yet."""
 
 
 @runtime_checkable

@@ -2,12 +2,14 @@
 
 import copy
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from models.attention_scores import scores_returned
 from models.errors import ModelError
 from models.families import family_of
 from models.heads import HeadSpec, new_linear
@@ -43,19 +45,32 @@ class Classifier(nn.Module):
         self.train(stock.training)
 
     def forward(
-        self, inputs: dict[str, Tensor], *, dataset: str, choices: int = 1, layers: Sequence[int] = ()
+        self,
+        inputs: dict[str, Tensor],
+        *,
+        dataset: str,
+        choices: int = 1,
+        layers: Sequence[int] = (),
+        tokens: Sequence[int] = (),
+        attentions: Sequence[int] = (),
+        embedded: Tensor | None = None,
     ) -> Outputs:
         """Score a batch with the head of `dataset`.
 
         inputs: `input_ids` and `attention_mask` (B*K, L), `token_type_ids` where the tokenizer makes them; the
         K = `choices` candidates of a row are adjacent. layers: hidden-state indices (0 to `num_layers`)
-        whose sequence vectors are wanted. Raises ModelError for an unknown dataset, layer, or a head whose
-        size does not fit `choices`.
+        whose sequence vectors are wanted; tokens: those whose every token is. attentions: layers (1 to
+        `num_layers`) whose attention scores are wanted. embedded: (B*K, L, H), in place of the embeddings of
+        the words. Raises ModelError for an unknown dataset, layer, or a head whose size does not fit `choices`.
         """
         head = self.head_of(dataset)
-        self._check(head, dataset, choices, inputs["input_ids"].shape[0], layers)
+        self._check(head, dataset, choices, inputs["input_ids"].shape[0], (*layers, *tokens, *attentions))
         every_token = self.family.last_token
-        result = self.backbone(**self._accepted(inputs), output_hidden_states=bool(layers) or every_token)
+        given = self._accepted(inputs) if embedded is None else self._embedded(inputs, embedded)
+        hidden = bool(layers) or bool(tokens) or every_token
+        with scores_returned(self.backbone.config) if attentions else nullcontext():
+            scores = {"output_attentions": True} if attentions else {}
+            result = self.backbone(**given, output_hidden_states=hidden, **scores)
         positions = self._positions(inputs["input_ids"])
         rows = torch.arange(len(positions), device=positions.device)
         # OPT scores all tokens, then picks one; the other order differs in the last bit in small batches.
@@ -63,7 +78,14 @@ class Classifier(nn.Module):
         if choices > 1:
             logits = logits.reshape(-1, choices)
         vectors = {layer: result.hidden_states[layer][rows, positions] for layer in layers}
-        return Outputs(logits=logits, pooled=result.logits, vectors=vectors)
+        return Outputs(
+            logits=logits,
+            pooled=result.logits,
+            vectors=vectors,
+            tokens={layer: result.hidden_states[layer] for layer in tokens},
+            attentions={layer: result.attentions[layer - 1] for layer in attentions},
+            mask=inputs["attention_mask"].bool() if tokens or attentions else None,
+        )
 
     @property
     def dataset(self) -> str:
@@ -168,6 +190,11 @@ class Classifier(nn.Module):
         if getattr(self.backbone.config, "type_vocab_size", 0) > 1:
             return inputs
         return {name: value for name, value in inputs.items() if name != "token_type_ids"}
+
+    def _embedded(self, inputs: dict[str, Tensor], vectors: Tensor) -> dict[str, Tensor]:
+        """The same inputs with vectors (B*K, L, H) in place of the embeddings of the words."""
+        kept = {name: value for name, value in self._accepted(inputs).items() if name != "input_ids"}
+        return {**kept, "inputs_embeds": vectors}
 
     def _positions(self, input_ids: Tensor) -> Tensor:
         """Where each row's sequence vector is, (B*K,): the first token, or OPT's last non-padding one."""

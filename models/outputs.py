@@ -14,8 +14,19 @@ class Outputs:
     logits:  (B, C), for a choice C = K, for regression C = 1.
     pooled:  (B*K, H), what enters the final linear layer (after its dropout in training mode).
     vectors: hidden-state index -> (B*K, H'), the sequence vector; 0 is the embeddings, n is after layer n.
+
+    Only of a network that ran and was asked for them, L tokens an input:
+
+    tokens:     hidden-state index -> (B*K, L, H'), every token; padding is in it.
+    attentions: layer, from 1 -> (B*K, heads, L, L), scores before the softmax, -inf where a token may not look.
+    mask:       (B*K, L), true for tokens that are no padding.
+    branches:   layer of a teacher -> (B, C), logits of the student branch that stands on it.
     """
 
     logits: Tensor
     pooled: Tensor
     vectors: dict[int, Tensor] = field(default_factory=dict)
+    tokens: dict[int, Tensor] = field(default_factory=dict)
+    attentions: dict[int, Tensor] = field(default_factory=dict)
+    mask: Tensor | None = None
+    branches: dict[int, Tensor] = field(default_factory=dict)

@@ -5,6 +5,7 @@ Every method's module is imported where it is made: dvc.yaml makes a student dep
 
 from config import Parameters
 from methods.joint import MovingTeacher
+from methods.layers import LayerPairs
 from methods.seam import Method, Scheduled
 from tasks.compared_layers import layer_pairs
 from tasks.stage import StageError
@@ -49,7 +50,31 @@ def make_method(given: Parameters, name: str, *, student_layers: int, teacher_la
         from methods.prokd import ProKd
 
         return ProKd(**given.prokd.model_dump())
+    return _running_method(given, name, layers)
+
+
+def _running_method(given: Parameters, name: str, layers: LayerPairs) -> Method | Scheduled:
+    """One of RUNNING."""
+    if name == "tinybert":
+        from methods.tinybert import TinyBert
+
+        return TinyBert(**given.tinybert.model_dump(exclude={"mapping"}), layers=layers)
+    if name == "ckd":
+        from methods.ckd import Ckd
+
+        return Ckd(**given.ckd.model_dump(), layers=layers)
     raise StageError(f"--method {name}: not a method that the student stage trains on a fixed teacher")
+
+
+def make_assisted_method(given: Parameters, name: str) -> Method:
+    """takd or sftn with its section of params.yaml: what the student, and takd's assistant, minimise."""
+    if name == "takd":
+        from methods.takd import Takd
+
+        return Takd(given.takd.alpha, given.takd.temperature)
+    from methods.sftn import Sftn
+
+    return Sftn(given.sftn.alpha, given.sftn.temperature)
 
 
 def make_moving_method(given: Parameters, name: str, *, student_layers: int, teacher_layers: int) -> MovingTeacher:
@@ -62,6 +87,10 @@ def make_moving_method(given: Parameters, name: str, *, student_layers: int, tea
         from methods.prokt import ProKt
 
         return ProKt(**given.prokt.model_dump(exclude={"teacher_learning_rate"}))
+    if name == "pesf_kd":
+        from methods.pesf_kd import PesfKd
+
+        return PesfKd(**given.pesf_kd.model_dump(exclude={"teacher_learning_rate"}))
     if name == "metadistil":
         from methods.metadistil import MetaDistil
 

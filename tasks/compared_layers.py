@@ -8,8 +8,12 @@ from models.checkpoints import fetch
 from tasks.networks import depth_of, search_folders
 from tasks.stage import StageError
 
-MOVING = ("dml", "prokt", "metadistil", "lgtm")
-"""Methods whose teacher trains with the student: they run it, and read no signals."""
+MOVING = ("dml", "prokt", "pesf_kd", "metadistil", "lgtm")
+"""Methods whose teacher trains with the student, or whose head does: they read no stored sequence vectors."""
+
+
+RUNNING = ("tinybert", "ckd")
+"""Methods whose teacher stays as it is and runs, because they read all tokens: no signals."""
 
 
 def layer_pairs(given: Parameters, name: str, *, student_layers: int, teacher_layers: int) -> LayerPairs:
@@ -18,6 +22,10 @@ def layer_pairs(given: Parameters, name: str, *, student_layers: int, teacher_la
         if name == "mse_kd" or (name == "metadistil" and given.metadistil.beta):
             mapping = given.mse_kd.mapping if name == "mse_kd" else given.metadistil.mapping
             return tuple(match_layers(mapping, student_layers, teacher_layers))
+        if name == "tinybert":
+            return tuple(match_layers(given.tinybert.mapping, student_layers, teacher_layers))
+        if name == "ckd":
+            return _embeddings_and_layers(student_layers, teacher_layers)
         if name == "pkd":
             return patient_layers(given.pkd.layers, student_layers, teacher_layers)
     except ValueError as error:
@@ -28,12 +36,22 @@ def layer_pairs(given: Parameters, name: str, *, student_layers: int, teacher_la
 def stored_layers(given: Parameters, *, student_layers: int, teacher_layers: int) -> tuple[int, ...]:
     """The teacher's layers whose sequence vectors the signals hold for the methods of the pipeline."""
     wanted: set[int] = set()
-    for name in given.student.methods:
-        if name in MOVING or (name == "mse_kd" and given.mse_kd.beta == 0):
+    for name in {*given.student.methods, *given.mpdistil.teaches}:
+        if name in (*MOVING, *RUNNING) or (name == "mse_kd" and given.mse_kd.beta == 0):
             continue
         pairs = layer_pairs(given, name, student_layers=student_layers, teacher_layers=teacher_layers)
         wanted.update(theirs for _, theirs in pairs)
     return tuple(sorted(wanted))
+
+
+def _embeddings_and_layers(student_layers: int, teacher_layers: int) -> LayerPairs:
+    """What ckd reads; one vector and the embeddings have no relation from layer to layer that could be wrong."""
+    if student_layers < 2 or teacher_layers < 2:
+        raise ValueError(
+            f"relates a word's vectors from layer to layer, which needs 2 layers or more, but student and teacher have "
+            f"{student_layers} and {teacher_layers}; use kd or tinybert"
+        )
+    return ((0, 0), *match_layers("uniform", student_layers, teacher_layers))
 
 
 def student_depth(given: Parameters) -> int:

@@ -175,6 +175,10 @@ def _distillation(stage: Stage, dataset: TokenisedDataset, head: Path, student: 
     method = MseKd(**given.mse_kd.model_dump(exclude={"mapping"}))
     folder = stage.read(signals_folder(stage.dataset, stage.seed))
     pooled = open_signals(folder, "quiz", rows=len(dataset.split("quiz")))
+    width = pooled.pooled.shape[-1]
+    if method.needs.pooled and student.projection is None and student.hidden_size != width:
+        # The base's method compared no vectors, so that its student has learnt no map to the teacher's width.
+        student.add_projection(width, stage.seed)
     logits = load_file(head / "quiz.safetensors")["logits"]
 
     def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:

@@ -12,10 +12,12 @@ from models.classifier import Classifier
 from models.store import load_model
 from tasks.chosen_method import make_moving_method
 from tasks.datasets import TokenisedDataset
+from tasks.layout import signals_folder
 from tasks.networks import depth_of, start_teacher
 from tasks.settings import training_settings
 from tasks.stage import Stage
-from training.joint import JointRun, JointSettings, JointSplits, train_jointly
+from training.joint import JointRun, JointSettings, JointSplits, StoredTeacher, train_jointly
+from training.signals import open_signals
 
 
 def train_with_teacher(
@@ -39,6 +41,7 @@ def train_with_teacher(
     if stage.method == "lgtm" and given.lgtm.zero_heads:
         for network in (model, teacher):
             zero_head(network)
+    stored = _stored(stage, dataset) if method.needs.teacher == "head_moves" else None
     model.to(accelerator.device)
     teacher.to(accelerator.device)
     # Weights are drawn: what follows must not depend on how many numbers that took.
@@ -47,8 +50,23 @@ def train_with_teacher(
     splits = JointSplits(dataset.split("train"), dataset.split(feedback), dataset.split("selection"))
     settings = joint_settings(given, stage.method, stage.seed)
     return train_jointly(
-        model, teacher, splits, dataset.target, method, settings, accelerator=accelerator, title=stage.title
+        model,
+        teacher,
+        splits,
+        dataset.target,
+        method,
+        settings,
+        accelerator=accelerator,
+        title=stage.title,
+        stored=stored,
     )
+
+
+def _stored(stage: Stage, dataset: TokenisedDataset) -> StoredTeacher:
+    """The teacher's pooled vectors: its backbone is frozen, and does not run."""
+    folder = stage.read(signals_folder(stage.dataset, stage.seed))
+    train, selection = (open_signals(folder, name, rows=len(dataset.split(name))) for name in ("train", "selection"))
+    return StoredTeacher(train, selection)
 
 
 def joint_settings(given: Parameters, method: str, seed: int) -> JointSettings:

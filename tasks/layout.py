@@ -10,10 +10,14 @@ def output_folder(
 ) -> Path:
     """The folder of one stage for one combination of what its matrix runs over.
 
-    The curriculum's student lies where the other methods' students lie, so that everything after it has one shape.
+    Students of other stages than `student` lie where its students lie, so that everything after them has one shape.
     """
     if stage == "curriculum":
         stage, method = "student", "mpdistil"
+    elif stage == "assisted":
+        stage = "student"
+    elif stage == "meta_taught":
+        stage, method = "student", f"{method}_meta"
     parts = [part for part in (dataset, method, None if seed is None else str(seed)) if part is not None]
     return OUTPUTS.joinpath(stage, *parts)
 
@@ -36,6 +40,11 @@ def trajectory_folder(dataset: str, seed: int) -> Path:
 def signals_folder(dataset: str, seed: int) -> Path:
     """Stored teacher outputs."""
     return output_folder("signals", dataset=dataset, seed=seed) / "signals"
+
+
+def assistant_signals(dataset: str, method: str, seed: int) -> Path:
+    """Stored outputs of the network that teaches takd's or sftn's student."""
+    return output_folder("assistant", dataset=dataset, method=method, seed=seed) / "signals"
 
 
 def student_model(dataset: str, method: str, seed: int) -> Path:

@@ -53,6 +53,22 @@ def start_student(stage: Stage, dataset: TokenisedDataset, teacher: Path) -> Sta
     return _fitting(start, dataset)
 
 
+def start_assistant(stage: Stage, dataset: TokenisedDataset, teacher: Path) -> Start:
+    """takd's assistant before training: layers of the teacher, as the student takes its own, or a configuration.
+
+    Where the student takes none, they are the fine-tuned teacher's.
+    """
+    given, layers, attention = stage.parameters, stage.parameters.takd.layers, stage.parameters.models.attention
+    if layers is None:
+        return _fitting(_random(given, given.takd.config or {}, dataset, stage.seed), dataset)
+    if given.student.init == "pretrained_teacher_layers":
+        folder = _checked_checkpoint(stage, str(given.teacher.checkpoint), dataset)
+        start = from_pretrained_layers(folder, dataset.head, layers, seed=stage.seed, attention=attention)
+    else:
+        start = from_teacher_layers(load_model(teacher, attention=attention), layers)
+    return _fitting(start, dataset)
+
+
 def depth_of(folder: Path) -> int:
     """Layers of the model in a folder, from its config.json alone."""
     stored = read_json(folder / "config.json")

@@ -3,17 +3,21 @@
     python -m tasks.report
 
 Reads: what every stage left under outputs/, through tasks.reporting.gather. Writes: outputs/report with report.html,
-table.txt (the same for a terminal), report.json, metrics.json, plots/*.csv, figures/*.png, run.json.
+table.txt and comparison.txt (the same for a terminal), report.json, metrics.json, plots/*.csv, figures/*.png, run.json.
 
 Scores are fractions in the JSON files and points of 100 on the page.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from tasks.layout import OUTPUTS
-from tasks.reporting.gather import gather
+from tasks.reporting.analysis import Analysis, analyse
+from tasks.reporting.comparison import Comparison, compare
+from tasks.reporting.comparison_text import comparison_tree
+from tasks.reporting.gather import DatasetOutputs, gather
+from tasks.reporting.records import Records, read_records
 from tasks.reporting.summarise import Summary, summarise
 from tasks.stage import Stage, run_stage
 
@@ -23,8 +27,11 @@ SECTIONS = ("benchmark", "datasets", "seeds", "methods", "report")
 
 def report(stage: Stage) -> None:
     """Make the report of everything that params.yaml lists."""
-    from tasks.reporting.figures import draw_figures  # matplotlib: imported once the numbers stand
-    from tasks.reporting.page import render_page
+    from tasks.reporting.analysis_figures import draw_analysis  # matplotlib: imported once the numbers stand
+    from tasks.reporting.comparison_figures import draw_comparison
+    from tasks.reporting.comparison_text import terminal_text
+    from tasks.reporting.figures import draw_figures
+    from tasks.reporting.page import Studied, render_page
     from tasks.reporting.plots_data import metrics_tree, plot_files
     from tasks.reporting.wording import terminal_table
 
@@ -39,14 +46,33 @@ def report(stage: Stage) -> None:
         resamples=parameters.report.bootstrap,
         level=parameters.report.level,
     )
-    figures = draw_figures(summary, outputs)
-    page = render_page(summary, outputs, figures)
-    _write(stage.folder, {"report.html": page, "table.txt": terminal_table(summary) + "\n"})
+    studied = Studied(*study(stage, outputs))
+    figures = draw_figures(summary, outputs) | draw_analysis(studied.analysis, studied.records)
+    texts = {"table.txt": terminal_table(summary) + "\n"}
+    if len(parameters.methods) > 1:
+        figures |= draw_comparison(studied.comparison)
+        texts["comparison.txt"] = terminal_text(studied.comparison) + "\n"
+    _write(stage.folder, {"report.html": render_page(summary, outputs, figures, studied), **texts})
     _write(stage.folder / "plots", plot_files(summary, outputs))
     _write(stage.folder / "figures", {f"{name}.png": picture for name, picture in figures.items()})
-    stage.write_json("report.json", report_tree(summary))
+    trees = {"comparison": comparison_tree(studied.comparison), "analysis": asdict(studied.analysis)}
+    stage.write_json("report.json", report_tree(summary) | trees)
     stage.write_metrics(metrics_tree(summary))
     stage.headline = headline(summary)
+
+
+def study(stage: Stage, outputs: Sequence[DatasetOutputs]) -> tuple[Comparison, Analysis, list[Records]]:
+    """All methods side by side, and what the papers ask of their own methods, from the records."""
+    given = stage.parameters
+    compared = compare(
+        outputs,
+        given.methods,
+        benchmark=given.benchmark,
+        resamples=given.report.bootstrap,
+        level=given.report.level,
+    )
+    records = read_records(given.datasets, given.methods, given.seeds)
+    return compared, analyse(outputs, records), records
 
 
 def report_tree(summary: Summary) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """From sections of params.yaml to the plain settings of the training code."""
 
-from config import Training
+from stage_sections import Training
 from training.loop import TrainingSettings
 
 

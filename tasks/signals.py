@@ -12,11 +12,8 @@ from tasks.compared_layers import stored_layers, student_depth
 from tasks.datasets import open_dataset
 from tasks.layout import teacher_model
 from tasks.stage import Stage, run_stage
+from tasks.teacher_signals import store_signals
 from tasks.torch_runtime import start_torch
-from training.metrics import compute_metrics
-from training.predict import predict
-from training.progress import watched
-from training.signals import save_signals
 
 
 def signals(stage: Stage) -> None:
@@ -26,22 +23,9 @@ def signals(stage: Stage) -> None:
     folder = stage.read(teacher_model(stage.dataset, stage.seed))
     model = load_model(folder, attention=given.models.attention).to(accelerator.device)
     layers = stored_layers(given, student_layers=student_depth(given), teacher_layers=model.num_layers)
-    scores: dict[str, dict[str, float]] = {}
-    names = dataset.splits
-    for name in watched(names, total=len(names), title=stage.title, unit="splits"):
-        split = dataset.split(name)
-        said = predict(
-            model,
-            split,
-            dataset=stage.dataset,
-            batch_size=given.signals.batch_size,
-            device=accelerator.device,
-            layers=layers if name == "train" else (),
-        )
-        save_signals(stage.folder / "signals", name, said)
-        scores[name] = compute_metrics(("loss", *dataset.spec.metrics), said.logits, split.labels, dataset.spec.kind)
+    scores = store_signals(stage, model, dataset, device=accelerator.device, layers=layers)
     stage.write_metrics({"teacher": scores, "layers": list(layers)})
-    stage.headline = f"{len(names)} splits, layers {', '.join(map(str, layers)) or 'none'}"
+    stage.headline = f"{len(dataset.splits)} splits, layers {', '.join(map(str, layers)) or 'none'}"
 
 
 if __name__ == "__main__":

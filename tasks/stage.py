@@ -106,7 +106,17 @@ class Stage:
         return " ".join(part for part in (self.name, self.dataset, self.method, seed) if part)
 
 
-SEEDED = ("teacher", "signals", "student", "meta_teacher", "curriculum", "evaluate")
+SEEDED = (
+    "teacher",
+    "signals",
+    "assistant",
+    "student",
+    "assisted",
+    "meta_teacher",
+    "meta_taught",
+    "curriculum",
+    "evaluate",
+)
 
 
 def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...], sections: tuple[str, ...]) -> None:
@@ -145,8 +155,13 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
 def _check_chosen(stage: Stage, keys: tuple[str, ...]) -> None:
     """Raise StageError if the command line names what params.yaml does not list."""
     given = stage.parameters
-    methods, key = (given.student.methods, "student.methods") if stage.name == "student" else (given.methods, "methods")
-    known = {"dataset": ("datasets", given.datasets), "method": (key, methods)}
+    lists: dict[str, tuple[str, tuple[str, ...]]] = {
+        "student": ("student.methods", given.student.methods),
+        "assistant": ("assisted.methods", given.assisted.methods),
+        "assisted": ("assisted.methods", given.assisted.methods),
+        "meta_taught": ("mpdistil.teaches", given.mpdistil.teaches),
+    }
+    known = {"dataset": ("datasets", given.datasets), "method": lists.get(stage.name, ("methods", given.methods))}
     for key in (key for key in keys if key in known):
         value, (listed_as, allowed) = str(getattr(stage, key)), known[key]
         if value not in allowed:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from method_sections import StudentMethod
+from method_sections import AssistedMethod, StudentMethod
 
 ROOT = Path(__file__).parents[1]
 # The folders (and a file) whose code a stage runs. config.py and params_file.py are left out on purpose: what they read reaches a
@@ -14,7 +14,9 @@ FOLDERS = ("data", "methods", "models", "strict_yaml", "tasks", "training")
 # These stand in dvc.yaml as a folder for a stage that uses at least half of their modules: networks are loaded and
 # stored as a whole, and the report's folder holds its templates.
 WHOLE = ("models", "tasks/reporting")
-METHOD_FILES = [f"methods/{name}.py" for name in get_args(StudentMethod)]
+METHOD_FILES = [f"methods/{name}.py" for name in get_args(StudentMethod) + get_args(AssistedMethod)]
+# Stages whose matrix runs over methods: each depends on its own method's file, and no such file imports another.
+BY_METHOD = ("student", "assistant", "assisted", "meta_taught")
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -47,8 +49,7 @@ def closure(module: str) -> list[str]:
 def code_dependencies(stage: str) -> list[str]:
     """The code that a stage runs as dvc.yaml lists it: files, and folders of WHOLE where at least half is used."""
     files = closure(f"tasks.{stage}")
-    if stage == "student":
-        # One stage a method: it depends on its own method's file, and no such file imports another.
+    if stage in BY_METHOD:
         files = [file for file in files if file not in METHOD_FILES] + ["methods/${item.method}.py"]
     for folder in WHOLE:
         modules = [str(path.relative_to(ROOT)) for path in modules_of(folder)]

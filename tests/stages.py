@@ -54,6 +54,13 @@ def merged(content: dict, changes: Mapping[str, object]) -> dict:
     return content
 
 
+def stages_of(method: str) -> tuple[str, ...]:
+    """The stages that make a method's student, but for those that come after the meta-teacher."""
+    if method == "mpdistil" or method.endswith("_meta"):
+        return ()
+    return ("assistant", "assisted") if method in ("takd", "sftn") else ("student",)
+
+
 def run_main_job(folder: Path, datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> None:
     """All stages but the report, in DVC's order, for every combination; `methods` in the order of params.yaml."""
 
@@ -69,11 +76,14 @@ def run_main_job(folder: Path, datasets: Sequence[str], methods: Sequence[str], 
         for stage in ("teacher", "signals"):
             run(stage, *one)
         for method in methods:
-            if method != "mpdistil":
-                run("student", *one, "--method", method)
+            for stage in stages_of(method):
+                run(stage, *one, "--method", method)
     for one in combinations:
         if "mpdistil" in methods:
             run("meta_teacher", *one)
             run("curriculum", *one)
+        for method in methods:
+            if method.endswith("_meta"):
+                run("meta_taught", *one, "--method", method.removesuffix("_meta"))
         for method in methods:
             run("evaluate", *one, "--method", method)

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from accelerate import Accelerator
@@ -13,7 +14,9 @@ from data.tokens import TokenSplit
 from methods.joint import Learner, MovingTeacher, Pair, Seen
 from models.classifier import Classifier
 from training.loop import BestEpoch, Diverged, Target, TrainingSettings, make_optimizer, make_schedule, score
+from training.metrics import compute_metrics
 from training.progress import watched
+from training.signals import Signals
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,14 @@ class JointSplits:
     train: TokenSplit
     quiz: TokenSplit
     selection: TokenSplit
+
+
+@dataclass(frozen=True)
+class StoredTeacher:
+    """What a teacher with a frozen backbone says: its pooled vectors of both splits. Only its head then trains and runs."""
+
+    train: Signals
+    selection: Signals
 
 
 @dataclass(frozen=True)
@@ -56,17 +67,20 @@ def train_jointly(
     *,
     accelerator: Accelerator,
     title: str,
+    stored: StoredTeacher | None = None,
 ) -> JointRun:
     """Train both in place; the student ends with its best epoch's weights, the teacher as its last step left it.
 
-    Raises Diverged where the student's loss is no number any more.
+    With `stored`, the teacher's backbone is frozen. Raises Diverged where the student's loss is no number any more.
     """
     own, rows = settings.student, len(splits.train)
-    learners = [_learner(network, one, accelerator) for network, one in ((student, own), (teacher, settings.teacher))]
-    schedules = [make_schedule(learner.optimizer, own, rows) for learner in learners]
-    pair = Pair(*learners, dataset=target.name, kind=target.kind)
+    pair = _pair(student, teacher, target, settings, accelerator, stored)
+    schedules = [make_schedule(learner.optimizer, own, rows) for learner in (pair.student, pair.teacher)]
     quiz = quiz_batches(splits.quiz, settings.quiz_batch_size, own.seed, accelerator.device)
     best = BestEpoch(student)
+    on_selection = partial(
+        score, split=splits.selection, target=target, batch_size=own.eval_batch_size, device=accelerator.device
+    )
     for epoch in range(1, own.epochs + 1):
         student.train()
         teacher.train()
@@ -82,12 +96,11 @@ def train_jointly(
             for schedule in schedules:
                 schedule.step()
         row = {"epoch": float(epoch), "learning_rate": float(schedules[0].get_last_lr()[0]), **_means(steps)}
-        scores = [
-            score(network, splits.selection, target, batch_size=own.eval_batch_size, device=accelerator.device)
-            for network in (student, teacher)
-        ]
-        row |= {f"teacher_selection_{name}": value for name, value in scores[1].items()}
-        best.add(row, scores[0])
+        theirs = (
+            on_selection(teacher) if stored is None else score_head(teacher, stored.selection, splits.selection, target)
+        )
+        row |= {f"teacher_selection_{name}": value for name, value in theirs.items()}
+        best.add(row, on_selection(student))
     return JointRun(best.restored(), pair.influence, pair.student.updates, pair.teacher.updates)
 
 
@@ -96,6 +109,31 @@ def quiz_batches(split: TokenSplit, batch_size: int, seed: int, device: torch.de
     for epoch in itertools.count(1):
         for indices in batch_order(split.lengths, batch_size, seed=seed + 1, epoch=epoch, shuffle=True):
             yield collate(split, indices).to(device)
+
+
+@torch.no_grad()
+def score_head(teacher: Classifier, stored: Signals, split: TokenSplit, target: Target) -> dict[str, float]:
+    """Mean task loss and metrics of a split, by the teacher's head on stored pooled vectors."""
+    head = teacher.head_of(target.name)
+    logits = head(stored.pooled.to(head.weight.device)).reshape(len(split), -1).cpu().numpy()
+    return compute_metrics(("loss", *target.metrics), logits, split.labels, target.kind)
+
+
+def _pair(
+    student: Classifier,
+    teacher: Classifier,
+    target: Target,
+    settings: JointSettings,
+    accelerator: Accelerator,
+    stored: StoredTeacher | None,
+) -> Pair:
+    ours = _learner(student, settings.student, accelerator)
+    if stored is None:
+        return Pair(ours, _learner(teacher, settings.teacher, accelerator), target.name, target.kind)
+    teacher.backbone.requires_grad_(False)
+    theirs = _learner(teacher, settings.teacher, accelerator)
+    theirs.stored = lambda rows: stored.train.of_rows(rows).pooled
+    return Pair(ours, theirs, target.name, target.kind)
 
 
 def _learner(network: Classifier, settings: TrainingSettings, accelerator: Accelerator) -> Learner:

@@ -12,7 +12,6 @@ from torch import nn
 from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
 from methods.task_loss import Kind
-from models.classifier import Classifier
 from models.outputs import Outputs
 from training.metrics import compute_metrics
 from training.predict import predict
@@ -61,7 +60,7 @@ def make_optimizer(parameters_of: nn.Module, learning_rate: float, weight_decay:
 
 
 def score(
-    model: Classifier, split: TokenSplit, target: Target, *, batch_size: int, device: torch.device
+    model: nn.Module, split: TokenSplit, target: Target, *, batch_size: int, device: torch.device
 ) -> dict[str, float]:
     """Mean task loss (key 'loss') and the target's metrics on a split."""
     logits = predict(model, split, dataset=target.name, batch_size=batch_size, device=device).logits
@@ -69,7 +68,7 @@ def score(
 
 
 def train(
-    model: Classifier,
+    model: nn.Module,
     train_split: TokenSplit,
     selection_split: TokenSplit,
     target: Target,
@@ -78,14 +77,20 @@ def train(
     *,
     accelerator: Accelerator,
     layers: tuple[int, ...] = (),
+    wider: Mapping[str, tuple[int, ...]] | None = None,
+    may_be_kept: Callable[[int], bool] = lambda epoch: True,
     after_epoch: Callable[[int], None] | None = None,
     title: str = "training",
 ) -> list[dict[str, float]]:
-    """Train in place; the model ends with the weights of the epoch with the lowest selection loss (ties: the earliest).
+    """Train a network (`Classifier`, or one with the same forward) in place.
+
+    It ends with the weights of the epoch with the lowest selection loss (ties: the earliest).
 
     Args:
         epoch_loss: of an epoch, from the model's outputs and the batch to the total and its parts.
         layers: hidden-state indices whose sequence vectors the loss reads.
+        wider: further arguments of the forward pass (tokens, attentions).
+        may_be_kept: whether an epoch's weights may be those that the model ends with.
         after_epoch: called with the model as each epoch leaves it.
 
     Returns:
@@ -107,7 +112,7 @@ def train(
             order, total=len(order), title=f"{title}, epoch {epoch}/{settings.epochs}", unit="steps"
         ):
             batch = collate(train_split, indices).to(accelerator.device)
-            outputs = prepared(batch.inputs, dataset=target.name, choices=batch.choices, layers=layers)
+            outputs = prepared(batch.inputs, dataset=target.name, choices=batch.choices, layers=layers, **(wider or {}))
             parts = batch_loss(outputs, batch)
             _step(parts["loss"], prepared, optimizer, accelerator, settings, where=f"{title}, epoch {epoch}")
             schedule.step()
@@ -115,7 +120,7 @@ def train(
                 sums[name] = sums.get(name, 0.0) + value.item() * len(indices)
         scores = score(model, selection_split, target, batch_size=settings.eval_batch_size, device=accelerator.device)
         row = {f"train_{name}": total / len(train_split) for name, total in sums.items()}
-        best.add({"epoch": epoch, "learning_rate": schedule.get_last_lr()[0], **row}, scores)
+        best.add({"epoch": epoch, "learning_rate": schedule.get_last_lr()[0], **row}, scores, may_be_kept(epoch))
         if after_epoch is not None:
             after_epoch(epoch)
     return best.restored()
@@ -129,10 +134,11 @@ class BestEpoch:
         self._curves: list[dict[str, float]] = []
         self._chosen = 0
 
-    def add(self, row: Mapping[str, float], scores: Mapping[str, float]) -> None:
+    def add(self, row: Mapping[str, float], scores: Mapping[str, float], may_be_kept: bool = True) -> None:
         """One epoch's row, and the selection scores of the model as it is."""
         self._curves.append({**row, **{f"selection_{name}": value for name, value in scores.items()}})
-        if not self._weights or scores["loss"] < self._curves[self._chosen]["selection_loss"]:
+        better = not self._weights or scores["loss"] < self._curves[self._chosen]["selection_loss"]
+        if may_be_kept and better:
             self._chosen, self._weights = len(self._curves) - 1, copy.deepcopy(self._model.state_dict())
 
     def restored(self) -> list[dict[str, float]]:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
 from data.batches import batch_order, collate
 from data.tokens import TokenSplit
-from models.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Predictions:
 
 @torch.no_grad()
 def predict(
-    model: Classifier,
+    model: nn.Module,
     split: TokenSplit,
     *,
     dataset: str,
@@ -32,7 +32,7 @@ def predict(
     device: torch.device,
     layers: tuple[int, ...] = (),
 ) -> Predictions:
-    """Run the model over a split. Batches are grouped by length, results put back into the split's order.
+    """Run a network (`Classifier`, or one with the same forward) over a split. Batches are grouped by length, results put back into the split's order.
 
     Args:
         layers: hidden-state indices whose sequence vectors are kept (0: embeddings, n: after layer n).

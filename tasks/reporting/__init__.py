@@ -1,1 +1,1 @@
-"""The report stage's parts: what the stages left, the numbers made from it, pictures, the page, files for DVC plots."""
+"""The report's parts: what the stages left, numbers, comparison and analysis made from it, pictures, the page, plots."""

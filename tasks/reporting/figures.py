@@ -1,6 +1,5 @@
 """The report's pictures, drawn by matplotlib as PNG bytes: margins, curves, rewards, actions, confusion matrices."""
 
-import io
 from collections.abc import Sequence
 from itertools import cycle
 
@@ -11,63 +10,41 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from tasks.reporting.drawing import (
+    COLOURS,
+    DASHES,
+    MARKERS,
+    SPARE_COLOURS,
+    SPARE_DASHES,
+    STYLE,
+    colour_of,
+    moving_average,
+    png,
+    scale_of,
+)
 from tasks.reporting.gather import DatasetOutputs, Episode
 from tasks.reporting.summarise import Margin, Summary
+from tasks.reporting.wording import SHOWN_METHODS
 from training.metrics import LOWER_IS_BETTER
-
-DPI = 150
-# Okabe and Ito's colours, told apart with any colour vision; each series has its own dash or marker as well.
-COLOURS = {"teacher": "#4d4d4d", "finetune": "#D55E00", "mse_kd": "#0072B2", "mpdistil": "#009E73"}
-SPARE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#4d4d4d", "#B8A800")
-DASHES = {"teacher": (0, (4, 2)), "finetune": (0, (1.5, 1)), "mse_kd": "solid"}
-MARKERS = ("o", "s", "D", "^", "v", "P")
-STYLE = {
-    "font.size": 9.5,
-    "font.family": "DejaVu Sans",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e4e4e4",
-    "axes.axisbelow": True,
-    "axes.edgecolor": "#777777",
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "figure.facecolor": "white",
-}
 
 
 def draw_figures(summary: Summary, outputs: Sequence[DatasetOutputs]) -> dict[str, bytes]:
     """All pictures by name: 'margins', and 'curves-', 'rewards-', 'actions-', 'confusion-' followed by a dataset."""
     found: dict[str, bytes] = {}
     with style.context(STYLE):
-        if any(one.headline not in LOWER_IS_BETTER for one in summary.datasets):
-            found["margins"] = _png(_margins(summary))
+        scored = any(one.headline not in LOWER_IS_BETTER for one in summary.datasets)
+        if scored and len(summary.methods) <= SHOWN_METHODS:  # more stand in the comparison's picture
+            found["margins"] = png(_margins(summary))
         for one in outputs:
             if one.curves:
-                found[f"curves-{one.name}"] = _png(_curves(one, summary))
+                found[f"curves-{one.name}"] = png(_curves(one, summary))
             if any(_rewarded(episodes) for episodes in one.episodes.values()):
-                found[f"rewards-{one.name}"] = _png(_rewards(one, summary))
+                found[f"rewards-{one.name}"] = png(_rewards(one, summary))
             if any(_stepped(episodes) for episodes in one.episodes.values()):
-                found[f"actions-{one.name}"] = _png(_actions(one, [other.name for other in outputs]))
+                found[f"actions-{one.name}"] = png(_actions(one, [other.name for other in outputs]))
             if one.kind != "regression":
-                found[f"confusion-{one.name}"] = _png(_confusion(one, summary))
+                found[f"confusion-{one.name}"] = png(_confusion(one, summary))
     return found
-
-
-def smoothing(episodes: int) -> int:
-    """Episodes that a moving average in the pictures spans."""
-    return max(1, episodes // 10)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    # Without the library's version in it, the same numbers give the same bytes.
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _colour(series: str, number: int = 0) -> str:
-    return COLOURS.get(series, SPARE_COLOURS[number % len(SPARE_COLOURS)])
 
 
 def _margins(summary: Summary) -> Figure:
@@ -88,7 +65,7 @@ def _margins(summary: Summary) -> Figure:
         ends = 100 * np.array([[one.low for one in intervals], [one.high for one in intervals]])
         height = np.arange(len(rows)) + step * (number - (len(summary.methods) - 1) / 2)
         errors = np.maximum(np.abs(ends - middle), 0)
-        label, colour = summary.columns[method], _colour(method, number)
+        label, colour = summary.columns[method], colour_of(method, number)
         axes.errorbar(middle, height, xerr=errors, fmt=marker, color=colour, label=label, capsize=3, ms=5, lw=1.6)
     axes.axvline(0, color=COLOURS["teacher"], lw=1.2)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
@@ -102,16 +79,17 @@ def _margins(summary: Summary) -> Figure:
 def _curves(one: DatasetOutputs, summary: Summary) -> Figure:
     """Selection loss above, headline metric on selection below, by epoch; thin: each seed, thick: their mean."""
     metric = one.metrics[0]
-    figure, (above, below) = _two_panels()
-    for number, series in enumerate(dict.fromkeys(series for series, _ in one.curves)):
+    every = dict.fromkeys(series for series, _ in one.curves)
+    figure, (above, below) = _two_panels(len(every))
+    for number, series in enumerate(every):
         curves = [rows for (name, _), rows in one.curves.items() if name == series and rows]
-        for axes, key, scale in ((above, "selection_loss", 1.0), (below, f"selection_{metric}", _scale(metric))):
+        for axes, key, scale in ((above, "selection_loss", 1.0), (below, f"selection_{metric}", scale_of(metric))):
             lines = [np.array([(row["epoch"], row[key] * scale) for row in rows if key in row]) for rows in curves]
             _lines(axes, [line for line in lines if len(line)], series, summary.columns.get(series, series), number)
             best = [
                 (row["epoch"], row[key] * scale) for rows in curves for row in rows if row.get("best") and key in row
             ]
-            _dots(axes, best, _colour(series, number))
+            _dots(axes, best, colour_of(series, number))
     above.set_ylabel(f"{_rows(summary)} loss")
     below.set_ylabel(f"{_rows(summary)} {metric}")
     below.set_xlabel("epoch")
@@ -122,7 +100,7 @@ def _curves(one: DatasetOutputs, summary: Summary) -> Figure:
 
 def _lines(axes: Axes, lines: Sequence[NDArray[np.float64]], series: str, label: str, number: int) -> None:
     """Draw one series: lines (E, 2) of each seed thin, and the mean over seeds as far as all of them go."""
-    colour, dashes = _colour(series, number), DASHES.get(series, "solid")
+    colour, dashes = colour_of(series, number), DASHES.get(series, SPARE_DASHES[number // len(SPARE_COLOURS) % 3])
     if not lines:
         return
     if len(lines) > 1:
@@ -156,7 +134,7 @@ def _rewards(one: DatasetOutputs, summary: Summary) -> Figure:
             _dots(axes, [(e.number, e.selection["loss"]) for e in kept], colour)
         if lines:
             length = min(len(line) for line in lines)
-            mean = _moving_average(np.mean([line[:length, 1] for line in lines], axis=0))
+            mean = moving_average(np.mean([line[:length, 1] for line in lines], axis=0))
             axes.plot(lines[0][:length, 0], mean, color=colour, lw=2)
     above.axhline(0, color="#777777", lw=0.8)
     above.set_ylabel("mean reward")
@@ -173,7 +151,7 @@ def _actions(one: DatasetOutputs, names: Sequence[str]) -> Figure:
     kept = [_stepped(episodes) for episodes in one.episodes.values()]
     length = min(len(episodes) for episodes in kept)
     shares = np.array([[[e.share.get(name, 0.0) for e in episodes[:length]] for name in names] for episodes in kept])
-    smooth = np.array([_moving_average(line) for line in shares.mean(axis=0)])
+    smooth = np.array([moving_average(line) for line in shares.mean(axis=0)])
     figure = Figure(figsize=(4.1, 3.3), layout="constrained")
     axes = figure.add_subplot()
     numbers = [episode.number for episode in kept[0][:length]]
@@ -221,8 +199,9 @@ def _matrix(axes: Axes, counts: NDArray[np.int64]) -> None:
         axes.text(column, row, str(count), ha="center", va="center", color=colour)
 
 
-def _two_panels() -> tuple[Figure, tuple[Axes, Axes]]:
-    figure = Figure(figsize=(4.1, 4.3), layout="constrained")
+def _two_panels(series: int = 1) -> tuple[Figure, tuple[Axes, Axes]]:
+    """Two panels of one height, whatever room the legend of that many series takes."""
+    figure = Figure(figsize=(4.1, 4.1 + 0.2 * -(-series // 2)), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     return figure, (above, below)
 
@@ -244,15 +223,6 @@ def _stepped(episodes: Sequence[Episode]) -> list[Episode]:
     return [episode for episode in episodes if episode.share]
 
 
-def _moving_average(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Trailing mean over `smoothing` episodes (E,) -> (E,); shorter at the start."""
-    window = smoothing(len(values))
-    sums = np.cumsum(np.concatenate([np.zeros(1), values]))
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(ends - window, 0)
-    return (sums[ends] - sums[starts]) / (ends - starts)
-
-
 def _rows(summary: Summary) -> str:
     """The rows that epochs and episodes were chosen on."""
     return "dev" if summary.selected_on == "dev" else "selection"
@@ -261,7 +231,3 @@ def _rows(summary: Summary) -> str:
 def _label(summary: Summary) -> str:
     """What a picture of dev numbers must carry wherever it is shown."""
     return ", selected on dev" if summary.selected_on == "dev" else ""
-
-
-def _scale(metric: str) -> float:
-    return 1.0 if metric in LOWER_IS_BETTER else 100.0

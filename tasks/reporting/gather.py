@@ -1,6 +1,5 @@
 """Reads what the stages left under outputs/: the only place that knows their file and field names."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 
 from data.records import KINDS, Kind
 from tasks.layout import output_folder, tokens_folder
+from tasks.reporting.effort import CURRICULUM_METHOD, Effort, effort_of
+from tasks.reporting.reading import must_exist, numbers, read_lines, read_object, texts
 from tasks.stage import StageError
-
-CURRICULUM_METHOD = "mpdistil"
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,7 @@ class DatasetOutputs:
     meta_teacher: dict[int, dict[str, dict[str, float]]] = field(default_factory=dict)
     episodes: dict[int, list[Episode]] = field(default_factory=dict)
     costs: dict[tuple[str, int], Cost] = field(default_factory=dict)
+    efforts: dict[tuple[str, int], Effort] = field(default_factory=dict)
 
 
 def gather(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[DatasetOutputs]:
@@ -93,21 +93,38 @@ def gather(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
     return [_dataset(name, methods, seeds) for name in datasets]
 
 
+def gather_evaluated(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[DatasetOutputs]:
+    """Of every combination what was evaluated, and what its training took; those that were not are left out."""
+    found = [_described(name) for name in datasets]
+    for one in found:
+        for method in methods:
+            for seed in seeds:
+                if output_folder("evaluate", dataset=one.name, method=method, seed=seed).exists():
+                    _add_evaluation(one, method, seed)
+    return found
+
+
 def _dataset(name: str, methods: Sequence[str], seeds: Sequence[int]) -> DatasetOutputs:
+    outputs = _described(name)
+    for seed in seeds:
+        _add_seed(outputs, methods, seed)
+    return outputs
+
+
+def _described(name: str) -> DatasetOutputs:
+    """What is known of a dataset before any training."""
     folder = tokens_folder(name)
-    spec, counts = _read(folder / "spec.json"), _read(output_folder("split", dataset=name) / "metrics.json")
+    spec, counts = read_object(folder / "spec.json"), read_object(output_folder("split", dataset=name) / "metrics.json")
     outputs = DatasetOutputs(
         name=name,
         kind=_kind(spec.get("kind"), folder / "spec.json"),
-        label_names=_texts(spec.get("label_names")),
-        metrics=_texts(spec.get("metrics")),
-        rows=_numbers(counts.get("rows")),
-        dropped=_numbers(counts).get("dropped_equal_to_dev", 0.0),
+        label_names=texts(spec.get("label_names")),
+        metrics=texts(spec.get("metrics")),
+        rows=numbers(counts.get("rows")),
+        dropped=numbers(counts).get("dropped_equal_to_dev", 0.0),
     )
     if not outputs.metrics:
         raise StageError(f"{folder / 'spec.json'}: field 'metrics' names no metric; the first one is the headline")
-    for seed in seeds:
-        _add_seed(outputs, methods, seed)
     return outputs
 
 
@@ -118,32 +135,40 @@ def _add_seed(outputs: DatasetOutputs, methods: Sequence[str], seed: int) -> Non
         if (folder / "run.json").exists():  # a supplied teacher may leave no record of training
             outputs.costs[stage, seed] = _cost(folder)
         if stage == "teacher" and (folder / "curves.jsonl").exists():
-            outputs.curves["teacher", seed] = [_numbers(row) for row in _lines(folder / "curves.jsonl")]
+            outputs.curves["teacher", seed] = [numbers(row) for row in read_lines(folder / "curves.jsonl")]
     if CURRICULUM_METHOD in methods:
         _add_curriculum(outputs, seed)
     for method in methods:
         if method != CURRICULUM_METHOD:
             student = output_folder("student", dataset=outputs.name, method=method, seed=seed)
-            outputs.curves[method, seed] = [_numbers(row) for row in _lines(student / "curves.jsonl")]
+            outputs.curves[method, seed] = [numbers(row) for row in read_lines(student / "curves.jsonl")]
             outputs.costs[f"student {method}", seed] = _cost(student)
-        evaluated = output_folder("evaluate", dataset=outputs.name, method=method, seed=seed)
-        outputs.evaluations[method, seed] = _evaluation(evaluated, outputs.kind)
-        outputs.costs[f"evaluate {method}", seed] = _cost(evaluated)
+        _add_evaluation(outputs, method, seed)
+
+
+def _add_evaluation(outputs: DatasetOutputs, method: str, seed: int) -> None:
+    """Read one student's evaluation, and what its training took."""
+    evaluated = output_folder("evaluate", dataset=outputs.name, method=method, seed=seed)
+    outputs.evaluations[method, seed] = _evaluation(evaluated, outputs.kind)
+    outputs.costs[f"evaluate {method}", seed] = _cost(evaluated)
+    effort = effort_of(outputs.name, method, seed)
+    if effort is not None:
+        outputs.efforts[method, seed] = effort
 
 
 def _add_curriculum(outputs: DatasetOutputs, seed: int) -> None:
     """Read the meta-teacher and the episodes of one seed."""
     folder = output_folder("meta_teacher", dataset=outputs.name, seed=seed)
-    metrics = _read(folder / "metrics.json")
-    outputs.meta_teacher[seed] = {key: _numbers(value) for key, value in metrics.items() if isinstance(value, Mapping)}
+    metrics = read_object(folder / "metrics.json")
+    outputs.meta_teacher[seed] = {key: numbers(value) for key, value in metrics.items() if isinstance(value, Mapping)}
     outputs.costs["meta_teacher", seed] = _cost(folder)
     folder = output_folder("curriculum", dataset=outputs.name, seed=seed)
-    outputs.episodes[seed] = [_episode(row) for row in _lines(folder / "episodes.jsonl")]
+    outputs.episodes[seed] = [_episode(row) for row in read_lines(folder / "episodes.jsonl")]
     outputs.costs["curriculum", seed] = _cost(folder)
 
 
 def _episode(row: Mapping[str, object]) -> Episode:
-    values = _numbers(row)
+    values = numbers(row)
     return Episode(
         number=int(values["episode"]),
         selection=_starting("selection_", values),
@@ -159,7 +184,7 @@ def _starting(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _evaluation(folder: Path, kind: Kind) -> Evaluation:
-    metrics = _read(folder / "metrics.json")
+    metrics = read_object(folder / "metrics.json")
     sets = ("dev", "selection", "dev_mismatched")
     names = [name for base in sets for name in (base, f"teacher_{base}") if name in metrics]
     if "dev" not in names or "teacher_dev" not in names:
@@ -168,12 +193,12 @@ def _evaluation(folder: Path, kind: Kind) -> Evaluation:
     timed = latency if isinstance(latency, Mapping) else {}
     majority = metrics.get("majority_dev")
     return Evaluation(
-        scores={name: _numbers(metrics[name]) for name in names},
+        scores={name: numbers(metrics[name]) for name in names},
         majority_dev=float(majority) if isinstance(majority, int | float) else None,
-        parameters=_numbers(metrics.get("parameters")),
-        size_bytes=_numbers(metrics.get("size_bytes")),
-        latency_ms={who: _numbers(timed.get(who)) for who in ("student", "teacher")},
-        latency_setting=_numbers(timed),
+        parameters=numbers(metrics.get("parameters")),
+        size_bytes=numbers(metrics.get("size_bytes")),
+        latency_ms={who: numbers(timed.get(who)) for who in ("student", "teacher")},
+        latency_setting=numbers(timed),
         selected_on=str(metrics.get("selected_on", "selection")),
         predictions=_predictions(folder / "predictions.parquet", kind),
     )
@@ -181,7 +206,7 @@ def _evaluation(folder: Path, kind: Kind) -> Evaluation:
 
 def _predictions(path: Path, kind: Kind) -> dict[str, Predictions]:
     """Predictions by set, rows in order of their id, so that those of two seeds can be paired."""
-    _must_exist(path)
+    must_exist(path)
     table = parquet.read_table(path)
     columns = {
         name: table.column(name).to_pylist() for name in ("set", "row_id", "label", "student_logits", "teacher_logits")
@@ -205,8 +230,8 @@ def _predictions(path: Path, kind: Kind) -> dict[str, Predictions]:
 
 
 def _cost(folder: Path) -> Cost:
-    record = _read(folder / "run.json")
-    values, versions = _numbers(record), record.get("versions")
+    record = read_object(folder / "run.json")
+    values, versions = numbers(record), record.get("versions")
     return Cost(
         duration_s=values.get("duration_s", 0.0),
         cpu_s=values.get("cpu_s", 0.0),
@@ -215,47 +240,6 @@ def _cost(folder: Path) -> Cost:
         threads=int(values.get("threads", 0)),
         versions={str(key): str(value) for key, value in versions.items()} if isinstance(versions, Mapping) else {},
     )
-
-
-def _must_exist(path: Path) -> None:
-    if not path.exists():
-        raise StageError(f"{path}: missing, but params.yaml asks for it; run `dvc repro`")
-
-
-def _read(path: Path) -> Mapping[str, object]:
-    """The JSON object in a file."""
-    _must_exist(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise StageError(f"{path}: not valid JSON ({error}); run the stage that writes it again") from None
-    if not isinstance(content, dict):
-        raise StageError(f"{path}: expected a JSON object, found {type(content).__name__}")
-    return content
-
-
-def _lines(path: Path) -> list[Mapping[str, object]]:
-    """The JSON objects of a .jsonl file."""
-    _must_exist(path)
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    except json.JSONDecodeError as error:
-        raise StageError(f"{path}: not valid JSON ({error}); run the stage that writes it again") from None
-
-
-def _numbers(value: object) -> dict[str, float]:
-    """The entries of a mapping that are numbers; {} for anything else."""
-    if not isinstance(value, Mapping):
-        return {}
-    return {
-        str(key): float(item)
-        for key, item in value.items()
-        if isinstance(item, int | float) and not isinstance(item, bool)
-    }
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(str(item) for item in value) if isinstance(value, list | tuple) else ()
 
 
 def _kind(value: object, path: Path) -> Kind:

@@ -8,10 +8,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tasks.reporting import wording
-from tasks.reporting.figures import smoothing
+from tasks.reporting import analysis_text, comparison_text, wording
+from tasks.reporting.analysis import Analysis
+from tasks.reporting.comparison import Comparison
+from tasks.reporting.drawing import smoothing
 from tasks.reporting.gather import DatasetOutputs
+from tasks.reporting.records import Records
 from tasks.reporting.summarise import DatasetSummary, Summary
+from tasks.reporting.tables import Table
 from training.metrics import LOWER_IS_BETTER
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -19,17 +23,18 @@ LEADING = "margins"
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table as text; the first `names` columns hold names, the others numbers. `strong` marks the last row."""
+class Studied:
+    """What is shown beside the summary: all methods side by side, and what the papers ask of their own methods."""
 
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    names: int = 1
-    strong: bool = False
+    comparison: Comparison
+    analysis: Analysis
+    records: list[Records]
 
 
-def render_page(summary: Summary, outputs: Sequence[DatasetOutputs], figures: Mapping[str, bytes]) -> str:
-    """The whole page as HTML. `figures` are PNG bytes by the names that `draw_figures` gives them."""
+def render_page(
+    summary: Summary, outputs: Sequence[DatasetOutputs], figures: Mapping[str, bytes], studied: Studied | None = None
+) -> str:
+    """The whole page as HTML. `figures` are PNG bytes by the names that the drawing functions give them."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -53,7 +58,38 @@ def render_page(summary: Summary, outputs: Sequence[DatasetOutputs], figures: Ma
         figures={name: _data_address(picture) for name, picture in figures.items()},
         kinds={kind: _pictured(summary, figures, kind) for kind in ("curves", "rewards", "actions", "confusion")},
         smoothing=smoothing(episodes),
+        compared=_compared(studied),
+        analysed=_analysed(studied, figures),
     )
+
+
+def _compared(studied: Studied | None) -> dict[str, object]:
+    """The comparison's tables and notes; {} with fewer than two methods."""
+    if studied is None or len(studied.comparison.lines) < 2:
+        return {}
+    one = studied.comparison
+    return {
+        "margins": comparison_text.margin_table(one),
+        "efforts": comparison_text.effort_table(one),
+        "notes": comparison_text.notes(one),
+        "baseline": one.baseline,
+    }
+
+
+def _analysed(studied: Studied | None, figures: Mapping[str, bytes]) -> dict[str, object]:
+    """The analyses that there are records for; {} if there are none."""
+    if studied is None:
+        return {}
+    one, metrics = studied.analysis, studied.comparison.datasets
+    return {
+        "correlation": analysis_text.correlation_text(one),
+        "rewards": analysis_text.reward_table(one, studied.records),
+        "shares": analysis_text.share_table(one),
+        "entropy": analysis_text.entropy_table(one),
+        "temperature": analysis_text.temperature_table(one, metrics),
+        "influence": [trend.dataset for trend in one.trends],
+        "pictures": sorted(name for name in figures if name.startswith("analysis-")),
+    }
 
 
 def _data_address(picture: bytes) -> Markup:
@@ -88,18 +124,25 @@ def _headline(summary: Summary) -> str:
 
 def _main_table(summary: Summary) -> Table:
     """Dataset, scores of every column, margin, parameters, latency; the mean over datasets last."""
-    header = ["dataset", *summary.columns.values(), f"margin [{100 * summary.level:g} %]", "parameters", "latency, ms"]
+    header = [
+        "dataset",
+        *wording.shown_columns(summary).values(),
+        f"margin [{100 * summary.level:g} %]",
+        "parameters",
+        "latency, ms",
+    ]
     rows = [_main_row(summary, one) for one in summary.datasets]
     averaged = len(rows) > 1 and bool(summary.average_scores)
     if averaged:
-        scores = [wording.score_text(summary.average_scores.get(column), "accuracy") for column in summary.columns]
+        shown = wording.shown_columns(summary)
+        scores = [wording.score_text(summary.average_scores.get(column), "accuracy") for column in shown]
         margin = wording.margin_text(summary.average_margins[summary.main_method], "accuracy").replace(" [", "\n[")
         rows.append(["mean", *scores, margin, "", ""])
     return Table(header, rows, strong=averaged)
 
 
 def _main_row(summary: Summary, one: DatasetSummary) -> list[str]:
-    scores = [wording.score_text(one.scores.get(column), one.headline) for column in summary.columns]
+    scores = [wording.score_text(one.scores.get(column), one.headline) for column in wording.shown_columns(summary)]
     models = [one.models["teacher"], one.models[summary.main_method]]
     arrow = f" {wording.ARROW} "
     sizes = arrow.join(wording.count_text(model.parameters) for model in models)

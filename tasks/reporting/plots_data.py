@@ -34,10 +34,14 @@ def metrics_tree(summary: Summary) -> dict[str, object]:
     return tree
 
 
-def _metrics_of(one: DatasetSummary, main_method: str) -> dict[str, float | int | None]:
+def _metrics_of(one: DatasetSummary, main_method: str) -> dict[str, object]:
+    """Scores on dev, and each student's loss on selection: what a point of a grid is chosen by."""
     student = one.models[main_method]
     numbers = _scores_and_margin(one.scores, one.margins[main_method])
-    return {**numbers, "parameters": student.parameters, "latency_p50_ms": student.p50_ms}
+    losses = one.all_scores.get("selection", {}).get("loss", {})
+    chosen_by = {method: round(losses[method].mean, 6) for method in one.margins if method in losses}
+    sizes = {"parameters": student.parameters, "latency_p50_ms": student.p50_ms}
+    return {**numbers, **sizes, "selection_loss": chosen_by}
 
 
 def _scores_and_margin(scores: Mapping[str, Spread], margin: Margin) -> dict[str, float | int | None]:

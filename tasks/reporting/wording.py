@@ -8,6 +8,8 @@ from training.statistics import Spread
 
 MINUS = "\N{MINUS SIGN}"
 ARROW = "\N{RIGHTWARDS ARROW}"
+# With more methods than this the main table leaves them to the comparison.
+SHOWN_METHODS = 4
 
 
 def number_text(value: float, metric: str, *, signed: bool = False) -> str:
@@ -102,13 +104,21 @@ def latency_setting_text(setting: dict[str, float]) -> str:
     return f"batch {batch}, length {length}, {threads} thread{'s' * (threads != 1)}, {repeats} repeats"
 
 
+def shown_columns(summary: Summary) -> dict[str, str]:
+    """The columns of the main table: all of a few methods; of many the plain student and the main one (see the comparison)."""
+    if len(summary.methods) <= SHOWN_METHODS:
+        return summary.columns
+    kept = ("teacher", "finetune", "meta_teacher", summary.main_method)
+    return {column: label for column, label in summary.columns.items() if column in kept}
+
+
 def terminal_table(summary: Summary) -> str:
     """The compact table that `make demo` ends with: scores in points on dev, one row a dataset."""
-    header = ["dataset", "metric", *summary.columns.values()]
+    header = ["dataset", "metric", *shown_columns(summary).values()]
     header += ["margin to the teacher", "parameters", "latency p50 ms"]
     rows = [_terminal_row(summary, one) for one in summary.datasets]
     if len(rows) > 1 and summary.average_scores:
-        scores = [score_text(summary.average_scores.get(column), "accuracy") for column in summary.columns]
+        scores = [score_text(summary.average_scores.get(column), "accuracy") for column in shown_columns(summary)]
         margin = margin_text(summary.average_margins[summary.main_method], "accuracy")
         rows.append(["mean", "", *scores, margin, "", ""])
     main = summary.columns[summary.main_method]
@@ -127,7 +137,7 @@ def _terminal_row(summary: Summary, one: DatasetSummary) -> list[str]:
     return [
         one.name,
         one.headline,
-        *(score_text(one.scores.get(column), one.headline) for column in summary.columns),
+        *(score_text(one.scores.get(column), one.headline) for column in shown_columns(summary)),
         margin_text(one.margins[method], one.headline),
         f"{count_text(teacher.parameters)} {ARROW} {count_text(student.parameters)}",
         f"{milliseconds_text(teacher.p50_ms)} {ARROW} {milliseconds_text(student.p50_ms)}",

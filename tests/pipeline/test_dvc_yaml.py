@@ -8,10 +8,13 @@ import pytest
 import yaml
 from source_imports import FOLDERS, ROOT, code_dependencies
 
-from config import Student, StudentMethod
+from config import Student
+from method_sections import AssistedMethod, StudentMethod
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES: Mapping[str, dict] = DVC["stages"]
+# Stages whose matrix runs over methods and that train a student, or what teaches it.
+STUDENTS = ("student", "assistant", "assisted", "meta_taught")
 # What `source` reads beside code: descriptions of the built-in benchmarks.
 DESCRIPTIONS = ["data/catalog/glue", "data/catalog/superglue"]
 
@@ -46,8 +49,9 @@ def test_no_stage_but_report_and_curriculum_depends_on_a_whole_output() -> None:
     assert whole == {"report", "curriculum"}
 
 
-def test_a_student_depends_on_every_key_of_its_section_but_the_list_of_methods() -> None:
-    listed = {key for key in STAGES["student"]["params"] if isinstance(key, str)}
+@pytest.mark.parametrize("stage", STUDENTS)
+def test_a_student_depends_on_every_key_of_its_section_but_the_list_of_methods(stage: str) -> None:
+    listed = {key for key in STAGES[stage]["params"] if isinstance(key, str)}
     assert {f"student.{name}" for name in Student.model_fields if name != "methods"} <= listed
     assert not {"student", "student.methods"} & listed
 
@@ -57,7 +61,7 @@ def test_every_training_stage_depends_on_the_threads(stage: str) -> None:
     assert "threads" in STAGES[stage]["params"]
 
 
-@pytest.mark.parametrize("method", get_args(StudentMethod))
+@pytest.mark.parametrize("method", get_args(StudentMethod) + get_args(AssistedMethod))
 def test_every_method_has_a_section_of_its_own_for_its_stage_to_depend_on(method: str) -> None:
-    assert "${item.method}" in STAGES["student"]["params"]
+    assert all("${item.method}" in STAGES[stage]["params"] for stage in STUDENTS)
     assert method in yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

@@ -8,11 +8,12 @@ from typing import get_args
 import pytest
 from source_imports import ROOT, imported, modules_of
 
-from method_sections import StudentMethod
+from method_sections import AssistedMethod, StudentMethod
 
 OURS = {
     "config",
     "method_sections",
+    "stage_sections",
     "params_file",
     "strict_yaml",
     "data",
@@ -25,14 +26,27 @@ OURS = {
     "tests",
 }
 SERVERS = {"mlflow", "prefect", "dvc"}
-STAGES = ("source", "split", "teacher", "signals", "student", "meta_teacher", "curriculum", "evaluate", "report")
+STAGES = (
+    "source",
+    "split",
+    "teacher",
+    "signals",
+    "student",
+    "assistant",
+    "assisted",
+    "meta_teacher",
+    "meta_taught",
+    "curriculum",
+    "evaluate",
+    "report",
+)
 # Folder -> what it may import of ours, itself aside.
 ALLOWED = {
     "data": {"strict_yaml"},
     "models": set[str](),
     "methods": {"models"},
     "training": {"data", "models", "methods"},
-    "tasks": {"config", "method_sections", "params_file", "data", "models", "methods", "training"},
+    "tasks": {"config", "method_sections", "stage_sections", "params_file", "data", "models", "methods", "training"},
 }
 
 
@@ -58,8 +72,9 @@ def test_no_stage_code_names_a_server_or_dvc(folder: str) -> None:
 
 
 def test_the_config_imports_no_torch_and_nothing_of_ours_but_its_reader() -> None:
-    found = set().union(*(first_names(ROOT / name) for name in ("config.py", "method_sections.py", "params_file.py")))
-    assert found & OURS == {"method_sections", "params_file", "strict_yaml"}
+    names = ("config.py", "method_sections.py", "stage_sections.py", "params_file.py")
+    found = set().union(*(first_names(ROOT / name) for name in names))
+    assert found & OURS == {"method_sections", "stage_sections", "params_file", "strict_yaml"}
     assert not found & {"torch", "transformers", "accelerate"}
 
 
@@ -83,7 +98,10 @@ def test_stages_start_without_servers_and_those_that_need_no_network_without_tor
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", get_args(StudentMethod))
+METHODS = get_args(StudentMethod) + get_args(AssistedMethod)
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_a_method_imports_no_other_method(name: str) -> None:
-    others = {f"methods.{other}" for other in get_args(StudentMethod) if other != name}
+    others = {f"methods.{other}" for other in METHODS if other != name}
     assert not others & set(imported(ROOT / "methods" / f"{name}.py"))

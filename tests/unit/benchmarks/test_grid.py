@@ -46,8 +46,8 @@ def run_with_fake_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lis
     monkeypatch.setattr(grid, "_stage", stage)
     arguments = ["grid", "profiles/superglue-minilm.yaml", str(tmp_path / "runs.jsonl"), "--datasets", "cb"]
     monkeypatch.setattr("sys.argv", [*arguments, "--seeds", "42", "--work", str(tmp_path / "work")])
-    monkeypatch.setattr(grid, "_commit", lambda: "abc")
-    monkeypatch.setattr("benchmarks.runs._commit_time", lambda commit: "2026-01-01T00:00:00+00:00")
+    monkeypatch.setattr(grid, "commit", lambda: "abc")
+    monkeypatch.setattr("benchmarks.runs.commit_time_of", lambda commit: "2026-01-01T00:00:00+00:00")
     grid.main()
     return ran
 

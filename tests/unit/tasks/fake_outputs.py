@@ -17,6 +17,8 @@ from training.metrics import compute_metrics
 METHODS = ("finetune", "mse_kd", "mpdistil")
 # How well each model separates the classes: the teacher best, the fine-tuned student worst.
 SKILL = {"teacher": 1.6, "finetune": 0.9, "mse_kd": 1.2, "mpdistil": 1.35}
+SKILL |= {"kd": 1.1, "pkd": 1.15, "skd": 1.0, "prokd": 1.05, "prokt": 1.2, "metadistil": 1.4, "lgtm": 1.3}
+MOVING = ("prokt", "metadistil", "lgtm")
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,13 @@ def write_seed(
             meta = output_folder("meta_teacher", dataset=dataset.name, seed=seed)
             scores = compute_metrics([*dataset.metrics, "loss"], teacher, labels, dataset.kind)
             write_json(meta / "metrics.json", {"selection": scores, "dev": scores, "loss": "collaborative"})
+            losses = [{"epoch": epoch, "selection_loss": 0.6 + 0.3 / (epoch + 1)} for epoch in range(6)]
+            write_lines(meta / "curves.jsonl", losses)
             write_run(meta, "meta_teacher", 1)
         else:
             write_training(folder, method, dataset, generator, 10)
+        if method == "lgtm":
+            write_influence(folder, generator)
         evaluated = output_folder("evaluate", dataset=dataset.name, method=method, seed=seed)
         write_evaluation(evaluated, dataset, labels, student, teacher, selected_on)
 
@@ -122,9 +128,16 @@ def write_training(folder: Path, who: str, dataset: FakeDataset, generator: np.r
             "selection_loss": 1 - level + 0.02 * epoch + generator.normal(0, 0.02),
         }
         row |= {f"selection_{metric}": 0.5 + level / 2 + generator.normal(0, 0.01) for metric in dataset.metrics}
-        lines.append(row | ({"task": 1 - level, "soft": 0.1, "hidden": 0.01} if who == "mse_kd" else {}))
+        row |= {"task": 1 - level, "soft": 0.1, "hidden": 0.01} if who == "mse_kd" else {}
+        if who == "metadistil":
+            row |= {
+                "train_real_beats_pilot": 0.4 + 0.02 * epoch,
+                "train_teacher_comes_nearer": 0.9 if epoch < 6 else 0.5,
+            }
+        lines.append(row)
     write_lines(folder / "curves.jsonl", marked(lines))
-    write_json(folder / "metrics.json", {"selection": {}})
+    updates = {"student": 200, "teacher": 200 if who in MOVING else 0}
+    write_json(folder / "metrics.json", {"selection": {}, "updates": updates, "rows_seen": 3200})
     write_run(folder, "teacher" if who == "teacher" else "student", 60 * SKILL[who])
 
 
@@ -151,8 +164,26 @@ def write_curriculum(
         row |= {f"selection_{metric}": 0.8 + 0.001 * episode for metric in dataset.metrics}
         lines.append(row | {f"share_{name}": count / 8 for name, count in zip(names, counts.tolist(), strict=True)})
     came_in = {"reward": None} | {f"share_{name}": None for name in names}
+    steps = [
+        {"episode": row["episode"], "step": step, "reward": row["reward"]} for row in lines[1:] for step in range(8)
+    ]
+    write_lines(folder / "steps.jsonl", steps)
+    share = {name: float(np.mean([row[f"share_{name}"] for row in lines])) for name in names}
+    consecutive = {"similarity_of_consecutive": [0.5, 0.6, 0.7], "distance_of_consecutive": [3.0, 1.0, 2.0]}
+    write_json(folder / "metrics.json", {"cumulative_share": share, "reward": "gain", **consecutive})
     write_lines(folder / "episodes.jsonl", marked([lines[0] | came_in, *lines[1:]]))
     write_run(folder, "curriculum", 30)
+
+
+def write_influence(folder: Path, generator: np.random.Generator) -> None:
+    """influence.jsonl of 20 rows seen once an epoch of 20 updates; even rows are worth something, odd ones do harm."""
+    lines = []
+    for epoch in range(10):
+        for row in range(20):
+            worth = (0.02 if row % 2 == 0 else -0.01) * np.sin(np.pi * (epoch + 0.5) / 10) * (1 + row / 20)
+            said = {"student": 0.4 + 0.04 * epoch, "teacher": 0.5 + 0.045 * epoch}
+            lines.append({"step": 20 * epoch + row, "row": row, "influence": worth + generator.normal(0, 1e-3), **said})
+    write_lines(folder / "influence.jsonl", lines)
 
 
 def write_evaluation(

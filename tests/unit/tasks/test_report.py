@@ -258,5 +258,14 @@ def test_the_stage_writes_everything_into_its_folder(tmp_path: Path) -> None:
     stage = Stage("report", parameters, folder=tmp_path / "report")
     report(stage)
     written = {path.name for path in stage.folder.iterdir()}
-    assert written == {"report.html", "table.txt", "report.json", "metrics.json", "plots", "figures"}
+    texts = ("report.html", "table.txt", "comparison.txt")
+    assert written == {*texts, "report.json", "metrics.json", "plots", "figures"}
     assert "against teacher" in stage.headline
+    page = (stage.folder / "report.html").read_text()
+    assert "<h2>Methods side by side</h2>" in page
+    assert "<h2>What the papers ask of their methods</h2>" in page and "Fig. 4" in page
+    numbers = json.loads((stage.folder / "report.json").read_text())
+    assert [line["method"] for line in numbers["comparison"]["lines"]] == list(parameters.methods)
+    assert set(
+        json.loads((stage.folder / "metrics.json").read_text())[parameters.datasets[0]]["selection_loss"]
+    ) == set(parameters.methods)

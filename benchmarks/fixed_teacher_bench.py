@@ -1,0 +1,59 @@
+"""A training step of every method that reads stored signals, against plain fine-tuning of the same student."""
+
+from torch import nn
+
+from benchmarks.measuring import Row, Step, cpu_seconds, row_of
+from benchmarks.problem import Shape
+from methods.annealing_kd import AnnealingKd
+from methods.dist import Dist
+from methods.finetune import Finetune
+from methods.kd import Kd
+from methods.layers import match_layers, patient_layers
+from methods.mse_kd import MseKd
+from methods.pkd import Pkd
+from methods.seam import Method
+from training.loop import make_optimizer
+
+TARGET = 1.10
+
+
+def measure(shape: Shape, repetitions: int) -> list[Row]:
+    """One row a method."""
+    steps = {name: step_of(shape, method) for name, method in methods(shape).items()}
+    seconds = cpu_seconds({"finetune": step_of(shape, Finetune()), **steps}, repetitions)
+    return [
+        row_of(f"{name} on signals, against fine-tuning: time", "CPU s", seconds[name], seconds["finetune"], TARGET)
+        for name in steps
+    ]
+
+
+def methods(shape: Shape) -> dict[str, Method]:
+    """The fixed-teacher methods, for networks of this shape."""
+    ours, theirs = shape.student_layers, shape.teacher_layers
+    return {
+        "kd": Kd(),
+        "mse_kd": MseKd(layers=tuple(match_layers("uniform", ours, theirs))),
+        "pkd": Pkd(layers=patient_layers("skip", ours, theirs)),
+        "dist": Dist(),
+        "annealing_kd": AnnealingKd().phase(1, 10, 10).method,
+    }
+
+
+def step_of(shape: Shape, method: Method) -> Step:
+    """One update as the training loop makes it, the teacher's outputs looked up by row."""
+    network, batch = shape.network(shape.student_layers, seed=1), shape.batches(1, seed=4)[0]
+    needs, signals = method.needs, shape.signals(method.needs.teacher_layers)
+    optimizer = make_optimizer(network, 1e-5, 0.01)
+
+    def step() -> None:
+        outputs = network(batch.inputs, dataset=shape.spec.dataset, layers=needs.student_layers)
+        said = signals.of_rows(batch.rows, needs.teacher_layers) if needs.teacher == "signals" else None
+        parts = method.loss(outputs, said, batch.labels, shape.spec.kind)
+        optimizer.zero_grad()
+        parts["loss"].backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        for value in parts.values():
+            value.item()
+
+    return step

@@ -1,0 +1,73 @@
+"""MetaDistil's and LGTM's steps with exact gradients, against the same steps with the plain formulations."""
+
+from collections.abc import Callable, Iterator
+
+from benchmarks.measuring import Row, Step, added_peak_bytes, cpu_seconds, row_of
+from benchmarks.plain_steps import double_backward_step, finite_difference_step
+from benchmarks.problem import Shape, endless
+from data.batches import Batch
+from methods.joint import Pair
+from methods.lgtm import Lgtm
+from methods.metadistil import MetaDistil
+
+MEGABYTE = 2**20
+TIME, MEMORY = {1: 1.10, 10: 1.0}, {1: 0.85, 10: 0.5}
+"""MetaDistil's targets by the number of quiz batches."""
+LGTM_TIME = 0.70
+
+Run = Callable[[Pair, Batch, Iterator[Batch]], object]
+
+
+def measure(shape: Shape, repetitions: int) -> list[Row]:
+    """All rows of the moving-teacher methods."""
+    rows: list[Row] = []
+    for quiz_batches in TIME:
+        rows += metadistil_rows(shape, quiz_batches, max(2, repetitions // quiz_batches))
+    return [*rows, *lgtm_rows(shape, repetitions)]
+
+
+def metadistil_rows(shape: Shape, quiz_batches: int, repetitions: int) -> list[Row]:
+    """Time and added memory of a step with so many quiz batches, against double backward."""
+    # Section 5.1's comparison of both updates is a measurement of the paper, not a part of the step.
+    method = MetaDistil(quiz_batches=quiz_batches, analysis_every=10**9)
+
+    def plain(pair: Pair, batch: Batch, quiz: Iterator[Batch]) -> object:
+        return double_backward_step(method, pair, batch, [next(quiz) for _ in range(quiz_batches)])
+
+    steps = {"ours": on(shape, method.step), "plain": on(shape, plain)}
+    seconds = cpu_seconds(steps, repetitions)
+    peaks = {name: [added_peak_bytes(step) / MEGABYTE] for name, step in steps.items()}
+    name = f"metadistil, {quiz_batches} quiz batch{'es' * (quiz_batches > 1)}, against double backward"
+    return [
+        row_of(f"{name}: time", "CPU s", seconds["ours"], seconds["plain"], TIME[quiz_batches]),
+        row_of(f"{name}: added memory", "MiB", peaks["ours"], peaks["plain"], MEMORY[quiz_batches]),
+    ]
+
+
+def lgtm_rows(shape: Shape, repetitions: int) -> list[Row]:
+    """Time and added memory of a step, against the finite difference as printed; and with a teacher's pass shared."""
+    method = Lgtm(kept_rows=0)
+
+    def printed(pair: Pair, batch: Batch, quiz: Iterator[Batch]) -> object:
+        return finite_difference_step(method, pair, batch, [next(quiz)])
+
+    def shared(pair: Pair, batch: Batch, quiz: Iterator[Batch]) -> object:
+        return finite_difference_step(method, pair, batch, [next(quiz)], shared=True)
+
+    steps = {"ours": on(shape, method.step), "printed": on(shape, printed), "shared": on(shape, shared)}
+    seconds = cpu_seconds(steps, repetitions)
+    peaks = {name: [added_peak_bytes(steps[name]) / MEGABYTE] for name in ("ours", "printed")}
+    name = "lgtm, against its finite difference"
+    return [
+        row_of(f"{name} as printed: time", "CPU s", seconds["ours"], seconds["printed"], LGTM_TIME),
+        row_of(f"{name} as printed: added memory", "MiB", peaks["ours"], peaks["printed"], None),
+        row_of(f"{name} with a shared teacher pass: time", "CPU s", seconds["ours"], seconds["shared"], None),
+    ]
+
+
+def on(shape: Shape, run: Run) -> Step:
+    """The step with networks, batches and optimisers of its own."""
+    pair = shape.pair()
+    batch, *quiz = shape.batches(5, seed=4)
+    drawn = endless(quiz)
+    return lambda: run(pair, batch, drawn)

@@ -1,0 +1,119 @@
+"""How `make bench` measures: CPU seconds of interleaved variants, peak bytes of tensors, and a row of its table.
+
+Machines differ and are shared, so no absolute figure has a target: a row's target is for a ratio of two variants that
+were run in turn in one process. Time is the CPU's (`time.process_time`) at one thread. Memory is the sum of the tensors'
+bytes, as torch's profiler reports every allocation and release: the same on every machine, unlike resident pages.
+"""
+
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch.profiler import ProfilerActivity, profile
+
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: `value` is ours, `floor` what it is held against, `ratio` their quotient."""
+
+    name: str
+    value: float
+    unit: str
+    floor: float
+    ratio: float
+    target: float | None
+    """The largest ratio allowed; None: shown only."""
+    ok: bool
+    spread: tuple[float, float] | None = None
+    """Smallest and largest ratio of the repetitions."""
+
+    def to_json(self) -> dict[str, str | float | bool | None]:
+        """What outputs/bench.json holds of it."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "unit": self.unit,
+            "floor": self.floor,
+            "ratio": self.ratio,
+            "target": self.target,
+            "ok": self.ok,
+        }
+
+
+def row_of(name: str, unit: str, values: Sequence[float], floors: Sequence[float], target: float | None) -> Row:
+    """A row from repetitions that belong together one by one: the ratio is the median of theirs."""
+    ratios = [value / floor for value, floor in zip(values, floors, strict=True)]
+    ratio = statistics.median(ratios)
+    return Row(
+        name,
+        statistics.median(values),
+        unit,
+        statistics.median(floors),
+        ratio,
+        target,
+        ok=target is None or ratio <= target,
+        spread=(min(ratios), max(ratios)) if len(ratios) > 1 else None,
+    )
+
+
+def cpu_seconds(variants: Mapping[str, Step], repetitions: int) -> dict[str, list[float]]:
+    """CPU seconds of one step of every variant, in turn, after a first round that does not count."""
+    found: dict[str, list[float]] = {name: [] for name in variants}
+    for repetition in range(repetitions + 1):
+        for name, step in variants.items():
+            before = time.process_time()
+            step()
+            if repetition:
+                found[name].append(time.process_time() - before)
+    return found
+
+
+def added_peak_bytes(step: Step) -> int:
+    """The most that tensors take during a step beyond what they took before it.
+
+    Run the step once before, so that the optimiser's state is there already.
+    """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it tells when it starts and stops
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
+        step()
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        watched.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+    changes = [(event["ts"], event["args"]["Bytes"]) for event in events if event["name"] == "[memory]"]
+    now = peak = 0
+    for _, change in sorted(changes, key=lambda one: one[0]):
+        now += change
+        peak = max(peak, now)
+    return peak
+
+
+def table(rows: Sequence[Row]) -> str:
+    """What a person reads."""
+    head = ("name", "ours", "against", "unit", "ratio", "lowest-highest", "target", "")
+    lines = [head, *(_cells(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    low, high = row.spread or (row.ratio, row.ratio)
+    wanted = "-" if row.target is None else f"{row.target:.2f}"
+    said = "" if row.target is None else "ok" if row.ok else "MISSED"
+    return (
+        row.name,
+        f"{row.value:.3f}",
+        f"{row.floor:.3f}",
+        row.unit,
+        f"{row.ratio:.2f}",
+        f"{low:.2f}-{high:.2f}",
+        wanted,
+        said,
+    )

@@ -1,0 +1,52 @@
+"""pesf_kd: only the teacher's last layer follows the student (Rao et al., 2022, "Parameter-Efficient and Student-Friendly
+Knowledge Distillation", arXiv:2205.15308, section 3).
+
+One step, on a training batch, both losses from the networks as they are:
+  teacher:  CE(y, p_T) + follow * tau^2 * KL(p_S^tau || p_T^tau)                     (the student is a constant)
+  student:  alpha * CE(y, p_S) + (1 - alpha) * tau^2 * KL(p_T^tau || p_S^tau)         (the teacher is a constant)
+
+The paper puts a small adapter behind the frozen backbone and trains that alone. Here the adapter is the teacher's own head,
+a linear layer on the pooled vector, so that the frozen part is a constant of the row and is read from the signals: the
+teacher never runs. Regression has no softmax: both divergences are squared errors.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from methods.joint import Pair, TrainingBatch, constant
+from methods.seam import Needs
+from methods.soft_targets import divergence
+from methods.task_loss import task_loss
+
+
+@dataclass(frozen=True)
+class PesfKd:
+    """`follow`: weight of the term that draws the teacher's head towards the student."""
+
+    alpha: float = 0.3
+    temperature: float = 2.0
+    follow: float = 1.0
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(teacher="head_moves")
+
+    @property
+    def teacher_starts(self) -> Literal["finetuned"]:
+        """Its backbone stays as the teacher stage left it."""
+        return "finetuned"
+
+    def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
+        """See `MovingTeacher.step`; the quiz is not read."""
+        ours = pair.student.see(batch, pair.dataset)
+        theirs = pair.teacher.see(batch, pair.dataset)
+        own = task_loss(theirs.logits, batch.labels, pair.kind)
+        follow = divergence(theirs.logits, constant(ours).logits, pair.kind, self.temperature)
+        task = task_loss(ours.logits, batch.labels, pair.kind)
+        soft = divergence(ours.logits, constant(theirs).logits, pair.kind, self.temperature)
+        total = self.alpha * task + (1 - self.alpha) * soft
+        pair.teacher.descend(own + self.follow * follow)
+        pair.student.descend(total)
+        student = {"loss": total.item(), "task": task.item(), "soft": soft.item()}
+        return student | {"teacher": own.item(), "follow": follow.item()}

@@ -1,0 +1,112 @@
+"""assistant: the network that teaches the student of takd or sftn in the teacher's place, made once for both's sake.
+
+    python -m tasks.assistant --dataset rte --method takd --seed 42
+
+takd: a network of a size between teacher and student, distilled from the teacher's signals with the student's settings.
+sftn: the teacher, trained with student branches and the teacher's settings; the branches are dropped.
+
+Reads: the dataset's tokens, the teacher and (takd) its signals. Writes: outputs/assistant/<dataset>/<method>/<seed> with
+model (a stock Hugging Face folder), signals (as the signals stage's), metrics.json, curves.jsonl, run.json.
+"""
+
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from models.branches import Branched
+from models.classifier import Classifier
+from models.store import load_model, save_model
+from tasks.chosen_method import make_assisted_method
+from tasks.datasets import TokenisedDataset, open_dataset
+from tasks.fixed_teacher import check_between, train_on_fixed_teacher
+from tasks.layout import signals_folder, teacher_model
+from tasks.networks import parameter_count, start_assistant, start_student, start_teacher
+from tasks.settings import training_settings
+from tasks.stage import Stage, run_stage, spent
+from tasks.teacher_signals import store_signals
+from tasks.torch_runtime import start_torch
+from training.fixed_teacher import FixedTeacher
+from training.loop import train
+from training.signals import open_signals
+
+Curves = list[dict[str, float]]
+
+
+def assistant(stage: Stage) -> None:
+    """Make the network that teaches the student of takd or sftn."""
+    dataset = open_dataset(stage, stage.dataset)
+    accelerator = start_torch(stage)
+    teacher = stage.read(teacher_model(stage.dataset, stage.seed))
+    student = start_student(stage, dataset, teacher).classifier
+    make = _between if stage.method == "takd" else _friendly
+    model, curves = make(stage, dataset, teacher, student, accelerator)
+    save_model(
+        stage.folder / "model",
+        model,
+        tokenizer_folder=dataset.tokenizer_folder,
+        tokenizer_fingerprint=dataset.tokenizer_fingerprint,
+    )
+    scores = store_signals(stage, model, dataset, device=accelerator.device)
+    stage.write_rows(curves)
+    parameters = parameter_count(model, dataset.spec.name)
+    stage.write_metrics(
+        {"assistant": scores, "selected_on": dataset.selected_on, "parameters": parameters, "layers": model.num_layers}
+        | spent()
+    )
+    metric = dataset.spec.metrics[0]
+    stage.headline = f"{metric} {scores['selection'][metric]:.3f} on {dataset.selected_on}, {parameters} parameters"
+
+
+def _between(
+    stage: Stage, dataset: TokenisedDataset, teacher: Path, student: Classifier, accelerator: Accelerator
+) -> tuple[Classifier, Curves]:
+    """takd's assistant, distilled from the teacher."""
+    attention = stage.parameters.models.attention
+    start = start_assistant(stage, dataset, teacher)
+    for note in start.notes:
+        stage.say(note)
+    model = start.classifier
+    check_between(model, student, load_model(teacher, attention=attention))
+    folder = stage.read(signals_folder(stage.dataset, stage.seed))
+    signals = open_signals(folder, "train", rows=len(dataset.split("train")))
+    method = make_assisted_method(stage.parameters, "takd")
+    run = train_on_fixed_teacher(stage, model, dataset, method, FixedTeacher(signals), accelerator)
+    return model, run.curves
+
+
+def _friendly(
+    stage: Stage, dataset: TokenisedDataset, teacher: Path, student: Classifier, accelerator: Accelerator
+) -> tuple[Classifier, Curves]:
+    """sftn's teacher: student branches train with it, and are dropped."""
+    from methods.sftn import FriendlyTeacher
+
+    given, own = stage.parameters, stage.parameters.sftn
+    if own.teacher_starts == "finetuned":
+        model = load_model(teacher, attention=given.models.attention)
+    else:
+        model = start_teacher(stage, dataset).classifier
+    branched = Branched(model, student, stage.seed).to(accelerator.device)
+    # Weights are drawn: what follows must not depend on how many numbers that took.
+    torch.manual_seed(stage.seed)
+    method = FriendlyTeacher(own.branch_weight, own.agreement_weight, own.branch_temperature)
+    curves = train(
+        branched,
+        dataset.split("train"),
+        dataset.split("selection"),
+        dataset.target,
+        lambda epoch: lambda outputs, batch: method.loss(outputs, batch.labels, dataset.spec.kind),
+        training_settings(given.teacher, stage.seed, given.evaluate.batch_size),
+        accelerator=accelerator,
+        title=stage.title,
+    )
+    return branched.teacher, curves
+
+
+if __name__ == "__main__":
+    run_stage(
+        "assistant",
+        assistant,
+        keys=("dataset", "method", "seed"),
+        sections=("threads", "models", "teacher", "student", "signals", "takd", "sftn", "split", "source"),
+    )

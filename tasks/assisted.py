@@ -1,0 +1,41 @@
+"""assisted: the student of takd or sftn, distilled from what its assistant says.
+
+    python -m tasks.assisted --dataset rte --method takd --seed 42
+
+Reads: the dataset's tokens, the assistant's signals, and the teacher where `student.init: teacher_layers` asks for it.
+Writes: outputs/student/<dataset>/<method>/<seed>, as the student stage does.
+"""
+
+from tasks.chosen_method import make_assisted_method
+from tasks.datasets import open_dataset
+from tasks.fixed_teacher import train_on_fixed_teacher
+from tasks.layout import assistant_signals, teacher_model
+from tasks.networks import start_student
+from tasks.stage import Stage, run_stage
+from tasks.student_output import write_student
+from tasks.torch_runtime import start_torch
+from training.fixed_teacher import FixedTeacher
+from training.signals import open_signals
+
+
+def assisted(stage: Stage) -> None:
+    """Train one student on its assistant's signals."""
+    dataset = open_dataset(stage, stage.dataset)
+    accelerator = start_torch(stage)
+    start = start_student(stage, dataset, stage.read(teacher_model(stage.dataset, stage.seed)))
+    for note in start.notes:
+        stage.say(note)
+    folder = stage.read(assistant_signals(stage.dataset, stage.method, stage.seed))
+    signals = open_signals(folder, "train", rows=len(dataset.split("train")))
+    method = make_assisted_method(stage.parameters, stage.method)
+    run = train_on_fixed_teacher(stage, start.classifier, dataset, method, FixedTeacher(signals), accelerator)
+    write_student(stage, start.classifier, dataset, run, accelerator)
+
+
+if __name__ == "__main__":
+    run_stage(
+        "assisted",
+        assisted,
+        keys=("dataset", "method", "seed"),
+        sections=("threads", "models", "teacher", "student", "takd", "sftn", "split", "source"),
+    )

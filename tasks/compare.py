@@ -1,0 +1,98 @@
+"""compare: every method that was evaluated beside the others, from what the pipeline left under outputs/.
+
+    python -m tasks.compare
+    python -m tasks.compare --methods finetune kd prokd prokd-without-temperature --baseline kd --output outputs/compare
+
+Reads: evaluations, and the records of training. Prints two tables; writes them with all numbers into the output folder:
+comparison.txt, comparison.md, comparison.json, *.png. What did not run is a gap, with its reason. It trains nothing and
+is no stage: the report stage has the same comparison of everything that params.yaml lists.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from config import ConfigError, Parameters, load
+from data.errors import DataError
+from data.writing import whole_file
+from tasks.layout import OUTPUTS
+from tasks.reporting.comparison import Comparison, compare
+from tasks.reporting.gather import gather_evaluated
+from tasks.reporting.reading import numbers, read_object
+from tasks.stage import StageError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare and write; 2 with one line on stderr if there is nothing to compare, or something is damaged."""
+    options = _arguments(arguments)
+    try:
+        comparison = _compared(options, load(options.params))
+        _write(options.output, comparison)
+    except (ConfigError, DataError, StageError) as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tasks.compare", description="Compare methods.")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file (params.yaml)")
+    parser.add_argument("--datasets", nargs="+", help="those of the params file")
+    parser.add_argument("--methods", nargs="+", help="those of the params file; 'all': whatever was evaluated")
+    parser.add_argument("--seeds", nargs="+", type=int, help="those of the params file")
+    parser.add_argument("--baseline", help="the method that wins are counted against (kd, else finetune)")
+    parser.add_argument("--points", type=Path, help="points.json of `python -m benchmarks.points choose`")
+    parser.add_argument("--output", type=Path, default=OUTPUTS / "compare", help="folder to write into")
+    return parser.parse_args(arguments)
+
+
+def _compared(options: argparse.Namespace, given: Parameters) -> Comparison:
+    datasets = options.datasets or given.datasets
+    methods = options.methods or given.methods
+    if methods == ["all"]:
+        methods = evaluated_methods(datasets)
+    points = numbers(read_object(options.points).get("points")) if options.points else {}
+    return compare(
+        gather_evaluated(datasets, methods, options.seeds or given.seeds),
+        methods,
+        benchmark=given.benchmark,
+        baseline=options.baseline,
+        points={name: int(count) for name, count in points.items()},
+        resamples=given.report.bootstrap,
+        level=given.report.level,
+    )
+
+
+def evaluated_methods(datasets: Sequence[str]) -> list[str]:
+    """Every method, and every variant of one, that any of the datasets was evaluated with."""
+    folders = [OUTPUTS / "evaluate" / dataset for dataset in datasets]
+    found = sorted({path.name for folder in folders if folder.is_dir() for path in folder.iterdir()})
+    if not found:
+        raise StageError(f"{OUTPUTS / 'evaluate'}: nothing was evaluated; run `dvc repro` first")
+    return found
+
+
+def _write(folder: Path, comparison: Comparison) -> None:
+    """Print the comparison and leave it in the folder."""
+    from tasks.reporting.comparison_figures import draw_comparison  # matplotlib: imported once the numbers stand
+    from tasks.reporting.comparison_text import comparison_tree, markdown_text, terminal_text
+
+    text = terminal_text(comparison)
+    tree = json.dumps(comparison_tree(comparison), indent=2, allow_nan=False) + "\n"
+    files = {f"{name}.png": picture for name, picture in draw_comparison(comparison).items()}
+    files |= {
+        "comparison.txt": f"{text}\n".encode(),
+        "comparison.md": markdown_text(comparison).encode(),
+        "comparison.json": tree.encode(),
+    }
+    for name, content in files.items():
+        with whole_file(folder / name) as file:
+            file.write(content)
+    print(text)
+    print(f"compare: {len(comparison.lines)} methods on {len(comparison.datasets)} datasets, {folder}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,110 @@
+"""A student by a method whose teacher stays as it is: signals or trajectory are read by row, or the teacher runs."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from accelerate import Accelerator
+
+from data.batches import Batch
+from methods.seam import Method, Needs, Phase, Scheduled
+from models.attention_scores import check_scores
+from models.classifier import Classifier
+from models.outputs import Outputs
+from tasks.datasets import TokenisedDataset
+from tasks.networks import parameter_count
+from tasks.refused import refusal
+from tasks.settings import training_settings
+from tasks.stage import Stage, StageError
+from training.fixed_teacher import FixedTeacher
+from training.joint import JointRun
+from training.loop import BatchLoss, train
+
+
+def train_on_fixed_teacher(
+    stage: Stage,
+    model: Classifier,
+    dataset: TokenisedDataset,
+    method: Method | Scheduled,
+    teacher: FixedTeacher,
+    accelerator: Accelerator,
+) -> JointRun:
+    """Train by a method's loss, with the settings of the student's section."""
+    given, train_rows, needs = stage.parameters, dataset.split("train"), method.needs
+    if teacher.network is not None:
+        check_pair(stage.method, model, teacher.network, needs)
+        teacher.network.to(accelerator.device).eval()
+    _project_if_needed(model, teacher.width, needs, stage.seed)
+    model.to(accelerator.device)
+    # Weights and projection are drawn: what follows must not depend on how many numbers that took.
+    torch.manual_seed(stage.seed)
+    epochs = given.student.epochs
+
+    def phase(epoch: int) -> Phase:
+        return (
+            method.phase(epoch, epochs, len(teacher.trajectory)) if isinstance(method, Scheduled) else Phase("", method)
+        )
+
+    curves = train(
+        model,
+        train_rows,
+        dataset.split("selection"),
+        dataset.target,
+        lambda epoch: _epoch_loss(phase(epoch), teacher, model, dataset),
+        training_settings(given.student, stage.seed, given.evaluate.batch_size),
+        accelerator=accelerator,
+        layers=needs.student_layers,
+        wider=needs.wider(0),
+        may_be_kept=lambda epoch: phase(epoch).may_be_kept,
+        title=stage.title,
+    )
+    steps = epochs * math.ceil(len(train_rows) / given.student.batch_size)
+    return JointRun(curves, [], student_updates=steps, teacher_updates=0)
+
+
+def _epoch_loss(phase: Phase, teacher: FixedTeacher, model: Classifier, dataset: TokenisedDataset) -> BatchLoss:
+    """A method's loss in one epoch."""
+
+    def loss(outputs: Outputs, batch: Batch) -> Mapping[str, torch.Tensor]:
+        said = teacher.says(batch, phase, dataset.spec.name)
+        return phase.method.loss(outputs, said, batch.labels, dataset.spec.kind, projection=model.projection)
+
+    return loss
+
+
+def check_kind(method: str, dataset: TokenisedDataset) -> None:
+    """Refuse what has no meaning for a dataset, before anything trains."""
+    reason = refusal(method, dataset.spec.name, dataset.spec.kind, dataset.spec.num_classes)
+    if reason is not None:
+        raise StageError(reason)
+
+
+def check_pair(method: str, student: Classifier, teacher: Classifier, needs: Needs) -> None:
+    """Refuse two networks whose attention can't be compared head by head, before anything trains."""
+    if not needs.attentions:
+        return
+    for network in (student, teacher):
+        check_scores(network.backbone.config)
+    ours, theirs = (network.backbone.config.num_attention_heads for network in (student, teacher))
+    if ours != theirs:
+        raise StageError(
+            f"{method}: compares attention head by head, but the student has {ours} heads and the teacher {theirs}; "
+            "give both the same number, or use ckd, which compares none"
+        )
+
+
+def check_between(assistant: Classifier, student: Classifier, teacher: Classifier) -> None:
+    """Raise StageError unless the assistant is larger than the student and smaller than the teacher."""
+    sizes = [parameter_count(model, model.dataset) for model in (student, assistant, teacher)]
+    if not sizes[0] < sizes[1] < sizes[2]:
+        raise StageError(
+            f"takd: the assistant has {sizes[1]} parameters, but must lie between the student's {sizes[0]} and the "
+            f"teacher's {sizes[2]}; change takd.layers or takd.config"
+        )
+
+
+def _project_if_needed(model: Classifier, width: int | None, needs: Needs, seed: int) -> None:
+    """Give a student of another width than the teacher's the learned projection that its method trains."""
+    reads = bool(needs.pooled or needs.layers or needs.tokens) and needs.same_width
+    if reads and width is not None and width != model.hidden_size:
+        model.add_projection(width, seed)

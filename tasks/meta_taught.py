@@ -1,0 +1,53 @@
+"""meta_taught: a student by a method on the teacher's signals, with the meta-teacher's answers in place of the teacher's.
+
+    python -m tasks.meta_taught --dataset rte --method kd --seed 42
+
+Hidden vectors are the teacher's own: the meta-teacher is a head on them. Reads: the dataset's tokens, the signals, the
+meta-teacher's head, and the teacher where `student.init: teacher_layers` asks for it. Writes:
+outputs/student/<dataset>/<method>_meta/<seed>, as the student stage does.
+"""
+
+from typing import get_args
+
+from safetensors.torch import load_file
+
+from method_sections import SignalMethod
+from tasks.chosen_method import make_method
+from tasks.datasets import open_dataset
+from tasks.fixed_teacher import check_kind, train_on_fixed_teacher
+from tasks.layout import meta_teacher_folder, signals_folder, teacher_model
+from tasks.networks import depth_of, start_student
+from tasks.stage import Stage, run_stage
+from tasks.student_output import write_student
+from tasks.torch_runtime import start_torch
+from training.fixed_teacher import FixedTeacher, reworded
+from training.signals import open_signals
+
+
+def meta_taught(stage: Stage) -> None:
+    """Train one student on the meta-teacher's answers."""
+    dataset = open_dataset(stage, stage.dataset)
+    accelerator = start_torch(stage)
+    teacher = stage.read(teacher_model(stage.dataset, stage.seed))
+    start = start_student(stage, dataset, teacher)
+    for note in start.notes:
+        stage.say(note)
+    model = start.classifier
+    depths = {"student_layers": model.num_layers, "teacher_layers": depth_of(teacher)}
+    method = make_method(stage.parameters, stage.method, **depths)
+    check_kind(stage.method, dataset)
+    folder = stage.read(signals_folder(stage.dataset, stage.seed))
+    signals = open_signals(folder, "train", rows=len(dataset.split("train")))
+    head = load_file(stage.read(meta_teacher_folder(stage.dataset, stage.seed)) / "head.safetensors")
+    said = reworded(signals, head["head.weight"], head.get("head.bias"))
+    run = train_on_fixed_teacher(stage, model, dataset, method, FixedTeacher(said), accelerator)
+    write_student(stage, model, dataset, run, accelerator)
+
+
+if __name__ == "__main__":
+    run_stage(
+        "meta_taught",
+        meta_taught,
+        keys=("dataset", "method", "seed"),
+        sections=("threads", "models", "teacher", "student", "mpdistil", *get_args(SignalMethod), "split", "source"),
+    )

@@ -1,0 +1,136 @@
+"""A comparison in words and tables: for a terminal, in Markdown, and as the tables of the page."""
+
+from dataclasses import asdict
+
+from tasks.reporting import wording
+from tasks.reporting.comparison import NOT_RUN, Cell, Comparison, MethodLine
+from tasks.reporting.effort import Effort
+from tasks.reporting.margins import Margin
+from tasks.reporting.ranking import p_text
+from tasks.reporting.tables import Table, markdown_table, terminal_lines
+
+DASH = "\N{EN DASH}"
+
+
+def margin_table(comparison: Comparison) -> Table:
+    """Like MPDistil's Table 2: margins to the teacher, mean over datasets, wins against the baseline, average rank.
+
+    A cell is the mean margin ± sd over seeds, and under it the interval over dev rows.
+    """
+    ranking = comparison.ranking
+    header = ["method", *(f"{name}\n{metric}" for name, metric in comparison.datasets.items()), "mean over\ndatasets"]
+    header += [f"wins/ties/losses\nagainst {comparison.baseline}", "average\nrank"]
+    header += ["Wilcoxon,\nHolm: p"] if ranking.wilcoxon else []
+    scores = [wording.score_text(comparison.teacher[name], metric) for name, metric in comparison.datasets.items()]
+    rows = [["teacher (score)", *scores, *([""] * (len(header) - len(scores) - 1))]]
+    for line in comparison.lines:
+        cells = [_cell_text(line.cells.get(name), metric) for name, metric in comparison.datasets.items()]
+        rank = f"{ranking.average[line.method]:.1f}" if line.method in ranking.average else DASH
+        row = [line.method, *cells, _margin_text(line.average, "accuracy"), _outcomes(comparison, line), rank]
+        rows.append([*row, *([_p_text(ranking.wilcoxon.get(line.method))] if ranking.wilcoxon else [])])
+    return Table(header, rows)
+
+
+def effort_table(comparison: Comparison) -> Table:
+    """What each method's training took, means over datasets and seeds; beside it the grid points tried."""
+    header = ["method", "points\ntried", "student\nupdates", "teacher\nupdates", "CPU time\nof training"]
+    header += [f"times\n{comparison.baseline}", "peak\nmemory"]
+    base = next((line.effort for line in comparison.lines if line.method == comparison.baseline), None)
+    rows = []
+    for line in comparison.lines:
+        points = str(comparison.points.get(line.method, 1))
+        rows.append([line.method, points, *_effort_cells(line.effort, base)])
+    return Table(header, rows)
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What the tables mean, and what they can't show; one sentence or two a line."""
+    level, seeds = f"{100 * comparison.level:g} %", wording.seeds_text(comparison.seeds)
+    chosen = wording.selected_text(comparison.selected_on)
+    found = [
+        f"Margin: student minus teacher on dev, in points of the headline metric; {seeds}; {chosen}.",
+        f"Brackets: {level} interval of a paired bootstrap over dev rows ({comparison.resamples} draws, the seeds averaged "
+        "in each); it holds the chance of the rows, not that of training.",
+        f"Win, tie, loss: the method minus {comparison.baseline} on the same rows and seeds; a tie is an interval that "
+        "includes 0.",
+        f"Rows behind one point: {', '.join(f'{name} {rows / 100:.2g}' for name, rows in comparison.dev_rows.items())}.",
+        _sentence(comparison.ranking.note),
+        points_text(comparison),
+        "CPU time is that of the method's own stages; teacher and signals are made once for each dataset and seed and "
+        "shared, and are not in it. A stage's start counts.",
+    ]
+    for line in comparison.lines:
+        reasons = {
+            reason if reason != NOT_RUN else f"{line.method}, {name}: {reason}" for name, reason in line.missing.items()
+        }
+        found += [f"Gap: {reason}." for reason in sorted(reasons)]
+    return found + [f"{note}." for note in comparison.notes]
+
+
+def points_text(comparison: Comparison) -> str:
+    """How many settings each method could choose from, and by what."""
+    tried = {line.method: comparison.points.get(line.method, 1) for line in comparison.lines}
+    if set(tried.values()) == {1}:
+        return "Every method was run at one setting; no grid was searched."
+    counts = ", ".join(f"{name} {count}" for name, count in tried.items())
+    fair = (
+        "the same number for all" if len(set(tried.values())) == 1 else "not the same number for all: unfair to the few"
+    )
+    return f"Best of N on selection, never on dev: {counts} ({fair})."
+
+
+def terminal_text(comparison: Comparison) -> str:
+    """Both tables and the notes for a terminal."""
+    tables = [terminal_lines(margin_table(comparison)), terminal_lines(effort_table(comparison))]
+    return "\n".join([*tables[0], "", *tables[1], "", *notes(comparison)])
+
+
+def markdown_text(comparison: Comparison) -> str:
+    """Both tables and the notes in Markdown."""
+    bullets = "\n".join(f"- {note}" for note in notes(comparison))
+    return (
+        "\n".join([markdown_table(margin_table(comparison)), markdown_table(effort_table(comparison)), bullets]) + "\n"
+    )
+
+
+def comparison_tree(comparison: Comparison) -> dict[str, object]:
+    """All numbers as JSON; scores and margins are fractions."""
+    return {
+        "unit": "fractions (100 times them are points)",
+        "protocol": wording.selected_text(comparison.selected_on),
+        **asdict(comparison),
+    }
+
+
+def _cell_text(cell: Cell | None, metric: str) -> str:
+    return DASH if cell is None else _margin_text(cell.margin, metric)
+
+
+def _margin_text(margin: Margin | None, metric: str) -> str:
+    """'−1.2 ± 0.8' and under it '[−3.0, +0.5]'."""
+    if margin is None:
+        return DASH
+    low, high = (wording.number_text(end, metric, signed=True) for end in (margin.interval.low, margin.interval.high))
+    middle, sd = wording.number_text(margin.interval.difference, metric, signed=True), margin.over_seeds.sd
+    spread = "" if sd is None else f" ± {wording.number_text(sd, metric)}"
+    return f"{middle}{spread}\n[{low}, {high}]"
+
+
+def _outcomes(comparison: Comparison, line: MethodLine) -> str:
+    return "baseline" if line.method == comparison.baseline else f"{line.wins}/{line.ties}/{line.losses}"
+
+
+def _p_text(p: float | None) -> str:
+    return "" if p is None else p_text(p)
+
+
+def _effort_cells(effort: Effort | None, base: Effort | None) -> list[str]:
+    if effort is None:
+        return [DASH] * 5
+    updates = [DASH if count is None else f"{count:.0f}" for count in (effort.student_updates, effort.teacher_updates)]
+    times = DASH if base is None or not base.cpu_s else f"{effort.cpu_s / base.cpu_s:.2f}"
+    return [*updates, wording.duration_text(effort.cpu_s), times, f"{effort.peak_memory_mb:.0f} MB"]
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:].rstrip(".") + "."

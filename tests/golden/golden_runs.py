@@ -1,0 +1,165 @@
+"""The short seeded runs whose losses stand in tests/golden/*.json: nine steps of every method.
+
+    OMP_NUM_THREADS=1 PYTHONPATH=.:tests python tests/golden/golden_runs.py [METHOD ...]
+
+writes them anew, all or some. Do that only where a change of a method's losses is meant, and say why in the commit.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from tiny_problem import TARGET, accelerator, networks, settings, signals, splits
+
+from data.batches import Batch
+from methods.annealing_kd import AnnealingKd
+from methods.ckd import Ckd
+from methods.dist import Dist
+from methods.dml import Dml
+from methods.finetune import Finetune
+from methods.joint import MovingTeacher, Pair, TrainingBatch
+from methods.kd import Kd
+from methods.lgtm import Influence, Lgtm
+from methods.metadistil import MetaDistil
+from methods.mse_kd import MseKd
+from methods.pesf_kd import PesfKd
+from methods.pkd import Pkd
+from methods.prokd import ProKd
+from methods.prokt import ProKt
+from methods.rco import Rco
+from methods.seam import Method, Needs, Phase, Scheduled
+from methods.sftn import Sftn
+from methods.skd import Skd
+from methods.takd import Takd
+from methods.tinybert import TinyBert
+from models.outputs import Outputs
+from training.fixed_teacher import FixedTeacher
+from training.joint import JointSettings, JointSplits, StoredTeacher, train_jointly
+from training.loop import BatchLoss, train
+
+FOLDER = Path(__file__).parent
+LAYERS = ((1, 2), (2, 3))
+FIXED: dict[str, Method | Scheduled] = {
+    "finetune": Finetune(),
+    "kd": Kd(0.5, 3.0),
+    "mse_kd": MseKd(0.5, 10.0, 2.0, layers=LAYERS),
+    "pkd": Pkd(0.5, 10.0, 2.0, layers=((1, 2),)),
+    "dist": Dist(),
+    "skd": Skd(),
+    "annealing_kd": AnnealingKd(max_temperature=3, label_share=0.3),
+    "rco": Rco(anchors=2),
+    "prokd": ProKd(label_share=0.3),
+    "takd": Takd(),
+    "sftn": Sftn(),
+    "tinybert": TinyBert(prediction_share=0.3, layers=LAYERS),
+    "ckd": Ckd(window=5, layers=((0, 0), *LAYERS)),
+}
+MOVING: dict[str, MovingTeacher] = {
+    "dml": Dml(),
+    "prokt": ProKt(),
+    "metadistil": MetaDistil(quiz_batches=2, beta=1.0, layers=LAYERS),
+    "pesf_kd": PesfKd(),
+    "lgtm": Lgtm(),
+    "lgtm-weights": Lgtm(influence=Influence(form="weights"), auxiliary="cross_entropy"),
+}
+NAMES = (*FIXED, *MOVING)
+
+
+def run(name: str) -> dict[str, list[float]]:
+    """The student's loss at every step, and its selection loss after every epoch."""
+    return run_fixed(FIXED[name]) if name in FIXED else run_moving(MOVING[name])
+
+
+def run_fixed(method: Method | Scheduled) -> dict[str, list[float]]:
+    """Through the supervised loop: on the signals and a trajectory of two epochs of a random teacher, or as it runs."""
+    (student, teacher), given, losses = networks(), splits(), list[float]()
+    said = signals(teacher, given.train, layers=(2, 3))
+    runs = teacher if method.needs.teacher == "runs" else None
+    fixed = FixedTeacher(said, trajectory=[0.5 * said.logits, said.logits], network=runs)
+
+    def phase_of(epoch: int) -> Phase:
+        return method.phase(epoch, 3, 2) if isinstance(method, Scheduled) else Phase("", method)
+
+    def epoch_loss(epoch: int) -> BatchLoss:
+        phase = phase_of(epoch)
+
+        def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
+            theirs = fixed.says(batch, phase, TARGET.name)
+            parts = phase.method.loss(outputs, theirs, batch.labels, TARGET.kind)
+            losses.append(parts["loss"].item())
+            return parts
+
+        return loss
+
+    torch.manual_seed(1)
+    curves = train(
+        student,
+        given.train,
+        given.selection,
+        TARGET,
+        epoch_loss,
+        settings(),
+        accelerator=accelerator(),
+        layers=method.needs.student_layers,
+        wider=method.needs.wider(0),
+        may_be_kept=lambda epoch: phase_of(epoch).may_be_kept,
+    )
+    return {"loss": losses, "selection_loss": [row["selection_loss"] for row in curves]}
+
+
+@dataclass
+class Noting:
+    """A method that notes the loss of each of its steps."""
+
+    method: MovingTeacher
+    losses: list[float] = field(default_factory=list)
+
+    @property
+    def needs(self) -> Needs:
+        return self.method.needs
+
+    @property
+    def teacher_starts(self) -> str:
+        return self.method.teacher_starts
+
+    def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
+        values = self.method.step(pair, batch, quiz)
+        self.losses.append(values["loss"])
+        return values
+
+
+def run_moving(method: MovingTeacher) -> dict[str, list[float]]:
+    """Through the joint loop."""
+    (student, teacher), given, noting = networks(), splits(), Noting(method)
+    stored = None
+    if method.needs.teacher == "head_moves":
+        stored = StoredTeacher(signals(teacher, given.train, layers=()), signals(teacher, given.selection, layers=()))
+    torch.manual_seed(1)
+    found = train_jointly(
+        student,
+        teacher,
+        JointSplits(given.train, given.quiz, given.selection),
+        TARGET,
+        noting,
+        JointSettings(settings(), settings(learning_rate=1e-3), quiz_batch_size=4),
+        accelerator=accelerator(),
+        title="golden",
+        stored=stored,
+    )
+    return {"loss": noting.losses, "selection_loss": [row["selection_loss"] for row in found.curves]}
+
+
+def main(names: list[str]) -> None:
+    """Write the files."""
+    torch.set_num_threads(1)
+    for name in names or NAMES:
+        rounded = {key: [float(f"{value:.7g}") for value in values] for key, values in run(name).items()}
+        (FOLDER / f"{name}.json").write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
+        print(name, rounded["loss"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

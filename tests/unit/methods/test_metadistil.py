@@ -1,0 +1,107 @@
+"""MetaDistil's step: the pilot, its ablation, the teacher's warm-up, and how many quiz batches are drawn."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from pairs import BATCHES, Rows, endless, pair, rows
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from benchmarks.plain_gradients import double_backward
+from benchmarks.plain_steps import double_backward_step
+from methods.joint import Learner, Pair
+from methods.metadistil import MetaDistil
+
+SPEC, BATCH, QUIZ = BATCHES["pair"]
+
+
+def weights(learner: Learner) -> list[Tensor]:
+    return [value.detach().clone() for value in learner.parameters().values()]
+
+
+def same(first: list[Tensor], second: list[Tensor]) -> bool:
+    return all(torch.equal(*both) for both in zip(first, second, strict=True))
+
+
+def stepped(method: MetaDistil, *, progress: float = 0.0) -> Pair:
+    own = pair("bert", SPEC)
+    own.progress = progress
+    torch.manual_seed(1)
+    method.step(own, BATCH, endless(QUIZ))
+    return own
+
+
+def test_without_its_pilot_the_experiment_is_the_students_update() -> None:
+    """theta_S - rate * grad L_S(theta_S; T) with the teacher as it was, in plain torch."""
+    found, own = stepped(MetaDistil(pilot=False)), pair("bert", SPEC)
+    torch.manual_seed(1)
+    with sdpa_kernel(SDPBackend.MATH):
+        ours = own.student.see(BATCH, own.dataset).logits
+    theirs = own.teacher.see(BATCH, own.dataset).logits.detach()
+    soft = 4.0 * ((ours / 2).softmax(-1) - (theirs / 2).softmax(-1)).pow(2).mean()
+    (0.5 * torch.nn.functional.cross_entropy(ours, BATCH.labels) + 0.5 * soft).backward()
+    own.student.optimizer.step()
+    for wanted, value in zip(weights(own.student), weights(found.student), strict=True):
+        torch.testing.assert_close(value, wanted, rtol=1e-10, atol=1e-14)
+
+
+def test_the_pilot_changes_the_students_update_and_not_the_teachers() -> None:
+    ablated, whole = stepped(MetaDistil(pilot=False)), stepped(MetaDistil())
+    assert same(weights(ablated.teacher), weights(whole.teacher))
+    assert not same(weights(ablated.student), weights(whole.student))
+
+
+@pytest.mark.parametrize("pilot", [True, False])
+def test_the_teacher_steps_down_the_quiz_loss_of_the_pilot(pilot: bool) -> None:
+    """T - mu * grad, the gradient by double backward with the same dropout masks; mu is the learner's rate."""
+    found, own = stepped(MetaDistil(pilot=pilot)), pair("bert", SPEC)
+    torch.manual_seed(1)
+    gradient = double_backward(own, MetaDistil(), BATCH, [QUIZ], own.student.rate)
+    for name, value in own.teacher.parameters().items():
+        wanted = value - own.teacher.rate * gradient[name]
+        torch.testing.assert_close(found.teacher.parameters()[name], wanted, rtol=1e-8, atol=1e-14)
+
+
+def test_a_whole_step_with_double_backward_leaves_the_same_weights() -> None:
+    method, own = MetaDistil(quiz_batches=2), pair("bert", SPEC)
+    found = stepped(method)
+    torch.manual_seed(1)
+    double_backward_step(method, own, BATCH, [QUIZ, QUIZ])
+    for one, other in ((found.student, own.student), (found.teacher, own.teacher)):
+        for value, wanted in zip(weights(one), weights(other), strict=True):
+            torch.testing.assert_close(value, wanted, rtol=1e-8, atol=1e-12)
+
+
+def test_in_its_warm_up_the_teacher_stays_as_it_is() -> None:
+    start = weights(pair("bert", SPEC).teacher)
+    method = MetaDistil(teacher_warmup=0.5)
+    early, late = stepped(method, progress=0.49), stepped(method, progress=0.5)
+    assert same(weights(early.teacher), start)
+    assert not same(weights(late.teacher), start)
+    assert [early.teacher.updates, early.student.updates, late.teacher.updates] == [0, 1, 1]
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_a_step_draws_as_many_quiz_batches_as_it_is_told(count: int) -> None:
+    drawn: list[Rows] = []
+
+    def quiz() -> Iterator[Rows]:
+        while True:
+            drawn.append(rows([4, 5], [0, 1], seed=len(drawn)))
+            yield drawn[-1]
+
+    MetaDistil(quiz_batches=count, analysis_every=1).step(pair("bert", SPEC), BATCH, quiz())
+    assert len(drawn) == count
+
+
+def test_the_comparison_of_both_updates_comes_every_so_many_steps() -> None:
+    own, method = pair("bert", SPEC), MetaDistil(analysis_every=3)
+    values = [method.step(own, BATCH, endless(QUIZ)) for _ in range(4)]
+    assert ["real_beats_pilot" in one for one in values] == [True, False, False, True]
+    assert all(one["teacher_comes_nearer"] in (0.0, 1.0) for one in values)
+
+
+def test_the_networks_are_in_training_mode_after_a_step() -> None:
+    own = stepped(MetaDistil(analysis_every=1))
+    assert own.student.network.training and own.teacher.network.training

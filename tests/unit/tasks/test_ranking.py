@@ -1,0 +1,39 @@
+"""Ranks of methods over datasets: what is tested with how many of them, and what is said of it."""
+
+import pytest
+
+from tasks.reporting.ranking import rank_methods
+from training.significance import holm, wilcoxon
+
+NAMES = [f"d{number}" for number in range(8)]
+SCORES = {
+    "kd": [0.60, 0.61, 0.62, 0.63, 0.64, 0.65, 0.66, 0.67],
+    "better": [0.61, 0.63, 0.65, 0.67, 0.69, 0.71, 0.73, 0.75],
+    "same": [0.59, 0.62, 0.61, 0.64, 0.63, 0.66, 0.65, 0.68],
+}
+
+
+def test_with_eight_datasets_each_method_is_tested_against_the_baseline() -> None:
+    ranking = rank_methods(SCORES, NAMES, "kd", 0.95)
+    differences = {
+        name: [a - b for a, b in zip(SCORES[name], SCORES["kd"], strict=True)] for name in ("better", "same")
+    }
+    assert ranking.wilcoxon == pytest.approx(holm({name: wilcoxon(own) for name, own in differences.items()}))
+    assert ranking.wilcoxon["better"] == pytest.approx(2 * 2 / 2**8)
+    assert ranking.wilcoxon["same"] > 0.5
+    assert ranking.average["better"] == 1
+    assert "the methods differ" in ranking.note and "left out" not in ranking.note
+
+
+def test_methods_that_differ_less_than_chance_are_not_told_apart() -> None:
+    scores = {"kd": SCORES["kd"], "same": SCORES["same"], "again": SCORES["kd"]}
+    assert "are not told apart" in rank_methods(scores, NAMES, "kd", 0.95).note
+
+
+def test_a_critical_difference_beyond_all_ranks_is_said_to_be_so() -> None:
+    scores = {f"m{number}": [0.1 * number, 0.2 * number, 0.3 * number] for number in range(9)}
+    assert "more than ranks can differ with 3 datasets" in rank_methods(scores, NAMES[:3], "m0", 0.999).note
+
+
+def test_one_method_has_no_rank() -> None:
+    assert rank_methods({"kd": [0.5]}, ["cb"], "kd", 0.95).average == {}

@@ -1,0 +1,98 @@
+"""config.py: which stage makes which method's student, and methods that need other sizes than are given."""
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+
+from config import META, load
+from method_sections import SignalMethod, TaughtMethod
+from params_file import ConfigError
+
+ROOT = Path(__file__).parents[2]
+SIZES = {"model_type": "bert", "hidden_size": 16, "num_attention_heads": 2}
+
+
+@pytest.fixture
+def params() -> dict:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content["methods"] = ["kd", "takd", "mpdistil", "kd_meta", "tinybert"]
+    content["student"] |= {"methods": ["kd", "tinybert"], "config": {**SIZES, "num_hidden_layers": 2}}
+    content["teacher"]["config"] = {**SIZES, "num_hidden_layers": 6}
+    content["assisted"]["methods"] = ["takd"]
+    content["takd"]["layers"] = 4
+    content["mpdistil"] |= {"base": "takd", "teaches": ["kd"]}
+    return content
+
+
+def written(folder: Path, content: dict) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def test_every_method_that_reads_signals_can_be_taught_by_the_meta_teacher() -> None:
+    assert {f"{name}{META}" for name in get_args(SignalMethod)} == set(get_args(TaughtMethod))
+
+
+def test_methods_may_be_of_every_stage_and_in_any_order(tmp_path: Path, params: dict) -> None:
+    assert load(written(tmp_path, params)).mpdistil.base == "takd"
+    params["methods"].reverse()
+    assert load(written(tmp_path, params)).assisted.methods == ("takd",)
+
+
+def test_no_method_of_the_student_stage_is_needed(tmp_path: Path, params: dict) -> None:
+    params["methods"], params["student"]["methods"] = ["takd", "mpdistil"], []
+    params["mpdistil"]["teaches"] = []
+    assert load(written(tmp_path, params)).student.methods == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda p: p["student"].update(methods=["kd"]), "student.methods must be `methods` without mpdistil"),
+        (
+            lambda p: p["assisted"].update(methods=[]),
+            "assisted.methods must be what `methods` names of takd and sftn: [takd]",
+        ),
+        (lambda p: p["mpdistil"].update(teaches=["pkd"]), "mpdistil.teaches must be what `methods` names with _meta"),
+        (lambda p: p["mpdistil"].update(base="sftn"), "mpdistil.base: sftn must be among `methods`"),
+        (lambda p: p["mpdistil"].update(base="kd_meta"), "mpdistil.base: 'kd_meta' is not allowed"),
+        (lambda p: p["mpdistil"].update(teaches=["lgtm"]), "'lgtm' is not allowed"),
+        (
+            lambda p: p["takd"].update(layers=2),
+            "takd.layers: 2 is not between the student's 2 layers and the teacher's 6",
+        ),
+        (lambda p: p["takd"].update(layers=6), "takd.layers: 6 is not between"),
+        (lambda p: p["takd"].update(config=SIZES), "give exactly one of takd.layers and takd.config"),
+        (lambda p: p["student"].update(epochs=1), "tinybert has two phases; student.epochs must be 2 or more"),
+        (lambda p: p["student"]["config"].update(num_attention_heads=4), "student.config has 4 and teacher.config 2"),
+        (lambda p: p["ckd"].update(window=4), "4 is even, and a window stands around its middle word; use 5"),
+        (lambda p: p["tinybert"].update(alpha=0.5), "tinybert.alpha: unknown key"),
+        (lambda p: p.pop("takd"), "takd: the section is missing"),
+    ],
+)
+def test_values_that_disagree_are_an_error(tmp_path: Path, params: dict, change, expected: str) -> None:
+    change(params)
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, params))
+    assert expected in str(caught.value)
+
+
+def test_the_meta_teacher_teaches_only_where_there_is_one(tmp_path: Path, params: dict) -> None:
+    params["methods"].remove("mpdistil")
+    params["mpdistil"]["datasets"] = []
+    with pytest.raises(ConfigError, match="made for mpdistil, which is not among"):
+        load(written(tmp_path, params))
+
+
+@pytest.mark.parametrize("method", ["ckd", "sftn"])
+def test_a_student_of_one_layer_is_too_small_for_relations_and_branches(
+    tmp_path: Path, params: dict, method: str
+) -> None:
+    params["methods"].append(method)
+    params["assisted" if method == "sftn" else "student"]["methods"].append(method)
+    params["student"]["config"]["num_hidden_layers"] = 1
+    with pytest.raises(ConfigError, match=f"{method} needs a student of 2 layers or more"):
+        load(written(tmp_path, params))
