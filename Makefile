@@ -11,8 +11,11 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Nothing phones home.
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup demo repro test test-slow check format config schema bench results plots lock clean
+.PHONY: help setup demo repro ui test test-slow check format config schema bench results plots image lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -35,14 +38,20 @@ demo: $(READY) ## Run the whole pipeline on the embedded benchmark and print the
 	@echo
 	@cat outputs/report/table.txt
 	@echo
+	@cat outputs/register/table.txt
+	@echo
 	@echo "Report: outputs/report/report.html (numbers: outputs/report/report.json)"
 	@echo "Next:"
-	@echo "  . .venv/bin/activate                      once, for the two below and those in README.md"
+	@echo "  . .venv/bin/activate                      once, for those below and in README.md"
 	@echo "  dvc exp run -S mse_kd.temperature=3       another temperature: only what it touches runs again"
-	@echo "  dvc exp show --only-changed               what that changed"
+	@echo "  python -m flows plan                      what a run would do, and why"
+	@echo "  make ui                                   Prefect and MLflow in the browser"
 
 repro: $(READY) ## Run the stages that are out of date (dvc repro)
 	@dvc repro
+
+ui: $(READY) ## Start MLflow's and Prefect's user interfaces on this machine (Ctrl-C ends both)
+	@python -m flows ui
 
 test: $(READY) ## Run the tests (10 minutes at most on 2 cores)
 	@OMP_NUM_THREADS=1 python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not slow"
@@ -75,11 +84,15 @@ bench: $(READY) ## Measure a training step of each method against its targets (o
 results: $(READY) ## Write docs/results/superglue-minilm.md from docs/results/runs.jsonl
 	@python -m benchmarks.results docs/results/runs.jsonl docs/results/superglue-minilm.md
 
+image: ## Build the container image (docker, or buildah where there is no docker)
+	@if command -v docker > /dev/null; then docker build --tag distilflow --build-arg REVISION="$$(git rev-parse HEAD)" .; \
+	  else buildah build --layers --tag distilflow --build-arg REVISION="$$(git rev-parse HEAD)" .; fi
+
 lock: $(READY) ## Resolve requirements.in into requirements.lock (three minutes)
 	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet pip-tools
 	@.venv/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --unsafe-package torch \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 	  --output-file requirements/requirements.lock requirements/requirements.in
 
-clean: ## Remove what the pipeline wrote; the DVC cache and the environment stay
-	@rm -rf outputs
+clean: ## Remove what the pipeline wrote; the registry, Prefect's runs, DVC's cache and the environment stay
+	@find outputs -mindepth 1 -maxdepth 1 ! -name mlflow ! -name prefect -exec rm -rf {} + 2> /dev/null || true

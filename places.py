@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 EXPERIMENTS = (".dvc", "tmp", "exps")
+SQLITE = "sqlite:///"
 
 
 def home(root: Path = ROOT) -> Path:
@@ -34,9 +35,13 @@ def registry_folder(root: Path = ROOT) -> Path:
 
 def embedded_address(root: Path = ROOT) -> str:
     """MLflow's address of the embedded registry: absolute, so that it is the same from every folder."""
-    return f"sqlite:///{registry_folder(root) / 'mlflow.db'}"
+    return f"{SQLITE}{registry_folder(root) / 'mlflow.db'}"
 
 
 def tracking_address(root: Path = ROOT) -> str:
-    """MLFLOW_TRACKING_URI if it is set, else the embedded registry's address."""
-    return os.environ.get("MLFLOW_TRACKING_URI", "").strip() or embedded_address(root)
+    """MLFLOW_TRACKING_URI if it is set, else the embedded registry's address; a SQLite file's is absolute either way."""
+    address = os.environ.get("MLFLOW_TRACKING_URI", "").strip() or embedded_address(root)
+    file = address.removeprefix(SQLITE)
+    if not address.startswith(SQLITE) or not file or file.startswith("/"):
+        return address
+    return f"{SQLITE}{home(root) / file}"

@@ -16,6 +16,7 @@ STAGES: Mapping[str, dict] = DVC["stages"]
 # Stages whose matrix runs over methods and that train a student, or what teaches it.
 STUDENTS = ("student", "assistant", "assisted", "meta_taught")
 # What `source` reads beside code: descriptions of the built-in benchmarks.
+ALWAYS_RUN = "register"
 DESCRIPTIONS = ["data/catalog/glue", "data/catalog/superglue"]
 
 
@@ -28,7 +29,7 @@ def code_listed(stage: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [name for name in STAGES if name != ALWAYS_RUN])
 def test_a_stage_depends_on_the_code_it_runs_and_on_no_other(stage: str) -> None:
     expected = code_dependencies(stage)
     wanted = "\n".join(f"      - {path}" for path in expected)
@@ -39,14 +40,19 @@ def test_source_depends_on_the_descriptions_of_the_built_in_benchmarks() -> None
     assert set(DESCRIPTIONS) <= set(STAGES["source"]["deps"])
 
 
-def test_no_stage_but_report_and_curriculum_depends_on_a_whole_output() -> None:
+def test_register_always_runs_and_so_depends_on_no_code() -> None:
+    assert STAGES[ALWAYS_RUN]["always_changed"] is True and "outs" not in STAGES[ALWAYS_RUN]
+    assert code_listed(ALWAYS_RUN) == []
+
+
+def test_no_stage_but_report_curriculum_and_register_depends_on_a_whole_output() -> None:
     whole = {
         stage
         for stage, content in STAGES.items()
         for path in content["deps"]
         if path.startswith("outputs/") and not re.search(r"/(rows|tokens|model|trajectory|signals|head)$", path)
     }
-    assert whole == {"report", "curriculum"}
+    assert whole == {"report", "curriculum", ALWAYS_RUN}
 
 
 @pytest.mark.parametrize("stage", STUDENTS)
@@ -56,7 +62,7 @@ def test_a_student_depends_on_every_key_of_its_section_but_the_list_of_methods(s
     assert not {"student", "student.methods"} & listed
 
 
-@pytest.mark.parametrize("stage", [name for name in STAGES if name not in ("source", "split", "report")])
+@pytest.mark.parametrize("stage", [name for name in STAGES if name not in ("source", "split", "report", ALWAYS_RUN)])
 def test_every_training_stage_depends_on_the_threads(stage: str) -> None:
     assert "threads" in STAGES[stage]["params"]
 

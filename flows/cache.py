@@ -1,0 +1,67 @@
+"""DVC's cache: which objects a set of dvc.lock files names, and which of those that lie there nobody does."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+HASH = re.compile(r"\bmd5:\s*['\"]?([0-9a-f]{32}(?:\.dir)?)\b")
+FILES, RUNS = Path("files", "md5"), Path("runs")
+
+
+@dataclass(frozen=True)
+class Unneeded:
+    """What may go: objects, entries of the run cache whose outputs go with them, and how much stays."""
+
+    objects: tuple[Path, ...]
+    runs: tuple[Path, ...]
+    size: int
+    kept: int
+
+    def remove(self) -> None:
+        """Delete it. What is named by another that goes, goes before it: a clean-up cut short leaves no half folder."""
+        for path in (*self.runs, *sorted(self.objects, key=lambda path: path.suffix != ".dir")):
+            path.unlink(missing_ok=True)
+
+
+def named(text: str) -> set[str]:
+    """Every hash in the text of dvc.lock or a .dvc file, with those of dependencies: naming too much is safe."""
+    return set(HASH.findall(text))
+
+
+def unneeded(cache: Path, wanted: Iterable[str]) -> Unneeded:
+    """What a cache holds besides these objects and all that lies in the folders among them."""
+    keep = set(wanted)
+    for name in [name for name in keep if name.endswith(".dir")]:
+        keep |= _inside(cache, name)
+    objects = {path: _name(path) for path in (cache / FILES).glob("??/*") if path.is_file()}
+    gone = tuple(path for path, name in objects.items() if name not in keep)
+    size = sum(path.stat().st_size for path in gone)
+    runs = tuple(path for path in (cache / RUNS).glob("??/*/*") if not _outputs(path) & keep)
+    return Unneeded(gone, runs, size, len(objects) - len(gone))
+
+
+def _name(path: Path) -> str:
+    return path.parent.name + path.name
+
+
+def _inside(cache: Path, name: str) -> set[str]:
+    """Hashes of the files of a folder; none if the cache does not hold its list."""
+    try:
+        content = json.loads((cache / FILES / name[:2] / name[2:]).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return set()
+    return {entry["md5"] for entry in content}
+
+
+def _outputs(entry: Path) -> set[str]:
+    """Hashes of the outputs that an entry of the run cache stands for."""
+    content = yaml.load(entry.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (safe)
+    return set(_hashes(content.get("outs", []))) if isinstance(content, dict) else set()
+
+
+def _hashes(outs: list[dict[str, str]]) -> Iterator[str]:
+    return (out["md5"] for out in outs if "md5" in out)

@@ -1,0 +1,133 @@
+"""A second checkout of the repository, as it stands now, with other parameters and DVC's cache in common."""
+
+import logging
+import os
+import shutil
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from flows.errors import FlowError
+from flows.kept_results import REPORT
+from flows.slots import git
+from flows.workspace import dvc_repository, open_repository
+from strict_yaml import StrictLoader
+
+OUTSIDE = ".outside"
+LINKS = ["reflink", "hardlink", "copy"]  # from the cache into a checkout that is thrown away: cheap first
+
+
+def fill(slot: Path, root: Path, params: str, *, restore: bool) -> Path:
+    """Make the checkout in an empty folder; the path of its root.
+
+    It holds the current commit, over it all that is changed or new in `root` and not ignored by git, `params` as
+    params.yaml, links to the data that the parameters name, and, if told to `restore`, what dvc.lock names from DVC's
+    cache.
+    """
+    data = _data_paths(root, params)
+    up = max((_levels_up(path) for path in data), default=0)
+    tree = slot.joinpath(*[OUTSIDE] * up, slot.name)
+    tree.parent.mkdir(parents=True, exist_ok=True)
+    _check_commit(root)
+    # Without hooks: that of `dvc install` would check out with the parameters of the commit.
+    git(root, "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--detach", str(tree), "HEAD")
+    _carry_changes(root, tree, links=_link_data(root, tree, data))
+    (tree / "params.yaml").write_text(params, encoding="utf-8")
+    _share_cache(root, tree)
+    if restore:
+        _restore(tree)
+    return tree
+
+
+def _check_commit(root: Path) -> None:
+    try:
+        git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    except FlowError:
+        raise FlowError(
+            f"{root}: no git repository with a commit; a profile or other values run in a git worktree. `git init` and "
+            "`git commit` once, or change params.yaml"
+        ) from None
+
+
+def _data_paths(root: Path, params: str) -> list[Path]:
+    """Relative paths that the parameters name and that exist, short ones first; of `a/{dataset}` it is `a`."""
+    found: set[Path] = set()
+    for text in _texts(yaml.load(params, Loader=StrictLoader)):  # noqa: S506 (a safe loader)
+        path = Path(os.path.normpath(text.split("{")[0]))
+        if text.strip() and not path.is_absolute() and path != Path() and (root / path).exists():
+            found.add(path)
+    return sorted(found, key=lambda path: (len(path.parts), path))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
+
+
+def _levels_up(path: Path) -> int:
+    return sum(part == ".." for part in path.parts)
+
+
+def _link_data(root: Path, tree: Path, paths: list[Path]) -> set[Path]:
+    """Make data that git does not bring along reachable by the same relative path, without copying it; the links."""
+    links: set[Path] = set()
+    for path in paths:
+        place = Path(os.path.normpath(tree / path))
+        if not place.exists() and path != Path(".."):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to((root / path).resolve())
+            links.add(place)
+    return links
+
+
+def _carry_changes(root: Path, tree: Path, *, links: set[Path]) -> None:
+    """Bring what is not committed: changed and new files, less those that are gone or ignored."""
+    changed = git(root, "diff", "--name-only", "--no-renames", "-z", "HEAD")
+    new = git(root, "ls-files", "--others", "--exclude-standard", "-z")
+    for name in filter(None, (changed + new).split("\0")):
+        source, target = root / name, tree / name
+        if links.intersection((target, *target.parents)) or (source.is_dir() and not source.is_symlink()):
+            continue
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        target.unlink(missing_ok=True)
+        if os.path.lexists(source):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _share_cache(root: Path, tree: Path) -> None:
+    """Tell DVC in the checkout to use the cache, the run cache and the remotes of `root`."""
+    home, there = open_repository(root), open_repository(tree)
+    with home, there, there.config.edit("local") as settings:
+        settings.update({key: value for key, value in home.config.load_one("local").items() if value})
+        settings["remote"] = dict(home.config["remote"])
+        settings["cache"] = {**settings.get("cache", {}), "dir": str(Path(home.cache.legacy.path)), "type": LINKS}
+        settings["core"] = {**settings.get("core", {}), "site_cache_dir": str(tree / ".dvc" / "tmp" / "site")}
+    (tree / ".dvc" / "config.local").chmod(0o600)
+
+
+def _restore(tree: Path) -> None:
+    """Put the outputs that dvc.lock names in place, as far as the cache has them.
+
+    Not the report: what is kept of a run at its end must be its own, and DVC's run cache has that of an earlier one.
+    """
+    with _without_warnings("dvc_data"), dvc_repository(tree) as repo:  # it warns of each stage that has never run
+        repo.checkout(force=True, allow_missing=True)
+    shutil.rmtree(tree / REPORT, ignore_errors=True)
+
+
+@contextmanager
+def _without_warnings(name: str) -> Generator[None]:
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

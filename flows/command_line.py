@@ -1,0 +1,160 @@
+"""The options of `python -m flows`, with examples for each command. Nothing is imported or done here."""
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+# They need torch or MLflow, so each is a process of its own: `python -m tasks.NAME` with the same arguments.
+FORWARDED = {
+    "pull": "download a registered student to a folder",
+    "score": "label a CSV, JSONL or Parquet file with a student",
+    "promote": "make a version the champion, or an earlier one again",
+}
+DATASETS = "only these datasets, and what they need (all of params.yaml)"
+PROFILE = "a whole params file instead of params.yaml: a path, or the name of one in profiles/"
+SET = "another value, as in --set curriculum.reward=real; with it or --profile, the run gets a git worktree of its own"
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with their options."""
+    whole = argparse.ArgumentParser(
+        prog="python -m flows",
+        description="Plan, run and schedule the pipeline; pull, score and promote what it registered.",
+        epilog="python -m flows COMMAND --help shows its options and examples.",
+    )
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_plan(commands)
+    _add_run(commands)
+    _add_serve(commands)
+    _add_status(commands)
+    for name, what in FORWARDED.items():  # for the list in --help; main() does not come this far with them
+        commands.add_parser(name, help=what)
+    _add_clean(commands)
+    commands.add_parser("ui", help="start MLflow and Prefect on this machine and print their addresses")
+    return whole
+
+
+def _add_plan(commands: "Commands") -> None:
+    plan = _command(
+        commands,
+        "plan",
+        "what would run, why, and how long it took last time; runs nothing",
+        "python -m flows plan",
+        "python -m flows plan --datasets rte copa --seeds 42",
+        "python -m flows plan --set curriculum.reward=real --set curriculum.update=step",
+        "python -m flows plan --profile superglue-minilm --json",
+    )
+    _add_selection(plan)
+    plan.add_argument("--json", action="store_true", help="for programs: every stage, also those that are up to date")
+
+
+def _add_run(commands: "Commands") -> None:
+    run = _command(
+        commands,
+        "run",
+        "run what is out of date, as a Prefect flow",
+        "python -m flows run",
+        "python -m flows run --datasets rte --methods mpdistil --parallel 2",
+        "python -m flows run --set curriculum.reward=real     # params.yaml stays as it is",
+    )
+    _add_selection(run)
+    _add_parallel(run)
+
+
+def _add_serve(commands: "Commands") -> None:
+    serve = _command(
+        commands,
+        "serve",
+        "wait here and run on a schedule, and when asked to in Prefect's UI; needs no work pool",
+        'python -m flows serve --cron "0 2 * * *"             # every night at two',
+        "python -m flows serve --interval 3600 --seeds 42     # every hour, one seed",
+    )
+    when = serve.add_mutually_exclusive_group(required=True)
+    when.add_argument("--cron", metavar="EXPR", help="minute hour day month weekday")
+    when.add_argument("--interval", type=_seconds, metavar="SECONDS", help="from the start of one run to the next")
+    serve.add_argument("--timezone", default="UTC", metavar="NAME", help="of --cron, as in Europe/Berlin (UTC)")
+    serve.add_argument("--name", default="local", help="of the deployment in Prefect (local)")
+    _add_selection(serve)
+    _add_parallel(serve)
+
+
+def _add_status(commands: "Commands") -> None:
+    status = _command(
+        commands,
+        "status",
+        "the last runs and the next scheduled ones, as the Prefect server knows them",
+        "python -m flows status",
+        "python -m flows status --limit 20",
+    )
+    status.add_argument("--limit", type=_count, default=5, metavar="N", help="runs to show (5)")
+
+
+def _add_clean(commands: "Commands") -> None:
+    clean = _command(
+        commands,
+        "clean",
+        "remove from DVC's cache what neither the workspace, a branch, a tag, an experiment nor a registered version needs",
+        "python -m flows clean --dry-run",
+        "python -m flows clean --yes --runs-older-than 30",
+    )
+    clean.add_argument("--dry-run", action="store_true", help="only say what would go")
+    clean.add_argument("--yes", action="store_true", help="don't ask")
+    clean.add_argument(
+        "--runs-older-than", type=_days, metavar="DAYS", help="remove results in outputs/runs that are older, too"
+    )
+
+
+def _command(
+    commands: "Commands",
+    name: str,
+    what: str,
+    *examples: str,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog="\n  ".join(["examples:", *examples]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
+def _add_selection(command: argparse.ArgumentParser) -> None:
+    """Filters, another profile, other values."""
+    command.add_argument("--datasets", nargs="+", default=[], metavar="NAME", help=DATASETS)
+    command.add_argument("--seeds", nargs="+", default=[], type=int, metavar="N", help="only these seeds")
+    command.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="only these methods")
+    command.add_argument("--profile", metavar="FILE", help=PROFILE)
+    command.add_argument("--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", help=SET)
+
+
+def _add_parallel(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--parallel", type=_count, default=1, metavar="N", help="stages side by side, at most (1)")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number from 1")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    return _number(text, 1.0, "a number of seconds from 1")
+
+
+def _days(text: str) -> float:
+    return _number(text, 0.0, "a number of days from 0")
+
+
+def _number(text: str, least: float, allowed: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: {allowed}")
+    return value

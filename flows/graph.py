@@ -1,0 +1,116 @@
+"""DVC's own graph as plain values: every stage, what it needs, and why it is out of date. Nothing is run."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import config
+import places
+from flows.reasons import Statuses, why
+from flows.workspace import PATIENCE, dvc_repository
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+    from dvc.stage import Stage
+
+OF_MPDISTIL = ("meta_teacher", "curriculum")  # stages of one method; their commands need not name it
+
+
+@dataclass(frozen=True)
+class Node:
+    """One stage of dvc.yaml for one combination of what its matrix runs over."""
+
+    name: str
+    """DVC's address: student@rte-mse_kd-42."""
+    stage: str
+    dataset: str | None
+    method: str | None
+    seed: int | None
+    needs: tuple[str, ...]
+    """Names of the stages whose outputs it reads."""
+    reasons: tuple[str, ...]
+    """Why it is out of date by itself; empty if it is not."""
+    seconds: float | None
+    """How long it took last time."""
+    always: bool
+    """Runs whether or not anything changed."""
+    restores: bool = False
+    """Its outputs are missing, and nothing else is wrong: DVC's cache has them, nothing would be computed."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Stages by name, each after those that it needs."""
+
+    root: Path
+    nodes: dict[str, Node]
+
+
+def read_graph(root: Path, *, patience: float = PATIENCE) -> Graph:
+    """All stages of the repository in `root`, held against its workspace once.
+
+    Raises ConfigError with every error of params.yaml, FlowError where DVC can't read the pipeline, BusyError if
+    another DVC process holds the workspace for longer than `patience` seconds.
+    """
+    root = root.absolute()
+    config.load(root / "params.yaml")
+    with dvc_repository(root, patience=patience) as repo:
+        return Graph(root, {node.name: node for node in _nodes(repo, root)})
+
+
+def _nodes(repo: "Repo", root: Path) -> Iterator[Node]:
+    """The stages in an order in which they can run; among equals, that of dvc.yaml."""
+    import networkx
+
+    graph = repo.index.graph
+    position = {stage: number for number, stage in enumerate(repo.index.stages)}
+    statuses = Statuses()
+    for stage in networkx.lexicographical_topological_sort(graph.reverse(copy=False), key=position.__getitem__):
+        needs = sorted(graph.successors(stage), key=position.__getitem__)
+        reasons, restores = why(stage, statuses, needs)
+        name, options = _name(stage), _options(stage.cmd)
+        kind, seed = name.split("@")[0], options.get("seed")
+        yield Node(
+            name=name,
+            stage=kind,
+            dataset=options.get("dataset"),
+            method="mpdistil" if kind in OF_MPDISTIL else options.get("method"),
+            seed=None if seed is None else int(seed),
+            needs=tuple(map(_name, needs)),
+            reasons=reasons,
+            seconds=_last_duration(stage, root),
+            always=stage.always_changed,
+            restores=restores,
+        )
+
+
+def _name(stage: "Stage") -> str:
+    """DVC's address from the root; `stage.addressing` would be one from the current folder."""
+    path, name = stage.path_in_repo, getattr(stage, "name", None)  # data under `dvc add` has a path and no name
+    if name is None:
+        return path
+    return name if path == "dvc.yaml" else f"{path}:{name}"
+
+
+def _options(command: str | list[str] | None) -> dict[str, str]:
+    """Options of a stage's command. Its name can't be split instead: a dataset's name may hold dashes."""
+    words = shlex.split(command if isinstance(command, str) else " ".join(command or ()))
+    return {word[2:]: value for word, value in pairwise(words) if word.startswith("--")}
+
+
+def _last_duration(stage: "Stage", root: Path) -> float | None:
+    """Seconds in the run.json of the stage's output, here or in the checkout that this copy was made from."""
+    for out in stage.outs:
+        inside = Path(out.fs_path).relative_to(root)
+        for base in dict.fromkeys((root, places.home(root))):
+            try:
+                seconds = json.loads((base / inside / "run.json").read_text(encoding="utf-8"))["duration_s"]
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            if isinstance(seconds, int | float):
+                return float(seconds)
+    return None

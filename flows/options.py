@@ -1,0 +1,30 @@
+"""What a run or a plan is asked for, as one value that the command line, the flow and its deployments share."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Filters, another profile, other values. Empty filters mean everything that params.yaml lists."""
+
+    datasets: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    methods: tuple[str, ...] = ()
+    profile: str | None = None
+    """A whole params file, instead of params.yaml."""
+    overrides: tuple[str, ...] = ()
+    """Single values over it: "curriculum.reward=real"."""
+    parallel: int = 1
+    """Stages side by side, at most."""
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """A schedule, and what each of its runs is asked for. Exactly one of `cron` and `interval` is given."""
+
+    run: RunOptions
+    name: str
+    """Of the deployment, as Prefect's UI lists it."""
+    cron: str | None = None
+    interval: float | None = None
+    """Seconds from the start of one run to that of the next."""

@@ -1,0 +1,87 @@
+"""Another profile, or single other values: the params file that a run of them uses, checked before anything is made."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+import config
+from flows.errors import FlowError
+from params_file import ConfigError, read_yaml
+from strict_yaml import StrictLoader
+
+Overrides = Mapping[str, object] | Sequence[str]
+HEADER = "# Made from {source} for one run of a flow.\n"
+
+
+def params_text(root: Path, profile: Path | None, overrides: Overrides) -> str:
+    """A params file: the profile (or params.yaml) with other values.
+
+    Args:
+        root: of the repository; a relative profile is sought there.
+        profile: a whole params file, the name of one in profiles/, or None for params.yaml.
+        overrides: ("curriculum.reward=real", ...), or a mapping of dotted keys, or of sections.
+
+    Raises ConfigError with every error of the result, FlowError if an override is no KEY=VALUE.
+    """
+    source = _file(root, profile)
+    content: dict[str, object] = read_yaml(source)
+    for key, value in _pairs(overrides):
+        _set(content, key, value)
+    text = HEADER.format(source=source.name) + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder, "params.yaml")
+        trial.write_text(text, encoding="utf-8")
+        try:
+            config.load(trial)
+        except ConfigError as error:
+            given = f"{source} with {len(overrides)} other value{'s' * (len(overrides) > 1)}" if overrides else source
+            raise ConfigError(str(error).replace(str(trial), str(given))) from None
+    return text
+
+
+def _file(root: Path, profile: Path | None) -> Path:
+    """The params file to start from: a path, or a name in profiles/ for short."""
+    if profile is None:
+        return root / "params.yaml"
+    named = root / "profiles" / f"{profile}.yaml"
+    for path in (root / profile, named):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(path.stem for path in named.parent.glob("*.yaml")))
+    raise FlowError(f"--profile {profile}: no such file in {root}; the profiles there are {known}")
+
+
+def _pairs(overrides: Overrides) -> list[tuple[str, object]]:
+    if isinstance(overrides, Mapping):
+        return [(key, value) for key, value in overrides.items()]
+    return [_pair(text) for text in overrides]
+
+
+def _pair(text: str) -> tuple[str, object]:
+    """ "a.b=1" as ("a.b", 1); the value is read as params.yaml would be."""
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not all(key.split(".")):
+        raise FlowError(f"--set {text}: expected KEY=VALUE, as in --set curriculum.reward=real")
+    try:
+        return key, yaml.load(value, Loader=StrictLoader)  # noqa: S506 (a safe loader)
+    except yaml.YAMLError as error:
+        raise FlowError(f"--set {text}: the value is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _set(content: dict[str, object], key: str, value: object) -> None:
+    """Put one value at a dotted path; a mapping is merged into its section."""
+    if isinstance(value, Mapping):
+        for part, inner in value.items():
+            _set(content, f"{key}.{part}", inner)
+        return
+    *path, last = key.split(".")
+    section = content
+    for number, part in enumerate(path, start=1):
+        inner = section.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise FlowError(f"--set {key}: {'.'.join(path[:number])} is a single value, it has no keys")
+        section = inner
+    section[last] = value

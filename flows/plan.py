@@ -1,0 +1,137 @@
+"""plan: what would run, why, and how long it took last time. Nothing is run and nothing is changed."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from flows.filters import select
+from flows.graph import Graph, Node, read_graph
+from flows.options import RunOptions
+from flows.worktree import overridden
+
+State = Literal["run", "may run", "restore", "cached"]
+COMPUTED = ("run", "may run")
+SHOWN = 3  # reasons of a stage; a merge that touches a shared module can give it dozens
+HEADINGS = ("would", "stage", "last time", "why")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What would become of one stage."""
+
+    node: Node
+    state: State
+    """run; may run, if a stage that it needs comes out different; restore, from DVC's cache; cached: up to date."""
+    after: tuple[str, ...]
+    """Stages that it needs directly and that run or may run."""
+
+
+def make_plan(graph: Graph) -> list[Planned]:
+    """What would become of each stage of a graph, in the order in which they would run."""
+    planned: dict[str, Planned] = {}
+    for node in graph.nodes.values():
+        after = tuple(need for need in node.needs if need in planned and planned[need].state in COMPUTED)
+        planned[node.name] = Planned(node, _state(node, after), after)
+    return list(planned.values())
+
+
+def _state(node: Node, after: tuple[str, ...]) -> State:
+    if node.reasons and not node.restores:
+        return "run"
+    if after:
+        return "may run"
+    return "restore" if node.restores else "cached"
+
+
+def main(options: RunOptions, *, as_json: bool = False) -> int:
+    """Print the plan of a run with these options; the exit status."""
+    profile = Path(options.profile) if options.profile else None
+    with overridden(Path.cwd(), profile, options.overrides, keep=False, restore=False) as tree:
+        graph = select(read_graph(tree), datasets=options.datasets, seeds=options.seeds, methods=options.methods)
+    plan = make_plan(graph)
+    print(json.dumps(_content(plan), indent=2) if as_json else "\n".join(_text(plan)))
+    return 0
+
+
+def _content(plan: list[Planned]) -> dict[str, object]:
+    """The plan for programs."""
+    seconds, unknown = _known_seconds(plan)
+    stages = [
+        {
+            "name": one.node.name,
+            "stage": one.node.stage,
+            "dataset": one.node.dataset,
+            "method": one.node.method,
+            "seed": one.node.seed,
+            "state": one.state,
+            "reasons": list(one.node.reasons),
+            "after": list(one.after),
+            "seconds": one.node.seconds,
+        }
+        for one in plan
+    ]
+    return {"stages": stages, "counts": _counts(plan), "known_seconds": seconds, "never_timed": unknown}
+
+
+def _text(plan: list[Planned]) -> Iterator[str]:
+    """The plan for people: what would not be computed is only counted."""
+    rows = [
+        (one.state, one.node.name, "" if one.node.seconds is None else duration(one.node.seconds), _why(one))
+        for one in plan
+        if one.state in COMPUTED
+    ]
+    if rows:
+        widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
+        for row in (HEADINGS, *rows):
+            yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield ""
+    counts = _counts(plan)
+    yield (
+        f"{counts['run']} of {len(plan)} stages would run, {counts['may run']} may run after them, "
+        f"{counts['restore']} come from DVC's cache, {counts['cached']} are up to date."
+    )
+    if counts["run"] or counts["may run"]:
+        yield _time(*_known_seconds(plan))
+
+
+def _time(seconds: float, unknown: int) -> str:
+    never = f"{unknown} of them {'was' if unknown == 1 else 'were'} never timed here"
+    if not seconds:
+        return f"How long that takes is not known: {never}."
+    return f"Last time that took {duration(seconds)}, one after another{f'; {never}' if unknown else ''}."
+
+
+def _why(one: Planned) -> str:
+    """The reasons of a stage, or the stages that it may have to follow."""
+    if one.state == "may run":
+        return f"after {_some(one.after)}"
+    return _some(one.node.reasons, "; ")
+
+
+def _some(words: tuple[str, ...], separator: str = ", ") -> str:
+    """The first of them, and how many more there are."""
+    more = len(words) - SHOWN
+    return separator.join(words[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _counts(plan: list[Planned]) -> dict[State, int]:
+    counted = Counter(one.state for one in plan)
+    states: tuple[State, ...] = ("run", "may run", "restore", "cached")
+    return {state: counted[state] for state in states}
+
+
+def _known_seconds(plan: list[Planned]) -> tuple[float, int]:
+    """(Seconds that what runs or may run took last time, how many of those stages have no such time)."""
+    times = [one.node.seconds for one in plan if one.state in COMPUTED]
+    return sum(time for time in times if time is not None), times.count(None)
+
+
+def duration(seconds: float) -> str:
+    """3.2 s, 2 min 10 s, 1 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"

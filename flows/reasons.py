@@ -1,0 +1,102 @@
+"""Why DVC would run a stage, in words, from the same comparisons that DVC itself makes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dvc.dependency import ParamsDependency
+    from dvc.output import Output
+    from dvc.stage import Stage
+
+WORDS = {"modified": "changed", "deleted": "missing", "not in cache": "not in DVC's cache"}
+NOTHING = "(none)"
+
+
+class Statuses:
+    """What DVC finds in the workspace, each thing once: a hundred stages depend on the same code with the same hash."""
+
+    def __init__(self) -> None:
+        self._paths: dict[tuple[str, str], str | None] = {}
+        self._params: dict[tuple[str, tuple[str, ...]], dict[str, object]] = {}
+
+    def of(self, entry: "Output") -> str | None:
+        """DVC's word for a dependency or an output: modified, deleted, new, not in cache; None if nothing is wrong."""
+        key = (entry.fs_path, str(entry.hash_info))
+        if key not in self._paths:
+            self._paths[key] = _status(entry)
+        return self._paths[key]
+
+    def params(self, dependency: "ParamsDependency") -> dict[str, object]:
+        """Values of the keys that a stage lists, as the params file has them now."""
+        key = (dependency.fs_path, tuple(dependency.params))
+        if key not in self._params:
+            self._params[key] = dependency.read_params()
+        return self._params[key]
+
+
+def _status(entry: "Output") -> str | None:
+    try:
+        return next(iter(entry.status().values()), None)
+    except FileNotFoundError:  # a stage that runs meanwhile has just replaced it
+        return "modified"
+
+
+def why(stage: "Stage", statuses: Statuses, needs: Sequence["Stage"]) -> tuple[tuple[str, ...], bool]:
+    """(Reasons for which a stage is out of date by itself, whether DVC's cache has all that is missing).
+
+    Args:
+        stage: as DVC reads it, with the hashes of dvc.lock.
+        statuses: shared by all stages of a graph.
+        needs: the stages before this one; what is wrong with their outputs is theirs to tell.
+    """
+    always = ("always runs",) if stage.always_changed else ()
+    if not any(entry.hash_info for entry in (*stage.outs, *stage.deps)):
+        return ("never run", *always), False
+    theirs = [Path(out.fs_path) for need in needs for out in need.outs if statuses.of(out) is not None]
+    changed = (*_changed_deps(stage, statuses, theirs), *(("its command changed",) if stage.changed_stage() else ()))
+    wrong = {out.def_path: status for out in stage.outs if (status := statuses.of(out)) is not None}
+    restores = not changed and not always and set(wrong.values()) == {"deleted"}
+    return (*changed, *(f"{WORDS.get(status, status)}: {path}" for path, status in wrong.items()), *always), restores
+
+
+def _changed_deps(stage: "Stage", statuses: Statuses, theirs: Sequence[Path]) -> Iterator[str]:
+    from dvc.dependency import ParamsDependency
+
+    for dep in stage.deps:
+        if isinstance(dep, ParamsDependency):
+            yield from _changed_params(dep, statuses)
+            continue
+        status = statuses.of(dep)
+        if status is not None and not _overlaps(Path(dep.fs_path), theirs):
+            yield f"{WORDS.get(status, status) if dep.hash_info else 'new dependency'}: {dep.def_path}"
+
+
+def _overlaps(path: Path, others: Sequence[Path]) -> bool:
+    """Whether a path is, holds or lies in one of the others."""
+    return any(other == path or other in path.parents or path in other.parents for other in others)
+
+
+def _changed_params(dependency: "ParamsDependency", statuses: Statuses) -> Iterator[str]:
+    """What differs from the values of the last run: 'params curriculum.reward: gain -> real'."""
+    stored = dependency.hash_info.value if dependency.hash_info else None
+    before = dict(_leaves("", stored)) if isinstance(stored, dict) else {}
+    now = dict(_leaves("", statuses.params(dependency)))
+    for key in [*before, *(key for key in now if key not in before)]:
+        if before.get(key, NOTHING) != now.get(key, NOTHING):
+            yield f"params {key}: {_shown(before.get(key, NOTHING))} -> {_shown(now.get(key, NOTHING))}"
+
+
+def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
+    """Each single value with its dotted path; a list is one value."""
+    if isinstance(value, Mapping) and value:
+        for key, part in value.items():
+            yield from _leaves(f"{path}.{key}" if path else str(key), part)
+    else:
+        yield path, list(value) if isinstance(value, tuple) else value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    return "null" if value is None else str(value)

@@ -1,0 +1,190 @@
+"""Servers on this machine: started together, watched, and stopped together with all that they started.
+
+Each server is a process in a session of its own, so that one signal reaches it and its children, and Ctrl-C reaches
+nobody but this process, which then stops them in order.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flows.errors import FlowError
+
+LOOPBACK = "127.0.0.1"
+PATIENCE = 180.0  # seconds until a server answers; with a fresh database and a busy machine it takes tens
+PAUSE = 0.3
+GRACE = 15.0  # seconds from SIGTERM to SIGKILL
+LAST_LINES = 15
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server: how it is started, and how to tell that it answers."""
+
+    name: str
+    command: tuple[str, ...]
+    port: int
+    option: str
+    """Option of the command line that sets the port."""
+    health: str
+    """Path that is answered with 200 once the server is up."""
+    folder: Path
+    """Working folder; the log file is written here."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    lock: Path | None = None
+    """File that is locked until the server answers, where others may open the same fresh database."""
+
+    @property
+    def address(self) -> str:
+        """The address on this machine."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """What the server prints."""
+        return self.folder / "server.log"
+
+
+def serve(servers: Sequence[Server], announce: Callable[[], None]) -> None:
+    """Run the servers until a signal asks to stop; `announce` is called once all of them answer.
+
+    Raises FlowError if a port is in use (nothing is started then) or if a server ends by itself (the others are
+    stopped then).
+    """
+    for server in servers:
+        _check_port(server)
+    with _stop_signals() as stop, contextlib.ExitStack() as all_of_them:
+        with contextlib.ExitStack() as opening:
+            for server in servers:
+                if server.lock:
+                    opening.enter_context(_locked(server.lock, stop))
+            running = [(server, all_of_them.enter_context(_running(server))) for server in servers]
+            for server, process in running:
+                _wait_for_answer(server, process, stop)
+        if not stop.is_set():
+            announce()
+        while not stop.wait(PAUSE):
+            for server, process in running:
+                _check_alive(server, process)
+
+
+def _check_port(server: Server) -> None:
+    """Raise FlowError unless the port is free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, server.port))
+        except OSError as error:
+            raise FlowError(
+                f"{server.option} {server.port}: {server.name} can't listen on {LOOPBACK}:{server.port} "
+                f"({error.strerror}); end what listens there, or choose another port with {server.option}"
+            ) from None
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Generator[threading.Event]:
+    """An event that Ctrl-C, SIGTERM and a closed terminal set."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, stop: threading.Event) -> Generator[None]:
+    """Hold a lock between processes; it is no longer waited for once `stop` is set."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        while not stop.is_set():
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                stop.wait(PAUSE)
+        yield
+
+
+@contextlib.contextmanager
+def _running(server: Server) -> Generator["subprocess.Popen[bytes]"]:
+    """The server's process, and the end of it and of all its children."""
+    server.folder.mkdir(parents=True, exist_ok=True)
+    with server.log.open("wb") as log:
+        process = subprocess.Popen(
+            server.command,
+            cwd=server.folder,
+            env=dict(server.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        _stop(process)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a process and all processes of its group: asked first, then forced."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        _signal_group(process.pid, number)
+        end = time.monotonic() + GRACE
+        while time.monotonic() < end:
+            process.poll()  # takes the ended process away, so that its group can become empty
+            if not _signal_group(process.pid, 0):
+                return
+            time.sleep(PAUSE)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Send a signal to a process group; False if nobody is in it."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _wait_for_answer(server: Server, process: "subprocess.Popen[bytes]", stop: threading.Event) -> None:
+    """Return once the server answers, or once `stop` is set."""
+    end = time.monotonic() + PATIENCE
+    while not stop.is_set() and not _answers(server):
+        _check_alive(server, process)
+        if time.monotonic() > end:
+            raise FlowError(f"{server.name} gave no answer within {PATIENCE:.0f} s\n{_last_lines(server)}")
+        stop.wait(PAUSE)
+
+
+def _answers(server: Server) -> bool:
+    """Whether the server says that it is well."""
+    try:
+        with urllib.request.urlopen(server.address + server.health, timeout=5) as answer:  # noqa: S310 (http, loopback)
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _check_alive(server: Server, process: "subprocess.Popen[bytes]") -> None:
+    """Raise FlowError if the server has ended."""
+    if process.poll() is not None:
+        raise FlowError(f"{server.name} ended by itself (status {process.returncode})\n{_last_lines(server)}")
+
+
+def _last_lines(server: Server) -> str:
+    """The end of the server's log, with its path."""
+    lines = server.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
+    return "\n".join([f"The end of {server.log}:", *(f"  {line}" for line in lines)])

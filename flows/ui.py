@@ -1,0 +1,135 @@
+"""MLflow's and Prefect's user interfaces on this machine, both on loopback only.
+
+    python -m flows ui [--prefect-port 4200] [--mlflow-port 5000]
+
+MLflow shows the embedded registry, or the database that MLFLOW_TRACKING_URI names; where that is a server, its address
+is printed and nothing is started. Prefect keeps its database in outputs/prefect, unless PREFECT_HOME is set: what is
+scheduled here does not mix with other projects. Ctrl-C stops both.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import places
+from flows.errors import FlowError
+from flows.servers import LOOPBACK, Server, serve
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # Background jobs of MLflow's server (evaluations of language models): processes that nobody here needs.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+PROGRAM = "python -m flows ui"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the servers until Ctrl-C; the exit status."""
+    options = _parser().parse_args(arguments)
+    registry = places.tracking_address()
+    servers = [prefect_server(options.prefect_port)]
+    if not _is_server(registry):
+        servers.insert(0, mlflow_server(options.mlflow_port, registry))
+    try:
+        if options.prefect_port == options.mlflow_port and len(servers) > 1:
+            raise FlowError(f"--prefect-port and --mlflow-port are both {options.mlflow_port}; they must differ")
+        print(f"Starting {' and '.join(server.name for server in servers)} ...", flush=True)
+        serve(servers, lambda: print(_announcement(servers, registry), flush=True))
+    except FlowError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    print(f"Stopped {' and '.join(server.name for server in servers)}.")
+    return 0
+
+
+def mlflow_server(port: int, registry: str) -> Server:
+    """MLflow on a database, with the artifacts of new experiments beside the embedded registry."""
+    folder = places.registry_folder()
+    command = (
+        *(sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", _absolute(registry), "--artifacts-destination", str(folder / "artifacts")),
+    )
+    return Server(
+        name="MLflow",
+        command=command,
+        port=port,
+        option="--mlflow-port",
+        health="/health",
+        folder=folder,
+        environment=_environment({}),
+        # The lock under which every other process of ours opens a store: two that make its tables at once both fail.
+        lock=folder / "opening.lock",
+    )
+
+
+def prefect_server(port: int) -> Server:
+    """Prefect's server with its scheduler."""
+    folder = Path(os.environ.get("PREFECT_HOME") or places.home() / "outputs" / "prefect").expanduser().absolute()
+    own = {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_API_URL": "",  # of a client; a server that reads another server's address would use it
+        "PREFECT_SERVER_UI_API_URL": f"http://{LOOPBACK}:{port}/api",
+    }
+    server = ("prefect", "--no-prompt", "server", "start", "--host", LOOPBACK, "--port", str(port))
+    return Server(
+        name="Prefect",
+        command=(sys.executable, "-m", *server),
+        port=port,
+        option="--prefect-port",
+        health="/api/health",
+        folder=folder,
+        environment=_environment(own),
+    )
+
+
+def _announcement(servers: list[Server], registry: str) -> str:
+    """The addresses, what another terminal needs, and what to do next."""
+    addresses = {server.name: server.address for server in servers}
+    mlflow = addresses.get("MLflow", registry)
+    where = "" if "MLflow" in addresses else " (MLFLOW_TRACKING_URI; not started here)"
+    return "\n".join(
+        [
+            f"  MLflow   {mlflow}{where}   registered students: {mlflow}/#/models",
+            f"  Prefect  {addresses['Prefect']}   runs of the flow, schedules",
+            "In another terminal:",
+            f"  export PREFECT_API_URL={addresses['Prefect']}/api",
+            f"  export MLFLOW_TRACKING_URI={mlflow}   # only for programs outside this folder",
+            "Next: python -m flows run   there; the run shows up in Prefect, its students in MLflow.",
+            "Ctrl-C here stops what was started.",
+        ]
+    )
+
+
+def _is_server(address: str) -> bool:
+    """Whether it is the address of a server and not of a database."""
+    return address.startswith(("http://", "https://"))
+
+
+def _absolute(registry: str) -> str:
+    """A database's address that means the same from every folder: a relative SQLite path starts at the checkout."""
+    path = registry.removeprefix("sqlite:///")
+    return registry if path == registry or Path(path).is_absolute() else f"sqlite:///{places.home() / path}"
+
+
+def _environment(own: dict[str, str]) -> dict[str, str]:
+    """This process's environment, nothing phoning home unless somebody said so, and a server's own variables."""
+    return QUIET | dict(os.environ) | own
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Start MLflow's and Prefect's user interfaces on this machine, on loopback only.",
+    )
+    parser.add_argument("--prefect-port", type=_port, default=4200, metavar="PORT", help="default: 4200")
+    parser.add_argument("--mlflow-port", type=_port, default=5000, metavar="PORT", help="default: 5000")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; allowed are 1 to 65535")
+    return int(text)

@@ -1,0 +1,77 @@
+"""A run with another profile or other values, in a git worktree of its own: nobody's params.yaml is edited.
+
+The worktree lies in .dvc/tmp/flows/ID: the current commit, over it what is not committed, and over that the params file
+of the run. It shares DVC's cache, so what is unchanged is there at once, and what it computes is there for others. It
+is removed at the end; its report and metrics stay in outputs/runs/ID.
+"""
+
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from uuid import uuid4
+
+from flows.checkouts import fill
+from flows.kept_results import keep_results, results_folder
+from flows.overrides import Overrides, params_text
+from flows.slots import claim, release
+
+
+@contextmanager
+def overridden(
+    root: Path, profile: Path | None = None, overrides: Overrides = (), *, keep: bool = True, restore: bool = True
+) -> Generator[Path]:
+    """The root of a checkout with these values: `root` itself if there is nothing to override, else a worktree.
+
+    Args:
+        root: of the repository; neither it nor its params.yaml is changed.
+        profile: a whole params file to use instead of params.yaml.
+        overrides: single values over it.
+        keep: copy report and metrics at the end to `kept_at` of what is given.
+        restore: put outputs that are up to date in place; without it DVC finds them missing, and in its cache.
+
+    Raises ConfigError or FlowError before anything is made if the values can't be used.
+    """
+    root = root.absolute()
+    if profile is None and not overrides:
+        yield root
+        return
+    text = params_text(root, profile, overrides)
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:4]}"
+    with _sigterm_ends():
+        slot = claim(root, name)
+        try:
+            tree = fill(slot.folder, root, text, restore=restore)
+            try:
+                yield tree
+            finally:
+                if keep and not isinstance(sys.exception(), KeyboardInterrupt | SystemExit):
+                    keep_results(tree, results_folder(root, name))
+        finally:
+            release(root, slot)
+
+
+def kept_at(root: Path, tree: Path) -> Path | None:
+    """The folder in `root` that gets the results of a run in `tree`; None if they stay where they are."""
+    return None if tree == root.absolute() else results_folder(root.absolute(), tree.name)
+
+
+@contextmanager
+def _sigterm_ends() -> Generator[None]:
+    """SIGTERM ends the process by an exception, so that what was made is removed. Only the main thread can see to it."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

@@ -1,0 +1,99 @@
+"""kept: dvc.lock and params.yaml of every registered version, so that a clean-up of DVC's cache can spare what they name.
+
+    python -m tasks.kept --to FOLDER
+
+Reads: the registry (MLFLOW_TRACKING_URI, or the repository's own). Writes: FOLDER/<model>/<version>/dvc.lock and
+params.yaml. The last line, JSON, counts the versions and names those that were registered without a dvc.lock.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.registry import names
+from tasks.registry.connection import RegistryError, connect, explained, tracking_address
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+FILES = ("dvc.lock", "params.yaml")
+PAGE = 1000
+SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of ours, and the run that holds its evidence."""
+
+    name: str
+    number: str
+    run_id: str
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.number}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Download the files; 2 with one line on stderr if not all that there is can be had."""
+    parser = argparse.ArgumentParser(prog="python -m tasks.kept", description="dvc.lock of every registered version.")
+    parser.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a folder for them")
+    folder = parser.parse_args(arguments).to
+    try:
+        versions, without = fetch(folder)
+    except RegistryError as error:
+        print(f"kept: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps({"versions": versions, "without": without}))
+    return 0
+
+
+def fetch(folder: Path) -> tuple[int, list[str]]:
+    """(Number of versions, those without a dvc.lock), their files put into the folder.
+
+    Raises RegistryError where the registry can't be asked, or the files of a version are gone.
+    """
+    address = tracking_address()
+    if address.startswith(SQLITE) and not Path(address.removeprefix(SQLITE)).exists():
+        return 0, []  # nothing was ever registered; asking would make the store
+    client = connect()
+    with explained(address):
+        versions = list(_versions(client))
+        without = [str(version) for version in versions if not _download(client, version, folder)]
+    return len(versions), without
+
+
+def _versions(client: "MlflowClient") -> Iterator[Registered]:
+    """Every version that `register` made; others know nothing of DVC."""
+    token: str | None = None
+    while True:
+        page = client.search_model_versions(max_results=PAGE, page_token=token)
+        for version in page:
+            if names.KEY in version.tags:
+                yield Registered(version.name, str(version.version), version.run_id or "")
+        token = page.token
+        if not token:
+            return
+
+
+def _download(client: "MlflowClient", version: Registered, folder: Path) -> bool:
+    """Fetch the files of one version; False if it has no dvc.lock."""
+    there = {Path(file.path).name for file in client.list_artifacts(version.run_id, names.EVIDENCE)}
+    if not there:
+        raise RegistryError(
+            f"{version}: the files of its run are gone; if the repository was moved, move it back, or delete the version"
+        )
+    target = folder / version.name / version.number
+    target.mkdir(parents=True)
+    for file in FILES:
+        if file in there:
+            path = client.download_artifacts(version.run_id, f"{names.EVIDENCE}/{file}", str(target))
+            Path(path).rename(target / file)
+    return "dvc.lock" in there
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

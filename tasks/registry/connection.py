@@ -1,0 +1,214 @@
+"""The way to MLflow: which address, a store that is there, and errors that say what to do.
+
+MLFLOW_TRACKING_URI names a server or a database; without it the registry is a SQLite file in outputs/mlflow of the
+repository's own checkout. MLflow is imported in here and not above: it costs a second.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import places
+from places import tracking_address
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SERVERS = ("http", "https")
+DATABASES = ("postgresql", "mysql", "mssql")
+# Seconds that it may take to reach a server, its name looked up and all.
+PATIENCE = 4.0
+# MLflow's own settings, unless somebody set others: it would try a dead server for minutes, and talk to its makers.
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "1",
+}
+# For the first questions, whatever else is set.
+HASTE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+# Lock files, in `lock_folder`.
+OPENING, REGISTERING = "opening.lock", "registering.lock"
+NOISY = ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store")
+
+
+class RegistryError(ValueError):
+    """The registry can't do what was asked; the text says what was given, what is allowed and what to do."""
+
+
+class RegistryUnreachable(RegistryError):
+    """The server does not answer."""
+
+
+def is_server(address: str) -> bool:
+    """Whether an MLflow server answers there, and not a database."""
+    return urlsplit(address).scheme in SERVERS
+
+
+def connect() -> "MlflowClient":
+    """A client of a registry that is there and answers; a fresh SQLite store is made first.
+
+    Raises RegistryUnreachable within ten seconds if a server does not answer, RegistryError for an address that can't
+    be one and a store that can't be opened.
+    """
+    address = tracking_address()
+    _check_address(address)
+    os.environ.update({key: value for key, value in SETTINGS.items() if key not in os.environ})
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    import mlflow
+
+    for name in NOISY:  # MLflow set them while it was imported
+        logging.getLogger(name).setLevel(logging.WARNING)
+    mlflow.set_tracking_uri(address)
+    mlflow.set_registry_uri(address)
+    with explained(address):
+        if is_server(address):
+            _knock(address)
+            return _opened(address)
+        # Two processes that open a fresh store at once would both create its tables, and die of it.
+        with locked(lock_folder(address) / OPENING):
+            return _opened(address)
+
+
+def artifact_folder(address: str) -> str | None:
+    """Where the files of a new experiment go; None where the server decides."""
+    path = _sqlite_path(address)
+    return None if path is None else str(path.parent / "artifacts")
+
+
+def lock_folder(address: str) -> Path:
+    """Folder of the lock files: beside a SQLite file, else the embedded registry's."""
+    path = _sqlite_path(address)
+    return path.parent if path is not None else places.registry_folder()
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: str = "") -> Generator[None]:
+    """Hold a lock between processes of one machine; it ends with the process. `waiting` is said if it is taken."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise RegistryError(f"{path}: can't be written ({error.strerror}); the registry needs its folder") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                print(waiting, file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def explained(address: str) -> Generator[None]:
+    """Turn what MLflow and its libraries raise into RegistryError, or RegistryUnreachable, with one line of text."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (RequestException, MlflowException) as error:
+        reason = _no_answer(error)
+        if reason is not None:
+            raise RegistryUnreachable(f"{address}: no answer from an MLflow server ({reason})") from None
+        raise RegistryError(f"{address}: {_line(error)}") from None
+    except SQLAlchemyError as error:
+        raise RegistryError(f"{address}: {_line(error)}") from None
+
+
+def _opened(address: str) -> "MlflowClient":
+    """A client, after one question to the registry and one to the tracking store."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(address, address)
+    kept = {key: os.environ.get(key, "") for key in HASTE}
+    os.environ.update(HASTE)
+    try:
+        client.search_experiments(max_results=1)
+        client.search_registered_models(max_results=1)
+    finally:
+        os.environ.update(kept)
+    return client
+
+
+def _knock(address: str) -> None:
+    """Raise RegistryUnreachable unless something listens there; nothing is tried where a proxy stands between.
+
+    In a thread, because looking up a name can't be given a time limit.
+    """
+    parts = urlsplit(address)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    if parts.scheme in getproxies() and not proxy_bypass(host):
+        return
+    outcome: list[OSError | None] = []
+
+    def connect_once() -> None:
+        try:
+            socket.create_connection((host, port), timeout=PATIENCE).close()
+            outcome.append(None)
+        except OSError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=connect_once, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    error = outcome[0] if outcome else TimeoutError(f"nothing for {PATIENCE:.0f} seconds")
+    if error is not None:
+        raise RegistryUnreachable(f"{address}: no answer ({(error.strerror or str(error)).lower()})")
+
+
+def _no_answer(error: Exception) -> str | None:
+    """Why an error means that nobody, or a gateway without its server, answered; None if somebody refused."""
+    from requests.exceptions import HTTPError, RequestException
+
+    for cause in (error, error.__cause__, error.__context__):
+        if isinstance(cause, HTTPError) and cause.response is not None:
+            return f"status {cause.response.status_code}" if cause.response.status_code >= 500 else None
+        if isinstance(cause, RequestException):
+            text = _line(cause).lower()
+            return next((known for known in ("connection refused", "timed out") if known in text), text[-100:])
+    codes = [code for code in (502, 503, 504) if f"failed with error code {code}" in str(error)]
+    return f"status {codes[0]}" if codes else None
+
+
+def _check_address(address: str) -> None:
+    """Raise RegistryError unless it has the form of an address that can hold a registry."""
+    way_out = (
+        "MLFLOW_TRACKING_URI must be http://HOST:PORT, https://..., sqlite:////FOLDER/mlflow.db or another database's "
+        "address; unset it for the embedded registry"
+    )
+    try:
+        parts = urlsplit(address)
+        has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError as error:
+        raise RegistryError(f"{address}: no address ({error}); {way_out}") from None
+    scheme = parts.scheme.split("+")[0]
+    if scheme in SERVERS and not has_host:
+        raise RegistryError(f"{address}: names no host; {way_out}")
+    if scheme not in (*SERVERS, *DATABASES) and _sqlite_path(address) is None:
+        raise RegistryError(f"{address}: no address of an MLflow server or database; {way_out}")
+
+
+def _sqlite_path(address: str) -> Path | None:
+    """The file of a SQLite address; None for any other."""
+    start = "sqlite:///"
+    return Path(address.removeprefix(start)) if address.startswith(start) and len(address) > len(start) else None
+
+
+def _line(error: Exception) -> str:
+    """The first lines of an error's text, on one line."""
+    return " ".join(str(error).split())[:300]

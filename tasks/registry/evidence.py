@@ -1,0 +1,227 @@
+"""What the stages left of one student, as the registry needs it: read from the files under outputs/ and nothing else."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+
+from config import Parameters
+from data.records import DatasetSpec
+from tasks.layout import output_folder, student_model, tokens_folder
+from tasks.registry.names import PREDICTIONS, model_name
+from tasks.stage import StageError, folder_hash
+from training.metrics import LOWER_IS_BETTER, Floats, weighted_metric
+from training.statistics import Interval, interval, paired_bootstrap
+
+# Digits of a metric that count in the key: another machine's arithmetic differs in later ones.
+DIGITS = 4
+# What of evaluate's metrics.json is measured anew each time.
+TIMINGS = ("latency_ms",)
+CURVES = {"curves.jsonl": "epoch", "episodes.jsonl": "episode"}
+"""File beside a student -> its column that counts."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """One student that was evaluated, and the folders that hold the evidence for it."""
+
+    benchmark: str
+    dataset: str
+    method: str
+    seed: int
+    metrics: Mapping[str, object]
+    """metrics.json of evaluate."""
+    student_hash: str
+    evaluate_hash: str
+
+    @property
+    def name(self) -> str:
+        """The registered model that it is a version of."""
+        return model_name(self.benchmark, self.dataset, self.method)
+
+    @property
+    def title(self) -> str:
+        return f"{self.dataset} {self.method} {self.seed}"
+
+    @property
+    def key(self) -> str:
+        """The same for a student that was registered before: its name, seed, weights and what evaluate found."""
+        return _digest(self.name, str(self.seed), self.student_hash, self.evaluate_hash)
+
+    @property
+    def model(self) -> Path:
+        return student_model(self.dataset, self.method, self.seed)
+
+    @property
+    def folder(self) -> Path:
+        """The student stage's output."""
+        return self.model.parent
+
+    @property
+    def evaluated(self) -> Path:
+        """The evaluate stage's output."""
+        return output_folder("evaluate", dataset=self.dataset, method=self.method, seed=self.seed)
+
+    @property
+    def tokens(self) -> Path:
+        return tokens_folder(self.dataset)
+
+    @property
+    def predictions(self) -> Path:
+        return self.evaluated / PREDICTIONS
+
+    @cached_property
+    def spec(self) -> DatasetSpec:
+        return DatasetSpec.from_json(read_json(self.tokens / "spec.json"))
+
+    @cached_property
+    def manifest(self) -> Mapping[str, object]:
+        """The split stage's account of the rows."""
+        return read_json(self.tokens / "manifest.json")
+
+    @property
+    def headline(self) -> str:
+        """The metric that the dataset is judged by."""
+        return self.spec.metrics[0]
+
+    @property
+    def selected_on(self) -> str:
+        """'selection', or 'dev' under the papers' protocol, which labels every number."""
+        return str(self.metrics["selected_on"])
+
+    @property
+    def selection_loss(self) -> float:
+        return self.score("selection", "loss")
+
+    @property
+    def margin_points(self) -> float:
+        """Headline metric on dev, student minus teacher, in points of 100; more is better."""
+        sign = -1 if self.headline in LOWER_IS_BETTER else 1
+        return sign * 100 * (self.score("dev", self.headline) - self.score("teacher_dev", self.headline))
+
+    @property
+    def parameters(self) -> int:
+        return int(number_in(self.metrics, "parameters", "student"))
+
+    @property
+    def latency_ms(self) -> float:
+        """Median of a forward pass."""
+        return number_in(self.metrics, "latency_ms", "student", "p50")
+
+    def score(self, rows: str, metric: str) -> float:
+        """One of evaluate's scores; `rows` is selection, dev, teacher_dev, ..."""
+        return number_in(self.metrics, rows, metric)
+
+    def margin_interval(self, resamples: int, level: float) -> Interval:
+        """Student minus teacher on dev in the headline metric (fractions), resampled over rows."""
+        table = parquet.read_table(self.predictions, filters=[("set", "=", "dev")])
+        labels, student, teacher = (
+            np.array(table.column(name).to_pylist()) for name in ("label", "student_logits", "teacher_logits")
+        )
+        if self.spec.kind != "regression":
+            labels = labels.astype(np.int64)
+
+        def scored(logits: NDArray[np.generic], weights: Floats) -> Floats:
+            return weighted_metric(self.headline, logits, labels, self.spec.kind, weights)
+
+        return interval(paired_bootstrap(scored, [student], [teacher], n=resamples), level)
+
+
+def find_students(parameters: Parameters) -> tuple[list[Student], list[str]]:
+    """(students of params.yaml that were evaluated, what is missing of the others, a line each)."""
+    found: list[Student] = []
+    missing: list[str] = []
+    for dataset in parameters.datasets:
+        for method in parameters.methods:
+            for seed in parameters.seeds:
+                one = _student(parameters.benchmark, dataset, method, seed)
+                if isinstance(one, Student):
+                    found.append(one)
+                else:
+                    missing.append(f"{dataset} {method} {seed}: {one}")
+    return found, missing
+
+
+def _student(benchmark: str, dataset: str, method: str, seed: int) -> Student | str:
+    """One student, or what it lacks."""
+    model = student_model(dataset, method, seed)
+    evaluated = output_folder("evaluate", dataset=dataset, method=method, seed=seed)
+    files = (model / "config.json", evaluated / "metrics.json", evaluated / PREDICTIONS, evaluated / "run.json")
+    for path in (*files, tokens_folder(dataset) / "spec.json"):
+        if not path.is_file():
+            return f"{path} is missing"
+    student_hash = folder_hash(model)
+    evaluated_hash = read_json(evaluated / "run.json").get("input_hashes")
+    if isinstance(evaluated_hash, Mapping) and evaluated_hash.get(str(model)) != student_hash:
+        return f"{evaluated} is of another student than {model}"
+    metrics = read_json(evaluated / "metrics.json")
+    return Student(benchmark, dataset, method, seed, metrics, student_hash, _evaluate_hash(evaluated, metrics))
+
+
+def _evaluate_hash(evaluated: Path, metrics: Mapping[str, object]) -> str:
+    """The rows that were predicted and how well, without what another machine or hour would measure differently.
+
+    The weights are in the key already; so what was predicted shows in the scores.
+    """
+    table = parquet.read_table(evaluated / PREDICTIONS, columns=["set", "row_id", "label"])
+    rows = [table.column(name).to_pylist() for name in ("set", "row_id", "label")]
+    scores = {key: value for key, value in metrics.items() if key not in TIMINGS}
+    return _digest(json.dumps(rows), json.dumps(_rounded(scores), sort_keys=True))
+
+
+def _rounded(value: object) -> object:
+    """Numbers with DIGITS digits after the point, at every depth."""
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(part) for key, part in value.items()}
+    return round(value, DIGITS) + 0.0 if isinstance(value, float) else value
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """The object in a JSON file that a stage wrote. Raises StageError if it holds none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, FileNotFoundError) as error:
+        raise StageError(f"{path}: no valid JSON ({error}); run the stage that writes it again") from None
+    if not isinstance(content, dict):
+        raise StageError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def number_in(content: Mapping[str, object], *keys: str) -> float:
+    """The number at a path of keys. Raises StageError if there is none."""
+    value: object = content
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    if not isinstance(value, int | float):
+        raise StageError(f"evaluate's metrics.json has no number at '{'.'.join(keys)}'; run evaluate again")
+    return float(value)
+
+
+def curves(student: Student) -> list[tuple[str, int, float]]:
+    """(name, step, value) of every number in the student's curves."""
+    points: list[tuple[str, int, float]] = []
+    for file, counter in CURVES.items():
+        path = student.folder / file
+        if path.is_file():
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+            points += _points(rows, counter)
+    return points
+
+
+def _points(rows: Sequence[Mapping[str, object]], counter: str) -> list[tuple[str, int, float]]:
+    return [
+        (f"curves/{name}", int(str(row[counter])), float(value))
+        for row in rows
+        for name, value in row.items()
+        if name != counter and isinstance(value, int | float)
+    ]

@@ -1,0 +1,47 @@
+"""What things are called in the registry: registered models, aliases and tags."""
+
+import difflib
+from collections.abc import Iterable
+
+CANDIDATE, CHAMPION = "candidate", "champion"
+
+# Tags of a model version, and of the run behind it.
+KEY = "distilflow.key"
+"""What makes a student the same student: see evidence.py."""
+STUDENT_HASH, EVALUATE_HASH = "distilflow.student_hash", "distilflow.evaluate_hash"
+BENCHMARK, DATASET, METHOD, SEED = "benchmark", "dataset", "method", "seed"
+MARGIN, SELECTED_ON = "margin_points", "selected_on"
+COMMIT, DIRTY = "commit", "dirty"
+PROCESS = "distilflow.process"
+"""Of a run: host and process that registered it."""
+
+# Tags of a model version: what the gate said of it.
+GATE = "gate"
+"""The sentence with the figures."""
+GATE_PASSED = "gate.passed"
+GATE_SETTINGS = "gate.settings"
+GATE_AGAINST = "gate.against"
+"""Version that it was compared with, or None."""
+BY_HAND = "champion.by_hand"
+"""Who made it champion by hand: when, from which version, why."""
+
+# Tag of a registered model, one for each time that its champion changed: this and the time.
+MOVED = "distilflow.champion."
+
+# Artifacts of a run.
+EVIDENCE = "evidence"
+PREDICTIONS = "predictions.parquet"
+
+
+def model_name(benchmark: str, dataset: str, method: str) -> str:
+    """The registered model that holds the students of one method on one dataset; a version is one seed's."""
+    return f"{benchmark}-{dataset}-{method}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error about an unknown name: 'did you mean X?', or what there is."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"there are: {', '.join(names)}" if names else "there are none yet"

@@ -1,0 +1,116 @@
+"""How a version is made, so that a kill at any moment leaves none twice and none half.
+
+A run is logged first, then the model in it, and last, in one step, the version that points to both. A run without its
+version is what a killed registration left: the next one deletes it and starts over.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from config import Parameters
+from tasks.registry import names
+from tasks.registry.card import render_card
+from tasks.registry.connection import RegistryError
+from tasks.registry.evidence import Student
+from tasks.registry.lineage import Checkout, records, versions
+from tasks.registry.runs import ALREADY_EXISTS, delete_run, log_run, version_tags
+from tasks.registry.shelves import Version, read_shelves
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MODEL_VERSIONS = "mlflow.modelVersions"
+"""MLflow's own tag that links a logged model to its versions."""
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What registering any student of one params file needs."""
+
+    client: "MlflowClient"
+    experiment: str
+    parameters: Parameters
+    checkout: Checkout
+
+    def register(self, student: Student) -> Version:
+        """Log one student with its evidence and make the version. Another machine's version of it, if that was quicker."""
+        from tasks.registry.package import log_student  # reads tokenizers and tables: only if something is new
+
+        client, report, found = self.client, self.parameters.report, records(student)
+        ensure_registered_model(client, student)
+        margin = student.margin_interval(report.bootstrap, report.level)
+        card = render_card(student, self.checkout, versions(found), margin)
+        run_id = log_run(client, self.experiment, student, self.checkout, found, params=self.parameters, card=card)
+        model = log_student(run_id=run_id, student=student.model, tokens=student.tokens, card=card, name=student.name)
+        return self._make_version(student, run_id, model.model_uri, model.model_id)
+
+    def _make_version(self, student: Student, run_id: str, source: str, model_id: str | None) -> Version:
+        """The version, unless somebody made it meanwhile; of two made at once the lower number stays."""
+        client, name = self.client, student.name
+        if other := _version_of(client, student):
+            delete_run(client, self.experiment, run_id)
+            return other
+        made = client.create_model_version(
+            name,
+            source,
+            run_id,
+            tags=version_tags(student, self.checkout),
+            description=summary(student),
+            model_id=model_id,
+        )
+        own = Version(int(made.version), run_id, made.tags, made.description or "")
+        first = _version_of(client, student) or own
+        if first.number != own.number:
+            client.delete_model_version(name, str(own.number))
+            delete_run(client, self.experiment, run_id)
+            return first
+        if model_id:
+            client.set_logged_model_tags(
+                model_id, {MODEL_VERSIONS: json.dumps([{"name": name, "version": own.number}])}
+            )
+        client.set_terminated(run_id)
+        return own
+
+
+def _version_of(client: "MlflowClient", student: Student) -> Version | None:
+    """The version of a student that the registry has now; the lowest number if it has two."""
+    shelf = read_shelves(client, student.name, [student.name])[student.name]
+    return next(
+        (
+            shelf.versions[number]
+            for number in sorted(shelf.versions)
+            if shelf.versions[number].tags.get(names.KEY) == student.key
+        ),
+        None,
+    )
+
+
+def ensure_registered_model(client: "MlflowClient", student: Student) -> None:
+    """Make the registered model if there is none. Raises RegistryError if that name holds something else."""
+    from mlflow.exceptions import MlflowException
+
+    holds = {names.BENCHMARK: student.benchmark, names.DATASET: student.dataset, names.METHOD: student.method}
+    text = f"Students of {student.dataset} ({student.benchmark}) by {student.method}; a version is one seed's."
+    try:
+        client.create_registered_model(student.name, tags=holds, description=text)
+    except MlflowException as error:
+        if error.error_code != ALREADY_EXISTS:
+            raise
+        tags = client.get_registered_model(student.name).tags
+        other = {key: tags[key] for key, value in holds.items() if key in tags and tags[key] != value}
+        if other:
+            shown = ", ".join(f"{key} {value}" for key, value in other.items())
+            raise RegistryError(
+                f"registered model {student.name} holds students of {shown}; give the benchmark another name in params.yaml"
+            ) from None
+
+
+def summary(student: Student) -> str:
+    """A version's description: its score beside its teacher's."""
+    label = " (selected on dev)" if student.selected_on == "dev" else ""
+    own, teacher = student.score("dev", student.headline), student.score("teacher_dev", student.headline)
+    return (
+        f"Seed {student.seed}: {student.headline} {own:.4f} on dev, its teacher {teacher:.4f}{label}; "
+        f"{student.parameters:,} parameters."
+    )

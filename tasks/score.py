@@ -1,0 +1,147 @@
+"""score: every row of a file through a student; the same file with the student's columns beside its own.
+
+    python -m tasks.score quickstart-payment-mpdistil@champion rows.csv
+
+Reads: the student, of the registry or a pulled folder; a CSV, JSONL (also gzipped) or Parquet file of raw rows. Writes:
+rows.scored.csv, whole or not at all: all columns of the file, then student_label, student_score and a
+student_probability_... per class. The prefix is there because files of raw rows often hold a `label` of their own.
+"""
+
+import argparse
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+
+from data.description import nearest
+from data.errors import DataError
+from tasks.registry.connection import RegistryError
+from tasks.registry.students import Student, load
+from tasks.scoring.reading import Chunk, header_of, read_chunks, suffix_of
+from tasks.scoring.writing import scored_copy
+from training.progress import watched
+
+PREFIX = "student_"
+EXAMPLES = """examples:
+  python -m tasks.score quickstart-payment-mpdistil@champion rows.csv
+  python -m tasks.score outputs/pulled/quickstart-payment-mpdistil-v3 rows.jsonl.gz --output scored.jsonl.gz"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Score one file; 2 with one line on stderr if that can't be."""
+    options = _parser().parse_args(arguments)
+    started = time.monotonic()
+    try:
+        target = target_of(options.file, options.output, force=options.force)
+        header_of(options.file)  # before a student is fetched: is there a file at all?
+        student = load(options.model)
+        total = check(student, options.file)
+        score(student, options.file, target, total=total, batch_size=options.batch_size)
+    except (DataError, RegistryError) as error:
+        print(f"score: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("score: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    except OSError as error:
+        where = error.filename or options.output or options.file
+        print(f"score: {where}: {error.strerror or error}; nothing half-written was left there", file=sys.stderr)
+        return 2
+    print(f"score {student.title}: {total} rows, {time.monotonic() - started:.1f} s, {target}")
+    return 0
+
+
+def target_of(source: Path, output: Path | None, *, force: bool) -> Path:
+    """Where the scored rows go; DataError for another format, the file itself, or a file that is there already."""
+    suffix = suffix_of(source)
+    target = output or source.with_name(f"{source.name.removesuffix(suffix)}.scored{suffix}")
+    same = {suffix, *({".jsonl", ".jsonl.gz"} if "jsonl" in suffix else ())}
+    if suffix_of(target) not in same:
+        raise DataError(f"--output {target}: must end with {' or '.join(sorted(same))}, the format of {source}")
+    if target.exists() and source.exists() and target.samefile(source):
+        raise DataError(f"--output {target}: is the file that is scored; name another one")
+    if target.is_dir() or (target.exists() and not force):
+        raise DataError(f"{target}: is there already; --force replaces a file, --output names another one")
+    return target
+
+
+def check(student: Student, source: Path) -> int:
+    """How many rows there are, after a look at every one: an error in the last must not come after an hour."""
+    given = header_of(source)
+    if given is not None:
+        _check_columns(student, source, given, "")
+    total = 0
+    for chunk in read_chunks(source, student.columns):
+        if given is None:
+            keys = {key for row in chunk.rows for key in row}
+            _check_columns(student, source, keys, f" in rows {chunk.numbers[0]} to {chunk.numbers[-1]}")
+        student.check(_frame(student, source, chunk))
+        total += len(chunk.rows)
+    return total
+
+
+def score(student: Student, source: Path, target: Path, *, total: int, batch_size: int) -> None:
+    """Score all rows, a chunk in memory at a time."""
+    new = {PREFIX + name: kind for name, kind in student.answers.items()}
+    title = f"score {source.name}"
+    bar = watched(range(total), total=total, title=title, unit="rows")
+    with scored_copy(source, target, new) as write:
+        for chunk in read_chunks(source, student.columns):
+            write(chunk, student.score(_frame(student, source, chunk), batch_size).add_prefix(PREFIX))
+            deque(islice(bar, len(chunk.rows)), maxlen=0)
+        deque(bar, maxlen=0)
+
+
+def _frame(student: Student, source: Path, chunk: Chunk) -> pd.DataFrame:
+    """The needed columns; the index is what errors call a row."""
+    index = pd.Index(chunk.numbers, name=f"{source}, row")
+    cells = {column: [row.get(column) for row in chunk.rows] for column in student.columns}
+    return pd.DataFrame(cells, index=index, dtype=object)
+
+
+def _check_columns(student: Student, source: Path, given: Sequence[str] | set[str], where: str) -> None:
+    """Raise DataError for a needed column that is missing, or one of ours that is there already."""
+    missing = [column for column in student.columns if column not in given]
+    if missing:
+        hint = nearest(missing[0], set(given) - set(student.columns)) if set(given) - set(student.columns) else ""
+        raise DataError(
+            f"{source}: field '{missing[0]}' is missing{where}; {student.title} needs {', '.join(student.columns)}{hint}"
+        )
+    taken = [PREFIX + name for name in student.answers if PREFIX + name in given]
+    if taken:
+        raise DataError(f"{source}: holds a field '{taken[0]}' already{where} (scored before?); rename or remove it")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tasks.score",
+        description="Score every row of a CSV, JSONL (also .jsonl.gz) or Parquet file.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "model", metavar="MODEL", help="NAME@ALIAS, NAME/VERSION (models:/ in front if you like) or a pulled folder"
+    )
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help="raw rows; columns that the student doesn't need are kept"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="in the same format (FILE with .scored in its name)"
+    )
+    parser.add_argument("--batch-size", type=_count, default=32, metavar="N", help="rows of a forward pass (32)")
+    parser.add_argument("--force", action="store_true", help="replace the output if it is there")
+    return parser
+
+
+def _count(given: str) -> int:
+    if not given.isdigit() or int(given) < 1:
+        raise argparse.ArgumentTypeError(f"{given!r} is no whole number from 1")
+    return int(given)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Batch scoring's parts: rows of a file chunk by chunk, and the same file written with more columns."""

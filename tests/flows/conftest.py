@@ -1,0 +1,34 @@
+"""What the tests of the flows share: nothing phones home, no server of the person who runs them is used."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tests" / "pipeline"))
+
+# Before prefect is imported anywhere. It reads `.env` of the working directory, too.
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["PREFECT_API_URL"] = ""
+os.environ["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "false"  # no server but those that a test starts
+
+from prefect_server import api, first, server, sources, tiny  # noqa: E402
+
+__all__ = ["api", "first", "server", "sources", "tiny"]
+
+
+@pytest.fixture(autouse=True)
+def no_registry_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A test that forgets to name a registry must not write into this checkout's."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    yield
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """DVC uses what a library of its own will drop; nothing of ours."""
+    config.addinivalue_line("filterwarnings", "ignore:_NoneStep.value will soon raise:DeprecationWarning")

@@ -1,0 +1,213 @@
+"""`python -m flows ui`: both servers really run, on loopback only, and end together without a trace."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from local_servers import (
+    LOOPBACK,
+    answers,
+    copy_of_the_flows,
+    free_ports,
+    listeners,
+    living,
+    quiet_environment,
+)
+
+from flows import ui
+from flows.servers import Server
+
+pytestmark = pytest.mark.xdist_group("local servers")
+COMMAND = (sys.executable, "-m", "flows", "ui")
+# Small servers instead of the two: one answers, the other ends after a while.
+SMALL = """
+import sys
+from pathlib import Path
+from flows.errors import FlowError
+from flows.servers import Server, serve
+
+def server(name, port, code):
+    command = (sys.executable, "-c", code, str(port))
+    return Server(name, command, port, f"--{name}-port", "/", Path(name).absolute(), {"PATH": "/bin"})
+
+stays = "import sys, http.server as h; h.test(h.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind='127.0.0.1')"
+ends = "import threading, os; print('out of paper', flush=True); threading.Timer(2, os._exit, [3]).start();" + stays
+child = "import subprocess; subprocess.Popen(['sleep', '300']);" + stays
+kinds = {"stays": stays, "ends": ends, "child": child}
+try:
+    serve([server(name, int(port), kinds[name]) for name, port in zip(sys.argv[1::2], sys.argv[2::2])],
+          lambda: print("all answer", flush=True))
+except FlowError as error:
+    sys.exit(str(error))
+"""
+
+
+@dataclass
+class Running:
+    """The command that runs, and its ports."""
+
+    process: "subprocess.Popen[str]"
+    folder: Path
+    prefect: int
+    mlflow: int
+    printed: list[str]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Both servers, once they answer."""
+    folder = copy_of_the_flows(tmp_path_factory.mktemp("ui") / "a checkout")
+    prefect, mlflow = free_ports(2)
+    process = start(folder, "--prefect-port", str(prefect), "--mlflow-port", str(mlflow))
+    assert process.stdout
+    printed: list[str] = []
+    for line in process.stdout:
+        printed.append(line.rstrip("\n"))
+        if line.startswith("Ctrl-C"):
+            break
+    try:
+        yield Running(process, folder, prefect, mlflow, printed)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def start(folder: Path, *options: str, **own: str) -> "subprocess.Popen[str]":
+    """Start the command, its error output among its output."""
+    return subprocess.Popen(
+        (*COMMAND, *options),
+        cwd=folder,
+        env=quiet_environment(**own),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def test_both_answer_and_what_is_printed_leads_to_them(running: Running) -> None:
+    printed = "\n".join(running.printed)
+    assert f"export PREFECT_API_URL=http://127.0.0.1:{running.prefect}/api\n" in printed
+    assert f"export MLFLOW_TRACKING_URI=http://127.0.0.1:{running.mlflow} " in printed
+    assert answers(f"http://127.0.0.1:{running.prefect}/api/health") == 200
+    assert answers(f"http://127.0.0.1:{running.prefect}/") == 200
+    assert answers(f"http://127.0.0.1:{running.mlflow}/") == 200
+
+
+def test_they_listen_on_loopback_and_nowhere_else(running: Running) -> None:
+    assert listeners(running.prefect) == {LOOPBACK}
+    assert listeners(running.mlflow) == {LOOPBACK}
+
+
+def test_they_keep_everything_in_outputs_of_the_checkout(running: Running) -> None:
+    outputs = running.folder / "outputs"
+    assert sorted(path.name for path in outputs.iterdir()) == ["mlflow", "prefect"]
+    assert (outputs / "mlflow" / "mlflow.db").is_file()
+    assert (outputs / "prefect" / "prefect.db").is_file()
+
+
+def test_a_port_in_use_is_one_error_that_names_port_and_option_and_nothing_starts(running: Running) -> None:
+    before = psutil.Process().children(recursive=True)
+    free = free_ports(1)[0]
+    second = start(running.folder, "--prefect-port", str(free), "--mlflow-port", str(running.mlflow))
+    output, _ = second.communicate(timeout=60)
+    assert second.returncode == 2
+    error = [line for line in output.splitlines() if not line.startswith("Starting")]
+    assert len(error) == 1
+    assert f"--mlflow-port {running.mlflow}" in error[0]
+    assert "choose another port with --mlflow-port" in error[0]
+    assert [each for each in living(psutil.Process().children(recursive=True)) if each not in before] == []
+    assert answers(f"http://127.0.0.1:{running.mlflow}/health") == 200
+
+
+def test_ctrl_c_stops_both_and_leaves_no_process(running: Running) -> None:
+    family = psutil.Process(running.process.pid).children(recursive=True)
+    assert len(family) >= 2
+    running.process.send_signal(signal.SIGINT)
+    output, _ = running.process.communicate(timeout=60)
+    assert running.process.returncode == 0
+    assert output.endswith("Stopped MLflow and Prefect.\n")
+    assert living(family) == []
+    assert answers(f"http://127.0.0.1:{running.prefect}/api/health") == 0
+
+
+def test_a_server_that_ends_by_itself_takes_the_others_along_and_its_last_lines_are_shown(tmp_path: Path) -> None:
+    process, folder = small(tmp_path, "stays", "ends")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "ends ended by itself (status 3)" in output
+    assert "out of paper" in output
+    assert of(folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_child_of_a_server_ends_with_it(tmp_path: Path, number: signal.Signals) -> None:
+    process, folder = small(tmp_path, "stays", "child")
+    assert process.stdout
+    assert process.stdout.readline() == "all answer\n"
+    assert "sleep" in [each.name() for each in of(folder)]
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert of(folder) == []
+
+
+def test_a_registry_on_a_server_is_not_started_but_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[str] = []
+
+    def at_once(servers: Sequence[Server], announce: Callable[[], None]) -> None:
+        started.extend(server.name for server in servers)
+        announce()
+
+    monkeypatch.setattr(ui, "serve", at_once)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://registry.example.org")
+    assert ui.main([]) == 0
+    assert started == ["Prefect"]
+    assert "MLflow   https://registry.example.org (MLFLOW_TRACKING_URI; not started here)" in (capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--mlflow-port", "70000"), "'70000' is no port; allowed are 1 to 65535"),
+        (("--mlflow-port", "4200"), "--prefect-port and --mlflow-port are both 4200"),
+    ],
+)
+def test_wrong_ports_are_refused(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    process = start(copy_of_the_flows(tmp_path / "checkout"), *options)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert said in output
+
+
+def small(tmp_path: Path, *kinds: str) -> "tuple[subprocess.Popen[str], Path]":
+    """Start small servers in a folder; they run below it."""
+    folder = copy_of_the_flows(tmp_path / "small")
+    pairs = [word for kind, port in zip(kinds, free_ports(len(kinds)), strict=True) for word in (kind, str(port))]
+    process = subprocess.Popen(
+        (sys.executable, "-c", SMALL, *pairs),
+        cwd=folder,
+        env=quiet_environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    return process, folder
+
+
+def of(folder: Path) -> list[psutil.Process]:
+    """Processes whose working folder lies in `folder`."""
+    found = []
+    for each in psutil.process_iter():
+        try:
+            if folder in Path(each.cwd()).parents and each.status() != psutil.STATUS_ZOMBIE:
+                found.append(each)
+        except psutil.Error:
+            continue
+    return found

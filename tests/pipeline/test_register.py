@@ -1,0 +1,69 @@
+"""The register stage in the pipeline: after a run, after a second one, and on a cold clone with students from the cache."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from workspace import Workspace, ran
+
+pytestmark = pytest.mark.xdist_group("pipeline")
+METHODS = ("finetune", "mse_kd", "mpdistil")
+
+
+def versions(root: Path) -> list[tuple[str, int]]:
+    """(registered model, version) of all in the embedded registry."""
+    with closing(sqlite3.connect(root / "outputs" / "mlflow" / "mlflow.db")) as store:
+        return sorted(store.execute("select name, version from model_versions"))
+
+
+def expected(workspace: Workspace) -> list[tuple[str, int]]:
+    return sorted((f"quickstart-{name}-{method}", 1) for name in workspace.datasets for method in METHODS)
+
+
+def test_the_first_run_registered_every_student(ran_once: Workspace) -> None:
+    assert "register: 6 new of 6 students" in ran_once.first_output
+    assert versions(ran_once.root) == expected(ran_once)
+    registered = ran_once.json("register", "registered.json")
+    assert {(one["name"], one["version"]) for one in registered["students"]} == set(expected(ran_once))
+    assert all("candidate" in one["aliases"] and one["gate"] for one in registered["students"])
+
+
+def test_a_second_run_runs_register_alone_and_finds_nothing_new(pipeline: Workspace) -> None:
+    output = pipeline.dvc("repro")
+    assert ran(output) == {"register"}
+    assert "register: 0 new of 6 students" in output
+    assert versions(pipeline.root) == expected(pipeline)
+
+
+def test_a_dead_server_does_not_stop_the_pipeline(pipeline: Workspace) -> None:
+    done = pipeline.run("dvc", "repro", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert "the files under outputs/ stay the record, and the next run catches up" in done.stdout
+    assert pipeline.json("register", "registered.json")["reachable"] is False
+    assert "register: 0 new of 6 students" in pipeline.dvc("repro")
+    assert pipeline.json("register", "registered.json")["reachable"] is True
+
+
+def test_a_cold_clone_trains_nothing_and_fills_an_empty_registry(pipeline: Workspace, tmp_path: Path) -> None:
+    pipeline.run("dvc", "remote", "add", "--local", "--default", "there", str(tmp_path / "remote"))
+    pipeline.dvc("push", "--quiet")
+    pipeline.run("dvc", "remote", "remove", "--local", "there")
+    clone = Workspace(tmp_path / "a clone", pipeline.datasets, pipeline.another)
+    pipeline.run("git", "clone", "--quiet", str(pipeline.root), str(clone.root))
+    clone.run("dvc", "remote", "add", "--local", "--default", "there", str(tmp_path / "remote"))
+    clone.dvc("pull", "--quiet")
+    output = clone.dvc("repro")
+    assert ran(output) == {"register"}
+    assert "register: 6 new of 6 students" in output
+    assert versions(clone.root) == expected(pipeline)
+    gates = [
+        {one["name"]: one["gate"] for one in place.json("register", "registered.json")["students"]}
+        for place in (pipeline, clone)
+    ]
+    assert gates[0] == gates[1]
+
+
+def test_a_run_aside_finds_the_registry_of_the_repository(pipeline: Workspace) -> None:
+    output = pipeline.dvc("exp", "run", "--temp", "--set-param", "report.level=0.85", "--name", "aside-registered")
+    assert "register: 0 new of 6 students" in output
+    assert versions(pipeline.root) == expected(pipeline)

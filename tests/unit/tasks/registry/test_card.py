@@ -1,0 +1,128 @@
+"""The model card and what a version's key is made of, from the files of one small student."""
+
+from collections.abc import Iterator
+from contextlib import chdir
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+import yaml
+from small_outputs import DATASET, METHOD, NAME, Place, read, write
+
+from config import Method, load
+from tasks.registry.card import METHODS, render_card
+from tasks.registry.evidence import Student, find_students
+from tasks.registry.lineage import Checkout, checkout, records, run_parameters, versions
+
+pytestmark = pytest.mark.xdist_group("registry")
+CLEAN = Checkout("abc123", "false", "def")
+
+
+@pytest.fixture
+def here(place: Place) -> Iterator[Place]:
+    place.params()
+    with chdir(place.root):
+        yield place
+
+
+def student_of(place: Place) -> Student:
+    (student,), missing = find_students(load(place.root / "params.yaml"))
+    assert missing == []
+    return student
+
+
+def card_of(student: Student, checkout: Checkout = CLEAN) -> str:
+    return render_card(student, checkout, versions(records(student)), student.margin_interval(200, 0.95))
+
+
+def test_the_header_is_what_the_hub_reads(here: Place) -> None:
+    student = student_of(here)
+    _, header, body = card_of(student).split("---\n", 2)
+    content = yaml.safe_load(header)
+    assert content["tags"] == ["distillation", "distilflow", METHOD]
+    (result,) = content["model-index"][0]["results"]
+    scores = {metric["type"]: metric["value"] for metric in result["metrics"]}
+    assert scores["accuracy"] == round(student.score("dev", "accuracy"), 4)
+    assert body.startswith(f"\n# {NAME}, seed 42\n")
+
+
+def test_scores_and_rows_are_those_of_the_files(here: Place) -> None:
+    student, manifest = student_of(here), read(here.output("split", DATASET, "tokens", "manifest.json"))
+    card = card_of(student)
+    own, teacher = (100 * student.score(rows, "accuracy") for rows in ("dev", "teacher_dev"))
+    difference = f"{own - teacher:+.1f}".replace("-", "−")
+    assert f"| dev, 500 rows | accuracy | {own:.1f} | {teacher:.1f} | {difference} |" in card
+    for name in ("train", "quiz", "selection", "dev"):
+        assert f"| {name} | {manifest['splits'][name]['rows']:,} |" in card
+    assert "a 95 % interval over rows" in card
+    assert "One seed, no spread" in card
+
+
+def test_the_limits_are_said(here: Place) -> None:
+    card = card_of(student_of(here))
+    assert "Tested on 500 dev rows of payment and on nothing else" in card
+    assert "(a share of 25 %); dev has none" in card
+    assert "selection **and dev** rows" in card
+    assert "selected on dev" not in card.lower()
+
+
+def test_label_noise_that_nobody_knows_is_said_to_be_unknown(here: Place) -> None:
+    path = here.output("split", DATASET, "tokens", "spec.json")
+    write(path, {**read(path), "generate": None})
+    assert "How many labels are wrong is not known." in card_of(student_of(here))
+
+
+def test_a_student_selected_on_dev_is_labelled(here: Place) -> None:
+    student = student_of(here)
+    card = card_of(replace(student, metrics={**student.metrics, "selected_on": "dev"}))
+    assert "**Selected on dev**" in card
+    assert "| on (selected on dev) |" in card
+    assert "dev rows chose none of them" not in card
+
+
+def test_three_ways_to_load_it_name_the_model_and_its_columns(here: Place) -> None:
+    card = card_of(student_of(here))
+    assert f'mlflow.pyfunc.load_model("models:/{NAME}@champion")' in card
+    assert "[{'premise': '...', 'hypothesis': '...'}]" in card
+    assert "AutoModelForSequenceClassification.from_pretrained" in card
+    assert f"mlflow models serve -m models:/{NAME}@champion" in card
+
+
+@pytest.mark.parametrize(
+    ("dirty", "words"), [("true", "not committed"), ("unknown", "not known"), ("false", "`; seed")]
+)
+def test_the_card_says_whether_the_tree_was_dirty(here: Place, dirty: str, words: str) -> None:
+    assert words in card_of(student_of(here), replace(CLEAN, dirty=dirty)).partition("commit `abc123")[2]
+
+
+def test_every_method_has_its_sentence() -> None:
+    assert METHODS.keys() == set(get_args(Method))
+
+
+def test_parameters_are_those_that_the_stages_recorded(here: Place) -> None:
+    student = student_of(here)
+    here.params(student={"epochs": 99, "methods": [METHOD]})
+    found = run_parameters(student, records(student))
+    assert found["student.epochs"] == "2"
+    assert found["method"] == METHOD
+    assert not [key for key in found if key.startswith("mse_kd")]
+
+
+def test_the_key_is_of_the_name_the_seed_the_weights_and_what_evaluate_found(here: Place) -> None:
+    student = student_of(here)
+    others = [
+        replace(student, benchmark="other"),
+        replace(student, seed=43),
+        replace(student, student_hash="0"),
+        replace(student, evaluate_hash="0"),
+    ]
+    assert len({one.key for one in (student, *others)}) == 5
+    assert replace(student, metrics={}).key == student.key
+
+
+def test_without_git_the_commit_is_unknown_and_the_code_hash_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = checkout()
+    monkeypatch.setenv("PATH", "")
+    unknown = checkout()
+    assert (unknown.commit, unknown.dirty) == ("unknown", "unknown")
+    assert unknown.code_hash == known.code_hash

@@ -1,0 +1,126 @@
+"""Addresses: which is used, which are refused, and how long a server that does not answer is waited for."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stages import ROOT
+
+import places
+from tasks.registry.connection import (
+    RegistryError,
+    RegistryUnreachable,
+    connect,
+    is_server,
+    lock_folder,
+    locked,
+    tracking_address,
+)
+
+pytestmark = pytest.mark.xdist_group("registry")
+
+
+def test_without_a_server_the_registry_is_a_file_of_the_repository_at_an_absolute_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", " ")
+    monkeypatch.chdir(tmp_path)
+    assert tracking_address() == places.embedded_address()
+    assert Path(tracking_address().removeprefix("sqlite:///")).is_absolute()
+
+
+def test_a_relative_file_is_one_of_the_repository_wherever_the_command_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    assert tracking_address() == f"sqlite:///{places.home() / 'mine' / 'mlflow.db'}"
+    assert lock_folder(tracking_address()) == places.home() / "mine"
+
+
+def test_locks_of_a_server_lie_in_the_repository() -> None:
+    assert is_server("https://mlflow.example.org")
+    assert lock_folder("https://mlflow.example.org") == places.registry_folder()
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("htp://127.0.0.1:5000", "no address of an MLflow server or database"),
+        ("file:///tmp/mlruns", "no address of an MLflow server or database"),
+        ("sqlite://", "no address of an MLflow server or database"),
+        ("http://", "names no host"),
+        ("http://[::1", "no address (Invalid IPv6 URL)"),
+        ("http://host:port", "no address (Port could not be cast"),
+    ],
+)
+def test_what_can_be_no_registry_is_refused_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, address: str, words: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(RegistryError) as caught:
+        connect()
+    assert words in str(caught.value)
+    assert "unset it for the embedded registry" in str(caught.value)
+    assert not isinstance(caught.value, RegistryUnreachable)
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """Something that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_server_that_hangs_is_given_up_within_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch, silent_server: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", silent_server)
+    start = time.monotonic()
+    with pytest.raises(RegistryUnreachable, match="timed out"):
+        connect()
+    assert time.monotonic() - start < 12
+
+
+def test_a_file_that_is_no_database_and_a_folder_that_cannot_be_made_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database, but long enough to be taken for one" * 20)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    with pytest.raises(RegistryError, match="file is not a database"):
+        connect()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db' / 'below' / 'mlflow.db'}")
+    with pytest.raises(RegistryError, match=r"opening.lock: can't be written \(Not a directory\)"):
+        connect()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from tasks.registry.connection import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_waits_for_its_holder_and_ends_with_a_killed_one(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "registering.lock"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        killer = subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {holder.pid}"])
+        start = time.monotonic()
+        with locked(path, "waiting for somebody"):
+            assert time.monotonic() - start > 0.3
+        killer.wait()
+    assert "waiting for somebody" in capfd.readouterr().err

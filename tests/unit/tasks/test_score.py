@@ -1,0 +1,297 @@
+"""`python -m tasks.score`: the same file with the student's columns beside its own, or one clear line."""
+
+import csv
+import errno
+import fcntl
+import gzip
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pandas as pd
+import pytest
+from made_students import PAIR, MadeStudent, empty_registry, made_rows, make_student, register_student
+from source_imports import ROOT
+
+from data.errors import DataError, Problems
+from data.raw_files import read_raw
+from tasks import pull, score
+from tasks.registry.students import Student, load
+from tasks.scoring import reading
+from tasks.scoring.reading import read_chunks
+
+pytestmark = pytest.mark.xdist_group("students")
+MODEL = "own-payment-mpdistil@champion"
+NEW = ["student_label", "student_score", *(f"student_probability_{name}" for name in ("yes", "no", "perhaps"))]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> MadeStudent:
+    return make_student(tmp_path_factory.mktemp("student"), PAIR)
+
+
+@pytest.fixture(scope="module")
+def registry(made: MadeStudent, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a registry that holds the student."""
+    folder = tmp_path_factory.mktemp("registry")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", empty_registry(folder))
+        register_student(MODEL.split("@")[0], made.student, made.tokens, folder / "artifacts", aliases=["champion"])
+        return os.environ["MLFLOW_TRACKING_URI"]
+
+
+@pytest.fixture(autouse=True)
+def here(registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder; chunks of four rows."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry)
+    monkeypatch.setattr(reading, "CHUNK", 4)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def rows(made: MadeStudent) -> pd.DataFrame:
+    """Ten raw rows with a label and an id of their own, and signs that CSV has to quote."""
+    frame = pd.DataFrame(made_rows(made.spec, 10))
+    frame["label"], frame["id"], frame["remark"] = range(10), [f"r{n}" for n in range(10)], 'said "a,\nb", é'
+    return frame
+
+
+def write_csv(rows: pd.DataFrame, path: Path) -> None:
+    rows.to_csv(path, index=False)
+
+
+def write_jsonl(rows: pd.DataFrame, path: Path) -> None:
+    rows.to_json(path, orient="records", lines=True, force_ascii=False)
+
+
+def write_parquet(rows: pd.DataFrame, path: Path) -> None:
+    rows.to_parquet(path)
+
+
+def read_jsonl(path: Path) -> pd.DataFrame:
+    return pd.read_json(path, lines=True)
+
+
+Read: TypeAlias = Callable[[Path], pd.DataFrame]
+Write: TypeAlias = Callable[[pd.DataFrame, Path], None]
+FORMATS = [
+    ("rows.csv", write_csv, pd.read_csv),
+    ("rows.jsonl", write_jsonl, read_jsonl),
+    ("rows.jsonl.gz", write_jsonl, read_jsonl),
+    ("rows.parquet", write_parquet, pd.read_parquet),
+]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that a refusal says."""
+    capsys.readouterr()
+    assert score.main(arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1, output.err
+    return output.err
+
+
+@pytest.mark.parametrize(("name", "write", "read"), FORMATS, ids=[name for name, _, _ in FORMATS])
+def test_every_row_keeps_its_columns_and_gets_the_students(
+    name: str, write: Write, read: Read, rows: pd.DataFrame, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(rows, here / name)
+    assert score.main([MODEL, name, "--batch-size", "3"]) == 0
+    stem, _, suffix = name.partition(".")
+    scored = read(here / f"{stem}.scored.{suffix}")
+    assert list(scored) == [*rows, *NEW]
+    assert scored[list(rows)].equals(rows)
+    answers = load(MODEL).score(rows, 32)
+    assert scored["student_label"].tolist() == answers["label"].tolist()
+    assert scored[NEW[1:]].to_numpy() == pytest.approx(answers.iloc[:, 1:].to_numpy(), abs=1e-6)
+    assert re.search(rf"version 1 \(champion\): 10 rows, [\d.]+ s, {stem}.scored.{suffix}", capsys.readouterr().out)
+    assert sorted(path.name for path in here.iterdir()) == sorted([name, f"{stem}.scored.{suffix}"])
+
+
+@pytest.mark.parametrize(("name", "write", "read"), FORMATS, ids=[name for name, _, _ in FORMATS])
+def test_a_file_without_rows_gives_one_without_rows(
+    name: str, write: Write, read: Read, rows: pd.DataFrame, here: Path
+) -> None:
+    write(rows.iloc[:0], here / name)
+    if "jsonl" not in name:
+        assert score.main([MODEL, name, "--output", f"none.{name.partition('.')[2]}"]) == 0
+        assert list(read(here / f"none.{name.partition('.')[2]}")) == [*rows, *NEW]
+
+
+def test_a_pulled_folder_needs_no_registry(here: Path, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pull.main([MODEL, "--to", "pulled"]) == 0
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    write_csv(rows, here / "rows.csv")
+    assert score.main(["pulled", "rows.csv"]) == 0
+    assert sorted(path.name for path in here.iterdir()) == ["pulled", "rows.csv", "rows.scored.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", 'premise,hypothesis\n"a b",c\nd\n', "a.csv, row 3: has 1 fields; the header has 2"),
+        ("a.csv", 'premise,hypothesis\na,b\n"c,d\n', r"a.csv, row 3: is no CSV"),
+        ("a.csv", b"premise,hypothesis\na,b\n\n\xff,b\n", r"a.csv, row 4: holds a byte that is no UTF-8"),
+        ("a.csv", "premise,hypothesis\na,b\nc,\n", "a.csv, row 3: field 'hypothesis' is empty"),
+        ("a.csv", "premise,hypothesi\na,b\n", "a.csv: field 'hypothesis' is missing; .* did you mean 'hypothesi'"),
+        ("a.csv", "", "a.csv: field 'premise' is missing"),
+        ("a.csv", "premise,hypothesis,student_label\na,b,c\n", r"a.csv: holds a field 'student_label' already"),
+        ("a.jsonl", '{"premise":"a","hypothesis":"b"}\n{"premise"\n', "a.jsonl, row 2: is no JSON"),
+        ("a.jsonl", '{"premise":"a","hypothesis":"b"}\n["a"]\n', "a.jsonl, row 2: must be a JSON object"),
+        ("a.jsonl", '{"premise":"a","hypothesis":"b"}\n{"premise":"a"}\n', "a.jsonl, row 2: field 'hypothesis'"),
+        ("a.jsonl", '{"premise":"a","hypothesis":3}\n', "a.jsonl, row 1: field 'hypothesis' must be text, not 3"),
+        ("a.jsonl", '{"premise":"a","hypothesis":"\\ud800"}\n', "a.jsonl, row 1: .* no valid Unicode"),
+        ("a.jsonl.gz", b"no gzip", "a.jsonl.gz: is no whole gzip file"),
+        ("a.parquet", b"no parquet", "a.parquet: is no readable Parquet file"),
+        ("a.txt", "premise\n", "a.txt: the name must end with one of .jsonl, .jsonl.gz, .csv, .parquet"),
+    ],
+)
+def test_a_row_or_file_that_cannot_be_read_is_one_line_and_nothing_is_written(
+    name: str, content: str | bytes, said: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert re.search(f"^score: {said}", refused(capsys, MODEL, name))
+    assert [path.name for path in here.iterdir()] == [name]
+
+
+def test_the_last_row_is_looked_at_before_the_first_is_scored(
+    rows: pd.DataFrame, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("scored a file that holds a bad row")
+
+    monkeypatch.setattr(Student, "score", never)
+    write_csv(pd.concat([rows, rows.tail(1).assign(premise="")]), here / "rows.csv")
+    assert "row 23: field 'premise' is empty" in refused(capsys, MODEL, "rows.csv")
+
+
+def test_files_that_are_there_are_not_overwritten_but_by_force(
+    rows: pd.DataFrame, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_csv(rows, here / "rows.csv")
+    (here / "rows.scored.csv").write_text("mine", encoding="utf-8")
+    assert "--force replaces" in refused(capsys, MODEL, "rows.csv")
+    assert (here / "rows.scored.csv").read_text(encoding="utf-8") == "mine"
+    assert "is the file that is scored" in refused(
+        capsys, MODEL, "rows.csv", "--output", "../" + here.name + "/rows.csv", "--force"
+    )
+    assert "must end with .csv, the format of rows.csv" in refused(capsys, MODEL, "rows.csv", "--output", "x.parquet")
+    assert score.main([MODEL, "rows.csv", "--force"]) == 0
+    assert len(pd.read_csv(here / "rows.scored.csv")) == 10
+
+
+def test_a_disk_that_fills_up_leaves_nothing_half_written(
+    rows: pd.DataFrame, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored = []
+
+    def full(student: Student, chunk: pd.DataFrame, batch_size: int) -> pd.DataFrame:
+        if scored:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        scored.append(chunk)
+        return student.scorer.predict(None, chunk)
+
+    monkeypatch.setattr(Student, "score", full)
+    write_csv(rows, here / "rows.csv")
+    assert "No space left on device; nothing half-written" in refused(capsys, MODEL, "rows.csv")
+    assert [path.name for path in here.iterdir()] == ["rows.csv"]
+
+
+@pytest.mark.parametrize("model", ["own-payment-mpdistil@nobody", "own-payment-mpdistl/1", "nothing", "."])
+def test_a_model_that_is_not_there_is_one_line(
+    model: str, rows: pd.DataFrame, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_csv(rows, here / "rows.csv")
+    assert model.split("/")[0] in refused(capsys, model, "rows.csv")
+
+
+WARTS: dict[str, bytes] = {
+    "plain.csv": b'a,b\n1,2\n\n"x\ny",z\n',
+    "mark.csv": b"\xef\xbb\xbfa,b\r\n1,2\r\n",
+    "short.csv": b"a,b\n1,2\n3\n",
+    "twice.csv": b"a,a\n1,2\n",
+    "quote.csv": b'a,b\n1,"2\n',
+    "latin.csv": b"a,b\n1,2\n\n3,\xe9\n",
+    "empty.csv": b"",
+    "plain.jsonl": b'{"a": 1}\n\n {"a": "\xc3\xa9"}',
+    "mark.jsonl": b'\xef\xbb\xbf{"a": 1}\n',
+    "broken.jsonl": b'{"a": 1}\n{"a": \n',
+    "latin.jsonl": b'{"a": "\xe9"}\n',
+    "list.jsonl": b'{"a": 1}\n[1]\n',
+    "plain.jsonl.gz": gzip.compress(b'{"a": 1}\n{"b": 2}\n'),
+    "cut.jsonl.gz": gzip.compress(b'{"a": 1}\n{"b": 2}\n')[:-9],
+    "no.jsonl.gz": b"no gzip",
+    "no.parquet": b"no parquet",
+}
+
+
+@pytest.mark.parametrize("name", [*WARTS, "missing.csv"])
+def test_files_are_read_as_the_source_stage_reads_them_with_the_same_rows_and_words(name: str, here: Path) -> None:
+    if name in WARTS:
+        (here / name).write_bytes(WARTS[name])
+    problems = Problems("made")
+    wanted = read_raw(Path(name), problems)
+    try:
+        chunks = list(read_chunks(Path(name), ("a", "b")))
+    except DataError as error:
+        assert problems.lines
+        # What pyarrow says of a broken file depends on how it is opened.
+        assert str(error).split("Parquet file (")[0] == problems.lines[0].split("Parquet file (")[0]
+        return
+    assert problems.lines == []
+    assert [pair for chunk in chunks for pair in zip(chunk.numbers, chunk.rows, strict=True)] == wanted
+
+
+def test_rows_are_read_a_chunk_at_a_time(here: Path) -> None:
+    (here / "long.jsonl").write_text('{"a": 1}\n' * 8 + "broken\n", encoding="utf-8")
+    chunks = read_chunks(Path("long.jsonl"), ("a",))
+    assert [len(next(chunks).rows), len(next(chunks).rows)] == [4, 4]
+    with pytest.raises(DataError, match="row 9"):
+        next(chunks)
+
+
+def test_a_column_with_half_a_surrogate_pair_stays_as_it_is(here: Path) -> None:
+    line = {"premise": "a", "hypothesis": "b", "remark": "\ud800"}
+    (here / "rows.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    assert score.main([MODEL, "rows.jsonl"]) == 0
+    assert json.loads((here / "rows.scored.jsonl").read_text(encoding="utf-8"))["remark"] == "\ud800"
+
+
+def test_a_terminal_shows_a_bar(rows: pd.DataFrame, here: Path) -> None:
+    assert pull.main([MODEL, "--to", "pulled"]) == 0
+    with (here / "rows.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["premise", "hypothesis"])
+        writer.writerows([["a", "b"]] * 2500)
+    command = [sys.executable, "-m", "tasks.score", "pulled", "rows.csv", "--force"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:  # the terminal is closed
+                break
+            shown += part
+    assert process.returncode == 0, shown
+    assert re.search(rb"score rows.csv: +\d+%.*/2500", shown)
+
+
+def test_a_pipe_shows_no_bar(rows: pd.DataFrame, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_csv(rows, here / "rows.csv")
+    assert score.main([MODEL, "rows.csv"]) == 0
+    output = capsys.readouterr()
+    assert (output.err, output.out.count("\n")) == ("", 1)
