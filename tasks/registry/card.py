@@ -11,9 +11,32 @@ from training.statistics import Interval
 
 MINUS = "\N{MINUS SIGN}"
 PAPER = 'MPDistil: "A Good Learner can Teach Better: Teacher-Student Collaborative Knowledge Distillation", ICLR 2024'
+SOFT = {
+    "kd": "its teacher's softened probabilities (Hinton et al., 2015)",
+    "mse_kd": f"its teacher's softened probabilities and hidden vectors (Eq. 1 of {PAPER})",
+    "pkd": "its teacher's softened probabilities and the vectors of middle layers (PKD, Sun et al., 2019)",
+    "dist": "how its teacher's probabilities correlate between and within classes (DIST, Huang et al., 2022)",
+    "skd": "the direction of its teacher's logits (spherical distillation, Guo et al., 2022)",
+    "annealing_kd": "its teacher's logits as they grow to their size, then labels (Annealing-KD, Jafari et al., 2021)",
+}
 METHODS = {
     "finetune": "fine-tuned on the labels alone, without a teacher: what distillation is measured against",
-    "mse_kd": f"distilled from its teacher's softened probabilities and hidden vectors (Eq. 1 of {PAPER})",
+    **{name: f"distilled from {what}" for name, what in SOFT.items()},
+    **{
+        f"{name}_meta": f"distilled from {what}, the teacher's head replaced by the meta-teacher's"
+        for name, what in SOFT.items()
+    },
+    "rco": "distilled from its teacher's epochs, one after the other (RCO, Jin et al., 2019)",
+    "prokd": "distilled along its teacher's own training, then from labels (Pro-KD, Rezagholizadeh et al., 2022)",
+    "takd": "distilled from an assistant between it and its teacher in size (TAKD, Mirzadeh et al., 2020)",
+    "sftn": "distilled from a teacher that was fine-tuned with student branches (SFTN, Park et al., 2021)",
+    "tinybert": "distilled from its teacher's attention, hidden states, embeddings and logits (TinyBERT, Jiao et al., 2020)",
+    "ckd": "distilled from how its teacher relates words and layers (CKD, Park et al., 2021)",
+    "dml": "trained with a larger peer, each learning from the other (DML, Zhang et al., 2018)",
+    "prokt": "trained with a teacher that stays near it (ProKT, Shi et al., 2021)",
+    "pesf_kd": "trained with its teacher's head, which follows it (PESF-KD, Rao et al., 2022)",
+    "metadistil": "trained with a teacher that learns to teach it (MetaDistil, Zhou et al., 2022)",
+    "lgtm": "trained with a teacher that weighs rows by their influence on it (LGTM, Ren et al., 2023)",
     "mpdistil": f"distilled with a meta-teacher and a curriculum over datasets ({PAPER})",
 }
 KINDS = {
