@@ -68,14 +68,14 @@ def serve(servers: Sequence[Server], announce: Callable[[], None]) -> None:
         with contextlib.ExitStack() as opening:
             for server in servers:
                 if server.lock:
-                    opening.enter_context(_locked(server.lock, stop))
-            running = [(server, all_of_them.enter_context(_running(server))) for server in servers]
-            for server, process in running:
-                _wait_for_answer(server, process, stop)
+                    opening.enter_context(locked(server.lock, stop))
+            started = [(server, all_of_them.enter_context(running(server))) for server in servers]
+            for server, process in started:
+                wait_for_answer(server, process, stop)
         if not stop.is_set():
             announce()
         while not stop.wait(PAUSE):
-            for server, process in running:
+            for server, process in started:
                 _check_alive(server, process)
 
 
@@ -105,7 +105,7 @@ def _stop_signals() -> Generator[threading.Event]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, stop: threading.Event) -> Generator[None]:
+def locked(path: Path, stop: threading.Event) -> Generator[None]:
     """Hold a lock between processes; it is no longer waited for once `stop` is set."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
@@ -119,7 +119,7 @@ def _locked(path: Path, stop: threading.Event) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _running(server: Server) -> Generator["subprocess.Popen[bytes]"]:
+def running(server: Server) -> Generator["subprocess.Popen[bytes]"]:
     """The server's process, and the end of it and of all its children."""
     server.folder.mkdir(parents=True, exist_ok=True)
     with server.log.open("wb") as log:
@@ -159,7 +159,7 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
-def _wait_for_answer(server: Server, process: "subprocess.Popen[bytes]", stop: threading.Event) -> None:
+def wait_for_answer(server: Server, process: "subprocess.Popen[bytes]", stop: threading.Event) -> None:
     """Return once the server answers, or once `stop` is set."""
     end = time.monotonic() + PATIENCE
     while not stop.is_set() and not _answers(server):

@@ -50,7 +50,7 @@ def mlflow_server(port: int, registry: str) -> Server:
     folder = places.registry_folder()
     command = (
         *(sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", _absolute(registry), "--artifacts-destination", str(folder / "artifacts")),
+        *("--backend-store-uri", registry, "--artifacts-destination", str(folder / "artifacts")),
     )
     return Server(
         name="MLflow",
@@ -82,6 +82,7 @@ def prefect_server(port: int) -> Server:
         health="/api/health",
         folder=folder,
         environment=_environment(own),
+        lock=folder / "opening.lock",  # a run without an API starts a server of its own on the same database
     )
 
 
@@ -106,12 +107,6 @@ def _announcement(servers: list[Server], registry: str) -> str:
 def _is_server(address: str) -> bool:
     """Whether it is the address of a server and not of a database."""
     return address.startswith(("http://", "https://"))
-
-
-def _absolute(registry: str) -> str:
-    """A database's address that means the same from every folder: a relative SQLite path starts at the checkout."""
-    path = registry.removeprefix("sqlite:///")
-    return registry if path == registry or Path(path).is_absolute() else f"sqlite:///{places.home() / path}"
 
 
 def _environment(own: dict[str, str]) -> dict[str, str]:

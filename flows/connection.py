@@ -1,0 +1,78 @@
+"""The Prefect API that a command talks to: the one that is set, or a server of its own for as long as it runs."""
+
+import atexit
+import contextlib
+import json
+import socket
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.errors import FlowError
+from flows.servers import LOOPBACK, locked, running, wait_for_answer
+from flows.ui import prefect_server
+
+PATIENCE = 10.0
+# It is there for one run: schedules belong to a server that stays.
+NO_SCHEDULES = ("--no-scheduler", "--no-late-runs")
+
+
+def server_address() -> str | None:
+    """The address that PREFECT_API_URL or the Prefect profile names. Raises FlowError if no Prefect answers there."""
+    address = PREFECT_API_URL.value()
+    if address:
+        check(address)
+    return address or None
+
+
+def ensure_prefect_api() -> None:
+    """See to it that a Prefect API answers: the one set, else a server that ends with this process.
+
+    It has the database of `make ui`, and it goes after everything else: Prefect sends its last logs at exit.
+    """
+    if server_address():
+        return
+    print("PREFECT_API_URL is not set: starting a temporary Prefect server ...", file=sys.stderr, flush=True)
+    at_exit = contextlib.ExitStack()
+    atexit.register(at_exit.close)
+    folder = Path(at_exit.enter_context(tempfile.TemporaryDirectory()))
+    server = prefect_server(_free_port())
+    server = replace(server, command=(*server.command, *NO_SCHEDULES), folder=folder)
+    # Two servers that make the tables of one fresh database at once would both fail.
+    with locked(Path(server.environment["PREFECT_HOME"], "opening.lock"), threading.Event()):
+        process = at_exit.enter_context(running(server))
+        wait_for_answer(server, process, threading.Event())
+    at_exit.enter_context(temporary_settings(updates={PREFECT_API_URL: f"{server.address}/api"}))
+
+
+def check(address: str) -> None:
+    """Raise FlowError unless a Prefect API answers at this address."""
+    try:
+        with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=PATIENCE) as answer:  # noqa: S310
+            if json.load(answer) is True:
+                return
+            problem = "what answers there is no Prefect API"
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            return  # a Prefect that wants a key; its client has it
+        problem = f"what answers there is no Prefect API (status {error.code})"
+    except urllib.error.URLError as error:
+        problem = f"nothing answers there ({getattr(error.reason, 'strerror', None) or error.reason})"
+    except (OSError, ValueError) as error:
+        problem = f"no Prefect API answers there ({error})"
+    raise FlowError(
+        f"PREFECT_API_URL={address}: {problem}; start a server (`make ui`), correct the address "
+        f"(it ends with /api, as in http://{LOOPBACK}:4200/api), or unset it"
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,66 @@
+"""Which stages take a GPU, and the `gpu` limit of the Prefect server that says how many may do so at once."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectNotFound
+
+import config
+
+LIMIT = "gpu"
+LAUNCHED = "${launch}"  # how dvc.yaml begins the command of a stage that goes onto the hardware
+DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd")
+POLL = 5.0  # seconds after which a waiting stage looks whether it was stopped
+
+
+def stages_on_gpu(root: Path) -> frozenset[str]:
+    """Names of the stages that use a GPU of this machine, going by `launch` of params.yaml."""
+    if not launches_on_gpu(config.load(root / "params.yaml").launch, root):
+        return frozenset()
+    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return frozenset(name for name, stage in stages.items() if str(stage["cmd"]).startswith(LAUNCHED))
+
+
+def launches_on_gpu(launch: str, root: Path) -> bool:
+    """Whether a launch line puts a stage onto a GPU: its hardware file says so, else whether there is one."""
+    words = launch.split()
+    if "--config_file" in words[:-1]:
+        file = root / words[words.index("--config_file") + 1]
+        if file.is_file():
+            hardware = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+            return not (hardware.get("use_cpu") or hardware.get("distributed_type") == "MULTI_CPU")
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
+    return not hidden and any(Path(device).exists() for device in DEVICES)
+
+
+def limit_exists() -> bool:
+    """Whether the Prefect server has the limit `gpu`; without one, only `parallel` bounds the stages."""
+    with get_client(sync_client=True) as client:
+        try:
+            return client.read_global_concurrency_limit_by_name(LIMIT).active
+        except ObjectNotFound:
+            return False
+
+
+@contextmanager
+def gpu_slot(needed: bool, stopping: Event) -> Generator[None]:
+    """Hold one slot of the limit if one is needed; waits for it, until the run is stopped."""
+    slot = None
+    while needed and slot is None and not stopping.is_set():
+        candidate = concurrency(LIMIT, occupy=1, timeout_seconds=POLL)
+        try:
+            candidate.__enter__()
+        except TimeoutError:
+            continue
+        slot = candidate
+    try:
+        yield
+    finally:
+        if slot is not None:
+            slot.__exit__(None, None, None)

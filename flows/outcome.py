@@ -1,0 +1,77 @@
+"""What became of the stages of one run of the flow."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+StageState = Literal["Ran", "Cached", "Failed", "Skipped", "Stopped"]
+STATES: tuple[StageState, ...] = ("Ran", "Cached", "Failed", "Skipped", "Stopped")
+REGISTERED = Path("outputs", "register", "registered.json")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One stage at its end."""
+
+    name: str
+    state: StageState
+    seconds: float = 0.0
+    note: str = ""
+    """Why, in a few words."""
+    changed: bool = False
+    """Its outputs may differ from what they were, so DVC must look at the stages that read them."""
+    tail: tuple[str, ...] = ()
+    """The last lines of a stage that failed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All stages of a run, in an order in which they could run."""
+
+    stages: tuple[Ended, ...]
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> tuple[Ended, ...]:
+        """The stages whose command failed."""
+        return tuple(stage for stage in self.stages if stage.state == "Failed")
+
+    @property
+    def complete(self) -> bool:
+        """Whether every stage is as it should be."""
+        return all(stage.state in ("Ran", "Cached") for stage in self.stages)
+
+    @property
+    def headline(self) -> str:
+        """In one line: '24 stages: 3 ran, 20 cached, 1 failed (student@rte-mse_kd-42)'."""
+        parts = [f"{count} {state.lower()}" for state in STATES if (count := self._count(state))]
+        names = f" ({', '.join(stage.name for stage in self.failed)})" if self.failed else ""
+        stages = f"{len(self.stages)} stage{'s' * (len(self.stages) != 1)}"
+        return f"{stages}: {', '.join(parts) or 'nothing to do'}{names}"
+
+    def _count(self, state: StageState) -> int:
+        return sum(stage.state == state for stage in self.stages)
+
+
+class PipelineFailed(RuntimeError):
+    """A run in which a stage failed; holds what became of each."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        super().__init__(outcome.headline)
+
+
+def newly_registered(root: Path) -> tuple[int, bool] | None:
+    """(Students that are new in the registry, whether the registry answered); None if `register` wrote nothing."""
+    try:
+        content = json.loads((root / REGISTERED).read_text(encoding="utf-8"))
+        return int(content["new"]), bool(content.get("reachable", True))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def ordered(ended: dict[str, Ended], names: Iterable[str]) -> tuple[Ended, ...]:
+    """The stages in this order; one of which nothing is known was stopped."""
+    return tuple(ended.get(name, Ended(name, "Stopped", note="not started")) for name in names)

@@ -1,0 +1,124 @@
+"""The flow: DVC's own graph as Prefect tasks, one a stage, side by side as far as it is allowed.
+
+What is up to date by DVC's own account ends as Cached without a call; what a failed stage would have fed is skipped;
+everything else finishes. The next run does what is missing.
+"""
+
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
+from typing import Annotated
+
+from prefect import allow_failure, flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectConcurrentFuture
+from prefect.states import Completed, Failed
+from pydantic import Field, WithJsonSchema
+
+import places
+from config import Method
+from flows.deploy_steps import push_wanted, transfer
+from flows.errors import FlowError
+from flows.filters import select
+from flows.gpu import limit_exists, stages_on_gpu
+from flows.graph import read_graph
+from flows.hooks import announce_failure
+from flows.options import RunOptions
+from flows.outcome import Ended, Outcome, PipelineFailed, ordered
+from flows.runner import Runner
+from flows.settings import read_settings
+from flows.stage_task import Work, stage_task
+from flows.summary import publish, read_results
+from flows.worktree import kept_at, overridden
+from params_file import ConfigError
+
+PROFILES = sorted(path.stem for path in (places.ROOT / "profiles").glob("*.yaml"))
+EVERYTHING: list[str] = []
+ALL_SEEDS: list[int] = []
+ALL_METHODS: list[Method] = []
+# What Prefect's form offers; a path is as good on the command line.
+Profile = Annotated[str, WithJsonSchema({"type": "string", "enum": PROFILES})] | None
+Parallel = Annotated[int, Field(ge=1, le=64)]
+
+
+@flow(
+    name="distilflow",
+    description="Distil the datasets of params.yaml: every stage that is out of date, by DVC's graph.",
+    persist_result=False,
+    on_failure=[announce_failure],
+    on_crashed=[announce_failure],
+)
+def distilflow(
+    datasets: list[str] = EVERYTHING,
+    seeds: list[int] = ALL_SEEDS,
+    methods: list[Method] = ALL_METHODS,
+    profile: Profile = None,
+    overrides: list[str] = EVERYTHING,
+    parallel: Parallel = 1,
+) -> Outcome | State:
+    """Run what is out of date in the repository that is the current folder.
+
+    Args:
+        datasets: Only these datasets and what they need; none means all of params.yaml.
+        seeds: Only these seeds; none means all of params.yaml.
+        methods: Only these methods; none means all of params.yaml.
+        profile: A whole params file of profiles/ instead of params.yaml.
+        overrides: Single other values, KEY=VALUE, as in curriculum.reward=real; the run gets a worktree of its own.
+        parallel: Stages side by side, at most.
+    """
+    options = RunOptions(tuple(datasets), tuple(seeds), tuple(methods), profile, tuple(overrides), parallel)
+    try:
+        outcome = run_pipeline(Path.cwd(), options)
+    except (FlowError, ConfigError) as error:
+        return Failed(message=str(error), data=error)
+    if outcome.complete:
+        return Completed(message=outcome.headline, data=outcome)
+    return Failed(message=outcome.headline, data=PipelineFailed(outcome))
+
+
+def run_pipeline(root: Path, options: RunOptions) -> Outcome:
+    """Run the stages of the repository in `root` that belong to the options, as tasks of the current flow run."""
+    logger, start = get_run_logger(), time.monotonic()
+    settings, push = read_settings(), push_wanted()
+    with overridden(root, Path(options.profile) if options.profile else None, options.overrides) as tree:
+        graph = select(read_graph(tree), datasets=options.datasets, seeds=options.seeds, methods=options.methods)
+        on_gpu = stages_on_gpu(tree)
+        work = Work(graph, Runner(tree), settings, on_gpu if on_gpu and limit_exists() else frozenset())
+        logger.info("%d stages in %s, %d at once", len(graph.nodes), tree, options.parallel)
+        try:
+            run_stages(work, options.parallel)
+        finally:
+            work.runner.stop()
+        outcome = Outcome(ordered(work.ended, graph.nodes), time.monotonic() - start)
+        publish(outcome, read_results(tree, kept_at(root, tree)))
+    if push:
+        logger.info("%s", transfer("push", root))
+    return outcome
+
+
+def run_stages(work: Work, parallel: int) -> None:
+    """Submit each stage once all that it needs have ended, so that no task waits in a place that another could use."""
+    stage = stage_task(work)
+    waiting = dict(work.graph.nodes)
+    submitted: dict[str, PrefectConcurrentFuture[State]] = {}
+    running: dict[Future[State], str] = {}
+    finished: set[str] = set()
+    while waiting or running:
+        for name, node in list(waiting.items()):
+            if len(running) < parallel and finished.issuperset(work.needs(node)):
+                # Prefect draws an edge for each; it would not start a task behind one that was cancelled, as skipped ones are.
+                before = [
+                    allow_failure(submitted[need])
+                    for need in work.needs(node)
+                    if work.ended[need].state in ("Ran", "Cached", "Failed")
+                ]
+                future = stage.submit(name, return_state=False, wait_for=before)
+                assert isinstance(future, PrefectConcurrentFuture)  # Prefect's default runner: a pool of threads
+                submitted[name], running[future.wrapped_future] = future, name
+                del waiting[name]
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            name = running.pop(future)
+            finished.add(name)
+            # Of a task that Prefect itself could not run, nothing is noted yet.
+            work.ended.setdefault(name, Ended(name, "Failed", note="Prefect could not run its task", changed=True))

@@ -1,0 +1,204 @@
+"""The runner of one stage: `dvc repro -s STAGE` in a process group of its own, its lines passed on as they come.
+
+What became of the stage is what DVC says of it. Stopping a runner ends every process under it, and only then returns.
+"""
+
+import contextlib
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Literal, cast
+
+from flows.processes import end_groups
+from flows.settings import stage_environment
+
+ROOT = Path(__file__).resolve().parents[1]
+TAIL = 30
+BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
+PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between attempts on a path that another process holds; the last one repeats
+ADVICE = re.compile(
+    r"(Use `dvc push`|To track the changes with git|To enable auto staging|Data and pipelines are up to date"
+    r"|(Updating|Generating) lock file|\tgit add |\tdvc config )"
+)
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+# Failures that may pass by themselves. A wrong value ends a stage with status 2, a network's failure sometimes does too.
+PASSING = re.compile(
+    r"connection (reset|refused|aborted|error|timed out)|connect timeout|read timed out|timed? ?out(?! value)"
+    r"|temporary failure in name resolution|name or service not known|network is unreachable|no route to host"
+    r"|remote end closed|max retries exceeded|too many requests|bad gateway|service unavailable|gateway time-?out"
+    r"|\b(429|502|503|504) (client|server) error",
+    re.IGNORECASE,
+)
+EXITED = re.compile(r"failed to run: .*, exited with (-?\d+)$")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a stage that did not fail."""
+
+    outcome: Literal["ran", "restored", "unchanged"]
+    """Its command ran, DVC took its outputs from the cache, or DVC found nothing changed."""
+    seconds: float
+
+
+class StageFailed(RuntimeError):
+    """A stage whose command failed, or that DVC could not start; holds its last lines."""
+
+    def __init__(self, name: str, status: int, tail: tuple[str, ...]) -> None:
+        self.name, self.status, self.tail = name, status, tail
+        super().__init__(f"{name} ended with status {status}. Its last lines:\n" + "\n".join(tail))
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether another try can help: the last lines tell of a network's failure, not of a wrong value."""
+        return any(PASSING.search(line) for line in self.tail)
+
+
+class StageStopped(RuntimeError):
+    """A stage that was stopped from outside, or not started because of that."""
+
+
+@dataclass
+class Runner:
+    """Runs stages of the repository in `root`, from several threads if need be."""
+
+    root: Path
+    patience: float = 6 * 3600.0
+    """Seconds to wait for a path that another process holds."""
+    stopping: threading.Event = field(default_factory=threading.Event)
+    _processes: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _guard: subprocess.Popen[bytes] | None = None
+
+    def run(self, name: str, say: Say) -> Done:
+        """Run one stage without those it needs. Raises StageFailed, or StageStopped after `stop`.
+
+        Args:
+            name: DVC's address of the stage.
+            say: gets each line that DVC and the stage print, without what a progress bar overwrote.
+        """
+        given_up = time.monotonic() + self.patience
+        for attempt in range(sys.maxsize):
+            start = time.monotonic()
+            status, seen = self._once(name, say)
+            if self.stopping.is_set():
+                raise StageStopped(f"{name}: stopped")
+            if status == 0:
+                return Done(seen.outcome, time.monotonic() - start)
+            if not seen.busy or time.monotonic() > given_up:
+                break
+            if attempt == 0:
+                say(f"waits: {seen.busy}")
+            self.stopping.wait(PAUSES[min(attempt, len(PAUSES) - 1)])
+        seen.flush(say)
+        raise StageFailed(name, seen.exited or status, tuple(seen.tail))
+
+    def stop(self) -> None:
+        """End all processes of all stages, whatever they started included; no further one starts."""
+        with self._lock:
+            self.stopping.set()
+            groups = {process.pid for process in self._processes}
+        end_groups(groups)
+        if self._guard is not None and self._guard.stdin is not None:
+            self._guard.stdin.close()
+            self._guard.wait()
+
+    def _once(self, name: str, say: Say) -> "tuple[int, _Seen]":
+        seen = _Seen(name)
+        with self._lock:
+            if self.stopping.is_set():
+                return -signal.SIGINT, seen
+            process = self._start(name)
+            self._processes.add(process)
+            self._tell_guard(f"+{process.pid}")
+        try:
+            for line in clean_lines(cast(IO[bytes], process.stdout)):
+                if not self.stopping.is_set():
+                    seen.take(line, say)
+            return process.wait(), seen
+        finally:
+            with self._lock:
+                self._processes.discard(process)
+                self._tell_guard(f"-{process.pid}")
+
+    def _tell_guard(self, line: str) -> None:
+        """Let the guard know which groups to end should this process be killed."""
+        if self._guard is None:
+            command = [sys.executable, "-m", "flows.guard"]
+            self._guard = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True)
+        if self._guard.stdin is not None and not self._guard.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                self._guard.stdin.write(f"{line}\n".encode())
+                self._guard.stdin.flush()
+
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
+        # -P: `dvc` must not find this repository's folders (data, models ...) before its own libraries.
+        command = [sys.executable, "-P", "-m", "dvc", "--wait-for-lock", "repro", "-s", name]
+        tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=stage_environment() | {"PATH": tools},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+@dataclass
+class _Seen:
+    """What DVC has said of a stage so far. Its lines are held back until the command runs: they may only say 'busy'."""
+
+    name: str
+    outcome: Literal["ran", "restored", "unchanged"] = "unchanged"
+    exited: int = 0
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
+    _held: list[str] = field(default_factory=list)
+
+    def take(self, line: str, say: Say) -> None:
+        """Note a line and pass it on, or hold it back."""
+        if ADVICE.match(line):
+            return
+        self.tail.append(line)
+        if line.startswith(f"Running stage '{self.name}'"):
+            self.outcome = "ran"
+        elif line.startswith(f"Stage '{self.name}' is cached"):
+            self.outcome = "restored"
+        if exited := EXITED.search(line):
+            self.exited = int(exited[1])
+        self._held.append(line)
+        if self.outcome == "ran" or "didn't change" in line or "is cached" in line:
+            self.flush(say)
+
+    def flush(self, say: Say) -> None:
+        """Pass on what was held back."""
+        for line in self._held:
+            say(line)
+        self._held.clear()
+
+    @property
+    def busy(self) -> str:
+        """DVC's line that another process holds a path, if that is why the stage was not started."""
+        if self.outcome == "ran":
+            return ""
+        return next((line for line in self.tail if any(text in line for text in BUSY)), "")
+
+
+def clean_lines(stream: IO[bytes]) -> Iterator[str]:
+    """Lines of a stream that are worth reading: of a progress bar its last state, no colours, no empty lines."""
+    with io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="\n") as text:
+        for line in text:
+            states = (state.rstrip() for state in reversed(ESCAPES.sub("", line).split("\r")))
+            if shown := next(filter(None, states), ""):
+                yield shown

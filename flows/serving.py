@@ -1,0 +1,99 @@
+"""`python -m flows serve`: wait in this process and run the flow on a schedule; no work pool, one run at a time."""
+
+import asyncio
+import contextlib
+import signal
+import zoneinfo
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.runner import EntrypointType
+from prefect.runner import Runner
+from prefect.schedules import Cron, Interval, Schedule
+from pydantic import ValidationError
+
+from flows.connection import server_address
+from flows.errors import FlowError
+from flows.options import ServeOptions
+from flows.pipeline import PROFILES, distilflow
+from flows.run import check, flow_parameters, interrupted_by_signals
+
+# A run that would overlap another one waits: most of what it was to do is then cached.
+ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
+
+
+def main(options: ServeOptions, timezone: str = "UTC") -> int:
+    """Serve until Ctrl-C; the exit status. Raises FlowError or ConfigError for options that can't be served."""
+    schedule = schedule_of(options, timezone)
+    address = server_address()
+    if address is None:
+        raise FlowError(
+            "PREFECT_API_URL is not set, and a schedule needs a server that stays: start one with `make ui`, then here "
+            "`export PREFECT_API_URL=http://127.0.0.1:4200/api`"
+        )
+    check(Path.cwd(), options.run)
+    parameters = parameters_of(options)
+    print(f"Serving {distilflow.name}/{options.name} ({_words(options, timezone)}) for {address}.")
+    print(
+        "It also runs when asked to in the UI, with a form for its parameters. Ctrl-C ends it and pauses the schedule.",
+        flush=True,
+    )
+    runner = _Runner(name=options.name, limit=1, pause_on_shutdown=True)
+    runner.add_flow(
+        distilflow,
+        name=options.name,
+        schedule=schedule,
+        concurrency_limit=ONE_AT_A_TIME,  # also for others who serve it
+        parameters=parameters,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    with contextlib.suppress(KeyboardInterrupt), interrupted_by_signals():
+        asyncio.run(runner.start())
+    return 0
+
+
+class _Runner(Runner):
+    """Prefect's runner, for which SIGTERM is what Ctrl-C is: its own answer waits for a run that nobody ends."""
+
+    def handle_sigterm(self, *args: object, **kwargs: object) -> None:
+        for run in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):
+                run.send_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+
+def parameters_of(options: ServeOptions) -> dict[str, object]:
+    """Parameters of a scheduled run. Raises FlowError for a profile that the form in Prefect does not offer."""
+    profile = options.run.profile
+    if profile and Path(profile).parent == Path("profiles"):
+        profile = Path(profile).stem
+    if profile and profile not in PROFILES:
+        raise FlowError(f"--profile {profile}: a schedule takes one in profiles/: {', '.join(PROFILES)}")
+    return {**flow_parameters(options.run), "profile": profile}
+
+
+def schedule_of(options: ServeOptions, timezone: str) -> Schedule:
+    """The schedule. Raises FlowError for a cron expression or a time zone that there is not."""
+    try:
+        zoneinfo.ZoneInfo(timezone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise FlowError(f"--timezone {timezone}: not known; a name such as UTC or Europe/Berlin is") from None
+    if options.interval is not None:
+        return Interval(timedelta(seconds=options.interval), timezone=timezone)
+    if options.cron is None:
+        raise FlowError("give --cron or --interval")
+    try:
+        CronSchedule(cron=options.cron, timezone=timezone)
+    except ValidationError:
+        raise FlowError(
+            f'--cron "{options.cron}": not a cron expression; it has five fields, minute hour day month weekday, '
+            'as in "0 2 * * *" for every night at two'
+        ) from None
+    return Cron(options.cron, timezone=timezone)
+
+
+def _words(options: ServeOptions, timezone: str) -> str:
+    return f"every {options.interval:g} s" if options.interval is not None else f"cron {options.cron}, {timezone}"

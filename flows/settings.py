@@ -1,0 +1,66 @@
+"""Settings from the environment, and what the tools under the flows are told: nothing phones home.
+
+DISTILFLOW_RETRIES        how often a stage is tried again after a failure that may pass, such as a network's (2)
+DISTILFLOW_RETRY_DELAY    seconds before each of them (60)
+DISTILFLOW_WEBHOOK        address that gets a JSON POST when a run fails; a secret, never shown
+"""
+
+import os
+from dataclasses import dataclass
+
+from flows.errors import FlowError
+
+WEBHOOK = "DISTILFLOW_WEBHOOK"
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DVC_NO_ANALYTICS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    # Prefect's own banners and advertisements.
+    "PREFECT_CLI_PROMPT": "false",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a flow deals with failures."""
+
+    retries: int
+    retry_delay: float
+
+
+def quiet() -> None:
+    """Put QUIET into the environment, where the user has set nothing else. Before prefect is imported: it reads it then."""
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+
+
+def read_settings() -> Settings:
+    """The settings. Raises FlowError with the variable's name, its value and what is allowed."""
+    return Settings(
+        retries=int(_number("DISTILFLOW_RETRIES", "2", whole=True)),
+        retry_delay=_number("DISTILFLOW_RETRY_DELAY", "60", whole=False),
+    )
+
+
+def webhook() -> str | None:
+    """The address that hears of failures, if there is one."""
+    return os.environ.get(WEBHOOK, "").strip() or None
+
+
+def stage_environment() -> dict[str, str]:
+    """The environment of a stage: this one without the secret, its lines written as they come."""
+    return {key: value for key, value in os.environ.items() if key != WEBHOOK} | {"PYTHONUNBUFFERED": "1"}
+
+
+def _number(name: str, default: str, *, whole: bool) -> float:
+    text = os.environ.get(name, "").strip() or default
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1e6:
+        raise FlowError(f"{name}={text}: not allowed; a {'whole ' if whole else ''}number from 0")
+    return value

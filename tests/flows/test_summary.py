@@ -1,0 +1,94 @@
+"""What a run came to, as Prefect's page and as the terminal's table."""
+
+import json
+from pathlib import Path
+
+from flows.outcome import Ended, Outcome, newly_registered, ordered
+from flows.summary import markdown, read_results, table
+
+STAGES = (
+    Ended("source@rte", "Cached", note="up to date"),
+    Ended("teacher@rte-42", "Ran", 93.4, "params teacher.epochs: 3 -> 4", changed=True),
+    Ended("student@rte-mse_kd-42", "Failed", note="a | b", tail=("first", "```", "last")),
+    Ended("report", "Skipped", note="needs student@rte-mse_kd-42"),
+)
+OUTCOME = Outcome(STAGES, 100.2)
+REPORT = {
+    "protocol": "selected on selection, reported on dev",
+    "seeds_note": "one seed, no spread",
+    "columns": {"teacher": "teacher", "mse_kd": "student distilled"},
+    "methods": ["mse_kd"],
+    "datasets": [
+        {
+            "name": "rte",
+            "headline": "accuracy",
+            "scores": {"teacher": {"mean": 0.802, "sd": None}, "mse_kd": {"mean": 0.774, "sd": 0.012}},
+            "margins": {"mse_kd": {"interval": {"difference": -0.028, "low": -0.058, "high": 0.004}}},
+        }
+    ],
+}
+STUDENT = {"name": "glue-rte-mse_kd", "version": "3", "seed": 42, "new": True, "aliases": ["champion"], "url": None}
+
+
+def written(root: Path, *, url: str | None = None) -> Path:
+    """Outputs of a report and a registration."""
+    address = {"address": "http://registry:5000", "reachable": True, "students": [STUDENT | {"url": url}], "new": 1}
+    for folder, name, content in (
+        ("report", "report.json", REPORT),
+        ("report", "report.html", {}),
+        ("register", "registered.json", address),
+    ):
+        (root / "outputs" / folder).mkdir(parents=True, exist_ok=True)
+        (root / "outputs" / folder / name).write_text(json.dumps(content))
+    return root
+
+
+def test_the_headline_counts_the_stages_by_state_and_names_the_failed_ones() -> None:
+    assert OUTCOME.headline == "4 stages: 1 ran, 1 cached, 1 failed, 1 skipped (student@rte-mse_kd-42)"
+    assert not OUTCOME.complete
+    assert Outcome(STAGES[:2]).complete
+
+
+def test_the_page_has_the_stages_the_last_lines_the_scores_and_the_registered_students(tmp_path: Path) -> None:
+    page = markdown(OUTCOME, read_results(written(tmp_path, url="http://registry:5000/#/models/x")))
+    assert "| teacher@rte-42 | Ran | 93.4 | params teacher.epochs: 3 -> 4 |" in page
+    assert "| student@rte-mse_kd-42 | Failed |  | a \\| b |" in page
+    assert "first\n'''\nlast\n```" in page
+    assert "| rte | accuracy | 80.2 | 77.4 ± 1.2 | -2.8 [-5.8, +0.4] |" in page
+    assert "selected on selection, reported on dev; one seed, no spread" in page
+    assert "| [glue-rte-mse_kd 3](http://registry:5000/#/models/x) | 42 | champion | new |" in page
+    assert str(tmp_path / "outputs" / "report" / "report.html") in page
+
+
+def test_the_page_of_a_run_that_wrote_nothing_is_its_stages_only(tmp_path: Path) -> None:
+    page = markdown(OUTCOME, read_results(tmp_path))
+    assert "Scores" not in page and "Registered" not in page and "Report" not in page
+
+
+def test_the_report_of_a_worktree_is_where_it_is_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    assert read_results(written(tmp_path), kept).report == kept / "report" / "report.html"
+
+
+def test_the_table_shows_what_was_not_simply_cached() -> None:
+    lines = table(OUTCOME).splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == ["teacher@rte-42", "student@rte-mse_kd-42", "report"]
+    assert lines[-1] == f"{OUTCOME.headline}, 100 s"
+
+
+def test_of_many_stages_the_table_shows_those_that_failed_and_those_that_took_longest() -> None:
+    many = tuple(Ended(f"stage{number}", "Ran", seconds=number) for number in range(40))
+    lines = table(Outcome((*many, STAGES[2]))).splitlines()
+    shown = {line.split()[0] for line in lines[:-2]}
+    assert {"student@rte-mse_kd-42", "stage39", "stage29"} <= shown and "stage28" not in shown
+    assert lines[-2] == "... and 29 more"
+
+
+def test_a_stage_of_which_nothing_is_known_was_stopped() -> None:
+    assert [stage.state for stage in ordered({"a": Ended("a", "Ran")}, ["a", "b"])] == ["Ran", "Stopped"]
+
+
+def test_what_register_wrote_is_read_and_nothing_is_made_of_a_broken_file(tmp_path: Path) -> None:
+    assert newly_registered(written(tmp_path)) == (1, True)
+    (tmp_path / "outputs" / "register" / "registered.json").write_text("{")
+    assert newly_registered(tmp_path) is None
