@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from workspace import Workspace, ran
+from workspace import Workspace, started
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 METHODS = ("finetune", "mse_kd", "mpdistil")
@@ -31,7 +31,7 @@ def test_the_first_run_registered_every_student(ran_once: Workspace) -> None:
 
 def test_a_second_run_runs_register_alone_and_finds_nothing_new(pipeline: Workspace) -> None:
     output = pipeline.dvc("repro")
-    assert ran(output) == {"register"}
+    assert started(output) == {"register"}
     assert "register: 0 new of 6 students" in output
     assert versions(pipeline.root) == expected(pipeline)
 
@@ -53,7 +53,7 @@ def test_a_cold_clone_trains_nothing_and_fills_an_empty_registry(pipeline: Works
     clone.run("dvc", "remote", "add", "--local", "--default", "there", str(tmp_path / "remote"))
     clone.dvc("pull", "--quiet")
     output = clone.dvc("repro")
-    assert ran(output) == {"register"}
+    assert started(output) == {"register"}
     assert "register: 6 new of 6 students" in output
     assert versions(clone.root) == expected(pipeline)
     gates = [
