@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 FORWARDED = {
     "pull": "download a registered student to a folder",
     "score": "label a CSV, JSONL or Parquet file with a student",
+    "compare": "every method that was evaluated beside the others: intervals, wins, ranks, time, memory",
     "promote": "make a version the champion, or an earlier one again",
 }
 DATASETS = "only these datasets, and what they need (all of params.yaml)"

@@ -1,7 +1,4 @@
-"""The loss that annealing_kd and prokd share: squared distance to the teacher's logits times a factor.
-
-L = mean over rows of sum over classes of (z_S - factor * z_T)^2
-"""
+"""What the methods share whose loss changes over the student's epochs: how epochs are divided, and the losses of phases."""
 
 from dataclasses import dataclass
 

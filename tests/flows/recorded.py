@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from dvc.repo import Repo  # here, and not in a test: its log keeps the stream that it finds when it is imported
 from stages import merged
 from workspace import CATALOG, Workspace, make_workspace
 
@@ -29,8 +30,6 @@ def make_unrun(root: Path, *, datasets: Sequence[str], seeds: Sequence[int]) -> 
 def pretend_all_ran(root: Path) -> None:
     """Make every output, with what later stages read in it, and record it in dvc.lock."""
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
-    from dvc.repo import Repo
-
     with contextlib.chdir(root), Repo() as repo:
         outs = [Path(out.fs_path) for out in repo.index.outs]
         read = [Path(dep.fs_path) for dep in repo.index.deps]

@@ -94,7 +94,7 @@ def test_changed_code_is_named_at_the_stages_that_run_it_and_nowhere_else(copy: 
         file.write("# changed\n")
     found = out_of_date(copy)
     assert {node.reasons for node in found.values()} == {("changed: methods/finetune.py",)}
-    assert {node.stage for node in found.values()} == {"teacher", "signals", "student"}
+    assert {(node.stage, node.method) for node in found.values()} == {("teacher", None), ("student", "finetune")}
 
 
 def test_changed_parameters_are_shown_with_both_values(copy: Path) -> None:

@@ -160,8 +160,9 @@ def test_the_stages_that_are_launched_onto_hardware_are_those_that_take_a_gpu(tm
     text = (tmp_path / "params.yaml").read_text()
     launch = "launch: accelerate launch --config_file hardware/gpu.yaml -m #"
     (tmp_path / "params.yaml").write_text(text.replace("launch:", launch, 1))
-    expected = {"teacher", "signals", "student", "meta_teacher", "curriculum", "evaluate"}
-    assert stages_on_gpu(tmp_path) == expected
+    without = {"source", "split", "report", "register"}
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert {"teacher", "student", "curriculum"} <= stages_on_gpu(tmp_path) == set(stages) - without
 
 
 def test_ctrl_c_leaves_no_process_and_no_lock_and_the_next_run_goes_on(
@@ -286,7 +287,7 @@ def test_the_form_has_a_description_of_every_field_and_the_methods_to_choose_fro
     assert {name: bool(field.get("description")) for name, field in schema.properties.items()} == dict.fromkeys(
         ("datasets", "seeds", "methods", "profile", "overrides", "parallel"), True
     )
-    assert schema.properties["methods"]["items"]["enum"] == ["finetune", "mse_kd", "mpdistil"]
+    assert {"finetune", "mse_kd", "mpdistil"} <= set(schema.properties["methods"]["items"]["enum"])
     assert schema.properties["parallel"]["minimum"] == 1
 
 
