@@ -206,6 +206,7 @@ def test_two_flows_with_other_values_at_once_are_both_right_and_nobody_edits_par
     assert (tiny.root / "params.yaml").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_without_a_server_two_runs_at_once_start_their_own_on_one_fresh_database(
     tiny: TinyPipeline, tmp_path: Path
 ) -> None:
