@@ -10,8 +10,10 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+from accelerate import Accelerator
 
 from methods.finetune import Finetune
+from models.classifier import Classifier
 from models.store import save_model
 from tasks.datasets import TokenisedDataset, open_dataset
 from tasks.networks import parameter_count, start_teacher
@@ -31,33 +33,7 @@ def teacher(stage: Stage) -> None:
     for note in start.notes:
         stage.say(note)
     model = start.classifier.to(accelerator.device)
-    curves: list[dict[str, float]] = []
-    trajectory: list[np.ndarray] = []
-
-    def remember(epoch: int) -> None:
-        if given.teacher.trajectory:
-            said = predict(
-                model,
-                dataset.split("train"),
-                dataset=stage.dataset,
-                batch_size=given.evaluate.batch_size,
-                device=accelerator.device,
-            )
-            trajectory.append(said.logits)
-
-    if given.teacher.origin == "train":
-        loss = Finetune().loss
-        curves = train(
-            model,
-            dataset.split("train"),
-            dataset.split("selection"),
-            dataset.target,
-            lambda epoch: lambda outputs, batch: loss(outputs, None, batch.labels, dataset.spec.kind),
-            training_settings(given.teacher, stage.seed, given.evaluate.batch_size),
-            accelerator=accelerator,
-            after_epoch=remember,
-            title=stage.title,
-        )
+    curves, trajectory = _trained(stage, model, dataset, accelerator)
     save_trajectory(stage.folder / "trajectory", trajectory)
     metrics = dataset.target.metrics
     if dataset.spec.kind != "regression" and "accuracy" not in metrics:
@@ -86,6 +62,35 @@ def teacher(stage: Stage) -> None:
         }
     )
     stage.headline = f"{dataset.spec.metrics[0]} {scores[dataset.spec.metrics[0]]:.3f} on {dataset.selected_on}"
+
+
+def _trained(
+    stage: Stage, model: Classifier, dataset: TokenisedDataset, accelerator: Accelerator
+) -> tuple[list[dict[str, float]], list[np.ndarray]]:
+    """Train in place: the curves, and the train logits (N, C) after every epoch if asked for; nothing if supplied."""
+    given, trajectory = stage.parameters, list[np.ndarray]()
+    if given.teacher.origin != "train":
+        return [], trajectory
+
+    def remember(epoch: int) -> None:
+        if given.teacher.trajectory:
+            rows, size = dataset.split("train"), given.evaluate.batch_size
+            said = predict(model, rows, dataset=stage.dataset, batch_size=size, device=accelerator.device)
+            trajectory.append(said.logits)
+
+    loss = Finetune().loss
+    curves = train(
+        model,
+        dataset.split("train"),
+        dataset.split("selection"),
+        dataset.target,
+        lambda epoch: lambda outputs, batch: loss(outputs, None, batch.labels, dataset.spec.kind),
+        training_settings(given.teacher, stage.seed, given.evaluate.batch_size),
+        accelerator=accelerator,
+        after_epoch=remember,
+        title=stage.title,
+    )
+    return curves, trajectory
 
 
 def _compare_with_majority(stage: Stage, dataset: TokenisedDataset, own: float) -> None:
