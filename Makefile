@@ -81,8 +81,9 @@ plots: $(READY) ## Render DVC's plots to outputs/plots/index.html
 bench: $(READY) ## Measure a training step of each method against its targets (outputs/bench.json)
 	@OMP_NUM_THREADS=1 python -m benchmarks.bench
 
-results: $(READY) ## Write docs/results/superglue-minilm.md from docs/results/runs.jsonl
+results: $(READY) ## Write the pages of docs/results from docs/results/runs.jsonl
 	@python -m benchmarks.results docs/results/runs.jsonl docs/results/superglue-minilm.md
+	@python -m benchmarks.methods_results docs/results/runs.jsonl docs/results/methods.md
 
 image: ## Build the container image (docker, or buildah where there is no docker)
 	@if command -v docker > /dev/null; then docker build --tag distilflow --build-arg REVISION="$$(git rev-parse HEAD)" .; \
