@@ -46,6 +46,7 @@ from method_sections import (
 from params_file import ConfigError, explain, read_yaml
 from stage_sections import (
     Assisted,
+    Checkpoint,
     Evaluate,
     Models,
     Registry,
@@ -109,6 +110,7 @@ class Parameters(Section):
     mpdistil: MpDistil
     meta_teacher: MetaTeacher = MetaTeacher()
     curriculum: Curriculum = Curriculum()
+    checkpoint: Checkpoint = Checkpoint()
     evaluate: Evaluate = Evaluate()
     registry: Registry = Registry()
     report: Report = Report()

@@ -115,6 +115,13 @@ class Assisted(Section):
     methods: tuple[AssistedMethod, ...] = Field(description="Those of `methods` that are takd or sftn.")
 
 
+class Checkpoint(Section):
+    """How often a training stage keeps its state, so that an interrupted one goes on. No result depends on it."""
+
+    minutes: float | None = Field(5.0, gt=0, description="Between two checkpoints; null: not by time.")
+    steps: Count | None = Field(None, description="Updates between two checkpoints; null: not by step.")
+
+
 class Evaluate(Section):
     """How models are scored and timed."""
 

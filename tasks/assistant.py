@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from models.branches import Branched
 from models.classifier import Classifier
 from models.store import load_model, save_model
+from tasks.checkpoints import checkpoints_of
 from tasks.chosen_method import make_assisted_method
 from tasks.datasets import TokenisedDataset, open_dataset
 from tasks.fixed_teacher import check_between, train_on_fixed_teacher
@@ -98,6 +99,7 @@ def _friendly(
         lambda epoch: lambda outputs, batch: method.loss(outputs, batch.labels, dataset.spec.kind),
         training_settings(given.teacher, stage.seed, given.evaluate.batch_size),
         accelerator=accelerator,
+        checkpoints=checkpoints_of(stage, accelerator),
         title=stage.title,
     )
     return branched.teacher, curves

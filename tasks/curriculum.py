@@ -21,6 +21,7 @@ from methods.mse_kd import MseKd
 from models.classifier import Classifier
 from models.outputs import Outputs
 from models.store import load_model, save_model
+from tasks.checkpoints import checkpoints_of
 from tasks.datasets import TokenisedDataset, open_dataset
 from tasks.layout import OUTPUTS, meta_teacher_folder, signals_folder, student_model
 from tasks.networks import parameter_count
@@ -76,6 +77,7 @@ def curriculum(stage: Stage) -> None:
         probe=probe,
         distillation=_distillation(stage, dataset, head, student),
         on_episode=ticker.episode,
+        checkpoints=checkpoints_of(stage, accelerator),
     )
     if result.note:
         stage.say(result.note)

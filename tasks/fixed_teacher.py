@@ -11,6 +11,7 @@ from methods.seam import Method, Needs, Phase, Scheduled
 from models.attention_scores import check_scores
 from models.classifier import Classifier
 from models.outputs import Outputs
+from tasks.checkpoints import checkpoints_of
 from tasks.datasets import TokenisedDataset
 from tasks.networks import parameter_count
 from tasks.refused import refusal
@@ -56,6 +57,7 @@ def train_on_fixed_teacher(
         layers=needs.student_layers,
         wider=needs.wider(0),
         may_be_kept=lambda epoch: phase(epoch).may_be_kept,
+        checkpoints=checkpoints_of(stage, accelerator),
         title=stage.title,
     )
     steps = epochs * math.ceil(len(train_rows) / given.student.batch_size)

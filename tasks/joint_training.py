@@ -10,6 +10,7 @@ from config import Parameters
 from method_sections import MetaDistil, Moving
 from models.classifier import Classifier
 from models.store import load_model
+from tasks.checkpoints import checkpoints_of
 from tasks.chosen_method import make_moving_method
 from tasks.datasets import TokenisedDataset
 from tasks.layout import signals_folder
@@ -57,6 +58,7 @@ def train_with_teacher(
         method,
         settings,
         accelerator=accelerator,
+        checkpoints=checkpoints_of(stage, accelerator),
         title=stage.title,
         stored=stored,
     )

@@ -30,6 +30,7 @@ from data.errors import DataError
 from models.errors import ModelError
 from models.folders import whole_folder
 from tasks.layout import OUTPUTS, output_folder
+from training import termination
 
 ROOT = Path(__file__).resolve().parents[1]
 # None of these may talk to anybody, and none may print what is no news to the person at the terminal.
@@ -73,6 +74,10 @@ class Stage:
     headline: str = ""
     device: str = "cpu"
     started: float = field(default_factory=time.monotonic)
+    sections: tuple[str, ...] = ()
+    when_done: list[Callable[[], None]] = field(default_factory=list)
+    """Called once the output is whole."""
+    hashes: dict[Path, str] = field(default_factory=dict)
 
     def read(self, path: Path) -> Path:
         """Note a folder of an earlier stage as an input. Raises StageError if it isn't there."""
@@ -81,6 +86,22 @@ class Stage:
             raise StageError(f"{path}: missing; {stage} has not run for this combination (run `dvc repro`)")
         self.inputs.append(path)
         return path
+
+    def input_hashes(self) -> dict[str, str]:
+        """sha256 of every input's content; each is computed once."""
+        for path in self.inputs:
+            if path not in self.hashes:
+                self.hashes[path] = folder_hash(path)
+        return {str(path): self.hashes[path] for path in self.inputs}
+
+    def recorded_parameters(self) -> dict[str, object]:
+        """The sections of params.yaml that the stage reads."""
+        values = self.parameters.model_dump(mode="json", by_alias=True)
+        return {key: values[key] for key in self.sections}
+
+    def versions(self) -> dict[str, str]:
+        """Of Python and the libraries that a result depends on."""
+        return {"python": sys.version.split()[0], **_versions()}
 
     def write_json(self, name: str, content: Mapping[str, object]) -> None:
         """Write a JSON file into the output folder."""
@@ -131,14 +152,20 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
     options = _arguments(name, work, keys)
     chosen = {key: getattr(options, key) for key in keys}
     try:
-        stage = Stage(name, load(options.params), **chosen)
+        stage = Stage(name, load(options.params), **chosen, sections=sections)
         _check_chosen(stage, keys)
         target = output_folder(name, **chosen)
-        with _output(target) as stage.folder:
-            work(stage)
-            stage.write_json("run.json", _record(stage, sections))
+        with termination.handled():
+            with _output(target) as stage.folder:
+                work(stage)
+                stage.write_json("run.json", _record(stage))
+            for finish in stage.when_done:
+                finish()
         seconds = time.monotonic() - stage.started
         print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
+    except termination.Terminated as end:
+        print(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", file=sys.stderr, flush=True)
+        raise SystemExit(128 + end.number) from None
     except (ConfigError, DataError, ModelError, StageError) as error:
         _stop(f"{name}: {error}")
     except ValueError as error:
@@ -219,17 +246,16 @@ def _remove_what_killed_runs_left(folder: Path, name: str) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _record(stage: Stage, sections: tuple[str, ...]) -> dict[str, object]:
+def _record(stage: Stage) -> dict[str, object]:
     """What is needed to trust a number."""
-    values = stage.parameters.model_dump(mode="json", by_alias=True)
     return {
         "stage": stage.name,
         "dataset": stage.dataset or None,
         "method": stage.method or None,
         "seed": stage.seed if stage.name in SEEDED else None,
-        "params": {key: values[key] for key in sections},
-        "input_hashes": {str(path): folder_hash(path) for path in stage.inputs},
-        "versions": {"python": sys.version.split()[0], **_versions()},
+        "params": stage.recorded_parameters(),
+        "input_hashes": stage.input_hashes(),
+        "versions": stage.versions(),
         "device": stage.device,
         "threads": stage.parameters.threads,
         "started": datetime.fromtimestamp(time.time() - (time.monotonic() - stage.started), UTC).isoformat(

@@ -7,19 +7,24 @@ metrics.json, curves.jsonl (one row an epoch), run.json.
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 
 from methods.finetune import Finetune
 from models.classifier import Classifier
 from models.store import save_model
+from tasks.checkpoints import checkpoints_of
 from tasks.datasets import TokenisedDataset, open_dataset
 from tasks.networks import parameter_count, start_teacher
 from tasks.settings import training_settings
 from tasks.stage import Stage, StageError, run_stage
 from tasks.torch_runtime import start_torch
+from training.checkpoint_files import State
 from training.loop import score, train
 from training.predict import predict
 from training.signals import save_trajectory
@@ -68,16 +73,11 @@ def _trained(
     stage: Stage, model: Classifier, dataset: TokenisedDataset, accelerator: Accelerator
 ) -> tuple[list[dict[str, float]], list[np.ndarray]]:
     """Train in place: the curves, and the train logits (N, C) after every epoch if asked for; nothing if supplied."""
-    given, trajectory = stage.parameters, list[np.ndarray]()
+    given, trajectory = stage.parameters, _Trajectory()
     if given.teacher.origin != "train":
-        return [], trajectory
-
-    def remember(epoch: int) -> None:
-        if given.teacher.trajectory:
-            rows, size = dataset.split("train"), given.evaluate.batch_size
-            said = predict(model, rows, dataset=stage.dataset, batch_size=size, device=accelerator.device)
-            trajectory.append(said.logits)
-
+        return [], trajectory.epochs
+    if given.teacher.trajectory:
+        trajectory.said = lambda: _said(stage, model, dataset, accelerator)
     loss = Finetune().loss
     curves = train(
         model,
@@ -87,10 +87,36 @@ def _trained(
         lambda epoch: lambda outputs, batch: loss(outputs, None, batch.labels, dataset.spec.kind),
         training_settings(given.teacher, stage.seed, given.evaluate.batch_size),
         accelerator=accelerator,
-        after_epoch=remember,
+        after_epoch=trajectory,
+        checkpoints=checkpoints_of(stage, accelerator),
         title=stage.title,
     )
-    return curves, trajectory
+    return curves, trajectory.epochs
+
+
+class _Trajectory:
+    """The train logits (N, C) after every epoch, where they are asked for by `said`."""
+
+    def __init__(self) -> None:
+        self.epochs: list[np.ndarray] = []
+        self.said: Callable[[], np.ndarray] | None = None
+
+    def __call__(self, epoch: int) -> None:
+        if self.said is not None:
+            self.epochs.append(self.said())
+
+    def state_dict(self) -> State:
+        """See `Checkpoints`."""
+        return {"epochs": [torch.from_numpy(logits) for logits in self.epochs]}
+
+    def load_state_dict(self, state: State) -> None:
+        """The reverse of `state_dict`."""
+        self.epochs = [logits.numpy() for logits in cast(list[torch.Tensor], state["epochs"])]
+
+
+def _said(stage: Stage, model: Classifier, dataset: TokenisedDataset, accelerator: Accelerator) -> np.ndarray:
+    rows, size = dataset.split("train"), stage.parameters.evaluate.batch_size
+    return predict(model, rows, dataset=stage.dataset, batch_size=size, device=accelerator.device).logits
 
 
 def _compare_with_majority(stage: Stage, dataset: TokenisedDataset, own: float) -> None:

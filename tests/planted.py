@@ -9,6 +9,7 @@ in as stage 2 leaves one: trained on the target alone, its best pass on selectio
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from data.batches import Batch
 from methods.task_loss import task_loss
 from models.outputs import Outputs
+from training.checkpoint_files import State
+from training.checkpoints import Checkpoints
 from training.curriculum import run_curriculum
 from training.curriculum_seams import (
     CurriculumResult,
@@ -65,6 +68,13 @@ class Shuffled:
         if not self._left:
             self._left = list(torch.randperm(len(self.rows.labels), generator=self.generator).split(self.size))
         return self.rows.batch(self._left.pop(0))
+
+    def state_dict(self) -> State:
+        return {"generator": self.generator.get_state(), "left": list(self._left)}
+
+    def load_state_dict(self, state: State) -> None:
+        self.generator.set_state(cast(Tensor, state["generator"]))
+        self._left = cast(list[Tensor], state["left"])
 
 
 class Question:
@@ -196,6 +206,7 @@ def run(
     datasets: Sequence[QuizDataset] | None = None,
     distillation: Distillation | None = None,
     scores: SelectionScores | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> CurriculumResult:
     """Stage 4 on the planted problem, by the project's own code."""
     return run_curriculum(
@@ -207,4 +218,5 @@ def run(
         accelerator=Accelerator(cpu=True),
         probe=planted.probe if probe else None,
         distillation=distillation,
+        checkpoints=checkpoints,
     )

@@ -12,15 +12,21 @@ end below where it began. Dropout draws from the global generator, which the cal
 generator of their own.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import cast
 
 from accelerate import Accelerator
 from torch import Tensor
 
 from data.batches import Batch
 from methods.returns import Baseline, discounted_returns, make_baseline
+from training.checkpoint_files import State
+from training.checkpoints import Checkpoints
 from training.curriculum_learner import Learner
 from training.curriculum_rewards import ProbeReader, StepReward, check_probe, make_reward
 from training.curriculum_samplers import Chooser, effective_sampler, make_chooser
@@ -52,6 +58,7 @@ def run_curriculum(
     probe: Probe | None = None,
     distillation: Distillation | None = None,
     on_episode: OnEpisode | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> CurriculumResult:
     """Trains the student in place and leaves in it the weights of the best episode.
 
@@ -63,6 +70,7 @@ def run_curriculum(
             without `state_weight`.
         distillation: replaces the task loss on the target's batches; needed by `kd_only`.
         on_episode: called with each episode's row as it ends, from 0; `best` there means best so far.
+        checkpoints: keep the run's state, and begin where an interrupted run of the same stood.
 
     Raises:
         ValueError: settings that contradict each other, or a probe of rows that the student trains on.
@@ -71,26 +79,66 @@ def run_curriculum(
     _check(datasets, target, settings, probe, distillation)
     sampler, note = effective_sampler(settings.sampler, len(datasets))
     play = _prepare(student, datasets, target, sampler, settings, accelerator, probe, distillation)
-    learner = play.learner
-    steps: list[Row] = []
-    episodes: list[Row] = []
-    best_episode, best_loss, best_weights = 0, 0.0, learner.weights()
-    for number in range(settings.episodes + 1):
-        rows = play.episode(number) if number else []
-        learner.rest()
-        scores = selection_scores()
-        better = number == 0 or scores["loss"] < best_loss
-        if better and number:
-            episodes[best_episode]["best"] = 0
+    run = _Run(play)
+    with (checkpoints or Checkpoints()).watching(run) as after_step:
+        while run.number <= settings.episodes:
+            run.play_episode(after_step)
+            play.learner.rest()
+            row = run.end_episode(selection_scores())
+            if on_episode is not None:
+                on_episode(row)
+    play.learner.restore(run.best_weights)
+    play.learner.rest()
+    return CurriculumResult(run.best, sampler, note, run.steps, run.episodes)
+
+
+class _Run:
+    """All that changes from the first episode to the last: what a checkpoint holds."""
+
+    def __init__(self, play: _Play) -> None:
+        self._play = play
+        self.number = 0
+        """Of the episode being played; 0 has no steps: the student that came in."""
+        self._rows, self._learnt = list[Row](), False
+        self.steps, self.episodes = list[Row](), list[Row]()
+        self.best, self.best_weights = 0, play.learner.weights()
+
+    def play_episode(self, after_step: Callable[[], None]) -> None:
+        """The steps of this episode that were not taken yet, and what the policy learns from all of them."""
+        if self.number == 0 or self._learnt:
+            return
+        quiz = self._play.begin(self.number)
+        for step in range(len(self._rows), len(quiz)):
+            self._rows.append(self._play.step(self.number, step, len(quiz)))
+            after_step()
+        self._play.learn(self._rows)
+        self._learnt = True
+
+    def end_episode(self, scores: Mapping[str, float]) -> Row:
+        """Keep the student if it is the best so far; the episode's row."""
+        least = float(self.episodes[self.best]["selection_loss"] or 0.0) if self.episodes else math.inf
+        better = not self.episodes or scores["loss"] < least
+        if better and self.episodes:
+            self.episodes[self.best]["best"] = 0
         if better:
-            best_episode, best_loss, best_weights = number, scores["loss"], learner.weights()
-        steps += rows
-        episodes.append(_episode_row(number, rows, scores, datasets, best=better))
-        if on_episode is not None:
-            on_episode(dict(episodes[-1]))
-    learner.restore(best_weights)
-    learner.rest()
-    return CurriculumResult(best_episode, sampler, note, steps, episodes)
+            self.best, self.best_weights = self.number, self._play.learner.weights()
+        self.steps += self._rows
+        self.episodes.append(_episode_row(self.number, self._rows, scores, self._play.datasets, best=better))
+        self.number, self._rows, self._learnt = self.number + 1, [], False
+        return dict(self.episodes[-1])
+
+    def state_dict(self) -> State:
+        """See `Checkpoints`."""
+        records = {"steps": self.steps, "episodes": self.episodes, "rows": self._rows, "learnt": self._learnt}
+        best = {"best": self.best, "best_weights": self.best_weights, "number": self.number}
+        return {**records, **best, "play": self._play.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        """The reverse of `state_dict`."""
+        self.steps, self.episodes, self._rows = (cast(list[Row], state[name]) for name in ("steps", "episodes", "rows"))
+        self.number, self.best, self._learnt = (cast(int, state[name]) for name in ("number", "best", "learnt"))
+        self.best_weights = cast(dict[str, Tensor], state["best_weights"])
+        self._play.load_state_dict(cast(State, state["play"]))
 
 
 @dataclass(frozen=True)
@@ -107,11 +155,14 @@ class _Play:
     target: TargetQuiz
     settings: CurriculumSettings
 
-    def episode(self, number: int) -> list[Row]:
-        """One pass over the target's quiz batches, and what the policy learns from it -> a row for each step."""
+    def begin(self, number: int) -> Sequence[Batch]:
+        """The target's quiz batches of an episode: a step for each."""
         quiz = self._quiz_of(number)
         self.reward.start_episode(quiz)
-        rows = [self._step(number, step, len(quiz)) for step in range(len(quiz))]
+        return quiz
+
+    def learn(self, rows: Sequence[Row]) -> None:
+        """What the policy learns from an episode's rows, to which returns and advantages are added."""
         if self.settings.update == "episode":
             self._move()
         returns = discounted_returns([float(row["reward"] or 0.0) for row in rows], self.credit.gamma)
@@ -119,9 +170,30 @@ class _Play:
         self.chooser.learn(advantages)
         for row, value, advantage in zip(rows, returns, advantages, strict=True):
             row["return"], row["advantage"] = value, advantage
-        return rows
 
-    def _step(self, number: int, step: int, length: int) -> Row:
+    def state_dict(self) -> State:
+        """Of everything here that changes."""
+        return {
+            "learner": self.learner.state_dict(),
+            "chooser": self.chooser.state_dict(),
+            "reward": self.reward.state_dict(),
+            "baseline": dict(vars(self.baseline)),
+            "batches": [dataset.batches.state_dict() for dataset in self.datasets],
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """The reverse of `state_dict`."""
+        parts = cast(dict[str, State], state)
+        self.learner.load_state_dict(parts["learner"])
+        self.chooser.load_state_dict(parts["chooser"])
+        self.reward.load_state_dict(parts["reward"])
+        vars(self.baseline).update(parts["baseline"])
+        for dataset, batches in zip(self.datasets, cast(list[State], state["batches"]), strict=True):
+            dataset.batches.load_state_dict(batches)
+        if self.probe is not None:
+            self.probe.student_moved()
+
+    def step(self, number: int, step: int, length: int) -> Row:
         """Choose, train, and only then take the reward, so that it is this action's."""
         each = self.settings.update == "step"
         choice = self.chooser.choose()

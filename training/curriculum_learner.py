@@ -1,10 +1,13 @@
 """The student as the curriculum moves it: one batch through a dataset's own head, one optimizer step."""
 
+from typing import cast
+
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from methods.task_loss import task_loss
+from training.checkpoint_files import State
 from training.curriculum_seams import CurriculumSettings, Distillation, QuizDataset, Student
 from training.loop import Diverged, make_optimizer
 
@@ -70,3 +73,21 @@ class Learner:
     def restore(self, weights: dict[str, Tensor]) -> None:
         """Puts `weights()` back."""
         self._module.load_state_dict(weights)
+
+    def state_dict(self) -> State:
+        """Student, optimizer, and the gradient where it is added up over an episode."""
+        gradients = {name: value.grad for name, value in self._module.named_parameters() if value.grad is not None}
+        return {
+            "student": self._module.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "gradients": gradients,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """The reverse of `state_dict`."""
+        parts = cast(dict[str, State], state)
+        self._module.load_state_dict(parts["student"])
+        self._optimizer.load_state_dict(parts["optimizer"])
+        for name, value in self._module.named_parameters():
+            gradient = cast(Tensor | None, parts["gradients"].get(name))
+            value.grad = None if gradient is None else gradient.to(value.device)

@@ -8,7 +8,7 @@ moved), `after_step` (it has moved). `binary`, `real` and `gain` read the *updat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from data.batches import Batch
 from methods.rewards import Reward, alignment_reward, binary_reward, gain_reward, real_reward
 from methods.task_loss import Kind, per_row_task_loss, true_class_score
+from training.checkpoint_files import State
+from training.checkpoints import Saved
 from training.curriculum_seams import Probe, Student, TargetQuiz
 
 
-class StepReward(Protocol):
+class StepReward(Saved, Protocol):
     """The reward of one step, asked for at three moments."""
 
     def start_episode(self, quiz: Sequence[Batch]) -> None: ...
@@ -58,6 +60,12 @@ class LevelReward:
         scores = true_class_score(outputs.logits, batch.labels, self._kind)
         theirs = self._target.meta_scores[batch.rows.to(self._target.meta_scores.device)]
         return self._reward(scores, theirs.to(scores.device, scores.dtype))
+
+    def state_dict(self) -> State:
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        return
 
 
 class ProbeReader:
@@ -123,6 +131,12 @@ class GainReward:
         before, self._before = self._before, self._probe.loss()
         return gain_reward(before, self._before)
 
+    def state_dict(self) -> State:
+        return {"before": self._before}
+
+    def load_state_dict(self, state: State) -> None:
+        self._before = cast(float, state["before"])
+
 
 class AlignmentReward:
     """Cosine between the action's gradient and the probe's, both at the student that the action was chosen for."""
@@ -139,6 +153,12 @@ class AlignmentReward:
 
     def after_step(self, step: int) -> Tensor:
         return self._cosine
+
+    def state_dict(self) -> State:
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        return
 
 
 def make_reward(

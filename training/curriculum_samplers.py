@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 
 from methods.policy import Policy
+from training.checkpoint_files import State
+from training.checkpoints import Saved
 from training.curriculum_seams import Sampler
 from training.policy_gradient import Choice, Reinforce
 
 
-class Chooser(Protocol):
+class Chooser(Saved, Protocol):
     """Picks an action, and may learn from what the actions of an episode were worth."""
 
     def choose(self) -> Choice: ...
@@ -32,6 +34,12 @@ class PolicyChooser:
     def learn(self, advantages: Sequence[float]) -> None:
         self._reinforce.update(advantages)
 
+    def state_dict(self) -> State:
+        return self._reinforce.state_dict()
+
+    def load_state_dict(self, state: State) -> None:
+        self._reinforce.load_state_dict(state)
+
 
 class UniformChooser:
     """Every dataset is as likely, the target among them."""
@@ -46,6 +54,12 @@ class UniformChooser:
     def learn(self, advantages: Sequence[float]) -> None:
         return
 
+    def state_dict(self) -> State:
+        return {"generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: State) -> None:
+        self._generator.set_state(cast(Tensor, state["generator"]))
+
 
 class FixedChooser:
     """Always the same dataset."""
@@ -57,6 +71,12 @@ class FixedChooser:
         return self._choice
 
     def learn(self, advantages: Sequence[float]) -> None:
+        return
+
+    def state_dict(self) -> State:
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
         return
 
 

@@ -11,6 +11,7 @@ from methods.returns import BaselineName
 from methods.rewards import Reward
 from methods.task_loss import Kind
 from models.outputs import Outputs
+from training.checkpoint_files import State
 from training.loop import BatchLoss
 
 Sampler = Literal["policy", "uniform", "target", "kd_only"]
@@ -39,6 +40,10 @@ class BatchSource(Protocol):
     """Quiz batches without end, the same ones in the same order on every run."""
 
     def next_batch(self) -> Batch: ...
+
+    def state_dict(self) -> State: ...
+
+    def load_state_dict(self, state: State) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """The loop of the methods whose teacher moves: both networks train, the student's best epoch on selection is kept."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -13,6 +16,8 @@ from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
 from methods.joint import Learner, MovingTeacher, Pair, Seen
 from models.classifier import Classifier
+from training.checkpoint_files import State
+from training.checkpoints import Checkpoints
 from training.loop import BestEpoch, Diverged, Target, TrainingSettings, make_optimizer, make_schedule, score
 from training.metrics import compute_metrics
 from training.progress import watched
@@ -67,48 +72,140 @@ def train_jointly(
     *,
     accelerator: Accelerator,
     title: str,
+    checkpoints: Checkpoints | None = None,
     stored: StoredTeacher | None = None,
 ) -> JointRun:
     """Train both in place; the student ends with its best epoch's weights, the teacher as its last step left it.
 
     With `stored`, the teacher's backbone is frozen. Raises Diverged where the student's loss is no number any more.
     """
-    own, rows = settings.student, len(splits.train)
-    pair = _pair(student, teacher, target, settings, accelerator, stored)
-    schedules = [make_schedule(learner.optimizer, own, rows) for learner in (pair.student, pair.teacher)]
-    quiz = quiz_batches(splits.quiz, settings.quiz_batch_size, own.seed, accelerator.device)
-    best = BestEpoch(student)
-    on_selection = partial(
-        score, split=splits.selection, target=target, batch_size=own.eval_batch_size, device=accelerator.device
-    )
-    for epoch in range(1, own.epochs + 1):
-        student.train()
-        teacher.train()
-        order = batch_order(splits.train.lengths, own.batch_size, seed=own.seed, epoch=epoch, shuffle=True)
-        steps: list[dict[str, float]] = []
-        for indices in watched(order, total=len(order), title=f"{title}, epoch {epoch}/{own.epochs}", unit="steps"):
-            batch = collate(splits.train, indices).to(accelerator.device)
-            pair.progress = (epoch - 1 + len(steps) / len(order)) / own.epochs
-            with accelerator.autocast():
-                steps.append(method.step(pair, batch, quiz))
-            if not steps[-1]["loss"] - steps[-1]["loss"] == 0:
-                raise Diverged(f"{title}, epoch {epoch}: the loss is {steps[-1]['loss']}; lower a learning rate")
-            for schedule in schedules:
-                schedule.step()
-        row = {"epoch": float(epoch), "learning_rate": float(schedules[0].get_last_lr()[0]), **_means(steps)}
-        theirs = (
-            on_selection(teacher) if stored is None else score_head(teacher, stored.selection, splits.selection, target)
-        )
-        row |= {f"teacher_selection_{name}": value for name, value in theirs.items()}
-        best.add(row, on_selection(student))
-    return JointRun(best.restored(), pair.influence, pair.student.updates, pair.teacher.updates)
+    own = settings.student
+    run = _Run(student, teacher, splits, target, settings, accelerator, stored)
+    with (checkpoints or Checkpoints()).watching(run) as after_step:
+        while run.epoch <= own.epochs:
+            student.train()
+            teacher.train()
+            where = f"{title}, epoch {run.epoch}/{own.epochs}"
+            order = batch_order(splits.train.lengths, own.batch_size, seed=own.seed, epoch=run.epoch, shuffle=True)
+            done = len(run.steps)
+            for indices in watched(order[done:], total=len(order), done=done, title=where, unit="steps"):
+                batch = collate(splits.train, indices).to(accelerator.device)
+                run.take_step(method, batch, len(order), where)
+                after_step()
+            run.end_epoch(*_scores(student, teacher, splits, target, own.eval_batch_size, accelerator.device, stored))
+    return JointRun(run.best.restored(), run.pair.influence, run.pair.student.updates, run.pair.teacher.updates)
 
 
-def quiz_batches(split: TokenSplit, batch_size: int, seed: int, device: torch.device) -> Iterator[Batch]:
-    """Batches of the quiz rows without end, reshuffled each time round."""
-    for epoch in itertools.count(1):
-        for indices in batch_order(split.lengths, batch_size, seed=seed + 1, epoch=epoch, shuffle=True):
-            yield collate(split, indices).to(device)
+class QuizBatches:
+    """Batches of the quiz rows without end, reshuffled each time round; knows how many it gave."""
+
+    def __init__(self, split: TokenSplit, batch_size: int, seed: int, device: torch.device) -> None:
+        self._split, self._batch_size, self._seed, self._device = split, batch_size, seed, device
+        self.given = 0
+        self._order: list[list[int]] = []
+        self._round = 0
+
+    def __iter__(self) -> QuizBatches:
+        return self
+
+    def __next__(self) -> Batch:
+        each = math.ceil(len(self._split) / self._batch_size)
+        if each == 0:
+            raise ValueError(
+                "the quiz split has no rows, but a teacher learns from its student on them; raise split.quiz"
+            )
+        number, position = self.given // each + 1, self.given % each
+        if number != self._round:
+            self._round = number
+            self._order = batch_order(
+                self._split.lengths, self._batch_size, seed=self._seed + 1, epoch=number, shuffle=True
+            )
+        self.given += 1
+        return collate(self._split, self._order[position]).to(self._device)
+
+
+class _Run:
+    """All that changes while two networks train: what a checkpoint holds, and the step that changes it."""
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Classifier,
+        splits: JointSplits,
+        target: Target,
+        settings: JointSettings,
+        accelerator: Accelerator,
+        stored: StoredTeacher | None,
+    ) -> None:
+        own, rows = settings.student, len(splits.train)
+        self.pair = _pair(student, teacher, target, settings, accelerator, stored)
+        self._learners = (self.pair.student, self.pair.teacher)
+        self._schedules = [make_schedule(learner.optimizer, own, rows) for learner in self._learners]
+        self._quiz = QuizBatches(splits.quiz, settings.quiz_batch_size, own.seed, accelerator.device)
+        self._epochs, self._autocast = own.epochs, accelerator.autocast
+        self.best = BestEpoch(student)
+        self.epoch, self.steps = 1, list[dict[str, float]]()
+
+    def take_step(self, method: MovingTeacher, batch: Batch, steps: int, where: str) -> None:
+        """One update of each, in an epoch of so many steps. Raises Diverged."""
+        self.pair.progress = (self.epoch - 1 + len(self.steps) / steps) / self._epochs
+        with self._autocast():
+            figures = method.step(self.pair, batch, self._quiz)
+        if not math.isfinite(figures["loss"]):
+            raise Diverged(f"{where}: the loss is {figures['loss']}; lower a learning rate")
+        for schedule in self._schedules:
+            schedule.step()
+        self.steps.append(figures)
+
+    def end_epoch(self, scores: Mapping[str, float], theirs: Mapping[str, float]) -> None:
+        """Add the epoch's row, from the selection scores of student and teacher."""
+        rate = float(self._schedules[0].get_last_lr()[0])
+        row = {"epoch": float(self.epoch), "learning_rate": rate, **_means(self.steps)}
+        self.best.add(row | {f"teacher_selection_{name}": value for name, value in theirs.items()}, scores)
+        self.epoch, self.steps = self.epoch + 1, []
+
+    def state_dict(self) -> State:
+        """See `Checkpoints`."""
+        return {
+            "networks": [learner.network.state_dict() for learner in self._learners],
+            "optimizers": [learner.optimizer.state_dict() for learner in self._learners],
+            "schedules": [schedule.state_dict() for schedule in self._schedules],
+            "updates": [learner.updates for learner in self._learners],
+            "influence": self.pair.influence,
+            "best": self.best.state_dict(),
+            "quiz": self._quiz.given,
+            "epoch": self.epoch,
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """The reverse of `state_dict`."""
+        parts = cast(dict[str, list[State]], state)
+        for index, (learner, schedule) in enumerate(zip(self._learners, self._schedules, strict=True)):
+            learner.network.load_state_dict(parts["networks"][index])
+            learner.optimizer.load_state_dict(parts["optimizers"][index])
+            schedule.load_state_dict(parts["schedules"][index])
+            learner.updates = cast(list[int], state["updates"])[index]
+        self.pair.influence[:] = cast(list[dict[str, float]], state["influence"])
+        self.best.load_state_dict(cast(State, state["best"]))
+        self._quiz.given, self.epoch = cast(int, state["quiz"]), cast(int, state["epoch"])
+        self.steps = cast(list[dict[str, float]], state["steps"])
+
+
+def _scores(
+    student: Classifier,
+    teacher: Classifier,
+    splits: JointSplits,
+    target: Target,
+    batch_size: int,
+    device: torch.device,
+    stored: StoredTeacher | None,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Selection scores of student and teacher."""
+    on_selection = partial(score, split=splits.selection, target=target, batch_size=batch_size, device=device)
+    if stored is None:
+        return on_selection(student), on_selection(teacher)
+    return on_selection(student), score_head(teacher, stored.selection, splits.selection, target)
 
 
 @torch.no_grad()

@@ -1,9 +1,12 @@
 """The supervised loop: epochs over train, the best epoch on selection kept. Teachers and students both train here."""
 
+from __future__ import annotations
+
 import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol, cast
 
 import torch
 from accelerate import Accelerator
@@ -13,6 +16,8 @@ from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
 from methods.task_loss import Kind
 from models.outputs import Outputs
+from training.checkpoint_files import State
+from training.checkpoints import Checkpoints, Saved
 from training.metrics import compute_metrics
 from training.predict import predict
 from training.progress import watched
@@ -79,7 +84,8 @@ def train(
     layers: tuple[int, ...] = (),
     wider: Mapping[str, tuple[int, ...]] | None = None,
     may_be_kept: Callable[[int], bool] = lambda epoch: True,
-    after_epoch: Callable[[int], None] | None = None,
+    after_epoch: AfterEpoch | None = None,
+    checkpoints: Checkpoints | None = None,
     title: str = "training",
 ) -> list[dict[str, float]]:
     """Train a network (`Classifier`, or one with the same forward) in place.
@@ -91,7 +97,8 @@ def train(
         layers: hidden-state indices whose sequence vectors the loss reads.
         wider: further arguments of the forward pass (tokens, attentions).
         may_be_kept: whether an epoch's weights may be those that the model ends with.
-        after_epoch: called with the model as each epoch leaves it.
+        after_epoch: called with the model as each epoch leaves it, before its row is added to the curves.
+        checkpoints: keep the run's state, and begin where an interrupted run of the same stood.
 
     Returns:
         one row per epoch: epoch (from 1), learning_rate, train_<part>, selection_loss, selection_<metric>, best (0 or 1).
@@ -99,31 +106,100 @@ def train(
     Raises:
         Diverged: the loss became NaN or infinite; says at which step and what to change.
     """
-    optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay)
-    schedule = make_schedule(optimizer, settings, len(train_split))
-    prepared, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
-    best = BestEpoch(model)
-    for epoch in range(1, settings.epochs + 1):
-        model.train()
-        batch_loss = epoch_loss(epoch)
-        order = batch_order(train_split.lengths, settings.batch_size, seed=settings.seed, epoch=epoch, shuffle=True)
-        sums: dict[str, float] = {}
-        for indices in watched(
-            order, total=len(order), title=f"{title}, epoch {epoch}/{settings.epochs}", unit="steps"
-        ):
-            batch = collate(train_split, indices).to(accelerator.device)
-            outputs = prepared(batch.inputs, dataset=target.name, choices=batch.choices, layers=layers, **(wider or {}))
-            parts = batch_loss(outputs, batch)
-            _step(parts["loss"], prepared, optimizer, accelerator, settings, where=f"{title}, epoch {epoch}")
-            schedule.step()
-            for name, value in parts.items():
-                sums[name] = sums.get(name, 0.0) + value.item() * len(indices)
-        scores = score(model, selection_split, target, batch_size=settings.eval_batch_size, device=accelerator.device)
-        row = {f"train_{name}": total / len(train_split) for name, total in sums.items()}
-        best.add({"epoch": epoch, "learning_rate": schedule.get_last_lr()[0], **row}, scores, may_be_kept(epoch))
-        if after_epoch is not None:
-            after_epoch(epoch)
-    return best.restored()
+    run = _Run(model, settings, len(train_split), accelerator, after_epoch)
+    with (checkpoints or Checkpoints()).watching(run) as after_step:
+        while run.epoch <= settings.epochs:
+            epoch, where = run.epoch, f"{title}, epoch {run.epoch}/{settings.epochs}"
+            model.train()
+            batch_loss = epoch_loss(epoch)
+            order = batch_order(train_split.lengths, settings.batch_size, seed=settings.seed, epoch=epoch, shuffle=True)
+            for indices in watched(order[run.step :], total=len(order), done=run.step, title=where, unit="steps"):
+                batch = collate(train_split, indices).to(accelerator.device)
+                outputs = run.prepared(
+                    batch.inputs, dataset=target.name, choices=batch.choices, layers=layers, **(wider or {})
+                )
+                run.take_step(batch_loss(outputs, batch), rows=len(indices), where=where)
+                after_step()
+            scores = score(
+                model, selection_split, target, batch_size=settings.eval_batch_size, device=accelerator.device
+            )
+            run.end_epoch(scores, may_be_kept(epoch))
+    return run.best.restored()
+
+
+class AfterEpoch(Saved, Protocol):
+    """Called with the model as each epoch leaves it; what it gathers is part of a run's state."""
+
+    def __call__(self, epoch: int) -> None: ...
+
+
+class _Run:
+    """All that changes while a network trains: what a checkpoint holds, and the step that changes it."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: TrainingSettings,
+        rows: int,
+        accelerator: Accelerator,
+        after_epoch: AfterEpoch | None,
+    ) -> None:
+        optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay)
+        schedule = make_schedule(optimizer, settings, rows)
+        self._model, self._settings, self._rows, self._accelerator = model, settings, rows, accelerator
+        self.prepared, self._optimizer, self._schedule = accelerator.prepare(model, optimizer, schedule)
+        self.best, self._after_epoch = BestEpoch(model), after_epoch
+        self.epoch, self.step, self._sums = 1, 0, dict[str, float]()
+
+    def take_step(self, parts: Mapping[str, torch.Tensor], *, rows: int, where: str) -> None:
+        """One update of the network down a batch's loss. Raises Diverged."""
+        loss, settings = parts["loss"], self._settings
+        if not torch.isfinite(loss):
+            raise Diverged(
+                f"{where}: the loss is {loss.item()}; lower the learning rate ({settings.learning_rate:g}) or clip_norm"
+            )
+        self._optimizer.zero_grad()
+        self._accelerator.backward(loss)
+        if settings.clip_norm is not None:
+            self._accelerator.clip_grad_norm_(self.prepared.parameters(), settings.clip_norm)
+        self._optimizer.step()
+        self._schedule.step()
+        for name, value in parts.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.item() * rows
+        self.step += 1
+
+    def end_epoch(self, scores: Mapping[str, float], may_be_kept: bool) -> None:
+        """Add the epoch's row. A signal that comes before its last line finds the state that the last step left."""
+        means = {f"train_{name}": total / self._rows for name, total in self._sums.items()}
+        if self._after_epoch is not None:
+            self._after_epoch(self.epoch)
+        row = {"epoch": self.epoch, "learning_rate": self._schedule.get_last_lr()[0], **means}
+        self.best.add(row, scores, may_be_kept)
+        self.epoch, self.step, self._sums = self.epoch + 1, 0, {}
+
+    def state_dict(self) -> State:
+        """See `Checkpoints`."""
+        return {
+            "model": self._model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "best": self.best.state_dict(),
+            "after_epoch": None if self._after_epoch is None else self._after_epoch.state_dict(),
+            "position": [self.epoch, self.step],
+            "sums": self._sums,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """The reverse of `state_dict`."""
+        parts = cast(dict[str, State], state)
+        self._model.load_state_dict(parts["model"])
+        self._optimizer.load_state_dict(parts["optimizer"])
+        self._schedule.load_state_dict(parts["schedule"])
+        self.best.load_state_dict(parts["best"])
+        if self._after_epoch is not None:
+            self._after_epoch.load_state_dict(parts["after_epoch"])
+        self.epoch, self.step = cast(list[int], state["position"])
+        self._sums = cast(dict[str, float], state["sums"])
 
 
 class BestEpoch:
@@ -141,6 +217,16 @@ class BestEpoch:
         if may_be_kept and better:
             self._chosen, self._weights = len(self._curves) - 1, copy.deepcopy(self._model.state_dict())
 
+    def state_dict(self) -> State:
+        """See `Checkpoints`."""
+        return {"weights": self._weights, "curves": self._curves, "chosen": self._chosen}
+
+    def load_state_dict(self, state: State) -> None:
+        """The reverse of `state_dict`."""
+        self._weights = cast(dict[str, torch.Tensor], state["weights"])
+        self._curves = cast(list[dict[str, float]], state["curves"])
+        self._chosen = cast(int, state["chosen"])
+
     def restored(self) -> list[dict[str, float]]:
         """Give the model the best epoch's weights; the curves, with `best` 1 in that epoch's row and 0 in others."""
         self._model.load_state_dict(self._weights)
@@ -153,26 +239,6 @@ def make_schedule(
     """The learning rate over all steps of a run on so many rows."""
     steps = settings.epochs * math.ceil(rows / settings.batch_size)
     return torch.optim.lr_scheduler.LambdaLR(optimizer, _rise_and_fall(steps, settings.warmup))
-
-
-def _step(
-    loss: torch.Tensor,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    accelerator: Accelerator,
-    settings: TrainingSettings,
-    *,
-    where: str,
-) -> None:
-    if not torch.isfinite(loss):
-        raise Diverged(
-            f"{where}: the loss is {loss.item()}; lower the learning rate ({settings.learning_rate:g}) or clip_norm"
-        )
-    optimizer.zero_grad()
-    accelerator.backward(loss)
-    if settings.clip_norm is not None:
-        accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
-    optimizer.step()
 
 
 def _rise_and_fall(steps: int, warmup: float) -> Callable[[int], float]:

@@ -8,11 +8,13 @@ step.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from methods.policy import Policy
+from training.checkpoint_files import State
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,21 @@ class Reinforce:
             parameter.grad = torch.stack(terms).sum(0) if terms else None
         self._optimizer.step()
         self._scores = []
+
+    def state_dict(self) -> State:
+        """Policy, optimiser, generator, and what the choices since the last update are remembered by."""
+        return {
+            "policy": self.policy.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "generator": self._generator.get_state(),
+            "scores": self._scores,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """The reverse of `state_dict`."""
+        parts, device = cast(dict[str, State], state), self._parameters[0].device
+        self.policy.load_state_dict(parts["policy"])
+        self._optimizer.load_state_dict(parts["optimizer"])
+        self._generator.set_state(cast(Tensor, state["generator"]))
+        remembered = cast(list[list[Tensor | None]], state["scores"])
+        self._scores = [[None if one is None else one.to(device) for one in scores] for scores in remembered]

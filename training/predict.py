@@ -8,6 +8,7 @@ from torch import nn
 
 from data.batches import batch_order, collate
 from data.tokens import TokenSplit
+from training import termination
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def predict(
     order = batch_order(split.lengths, batch_size, seed=0, epoch=0, shuffle=False)
     kept: dict[str, list[np.ndarray]] = {}
     for indices in order:
+        termination.check()
         batch = collate(split, indices).to(device)
         outputs = model(batch.inputs, dataset=dataset, choices=batch.choices, layers=layers)
         named = {"logits": outputs.logits, "pooled": outputs.pooled}

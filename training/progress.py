@@ -11,7 +11,9 @@ Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 30.0
 
 
-def watched(items: Iterable[Item], *, total: int, title: str, unit: str, show: bool = True) -> Iterator[Item]:
+def watched(
+    items: Iterable[Item], *, total: int, title: str, unit: str, done: int = 0, show: bool = True
+) -> Iterator[Item]:
     """Hand out the items, drawing a bar on a terminal, or a line every half minute into a pipe.
 
     Args:
@@ -19,16 +21,17 @@ def watched(items: Iterable[Item], *, total: int, title: str, unit: str, show: b
         total: how many there are.
         title: stands before the bar, as in 'teacher rte 42, epoch 1/3'.
         unit: of the items, plural.
+        done: how many of them an interrupted run went through before; they are not among `items`.
         show: False on all processes but the first.
     """
     if show and sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=title, unit=f" {unit}", leave=False, dynamic_ncols=True)
+        yield from tqdm(items, initial=done, total=total, desc=title, unit=f" {unit}", leave=False, dynamic_ncols=True)
         return
     said = time.monotonic()
-    for done, item in enumerate(items):
+    for number, item in enumerate(items, start=done):
         if show and time.monotonic() - said > SECONDS_BETWEEN_LINES:
             said = time.monotonic()
-            print(f"{title}: {done}/{total} {unit}", file=sys.stderr, flush=True)
+            print(f"{title}: {number}/{total} {unit}", file=sys.stderr, flush=True)
         yield item
 
 
@@ -44,7 +47,7 @@ class Ticker:
         number = int(row["episode"] or 0)
         if number == 0:
             return
-        self._bar.update()
+        self._bar.update(number - self._bar.n)  # an interrupted run goes on in the midst of them
         self._bar.set_postfix(selection_loss=f"{row['selection_loss']:.4f}")
         if number == self._episodes:
             self._bar.close()

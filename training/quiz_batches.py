@@ -1,11 +1,13 @@
 """Quiz batches for the curriculum: without end for an action, one pass at a time for the target's rewards."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
 from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
+from training.checkpoint_files import State
 
 
 class QuizBatches:
@@ -23,11 +25,24 @@ class QuizBatches:
         self._rows = np.arange(len(split)) if rows is None else np.asarray(rows)
         if len(self._rows) == 0:
             raise ValueError("a quiz split without rows: enlarge split.quiz, or take fewer rows out of it for the exam")
-        self._endless = self._forever()
+        self._given, self._pass, self._batches = 0, -1, list[Batch]()
 
     def next_batch(self) -> Batch:
         """The next batch; a new pass begins where one ends."""
-        return next(self._endless)
+        each = -(-len(self._rows) // self._batch_size)
+        number, position = divmod(self._given, each)
+        if number != self._pass:
+            self._pass, self._batches = number, self.one_pass(number)
+        self._given += 1
+        return self._batches[position]
+
+    def state_dict(self) -> State:
+        """How far `next_batch` has come."""
+        return {"given": self._given}
+
+    def load_state_dict(self, state: State) -> None:
+        """The reverse of `state_dict`."""
+        self._given = cast(int, state["given"])
 
     def one_pass(self, number: int) -> list[Batch]:
         """All batches of pass `number`."""
@@ -35,12 +50,6 @@ class QuizBatches:
             self._split.lengths[self._rows], self._batch_size, seed=self._seed, epoch=number, shuffle=True
         )
         return [collate(self._split, self._rows[indices].tolist()) for indices in order]
-
-    def _forever(self) -> Iterator[Batch]:
-        number = 0
-        while True:
-            yield from self.one_pass(number)
-            number += 1
 
 
 def fixed_batches(split: TokenSplit, rows: Sequence[int], batch_size: int) -> list[Batch]:

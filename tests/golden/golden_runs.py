@@ -36,6 +36,7 @@ from methods.skd import Skd
 from methods.takd import Takd
 from methods.tinybert import TinyBert
 from models.outputs import Outputs
+from training.checkpoints import Checkpoints
 from training.fixed_teacher import FixedTeacher
 from training.joint import JointSettings, JointSplits, StoredTeacher, train_jointly
 from training.loop import BatchLoss, train
@@ -68,14 +69,47 @@ MOVING: dict[str, MovingTeacher] = {
 NAMES = (*FIXED, *MOVING)
 
 
+class Stopped(Exception):
+    """A run that was to end in its midst."""
+
+
+@dataclass
+class Run:
+    """What a training leaves."""
+
+    losses: list[float] = field(default_factory=list)
+    curves: list[dict[str, float]] = field(default_factory=list)
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    stop_after: int = 10**9
+    """Steps after which the run is broken off, in the next one."""
+
+    def note(self, loss: float) -> None:
+        """A step's loss; raises Stopped where the run is to be broken off."""
+        if len(self.losses) == self.stop_after:
+            raise Stopped
+        self.losses.append(loss)
+
+
 def run(name: str) -> dict[str, list[float]]:
     """The student's loss at every step, and its selection loss after every epoch."""
-    return run_fixed(FIXED[name]) if name in FIXED else run_moving(MOVING[name])
+    found = run_whole(name)
+    return {
+        "loss": found.losses,
+        "selection_loss": [row["selection_loss"] for row in found.curves if "selection_loss" in row],
+    }
 
 
-def run_fixed(method: Method | Scheduled) -> dict[str, list[float]]:
+def run_whole(name: str, into: Run | None = None, checkpoints: Checkpoints | None = None) -> Run:
+    """A method's whole run."""
+    found = into or Run()
+    if name in FIXED:
+        return run_fixed(FIXED[name], found, checkpoints)
+    return run_moving(MOVING[name], found, checkpoints)
+
+
+def run_fixed(method: Method | Scheduled, found: Run, checkpoints: Checkpoints | None) -> Run:
     """Through the supervised loop: on the signals and a trajectory of two epochs of a random teacher, or as it runs."""
-    (student, teacher), given, losses = networks(), splits(), list[float]()
+    (student, teacher), given = networks(), splits()
     said = signals(teacher, given.train, layers=(2, 3))
     runs = teacher if method.needs.teacher == "runs" else None
     fixed = FixedTeacher(said, trajectory=[0.5 * said.logits, said.logits], network=runs)
@@ -89,13 +123,13 @@ def run_fixed(method: Method | Scheduled) -> dict[str, list[float]]:
         def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
             theirs = fixed.says(batch, phase, TARGET.name)
             parts = phase.method.loss(outputs, theirs, batch.labels, TARGET.kind)
-            losses.append(parts["loss"].item())
+            found.note(parts["loss"].item())
             return parts
 
         return loss
 
     torch.manual_seed(1)
-    curves = train(
+    found.curves = train(
         student,
         given.train,
         given.selection,
@@ -106,8 +140,10 @@ def run_fixed(method: Method | Scheduled) -> dict[str, list[float]]:
         layers=method.needs.student_layers,
         wider=method.needs.wider(0),
         may_be_kept=lambda epoch: phase_of(epoch).may_be_kept,
+        checkpoints=checkpoints,
     )
-    return {"loss": losses, "selection_loss": [row["selection_loss"] for row in curves]}
+    found.weights = student.state_dict()
+    return found
 
 
 @dataclass
@@ -115,7 +151,7 @@ class Noting:
     """A method that notes the loss of each of its steps."""
 
     method: MovingTeacher
-    losses: list[float] = field(default_factory=list)
+    found: Run
 
     @property
     def needs(self) -> Needs:
@@ -127,18 +163,18 @@ class Noting:
 
     def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
         values = self.method.step(pair, batch, quiz)
-        self.losses.append(values["loss"])
+        self.found.note(values["loss"])
         return values
 
 
-def run_moving(method: MovingTeacher) -> dict[str, list[float]]:
+def run_moving(method: MovingTeacher, found: Run, checkpoints: Checkpoints | None) -> Run:
     """Through the joint loop."""
-    (student, teacher), given, noting = networks(), splits(), Noting(method)
+    (student, teacher), given, noting = networks(), splits(), Noting(method, found)
     stored = None
     if method.needs.teacher == "head_moves":
         stored = StoredTeacher(signals(teacher, given.train, layers=()), signals(teacher, given.selection, layers=()))
     torch.manual_seed(1)
-    found = train_jointly(
+    joint = train_jointly(
         student,
         teacher,
         JointSplits(given.train, given.quiz, given.selection),
@@ -148,8 +184,14 @@ def run_moving(method: MovingTeacher) -> dict[str, list[float]]:
         accelerator=accelerator(),
         title="golden",
         stored=stored,
+        checkpoints=checkpoints,
     )
-    return {"loss": noting.losses, "selection_loss": [row["selection_loss"] for row in found.curves]}
+    found.curves = [*joint.curves, *joint.influence]
+    found.weights = {
+        **student.state_dict(),
+        **{f"teacher.{name}": value for name, value in teacher.state_dict().items()},
+    }
+    return found
 
 
 def main(names: list[str]) -> None:

@@ -16,7 +16,7 @@ from methods.metadistil import MetaDistil
 from methods.pesf_kd import PesfKd
 from methods.seam import Needs
 from models.classifier import Classifier
-from training.joint import JointRun, JointSettings, JointSplits, StoredTeacher, quiz_batches, train_jointly
+from training.joint import JointRun, JointSettings, JointSplits, QuizBatches, StoredTeacher, train_jointly
 from training.loop import Diverged, score
 
 
@@ -136,13 +136,13 @@ def test_a_figure_that_some_steps_lack_is_the_mean_of_those_that_have_it() -> No
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_no_number_stops_the_run(loss: float) -> None:
-    with pytest.raises(Diverged, match=r"joint, epoch 2: the loss is .*; lower a learning rate"):
+    with pytest.raises(Diverged, match=r"joint, epoch 2/3: the loss is .*; lower a learning rate"):
         joint(Noted(losses=[1.0, 1.0, 1.0, 1.0, loss]))
 
 
 def test_quiz_batches_never_end_and_are_the_same_for_a_seed() -> None:
     def drawn(seed: int) -> list[list[int]]:
-        return [batch.rows.tolist() for batch in islice(quiz_batches(splits().quiz, 4, seed, CPU), 9)]
+        return [batch.rows.tolist() for batch in islice(QuizBatches(splits().quiz, 4, seed, CPU), 9)]
 
     first = drawn(1)
     for start in (0, 3, 6):

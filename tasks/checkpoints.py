@@ -1,0 +1,135 @@
+"""Where a stage's checkpoints lie, and what has to be equal before one is used.
+
+`outputs/checkpoints/<stage>-<dataset>[-<method>]-<seed>/<identity>/`, in the repository that a worktree or a temporary
+experiment was made from, so that a run that is started again finds them there, too. The identity is a digest of the
+stage's parameters, the content of its inputs, the code that was loaded, the libraries and the hardware. A checkpoint of
+another identity is set aside: it stays where it is, one for each stage, and serves a run that goes back to its values.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, broadcast_object_list
+
+from places import home
+from tasks.layout import OUTPUTS
+from tasks.stage import ROOT, Stage
+from training.checkpoint_files import CheckpointFiles
+from training.checkpoints import Cadence, Checkpoints
+
+FOLDER = OUTPUTS / "checkpoints"
+SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
+RECORD = "identity.json"
+
+
+def checkpoints_of(stage: Stage, accelerator: Accelerator) -> Checkpoints:
+    """The checkpoints of a stage's training. Ask for them when all inputs are read: they are part of the identity."""
+    given = stage.parameters.checkpoint
+    if accelerator.distributed_type in SHARDED:
+        stage.say("keeps no checkpoints: parameters are spread over processes")
+        return Checkpoints()
+    if given.minutes is None and given.steps is None:
+        return Checkpoints()
+    identity = _identity(stage, accelerator)
+    folder = [str(_folder(stage, identity))] if accelerator.is_main_process else [""]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(folder)
+    seconds = None if given.minutes is None else given.minutes * 60
+    files = CheckpointFiles(Path(folder[0]), identity, stage.say)
+    found = Checkpoints(files, Cadence(seconds, given.steps), accelerator)
+    stage.when_done.append(found.remove)
+    return found
+
+
+def _identity(stage: Stage, accelerator: Accelerator) -> dict[str, str]:
+    """Digests by name, so that a run can say what changed."""
+    hardware = [stage.device, str(accelerator.num_processes), accelerator.mixed_precision]
+    return {
+        "parameters": _digest([stage.recorded_parameters(), stage.dataset, stage.method, stage.seed]),
+        "data": _digest(stage.input_hashes()),
+        "code": _digest(_loaded_code()),
+        "libraries": _digest(stage.versions()),
+        "hardware": _digest(hardware),
+    }
+
+
+def _loaded_code() -> dict[str, str]:
+    """Our modules as they were loaded: what decides how the numbers come about, and nothing else."""
+    files = {str(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
+    ours = sorted(Path(name) for name in files if name and Path(name).is_relative_to(ROOT))
+    folders = ("data", "methods", "models", "training", "tasks")
+    return {
+        str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in ours
+        if path.relative_to(ROOT).parts[0] in folders
+    }
+
+
+def _folder(stage: Stage, identity: Mapping[str, str]) -> Path:
+    """This run's own folder; another one if a process that lives works in it."""
+    parent = home(Path.cwd()) / FOLDER / stage.title.replace(" ", "-")
+    folder = parent / _digest(identity)[:12]
+    _say_what_is_set_aside(stage, parent, folder, identity)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = _lock(folder)
+    if lock is None:
+        stage.say(f"another process trains the same now; its checkpoints in {folder} are left alone")
+        folder = folder.with_name(f"{folder.name}-{os.getpid()}")
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _lock(folder)
+    if lock is not None:
+        stage.when_done.append(lock.close)
+    with contextlib.suppress(OSError):  # it only explains a folder; a full disk is met again where it matters
+        (folder / RECORD).write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def _lock(folder: Path) -> IO[str] | None:
+    """Hold a folder until this process ends; None if another one holds it."""
+    file = (folder / "lock").open("w", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
+def _say_what_is_set_aside(stage: Stage, parent: Path, folder: Path, identity: Mapping[str, str]) -> None:
+    """One line for the newest checkpoint of another identity; older ones, and those of dead processes, are deleted."""
+    others = [path for path in parent.glob("*") if path.is_dir() and path != folder]
+    for path in others:
+        process = re.fullmatch(r"[0-9a-f]{12}-(\d+)", path.name)
+        if process and not Path("/proc", process[1]).exists():
+            shutil.rmtree(path, ignore_errors=True)
+    kept = [path for path in others if "-" not in path.name and any(path.glob("step-*"))]
+    kept.sort(key=lambda path: path.stat().st_mtime)
+    for path in kept[:-1]:
+        if (lock := _lock(path)) is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            lock.close()
+    if kept and not any(folder.glob("step-*")):
+        stage.say(f"starts afresh: the checkpoint {kept[-1]} is of other {_differences(kept[-1], identity)}; set aside")
+
+
+def _differences(folder: Path, identity: Mapping[str, str]) -> str:
+    try:
+        theirs = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        names = [name for name, value in identity.items() if theirs.get(name) != value]
+    except (OSError, ValueError, AttributeError):
+        names = []
+    return " and ".join(names) or "values"
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

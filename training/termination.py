@@ -1,0 +1,79 @@
+"""SIGTERM and SIGINT while a stage runs: at once where nothing would be lost, else after the step that is being taken.
+
+A training loop that can go on from a checkpoint says so with `deferred`: a signal then waits for the next `check`, which
+stands where the loop's state is whole. Everywhere else `Terminated` is raised where the program is, and what is
+half-written is removed on its way out.
+"""
+
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Terminated(BaseException):
+    """Asked to end by a signal; no Exception, so that no handler of errors takes it for one."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@dataclass
+class _State:
+    depth: int = 0
+    polled: bool = False
+    received: int | None = None
+
+
+_state = _State()
+
+
+@contextmanager
+def handled() -> Generator[None]:
+    """Handle both signals here and below; the handlers that were there before come back at the end.
+
+    Does nothing in another thread than the main one, where Python takes no handlers.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _state.depth, _state.polled, _state.received = 0, False, None
+    before = {number: signal.signal(number, _handle) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def deferred(*, polled: bool = True) -> Generator[None]:
+    """Signals wait: for the next `check`, or, not `polled`, until the loop itself asks what was `received`."""
+    before = _state.polled
+    _state.depth, _state.polled = _state.depth + 1, polled
+    try:
+        yield
+    finally:
+        _state.depth, _state.polled = _state.depth - 1, before
+
+
+def received() -> int | None:
+    """The signal that waits, if any."""
+    return _state.received
+
+
+def check() -> None:
+    """Raise Terminated if a signal waits for this."""
+    if _state.polled and _state.received is not None:
+        raise Terminated(_state.received)
+
+
+def _handle(number: int, _frame: FrameType | None) -> None:
+    if _state.depth == 0:
+        raise Terminated(number)
+    _state.received = number
