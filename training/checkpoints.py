@@ -66,6 +66,7 @@ class Checkpoints:
         if self._files is None:
             yield lambda: None
             return
+        termination.check()
         self._restore(run, self._files)
         # Scoring polls for a signal too; but of several processes none may leave where the others wait for it.
         with termination.deferred(polled=self._processes == 1):

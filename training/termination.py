@@ -68,12 +68,13 @@ def received() -> int | None:
 
 
 def check() -> None:
-    """Raise Terminated if a signal waits for this."""
-    if _state.polled and _state.received is not None:
+    """Raise Terminated if a signal came, unless the loop around it asks for itself."""
+    if _state.received is not None and (_state.polled or _state.depth == 0):
         raise Terminated(_state.received)
 
 
 def _handle(number: int, _frame: FrameType | None) -> None:
+    # Noted in any case: code that swallows every exception (a bare `except` around an import) must not swallow this.
+    _state.received = number
     if _state.depth == 0:
         raise Terminated(number)
-    _state.received = number

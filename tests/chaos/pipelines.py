@@ -1,0 +1,142 @@
+"""`dvc repro`, the registry, flows and servers: killed with all their processes, run two at once, and run again."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+from tests.chaos.comparison import differences
+from tests.chaos.kills import Outcome
+from tests.pipeline.workspace import Workspace, environment, make_workspace
+
+LONGEST = 900
+CLEAR = ("ERROR: ", "Unable to acquire lock", "is busy", "Another")
+"""How a command says that somebody else is at work."""
+
+
+def checks(work: Path, kills: int, random: Random) -> Iterator[Callable[[], Outcome]]:
+    """To be run one after another: each works in the folder that the one before left."""
+    folder = work / "a pipeline"
+    folder.mkdir()
+    workspace = make_workspace(folder)
+    with_checkpoints(workspace)
+    chain = f"evaluate@{workspace.datasets[0]}-finetune-42"
+    kept = work / "by dvc"
+    started = time.monotonic()
+    workspace.dvc("repro", "--quiet", chain)
+    seconds = time.monotonic() - started
+    shutil.copytree(workspace.output(), kept)
+    for group in (True, False):
+        for _ in range(max(1, kills // 50)):
+            yield lambda group=group: kill_dvc(workspace, chain, kept, seconds, random, group=group)
+    yield lambda: kill_register(workspace, max(2, kills // 20), random)
+    yield lambda: two_at_once(workspace, chain, kept)
+
+
+def with_checkpoints(workspace: Workspace) -> None:
+    """Keep one after every second step."""
+    path = workspace.root / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("steps: null", "steps: 2"), encoding="utf-8")
+    assert "steps: 2" in path.read_text(encoding="utf-8")
+
+
+def forget(workspace: Workspace) -> None:
+    """As if no stage had ever run."""
+    for name in ("outputs", "dvc.lock", ".dvc/cache", ".dvc/tmp"):
+        path = workspace.root / name
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def start(workspace: Workspace, *command: str) -> "subprocess.Popen[str]":
+    """A command with processes of its own, in a session that can be killed as a whole."""
+    return subprocess.Popen(
+        command,
+        cwd=workspace.root,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def kill(process: "subprocess.Popen[str]", after: float, *, group: bool) -> bool:
+    """SIGKILL it, alone or with all its children, after so many seconds; whether it still ran."""
+    try:
+        process.wait(after)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL) if group else process.kill()
+        process.wait()
+        return True
+    return False
+
+
+def kill_dvc(workspace: Workspace, chain: str, kept: Path, seconds: float, random: Random, *, group: bool) -> Outcome:
+    """Kill `dvc repro` (alone: its stage lives on) at a random moment, run it again: everything as if undisturbed."""
+    name = f"dvc repro {chain}, killed {'with its stage' if group else 'alone'}"
+    forget(workspace)
+    hit = kill(start(workspace, "dvc", "repro", chain), random.uniform(0.2, 0.9) * seconds, group=group)
+    done = workspace.run("dvc", "repro", chain, check=False)
+    if done.returncode:
+        return Outcome(name, False, int(hit), said=done.stdout)
+    again = workspace.run("dvc", "repro", chain, check=False)
+    if "Running stage" in again.stdout or again.returncode:
+        return Outcome(name, False, int(hit), said=f"not everything is up to date afterwards:\n{again.stdout}")
+    resumed = int("goes on from its checkpoint" in done.stdout)
+    return _compared(name, workspace, kept, int(hit), resumed)
+
+
+def _compared(name: str, workspace: Workspace, kept: Path, kills: int, resumed: int = 0) -> Outcome:
+    """Every output of the undisturbed run is there and equal; input hashes hold records of time, and are left out."""
+    found = [
+        f"{stage.name}/{path}"
+        for stage in sorted(kept.iterdir())
+        if stage.name not in ("checkpoints", ".partial")
+        for path in differences(stage, workspace.output(stage.name))
+        if not path.endswith("run.json")
+    ]
+    return Outcome(name, not found, kills, resumed, said=f"differs in {', '.join(found)}" if found else "")
+
+
+def kill_register(workspace: Workspace, kills: int, random: Random) -> Outcome:
+    """Kill the registration at random moments, let it end: one version and one finished run for the student."""
+    name, done = "register", 0
+    for _ in range(kills):
+        done += kill(start(workspace, "python", "-m", "tasks.register"), random.uniform(0.5, 9.0), group=True)
+    ended = workspace.run("python", "-m", "tasks.register", check=False)
+    if ended.returncode:
+        return Outcome(name, False, done, said=ended.stdout)
+    said = _registered(workspace.output("mlflow", "mlflow.db"))
+    return Outcome(name, not said, done, said=said)
+
+
+def _registered(database: Path) -> str:
+    """What is wrong in the registry: a version or a finished run twice, or one that never ended; empty if nothing is."""
+    with closing(sqlite3.connect(database)) as connection:
+        versions = connection.execute("select name, count(*) from model_versions group by name").fetchall()
+        runs = connection.execute("select name, status from runs where lifecycle_stage = 'active'").fetchall()
+    if [count for _, count in versions] != [1]:
+        return f"versions: {versions}"
+    return "" if [status for _, status in runs] == ["FINISHED"] else f"runs: {runs}"
+
+
+def two_at_once(workspace: Workspace, chain: str, kept: Path) -> Outcome:
+    """Two `dvc repro` of the same: each ends well, or with one clear error; then everything is there, once."""
+    name = "two dvc repro at once"
+    forget(workspace)
+    both = [start(workspace, "dvc", "repro", chain) for _ in range(2)]
+    for process in both:
+        said, _ = process.communicate(timeout=LONGEST)
+        if process.returncode and not (any(words in said for words in CLEAR) and "Traceback" not in said):
+            return Outcome(name, False, said=f"ended with {process.returncode} and no clear error:\n{said}")
+    if all(process.returncode for process in both):
+        return Outcome(name, False, said="both failed")
+    workspace.dvc("repro", "--quiet", chain)
+    return _compared(name, workspace, kept, 0)

@@ -1,0 +1,117 @@
+"""What is killed: every stage, every method's state, every variant of the curriculum, on a few embedded rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+import yaml
+from stages import ROOT, write_params
+
+from method_sections import AssistedMethod, StudentMethod
+from tasks.layout import output_folder
+
+DATASETS = ("standing", "payment", "worth")
+SEED = 1
+NETWORK = {"model_type": "bert", "num_attention_heads": 2, "intermediate_size": 32, "initializer_range": 0.05}
+STUDENTS = get_args(StudentMethod)
+ASSISTED = get_args(AssistedMethod)
+# The curriculum's state differs by these.
+CURRICULA: Mapping[str, Mapping[str, object]] = {
+    "policy-gain": {"sampler": "policy", "reward": "gain"},
+    "policy-alignment": {"sampler": "policy", "reward": "alignment"},
+    "policy-real-episode": {"sampler": "policy", "reward": "real", "update": "episode", "baseline": "running"},
+    "policy-binary": {"sampler": "policy", "reward": "binary", "baseline": "episode"},
+    "uniform": {"sampler": "uniform", "reward": "real"},
+    "kd-only": {"sampler": "kd_only", "reward": "real"},
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One stage for one combination."""
+
+    stage: str
+    options: Mapping[str, str | int] = field(default_factory=dict)
+    params: str = "params.yaml"
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        variant = "" if self.params == "params.yaml" else self.params.removesuffix(".yaml")
+        return " ".join(str(part) for part in (self.stage, *self.options.values(), variant) if part != "")
+
+    @property
+    def output(self) -> Path:
+        """What it writes, from the workspace."""
+        return output_folder(self.stage, **self.options)  # ty: ignore[invalid-argument-type]
+
+    @property
+    def arguments(self) -> list[str]:
+        """Of its command."""
+        given = [part for key, value in self.options.items() for part in (f"--{key}", str(value))]
+        return ["--params", self.params, *given]
+
+
+def make_inputs(folder: Path) -> None:
+    """Datasets of a few generated rows, params.yaml, and one file for each variant of the curriculum."""
+    for name in DATASETS:
+        own = folder / "catalog" / name
+        own.mkdir(parents=True)
+        content = yaml.safe_load((ROOT / "data/catalog/quickstart" / name / "dataset.yaml").read_text(encoding="utf-8"))
+        content["generate"] |= {"train_rows": 160, "dev_rows": 24}
+        (own / "dataset.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    _write(folder, {"sampler": "policy", "reward": "gain"})
+    plain = (folder / "params.yaml").read_text(encoding="utf-8")
+    for name, values in CURRICULA.items():
+        _write(folder, values)
+        (folder / "params.yaml").rename(folder / f"{name}.yaml")
+    (folder / "params.yaml").write_text(plain, encoding="utf-8")
+
+
+def _write(folder: Path, curriculum: Mapping[str, object]) -> None:
+    one_target = [method for method in STUDENTS if method not in ("skd", "dist")]
+    write_params(
+        folder,
+        datasets=list(DATASETS),
+        seeds=[SEED],
+        methods=[*one_target, *ASSISTED, "mpdistil", "kd_meta"],
+        source={"folder": "catalog"},
+        split={"selection_minimum": 16, "max_length": 24},
+        teacher={"epochs": 2, "trajectory": True, "config": {**NETWORK, "hidden_size": 24, "num_hidden_layers": 4}},
+        student={
+            "methods": one_target,
+            "epochs": 2,
+            "batch_size": 16,
+            "config": {**NETWORK, "hidden_size": 16, "num_hidden_layers": 2},
+        },
+        assisted={"methods": list(ASSISTED)},
+        takd={"layers": 3},
+        mpdistil={"base": "mse_kd", "datasets": list(DATASETS), "teaches": ["kd"]},
+        metadistil={"quiz_batch_size": 8},
+        lgtm={"quiz_batch_size": 8},
+        meta_teacher={"epochs": 3},
+        curriculum={"episodes": 3, "max_steps_per_episode": 4, "batch_size": 8, "probe_rows": 8, **curriculum},
+        checkpoint={"minutes": None, "steps": 2},
+        evaluate={"latency_repeats": 3},
+        report={"bootstrap": 200},
+    )
+
+
+def targets() -> list[Target]:
+    """In the order in which each finds its inputs."""
+    one = {"dataset": "standing", "seed": SEED}
+    found = [Target(stage, {"dataset": name}) for name in DATASETS for stage in ("source", "split")]
+    found += [Target("teacher", one), Target("signals", one)]
+    methods = [method for method in STUDENTS if method not in ("skd", "dist")]
+    found += [Target("student", {"dataset": "standing", "method": method, "seed": SEED}) for method in methods]
+    found += [
+        Target(stage, {"dataset": "standing", "method": method, "seed": SEED})
+        for method in ASSISTED
+        for stage in ("assistant", "assisted")
+    ]
+    found.append(Target("meta_teacher", one))
+    found.append(Target("meta_taught", {"dataset": "standing", "method": "kd", "seed": SEED}))
+    found += [Target("curriculum", one, f"{name}.yaml") for name in CURRICULA]
+    found.append(Target("evaluate", {"dataset": "standing", "method": "mpdistil", "seed": SEED}))
+    return found
