@@ -5,6 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 WORKERS ?= 2
+KILLS ?= 200
 READY := .venv/.ready
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -15,7 +16,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup demo repro ui test test-slow check format config schema bench results plots image lock clean
+.PHONY: help setup demo repro ui test test-slow chaos check format config schema bench results plots image lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +59,9 @@ test: $(READY) ## Run the tests (10 minutes at most on 2 cores)
 
 test-slow: $(READY) ## Run the slow tests: means over 5 seeds, the planted problem
 	@OMP_NUM_THREADS=1 python -m pytest -q -s -m slow
+
+chaos: $(READY) ## Kill stages, pipelines and the registry at random, compare what they leave (KILLS=200)
+	@OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 PYTHONPATH=tests python -W ignore -m tests.chaos --kills $(KILLS)
 
 check: $(READY) ## Style, types, dependencies of the lock
 	@ruff format --check .

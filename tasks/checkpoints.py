@@ -80,29 +80,39 @@ def _folder(stage: Stage, identity: Mapping[str, str]) -> Path:
     parent = home(Path.cwd()) / FOLDER / stage.title.replace(" ", "-")
     folder = parent / _digest(identity)[:12]
     _say_what_is_set_aside(stage, parent, folder, identity)
-    folder.mkdir(parents=True, exist_ok=True)
     lock = _lock(folder)
     if lock is None:
         stage.say(f"another process trains the same now; its checkpoints in {folder} are left alone")
         folder = folder.with_name(f"{folder.name}-{os.getpid()}")
-        folder.mkdir(parents=True, exist_ok=True)
         lock = _lock(folder)
     if lock is not None:
-        stage.when_done.append(lock.close)
+        stage.resources.callback(lock.close)
+    stage.resources.callback(_remove_empty, parent)
     with contextlib.suppress(OSError):  # it only explains a folder; a full disk is met again where it matters
         (folder / RECORD).write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
     return folder
 
 
 def _lock(folder: Path) -> IO[str] | None:
-    """Hold a folder until this process ends; None if another one holds it."""
-    file = (folder / "lock").open("w", encoding="utf-8")
+    """Make a folder and hold it until this process ends; None if another one holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        file = (folder / "lock").open("w", encoding="utf-8")
+    except FileNotFoundError:  # another process removed it as empty just now
+        return _lock(folder)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
         return None
     return file
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove the folder of a stage, and the one of all stages, where nothing is in them any more."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+        folder.parent.rmdir()
 
 
 def _say_what_is_set_aside(stage: Stage, parent: Path, folder: Path, identity: Mapping[str, str]) -> None:

@@ -77,6 +77,8 @@ class Stage:
     sections: tuple[str, ...] = ()
     when_done: list[Callable[[], None]] = field(default_factory=list)
     """Called once the output is whole."""
+    resources: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    """Closed however the stage ends."""
     hashes: dict[Path, str] = field(default_factory=dict)
 
     def read(self, path: Path) -> Path:
@@ -155,7 +157,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
         stage = Stage(name, load(options.params), **chosen, sections=sections)
         _check_chosen(stage, keys)
         target = output_folder(name, **chosen)
-        with termination.handled():
+        with termination.handled(), stage.resources:
             with _output(target) as stage.folder:
                 work(stage)
                 stage.write_json("run.json", _record(stage))

@@ -1,0 +1,130 @@
+"""A stage that was ended goes on where it stood; a checkpoint of anything else is set aside."""
+
+import fcntl
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import yaml
+from stages import ROOT, Ended, run_stage_here, write_params
+
+import training.loop
+from tests.chaos.comparison import differences
+
+pytestmark = pytest.mark.xdist_group("stage checkpoints")
+ONE = ("--dataset", "standing", "--seed", "1")
+SIZES = {"model_type": "bert", "num_attention_heads": 2, "intermediate_size": 16}
+AFRESH, GOES_ON = "starts afresh: the checkpoint", "goes on from its checkpoint, after"
+
+
+def params(folder: Path, **changes: object) -> None:
+    """The smallest teacher; a checkpoint only where a test asks for one."""
+    values: dict[str, object] = {
+        "datasets": ["standing"],
+        "mpdistil": {"datasets": ["standing"]},
+        "source": {"folder": "catalog"},
+        "split": {"selection_minimum": 16},
+        "teacher": {"epochs": 2, "config": {**SIZES, "hidden_size": 16, "num_hidden_layers": 2}},
+        "checkpoint": {"minutes": 60, "steps": None},
+    }
+    write_params(folder, **(values | changes))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a split dataset, and a teacher that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("a folder")
+    own = folder / "catalog/standing"
+    own.mkdir(parents=True)
+    content = yaml.safe_load((ROOT / "data/catalog/quickstart/standing/dataset.yaml").read_text(encoding="utf-8"))
+    content["generate"] |= {"train_rows": 160, "dev_rows": 16}
+    (own / "dataset.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    params(folder)
+    for stage in ("source", "split"):
+        assert run_stage_here(folder, stage, "--dataset", "standing").status == 0
+    assert run_stage_here(folder, "teacher", *ONE).status == 0
+    (folder / "outputs/teacher").rename(folder / "undisturbed")
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    return shutil.copytree(made, tmp_path / "copy")
+
+
+def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, number: int = signal.SIGTERM) -> Ended:
+    """The teacher stage, to which a signal is sent in its fifth step."""
+    steps, collate = iter(range(1000)), training.loop.collate
+
+    def sending(*arguments: object) -> object:
+        if next(steps) == 4:
+            os.kill(os.getpid(), number)
+        return collate(*arguments)  # ty: ignore[invalid-argument-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training.loop, "collate", sending)
+        return run_stage_here(folder, "teacher", *ONE)
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "outputs/checkpoints").glob("*/*/step-*"))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_costs_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, number: int, status: int) -> None:
+    ended = interrupted(folder, monkeypatch, number)
+    assert ended.status == status
+    assert len(ended.errors.strip().splitlines()) == 1 and "stopped; the next run goes on" in ended.errors
+    assert not (folder / "outputs/teacher").exists() and not list((folder / "outputs/.partial").glob("*"))
+    assert kept(folder) == ["step-00000005"]
+    ended = run_stage_here(folder, "teacher", *ONE)
+    assert ended.status == 0 and f"{GOES_ON} 5 steps" in ended.errors
+    assert differences(folder / "undisturbed", folder / "outputs/teacher") == []
+    assert kept(folder) == [] and not list((folder / "outputs/checkpoints").glob("*/*"))
+
+
+def test_a_checkpoint_of_other_parameters_is_set_aside_and_serves_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(folder, monkeypatch)
+    params(folder, threads=2)
+    ended = run_stage_here(folder, "teacher", *ONE)
+    assert AFRESH in ended.errors and "is of other parameters; set aside" in ended.errors
+    assert kept(folder) == ["step-00000005"]
+    params(folder)
+    assert f"{GOES_ON} 5 steps" in run_stage_here(folder, "teacher", *ONE).errors
+    assert differences(folder / "undisturbed", folder / "outputs/teacher") == []
+
+
+def test_a_checkpoint_of_other_data_is_set_aside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(folder, monkeypatch)
+    (folder / "outputs/split/standing/tokens/another").write_text("file")
+    ended = run_stage_here(folder, "teacher", *ONE)
+    assert "is of other data; set aside" in ended.errors and GOES_ON not in ended.errors
+
+
+def test_a_checkpoint_of_other_code_is_set_aside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(folder, monkeypatch)
+    monkeypatch.setattr("tasks.checkpoints._loaded_code", lambda: {"training/loop.py": "another"})
+    ended = run_stage_here(folder, "teacher", *ONE)
+    assert "is of other code; set aside" in ended.errors and GOES_ON not in ended.errors
+
+
+def test_the_checkpoints_of_a_process_that_lives_are_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(folder, monkeypatch)
+    (run,) = (folder / "outputs/checkpoints/teacher-standing-1").iterdir()
+    with (run / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ended = run_stage_here(folder, "teacher", *ONE)
+    assert ended.status == 0 and "another process trains the same now" in ended.errors
+    assert differences(folder / "undisturbed", folder / "outputs/teacher") == []
+    assert kept(folder) == ["step-00000005"] and list(run.parent.iterdir()) == [run]
+
+
+def test_no_checkpoints_are_kept_where_none_are_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params(folder, checkpoint={"minutes": None, "steps": None})
+    assert interrupted(folder, monkeypatch).status == 143
+    assert not (folder / "outputs/checkpoints").exists()
