@@ -79,6 +79,7 @@ def connect() -> "MlflowClient":
             return _opened(address)
         # Two processes that open a fresh store at once would both create its tables, and die of it.
         with locked(lock_folder(address) / OPENING):
+            _make_if_fresh(address)
             return _opened(address)
 
 
@@ -128,6 +129,18 @@ def explained(address: str) -> Generator[None]:
         raise RegistryError(f"{address}: {_line(error)}") from None
     except SQLAlchemyError as error:
         raise RegistryError(f"{address}: {_line(error)}") from None
+
+
+def _make_if_fresh(address: str) -> None:
+    """Make a SQLite store that is not there yet, whole or not at all: tables made by halves could never be opened."""
+    path = _sqlite_path(address)
+    if path is None or path.exists():
+        return
+    aside = path.with_name(f".{path.name}.partial")
+    for left in path.parent.glob(f"{aside.name}*"):  # and its journal
+        left.unlink()
+    _opened(f"{places.SQLITE}{aside}")
+    aside.rename(path)
 
 
 def _opened(address: str) -> "MlflowClient":

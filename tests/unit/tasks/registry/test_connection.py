@@ -2,10 +2,12 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,15 @@ def test_a_lock_waits_for_its_holder_and_ends_with_a_killed_one(
             assert time.monotonic() - start > 0.3
         killer.wait()
     assert "waiting for somebody" in capfd.readouterr().err
+
+
+def test_a_store_that_a_killed_process_made_by_halves_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = tmp_path / "mlflow" / ".mlflow.db.partial"
+    half.parent.mkdir()
+    with closing(sqlite3.connect(half)) as database:
+        database.execute("create table secrets (secret_id varchar)")  # MLflow's own name: it could not go on from here
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{half.with_name('mlflow.db')}")
+    assert connect().search_registered_models() == []
+    assert sorted(path.name for path in half.parent.iterdir()) == ["mlflow.db", "opening.lock"]
