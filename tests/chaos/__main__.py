@@ -25,10 +25,12 @@ import tasks.curriculum
 import tasks.evaluate
 import tasks.meta_taught
 import tasks.student  # noqa: F401
-from tests.chaos import pipelines
+from tests.chaos import pipelines, servers
 from tests.chaos.kills import MOST_KILLS, Outcome, Undisturbed, damage_checkpoint, kill_until_done, run_all, terminate
 from tests.chaos.targets import make_inputs, targets
 
+LONG_FORM = 100
+"""Kills from which on servers are killed, too."""
 TRAINING = ("teacher", "student", "assistant", "assisted", "meta_taught", "curriculum")
 
 
@@ -69,8 +71,12 @@ def _outcomes(work: Path, kills: int, random: Random) -> Iterator[Outcome]:
     for attack in (damage_checkpoint, terminate):
         for one in random.sample(trained, max(2, kills // 20)):
             yield _told(lambda attack=attack, one=one: attack(one, folder, random))
-    for check in pipelines.checks(work, kills, random):
+    pipeline = pipelines.prepare(work)
+    for check in pipelines.checks(pipeline, kills, random):
         yield _told(check)
+    if kills >= LONG_FORM:
+        for check in servers.checks(pipeline, random):
+            yield _told(check)
 
 
 def _kills(undisturbed: list[Undisturbed], folder: Path, random: Random, wanted: int) -> Iterator[Outcome]:

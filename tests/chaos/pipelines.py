@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -20,23 +21,37 @@ CLEAR = ("ERROR: ", "Unable to acquire lock", "is busy", "Another")
 """How a command says that somebody else is at work."""
 
 
-def checks(work: Path, kills: int, random: Random) -> Iterator[Callable[[], Outcome]]:
-    """To be run one after another: each works in the folder that the one before left."""
+@dataclass(frozen=True)
+class Pipeline:
+    """A workspace, the stage up to which it runs, what an undisturbed run of that left, and how long it took."""
+
+    workspace: Workspace
+    chain: str
+    kept: Path
+    seconds: float
+
+
+def prepare(work: Path) -> Pipeline:
+    """Make a workspace and run it once, undisturbed."""
     folder = work / "a pipeline"
     folder.mkdir()
     workspace = make_workspace(folder)
     with_checkpoints(workspace)
     chain = f"evaluate@{workspace.datasets[0]}-finetune-42"
-    kept = work / "by dvc"
     started = time.monotonic()
     workspace.dvc("repro", "--quiet", chain)
     seconds = time.monotonic() - started
-    shutil.copytree(workspace.output(), kept)
+    shutil.copytree(workspace.output(), work / "by dvc")
+    return Pipeline(workspace, chain, work / "by dvc", seconds)
+
+
+def checks(pipeline: Pipeline, kills: int, random: Random) -> Iterator[Callable[[], Outcome]]:
+    """To be run one after another: each works in the folder that the one before left."""
     for group in (True, False):
         for _ in range(max(1, kills // 50)):
-            yield lambda group=group: kill_dvc(workspace, chain, kept, seconds, random, group=group)
-    yield lambda: kill_register(workspace, max(2, kills // 20), random)
-    yield lambda: two_at_once(workspace, chain, kept)
+            yield lambda group=group: kill_dvc(pipeline, random, group=group)
+    yield lambda: kill_register(pipeline.workspace, max(2, kills // 20), random)
+    yield lambda: two_at_once(pipeline)
 
 
 def with_checkpoints(workspace: Workspace) -> None:
@@ -54,12 +69,12 @@ def forget(workspace: Workspace) -> None:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def start(workspace: Workspace, *command: str) -> "subprocess.Popen[str]":
+def start(workspace: Workspace, *command: str, **extra: str) -> "subprocess.Popen[str]":
     """A command with processes of its own, in a session that can be killed as a whole."""
     return subprocess.Popen(
         command,
         cwd=workspace.root,
-        env=environment(),
+        env=environment() | extra,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -78,10 +93,11 @@ def kill(process: "subprocess.Popen[str]", after: float, *, group: bool) -> bool
     return False
 
 
-def kill_dvc(workspace: Workspace, chain: str, kept: Path, seconds: float, random: Random, *, group: bool) -> Outcome:
+def kill_dvc(pipeline: Pipeline, random: Random, *, group: bool) -> Outcome:
     """Kill `dvc repro` (alone: its stage lives on) at a random moment, run it again: everything as if undisturbed."""
+    workspace, chain = pipeline.workspace, pipeline.chain
     name = f"dvc repro {chain}, killed {'with its stage' if group else 'alone'}"
-    hit, latest = False, seconds
+    hit, latest = False, pipeline.seconds
     while not hit:  # a machine that is faster now than it was is through before the blow
         forget(workspace)
         hit, latest = (
@@ -95,16 +111,16 @@ def kill_dvc(workspace: Workspace, chain: str, kept: Path, seconds: float, rando
     if "Running stage" in again.stdout or again.returncode:
         return Outcome(name, False, int(hit), said=f"not everything is up to date afterwards:\n{again.stdout}")
     resumed = int("goes on from its checkpoint" in done.stdout)
-    return _compared(name, workspace, kept, int(hit), resumed)
+    return compared(name, pipeline, int(hit), resumed)
 
 
-def _compared(name: str, workspace: Workspace, kept: Path, kills: int, resumed: int = 0) -> Outcome:
+def compared(name: str, pipeline: Pipeline, kills: int, resumed: int = 0) -> Outcome:
     """Every output of the undisturbed run is there and equal; input hashes hold records of time, and are left out."""
     found = [
         f"{stage.name}/{path}"
-        for stage in sorted(kept.iterdir())
+        for stage in sorted(pipeline.kept.iterdir())
         if stage.name not in ("checkpoints", ".partial")
-        for path in differences(stage, workspace.output(stage.name))
+        for path in differences(stage, pipeline.workspace.output(stage.name))
         if not path.endswith("run.json")
     ]
     return Outcome(name, not found, kills, resumed, said=f"differs in {', '.join(found)}" if found else "")
@@ -118,11 +134,11 @@ def kill_register(workspace: Workspace, kills: int, random: Random) -> Outcome:
     ended = workspace.run("python", "-m", "tasks.register", check=False)
     if ended.returncode:
         return Outcome(name, False, done, said=ended.stdout)
-    said = _registered(workspace.output("mlflow", "mlflow.db"))
+    said = registered(workspace.output("mlflow", "mlflow.db"))
     return Outcome(name, not said, done, said=said)
 
 
-def _registered(database: Path) -> str:
+def registered(database: Path) -> str:
     """What is wrong in the registry: a version or a finished run twice, or one that never ended; empty if nothing is."""
     with closing(sqlite3.connect(database)) as connection:
         versions = connection.execute("select name, count(*) from model_versions group by name").fetchall()
@@ -132,16 +148,21 @@ def _registered(database: Path) -> str:
     return "" if [status for _, status in runs] == ["FINISHED"] else f"runs: {runs}"
 
 
-def two_at_once(workspace: Workspace, chain: str, kept: Path) -> Outcome:
+def is_clear(said: str) -> bool:
+    """Whether a command that failed said that somebody else is at work."""
+    return any(words in said for words in CLEAR) and "Traceback" not in said
+
+
+def two_at_once(pipeline: Pipeline) -> Outcome:
     """Two `dvc repro` of the same: each ends well, or with one clear error; then everything is there, once."""
-    name = "two dvc repro at once"
+    name, workspace, chain = "two dvc repro at once", pipeline.workspace, pipeline.chain
     forget(workspace)
     both = [start(workspace, "dvc", "repro", chain) for _ in range(2)]
     for process in both:
         said, _ = process.communicate(timeout=LONGEST)
-        if process.returncode and not (any(words in said for words in CLEAR) and "Traceback" not in said):
+        if process.returncode and not is_clear(said):
             return Outcome(name, False, said=f"ended with {process.returncode} and no clear error:\n{said}")
     if all(process.returncode for process in both):
         return Outcome(name, False, said="both failed")
     workspace.dvc("repro", "--quiet", chain)
-    return _compared(name, workspace, kept, 0)
+    return compared(name, pipeline, 0)
