@@ -22,6 +22,7 @@ from tasks.reporting.comparison import Comparison, compare
 from tasks.reporting.gather import gather_evaluated
 from tasks.reporting.reading import numbers, read_object
 from tasks.stage import StageError
+from tasks.written_files import DamagedError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         comparison = _compared(options, load(options.params))
         _write(options.output, comparison)
-    except (ConfigError, DataError, StageError) as error:
+    except (ConfigError, DamagedError, DataError, StageError) as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
     return 0

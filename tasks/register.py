@@ -62,6 +62,7 @@ def register(stage: Stage) -> None:
         raise StageError("no student of params.yaml has been evaluated; run `dvc repro`")
     for student in students:
         stage.read(student.evaluated)
+        stage.read(student.tokens)
     done, address = Progress(), tracking_address()
     reachable = True
     try:

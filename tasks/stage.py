@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import difflib
 import errno
-import hashlib
 import json
 import os
 import re
@@ -30,6 +29,7 @@ from data.errors import DataError
 from models.errors import ModelError
 from models.folders import whole_folder
 from tasks.layout import OUTPUTS, output_folder
+from tasks.written_files import SUMS, DamagedError, check_unchanged, combined, file_sums, sums_for_record
 from training import termination
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,7 +70,8 @@ class Stage:
     method: str = ""
     seed: int = 0
     folder: Path = Path()
-    inputs: list[Path] = field(default_factory=list)
+    inputs: dict[Path, str] = field(default_factory=dict)
+    """Folders that were read, with their hashes."""
     headline: str = ""
     device: str = "cpu"
     started: float = field(default_factory=time.monotonic)
@@ -82,18 +83,19 @@ class Stage:
     hashes: dict[Path, str] = field(default_factory=dict)
 
     def read(self, path: Path) -> Path:
-        """Note a folder of an earlier stage as an input. Raises StageError if it isn't there."""
+        """Note a folder of an earlier stage as an input. Raises StageError if it isn't there, or not as it was written."""
         if not path.exists():
             stage = path.relative_to(OUTPUTS).parts[0] if path.is_relative_to(OUTPUTS) else "an earlier stage"
             raise StageError(f"{path}: missing; {stage} has not run for this combination (run `dvc repro`)")
         self.inputs.append(path)
+        if path not in self.hashes:
+            sums = file_sums(path)
+            check_unchanged(path, sums, OUTPUTS)
+            self.hashes[path] = combined(path, sums)
         return path
 
     def input_hashes(self) -> dict[str, str]:
-        """sha256 of every input's content; each is computed once."""
-        for path in self.inputs:
-            if path not in self.hashes:
-                self.hashes[path] = folder_hash(path)
+        """sha256 of every input's content."""
         return {str(path): self.hashes[path] for path in self.inputs}
 
     def recorded_parameters(self) -> dict[str, object]:
@@ -168,7 +170,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
     except termination.Terminated as end:
         print(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", file=sys.stderr, flush=True)
         raise SystemExit(128 + end.number) from None
-    except (ConfigError, DataError, ModelError, StageError) as error:
+    except (ConfigError, DamagedError, DataError, ModelError, StageError) as error:
         _stop(f"{name}: {error}")
     except ValueError as error:
         if not _raised_on_purpose(error):
@@ -257,6 +259,7 @@ def _record(stage: Stage) -> dict[str, object]:
         "seed": stage.seed if stage.name in SEEDED else None,
         "params": stage.recorded_parameters(),
         "input_hashes": stage.input_hashes(),
+        SUMS: sums_for_record(stage.folder),
         "versions": stage.versions(),
         "device": stage.device,
         "threads": stage.parameters.threads,
@@ -287,10 +290,4 @@ def _versions() -> dict[str, str]:
 
 def folder_hash(path: Path) -> str:
     """sha256 over the names and contents of a file or of a folder's files, in sorted order."""
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            digest.update(str(file.relative_to(path)).encode())
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+    return combined(path, file_sums(path))

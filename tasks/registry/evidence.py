@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from config import Parameters
 from data.records import DatasetSpec
-from tasks.layout import output_folder, student_model, tokens_folder
+from tasks.layout import OUTPUTS, output_folder, student_model, tokens_folder
 from tasks.registry.names import PREDICTIONS, model_name
-from tasks.stage import StageError, folder_hash
+from tasks.stage import StageError
+from tasks.written_files import check_unchanged, combined, file_sums
 from training.metrics import LOWER_IS_BETTER, Floats, weighted_metric
 from training.statistics import Interval, interval, paired_bootstrap
 
@@ -156,7 +157,10 @@ def _student(benchmark: str, dataset: str, method: str, seed: int) -> Student | 
     for path in (*files, tokens_folder(dataset) / "spec.json"):
         if not path.is_file():
             return f"{path} is missing"
-    student_hash = folder_hash(model)
+    sums = file_sums(model)
+    check_unchanged(model, sums, OUTPUTS)
+    check_unchanged(evaluated, file_sums(evaluated), OUTPUTS)
+    student_hash = combined(model, sums)
     evaluated_hash = read_json(evaluated / "run.json").get("input_hashes")
     if isinstance(evaluated_hash, Mapping) and evaluated_hash.get(str(model)) != student_hash:
         return f"{evaluated} is of another student than {model}"

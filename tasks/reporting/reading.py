@@ -4,13 +4,17 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from tasks.layout import OUTPUTS
 from tasks.stage import StageError
+from tasks.written_files import RECORD, check_unchanged, file_sums
 
 
 def must_exist(path: Path) -> None:
-    """Raise StageError if a file isn't there."""
+    """Raise StageError if a file isn't there, DamagedError if it is not as its stage wrote it."""
     if not path.exists():
         raise StageError(f"{path}: missing, but params.yaml asks for it; run `dvc repro`")
+    if path.name != RECORD:
+        check_unchanged(path, file_sums(path), OUTPUTS)
 
 
 def read_object(path: Path) -> Mapping[str, object]:
@@ -18,7 +22,7 @@ def read_object(path: Path) -> Mapping[str, object]:
     must_exist(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise StageError(f"{path}: not valid JSON ({error}); run the stage that writes it again") from None
     if not isinstance(content, dict):
         raise StageError(f"{path}: expected a JSON object, found {type(content).__name__}")
@@ -30,7 +34,7 @@ def read_lines(path: Path) -> list[Mapping[str, object]]:
     must_exist(path)
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise StageError(f"{path}: not valid JSON ({error}); run the stage that writes it again") from None
 
 

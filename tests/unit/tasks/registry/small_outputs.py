@@ -15,6 +15,7 @@ import pyarrow.parquet as parquet
 from stages import ROOT, Ended, merged, run_main_job, run_stage_here, write_params
 
 from tasks.stage import folder_hash
+from tasks.written_files import SUMS
 
 DATASET, METHOD, SEED = "payment", "finetune", 42
 NAME = f"quickstart-{DATASET}-{METHOD}"
@@ -96,6 +97,8 @@ def make_outputs(root: Path) -> None:
     """Run the stages once."""
     Place(root, "").params()
     run_main_job(root, [DATASET], [METHOD], [SEED])
+    for record in root.joinpath("outputs").rglob("run.json"):
+        write(record, {key: value for key, value in read(record).items() if key != SUMS})  # tests change the files
 
 
 def read(path: Path) -> dict:
