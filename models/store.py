@@ -5,6 +5,8 @@ heads.safetensors, projection.safetensors: heads of other datasets, the map to t
 distilflow.json: dataset, kind, label names, fingerprint of the tokenizer.
 """
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -57,6 +59,9 @@ def save_model(
             if classifier.projection is not None:
                 save_file(_contiguous(classifier.projection), aside / PROJECTION)
         except SafetensorError as error:
+            number = re.search(r"os error (\d+)", str(error))  # a full disk, say: what Python's own writers raise
+            if number:
+                raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder)) from error
             raise ModelError(f"{folder}: weights cannot be written ({error})") from error
         write_json(aside / CARD, _card(StoredModel(classifier.spec, tokenizer_fingerprint)))
 

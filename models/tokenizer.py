@@ -101,12 +101,17 @@ def build_word_tokenizer(words: Sequence[str]) -> Tokenizer:
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int = 512) -> None:
     """Write a word tokenizer so that `AutoTokenizer.from_pretrained(folder)` reads it."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    write_tokenizer(tokenizer, folder)
     names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
     config: dict[str, object] = dict(zip(names, SPECIAL, strict=True))
     config |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length}
     config["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
     write_json(folder / "tokenizer_config.json", config)
+
+
+def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write tokenizer.json, the bytes of `Tokenizer.save`, whose own error for a full disk is a bare Exception."""
+    (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:

@@ -18,6 +18,7 @@ from config import ConfigError, Parameters, load
 from data.errors import DataError
 from data.writing import whole_file
 from tasks.layout import OUTPUTS
+from tasks.machine_limits import no_room
 from tasks.reporting.comparison import Comparison, compare
 from tasks.reporting.gather import gather_evaluated
 from tasks.reporting.reading import numbers, read_object
@@ -33,6 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _write(options.output, comparison)
     except (ConfigError, DamagedError, DataError, StageError) as error:
         print(f"compare: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        reason = no_room(error)
+        if reason is None:
+            raise
+        print(f"compare: {reason}", file=sys.stderr)
         return 2
     return 0
 

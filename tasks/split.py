@@ -16,7 +16,14 @@ from data.splits import make_splits
 from data.stored_rows import read_source
 from data.tokens import save_split, tokenize_split, tokenizer_fingerprint
 from models.checkpoints import fetch
-from models.tokenizer import build_word_tokenizer, copy_tokenizer, load_tokenizer, padding_id, save_tokenizer
+from models.tokenizer import (
+    build_word_tokenizer,
+    copy_tokenizer,
+    load_tokenizer,
+    padding_id,
+    save_tokenizer,
+    write_tokenizer,
+)
 from tasks.layout import output_folder
 from tasks.stage import Stage, run_stage
 
@@ -74,7 +81,7 @@ def _tokenizer(stage: Stage, folder: Path) -> Tokenizer:
     folder.mkdir()
     copy_tokenizer(found, folder)
     if not (folder / "tokenizer.json").exists():
-        tokenizer.save(str(folder / "tokenizer.json"))
+        write_tokenizer(tokenizer, folder)
     return tokenizer
 
 

@@ -7,7 +7,6 @@ with one line on stderr that says what to do.
 import argparse
 import contextlib
 import difflib
-import errno
 import json
 import os
 import re
@@ -29,6 +28,7 @@ from data.errors import DataError
 from models.errors import ModelError
 from models.folders import whole_folder
 from tasks.layout import OUTPUTS, output_folder
+from tasks.machine_limits import no_memory, no_room
 from tasks.written_files import SUMS, DamagedError, check_unchanged, combined, file_sums, sums_for_record
 from training import termination
 
@@ -70,8 +70,7 @@ class Stage:
     method: str = ""
     seed: int = 0
     folder: Path = Path()
-    inputs: dict[Path, str] = field(default_factory=dict)
-    """Folders that were read, with their hashes."""
+    inputs: list[Path] = field(default_factory=list)
     headline: str = ""
     device: str = "cpu"
     started: float = field(default_factory=time.monotonic)
@@ -176,11 +175,11 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
         if not _raised_on_purpose(error):
             raise
         _stop(f"{name}: {error}")
-    except (OSError, SafetensorError) as error:
-        reason = _no_room(error)
+    except (OSError, SafetensorError, MemoryError, RuntimeError) as error:
+        reason = no_room(error) or no_memory(error, name, load(options.params), chosen.get("method", ""))
         if reason is None:
             raise
-        _stop(f"{name}: {reason} while writing under {OUTPUTS.absolute()}; nothing half-written was left there")
+        _stop(f"{name}: {reason}")
 
 
 def _check_chosen(stage: Stage, keys: tuple[str, ...]) -> None:
@@ -208,15 +207,6 @@ def _raised_on_purpose(error: ValueError) -> bool:
     origin = traceback.extract_tb(error.__traceback__)[-1]
     ours = any(Path(origin.filename).is_relative_to(ROOT / name) for name in ("data", "methods", "models", "training"))
     return ours and (origin.line or "").startswith("raise ")
-
-
-def _no_room(error: OSError | SafetensorError) -> str | None:
-    """The system's words for a disk that takes no more, or that may not be written; None for any other error."""
-    refused = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-    if isinstance(error, OSError):
-        return error.strerror if error.errno in refused else None
-    number = re.search(r"os error (\d+)", str(error))  # safetensors has the number in its text only
-    return os.strerror(int(number[1])) if number and int(number[1]) in refused else None
 
 
 def _stop(message: str) -> None:

@@ -40,7 +40,16 @@ SETTINGS = {
 HASTE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 # Lock files, in `lock_folder`.
 OPENING, REGISTERING = "opening.lock", "registering.lock"
-NOISY = ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store")
+NOISY = ("alembic", "mlflow.store.model_registry.abstract_store")
+# It prints tracebacks of what `explained` says in one line.
+SILENT = "mlflow.store.db.utils"
+# What SQLite says of a disk that is full or may not be written -> the way out.
+DISK = {
+    "disk I/O error": "make room, or mend the disk,",
+    "database or disk is full": "make room",
+    "readonly database": "make it writable",
+    "unable to open database file": "make its folder writable",
+}
 
 
 class RegistryError(ValueError):
@@ -65,12 +74,10 @@ def connect() -> "MlflowClient":
     address = tracking_address()
     _check_address(address)
     os.environ.update({key: value for key, value in SETTINGS.items() if key not in os.environ})
-    for name in NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    _quiet()
     import mlflow
 
-    for name in NOISY:  # MLflow set them while it was imported
-        logging.getLogger(name).setLevel(logging.WARNING)
+    _quiet()  # MLflow set its levels while it was imported
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
     with explained(address):
@@ -81,6 +88,12 @@ def connect() -> "MlflowClient":
         with locked(lock_folder(address) / OPENING):
             _make_if_fresh(address)
             return _opened(address)
+
+
+def _quiet() -> None:
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(SILENT).setLevel(logging.CRITICAL)
 
 
 def artifact_folder(address: str) -> str | None:
@@ -223,5 +236,9 @@ def _sqlite_path(address: str) -> Path | None:
 
 
 def _line(error: Exception) -> str:
-    """The first lines of an error's text, on one line."""
-    return " ".join(str(error).split())[:300]
+    """The first lines of an error's text, on one line; what a full disk means, in words."""
+    text = " ".join(str(error).split())
+    for said, way_out in DISK.items():
+        if said in text:
+            return f"the registry's file can't be written ({said}); {way_out} and run it again"
+    return text[:300]

@@ -224,7 +224,7 @@ def curves(student: Student) -> list[tuple[str, int, float]]:
 
 def _points(rows: Sequence[Mapping[str, object]], counter: str) -> list[tuple[str, int, float]]:
     return [
-        (f"curves/{name}", int(str(row[counter])), float(value))
+        (f"curves/{name}", int(float(str(row[counter]))), float(value))
         for row in rows
         for name, value in row.items()
         if name != counter and isinstance(value, int | float)

@@ -116,9 +116,20 @@ class Made:
         """A path under outputs/."""
         return self.root.joinpath("outputs", *parts)
 
+    def json(self, *parts: str) -> dict[str, object]:
+        """A JSON file under outputs/."""
+        return json.loads(self.output(*parts).read_text(encoding="utf-8"))
+
     def everything(self) -> dict[str, bytes]:
         """Every file under outputs/ with its content."""
         return {str(path): path.read_bytes() for path in sorted(self.output().rglob("*")) if path.is_file()}
+
+    def bytes_of(self, stage: str) -> dict[str, bytes]:
+        """Every file of one stage's output with its content, by its name in there."""
+        folder = self.output(OUTPUTS[stage])
+        return {
+            str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()
+        }
 
     def left_aside(self) -> list[Path]:
         """What lies half-written anywhere under outputs/."""

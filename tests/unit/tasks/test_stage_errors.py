@@ -233,7 +233,7 @@ def test_no_space_left_when_the_output_is_synced_leaves_nothing(reviews: Path, m
 
     monkeypatch.setattr(os, "fsync", full)
     ended = run_stage_here(reviews, "source", "--dataset", "reviews")
-    refused(reviews, ended, "source: No space left on device while writing under", "nothing half-written")
+    refused(reviews, ended, "source: No space left on device", "make room", "Nothing half-written")
     assert not (reviews / "outputs/source").exists()
 
 
@@ -264,5 +264,5 @@ def test_a_disk_that_is_really_full_leaves_nothing(split: Path, stage: str, opti
         check=False,
     )
     ended = Ended(done.returncode, done.stdout, done.stderr)
-    refused(split, ended, f"{stage}: No space left on device while writing under")
-    assert "half-written output" not in done.stderr.replace("nothing half-written", "")
+    refused(split, ended, f"{stage}: No space left on device")
+    assert "half-written output" not in done.stderr.replace("Nothing half-written", "")
