@@ -72,6 +72,8 @@ class Learner:
     clip_norm: float | None = None
     average: Callable[[Sequence[Tensor]], None] = alone
     updates: int = 0
+    gradient_norm: float | Tensor = 0.0
+    """Of the last update, before clipping; 0 where nothing is clipped."""
     stored: Callable[[Tensor], Tensor] | None = None
 
     @property
@@ -105,7 +107,7 @@ class Learner:
         for name, value in self.parameters().items():
             value.grad = gradients[name].to(value.dtype)
         if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters().values(), self.clip_norm)
+            self.gradient_norm = nn.utils.clip_grad_norm_(self.parameters().values(), self.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.updates += 1

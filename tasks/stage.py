@@ -107,8 +107,12 @@ class Stage:
         return {"python": sys.version.split()[0], **_versions()}
 
     def write_json(self, name: str, content: Mapping[str, object]) -> None:
-        """Write a JSON file into the output folder."""
-        (self.folder / name).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        """Write a JSON file into the output folder. Raises StageError for NaN and infinity."""
+        try:
+            text = json.dumps(content, indent=2, allow_nan=False)
+        except ValueError:
+            raise StageError(f"{name} would hold NaN or infinity: the network says nothing usable any more") from None
+        (self.folder / name).write_text(text + "\n", encoding="utf-8")
 
     def write_metrics(self, metrics: Mapping[str, object]) -> None:
         """Write metrics.json."""

@@ -45,6 +45,7 @@ from training.curriculum_seams import (
     TargetQuiz,
     credit_for,
 )
+from training.loop import check_finite, check_scores
 
 
 def run_curriculum(
@@ -84,7 +85,9 @@ def run_curriculum(
         while run.number <= settings.episodes:
             run.play_episode(after_step)
             play.learner.rest()
-            row = run.end_episode(selection_scores())
+            scores = selection_scores()
+            check_scores(scores, f"curriculum, episode {run.number}")
+            row = run.end_episode(scores)
             if on_episode is not None:
                 on_episode(row)
     play.learner.restore(run.best_weights)
@@ -203,6 +206,7 @@ class _Play:
         if each:
             self._move()
         reward = self.learner.mean(self.reward.after_step(step))
+        check_finite(reward, f"curriculum, episode {number}, step {step + 1}: the reward", "lower a learning rate")
         named = zip(self.datasets, choice.probabilities, strict=True)
         return {
             "episode": number,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from methods.task_loss import task_loss
 from training.checkpoint_files import State
 from training.curriculum_seams import CurriculumSettings, Distillation, QuizDataset, Student
-from training.loop import Diverged, make_optimizer
+from training.loop import check_finite, make_optimizer
 
 
 class Learner:
@@ -31,6 +31,10 @@ class Learner:
         optimizer = make_optimizer(self._module, settings.student_lr, settings.weight_decay)
         self._forward, self._optimizer = accelerator.prepare(self._module, optimizer)
 
+    @property
+    def _slower(self) -> str:
+        return f"lower curriculum.student_learning_rate ({self._settings.student_lr:g})"
+
     def backward(self, dataset: QuizDataset, *, share: float = 1.0) -> float:
         """The loss of the dataset's next quiz batch, in train mode; `share` of its gradient is added to `.grad`."""
         self._module.train()
@@ -42,18 +46,16 @@ class Learner:
             loss = task_loss(outputs.logits, batch.labels, dataset.kind)
         else:
             loss = distilled.loss(outputs, batch)["loss"]
-        if not torch.isfinite(loss):
-            raise Diverged(
-                f"curriculum: the loss on {dataset.name} is {loss.item()}; lower curriculum.student_lr "
-                f"({self._settings.student_lr:g})"
-            )
+        check_finite(loss, f"curriculum: the loss on {dataset.name}", self._slower)
         self._accelerator.backward(loss * share)
         return loss.item()
 
     def move(self) -> None:
         """One optimizer step along the gradient, which is cleared."""
         if self._settings.clip_norm is not None:
-            self._accelerator.clip_grad_norm_(self._module.parameters(), self._settings.clip_norm)
+            norm = self._accelerator.clip_grad_norm_(self._module.parameters(), self._settings.clip_norm)
+            if norm is not None and self._accelerator.scaler is None:
+                check_finite(norm, "curriculum: the norm of the gradient", self._slower)
         self._optimizer.step()
         self._optimizer.zero_grad()
 

@@ -18,7 +18,16 @@ from methods.joint import Learner, MovingTeacher, Pair, Seen
 from models.classifier import Classifier
 from training.checkpoint_files import State
 from training.checkpoints import Checkpoints
-from training.loop import BestEpoch, Diverged, Target, TrainingSettings, make_optimizer, make_schedule, score
+from training.loop import (
+    BestEpoch,
+    Target,
+    TrainingSettings,
+    check_finite,
+    check_scores,
+    make_optimizer,
+    make_schedule,
+    score,
+)
 from training.metrics import compute_metrics
 from training.progress import watched
 from training.signals import Signals
@@ -77,7 +86,7 @@ def train_jointly(
 ) -> JointRun:
     """Train both in place; the student ends with its best epoch's weights, the teacher as its last step left it.
 
-    With `stored`, the teacher's backbone is frozen. Raises Diverged where the student's loss is no number any more.
+    With `stored`, the teacher's backbone is frozen. Raises Diverged where a loss or a gradient is no number any more.
     """
     own = settings.student
     run = _Run(student, teacher, splits, target, settings, accelerator, stored)
@@ -92,7 +101,10 @@ def train_jointly(
                 batch = collate(splits.train, indices).to(accelerator.device)
                 run.take_step(method, batch, len(order), where)
                 after_step()
-            run.end_epoch(*_scores(student, teacher, splits, target, own.eval_batch_size, accelerator.device, stored))
+            scores, theirs = _scores(student, teacher, splits, target, own.eval_batch_size, accelerator.device, stored)
+            check_scores(scores, f"{where}, student")
+            check_scores(theirs, f"{where}, teacher")
+            run.end_epoch(scores, theirs)
     return JointRun(run.best.restored(), run.pair.influence, run.pair.student.updates, run.pair.teacher.updates)
 
 
@@ -151,8 +163,7 @@ class _Run:
         self.pair.progress = (self.epoch - 1 + len(self.steps) / steps) / self._epochs
         with self._autocast():
             figures = method.step(self.pair, batch, self._quiz)
-        if not math.isfinite(figures["loss"]):
-            raise Diverged(f"{where}: the loss is {figures['loss']}; lower a learning rate")
+        _check_step(self.pair, figures["loss"], f"{where}, step {len(self.steps) + 1}")
         for schedule in self._schedules:
             schedule.step()
         self.steps.append(figures)
@@ -206,6 +217,14 @@ def _scores(
     if stored is None:
         return on_selection(student), on_selection(teacher)
     return on_selection(student), score_head(teacher, stored.selection, splits.selection, target)
+
+
+def _check_step(pair: Pair, loss: float, where: str) -> None:
+    """Raise Diverged where the loss, or what the optimisers were given, is no number any more."""
+    check_finite(loss, f"{where}: the loss", "lower a learning rate")
+    for whose, learner in (("student", pair.student), ("teacher", pair.teacher)):
+        slower = f"lower the {whose}'s learning rate ({learner.rate:g})"
+        check_finite(learner.gradient_norm, f"{where}: the norm of the {whose}'s gradient", slower)
 
 
 @torch.no_grad()

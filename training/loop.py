@@ -29,7 +29,20 @@ EpochLoss = Callable[[int], BatchLoss]
 
 
 class Diverged(ValueError):
-    """The loss is no number any more."""
+    """The loss, its gradient or a score is no number any more."""
+
+
+def check_finite(value: float | torch.Tensor, what: str, way_out: str) -> None:
+    """Raise Diverged, with the way out, if a value is NaN or infinite."""
+    if not math.isfinite(value):
+        raise Diverged(f"{what} is {float(value)}; {way_out}")
+
+
+def check_scores(scores: Mapping[str, float], whose: str) -> None:
+    """Raise Diverged unless a network still says something about the rows that it is chosen by."""
+    check_finite(
+        scores["loss"], f"{whose}: the loss on selection", "its weights left all bounds; lower a learning rate"
+    )
 
 
 @dataclass(frozen=True)
@@ -104,7 +117,7 @@ def train(
         one row per epoch: epoch (from 1), learning_rate, train_<part>, selection_loss, selection_<metric>, best (0 or 1).
 
     Raises:
-        Diverged: the loss became NaN or infinite; says at which step and what to change.
+        Diverged: the loss or its gradient became NaN or infinite; says at which step and what to change.
     """
     run = _Run(model, settings, len(train_split), accelerator, after_epoch)
     with (checkpoints or Checkpoints()).watching(run) as after_step:
@@ -123,6 +136,7 @@ def train(
             scores = score(
                 model, selection_split, target, batch_size=settings.eval_batch_size, device=accelerator.device
             )
+            check_scores(scores, where)
             run.end_epoch(scores, may_be_kept(epoch))
     return run.best.restored()
 
@@ -153,15 +167,15 @@ class _Run:
 
     def take_step(self, parts: Mapping[str, torch.Tensor], *, rows: int, where: str) -> None:
         """One update of the network down a batch's loss. Raises Diverged."""
-        loss, settings = parts["loss"], self._settings
-        if not torch.isfinite(loss):
-            raise Diverged(
-                f"{where}: the loss is {loss.item()}; lower the learning rate ({settings.learning_rate:g}) or clip_norm"
-            )
+        loss, settings, where = parts["loss"], self._settings, f"{where}, step {self.step + 1}"
+        slower = f"lower the learning rate ({settings.learning_rate:g}) or clip_norm ({settings.clip_norm})"
+        check_finite(loss, f"{where}: the loss", slower)
         self._optimizer.zero_grad()
         self._accelerator.backward(loss)
         if settings.clip_norm is not None:
-            self._accelerator.clip_grad_norm_(self.prepared.parameters(), settings.clip_norm)
+            norm = self._accelerator.clip_grad_norm_(self.prepared.parameters(), settings.clip_norm)
+            if norm is not None and self._accelerator.scaler is None:  # which skips such steps of 16-bit gradients
+                check_finite(norm, f"{where}: the norm of the gradient", slower)
         self._optimizer.step()
         self._schedule.step()
         for name, value in parts.items():

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from methods.meta_teacher import MetaLoss, MetaTeacher, meta_teacher_loss
 from methods.task_loss import Kind, task_loss, true_class_score
+from training.loop import check_finite
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _fit(
     curves = [{"epoch": 0.0, **_selection_losses(module, selection, kind)}]
     best_epoch, best = 0, copy.deepcopy(module.state_dict())
     for epoch in range(1, settings.epochs + 1):
-        train_loss = _epoch(module, optimizer, quiz, shuffle, kind, settings, accelerator)
+        train_loss = _epoch(module, optimizer, quiz, shuffle, kind, settings, accelerator, where=f"epoch {epoch}")
         curves.append({"epoch": float(epoch), "train_loss": train_loss, **_selection_losses(module, selection, kind)})
         if curves[epoch]["selection_loss"] < curves[best_epoch]["selection_loss"]:
             best_epoch, best = epoch, copy.deepcopy(module.state_dict())
@@ -121,11 +122,13 @@ def _epoch(
     kind: Kind,
     settings: MetaTeacherSettings,
     accelerator: Accelerator,
+    *,
+    where: str,
 ) -> float:
     """One pass over the quiz rows -> the mean loss of its rows."""
     module.train()
-    total = 0.0
-    for rows in _batches(quiz, module.choices, settings.batch_size, shuffle):
+    total, slower = 0.0, f"lower meta_teacher.learning_rate ({settings.learning_rate:g})"
+    for step, rows in enumerate(_batches(quiz, module.choices, settings.batch_size, shuffle), start=1):
         loss = meta_teacher_loss(
             settings.loss,
             module(rows.teacher),
@@ -134,9 +137,12 @@ def _epoch(
             kind,
             settings.label_range,
         )
+        check_finite(loss, f"meta-teacher, {where}, step {step}: the loss", slower)
         optimizer.zero_grad()
         accelerator.backward(loss)
-        accelerator.clip_grad_norm_(module.parameters(), settings.max_grad_norm)
+        norm = accelerator.clip_grad_norm_(module.parameters(), settings.max_grad_norm)
+        if norm is not None and accelerator.scaler is None:
+            check_finite(norm, f"meta-teacher, {where}, step {step}: the norm of the gradient", slower)
         optimizer.step()
         total += loss.item() * len(rows.labels)
     return total / len(quiz.labels)

@@ -86,7 +86,9 @@ def check_rows(logits: NDArray[np.generic], labels: NDArray[np.generic], kind: K
     finite = np.isfinite(logits.astype(np.float64)).all(axis=1)
     if not finite.all():
         bad = int((~finite).argmax())
-        raise ValueError(f"logits of row {bad} are not finite ({logits[bad].tolist()}): the model has diverged")
+        raise ValueError(
+            f"logits of row {bad} are not finite ({logits[bad].tolist()}): the model has diverged; train it again with a lower learning rate"
+        )
     if kind == "regression":
         if logits.shape[1] != 1 or not np.isfinite(labels.astype(np.float64)).all():
             raise ValueError(f"regression needs logits (N, 1) and finite labels; got {logits.shape}")

@@ -49,9 +49,15 @@ class Signals:
 
 
 def save_signals(folder: Path, split: str, predictions: Predictions) -> None:
-    """Write one split's signals."""
+    """Write one split's signals. Raises ValueError where the teacher says NaN or infinity of a row."""
     tensors = {"logits": predictions.logits, "pooled": predictions.pooled}
     tensors |= {f"vectors.{layer}": value for layer, value in predictions.vectors.items()}
+    for name, value in tensors.items():
+        if not np.isfinite(value).all():
+            raise ValueError(
+                f"{split}: the teacher's {name} hold NaN or infinity (beyond 65504 where stored in 16 bit); it can teach "
+                "nothing: train it with a lower learning rate, or supply another one"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
         {name: np.ascontiguousarray(value) for name, value in tensors.items()},
