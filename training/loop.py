@@ -34,8 +34,9 @@ class Diverged(ValueError):
 
 def check_finite(value: float | torch.Tensor, what: str, way_out: str) -> None:
     """Raise Diverged, with the way out, if a value is NaN or infinite."""
-    if not math.isfinite(value):
-        raise Diverged(f"{what} is {float(value)}; {way_out}")
+    number = value.item() if isinstance(value, torch.Tensor) else value
+    if not math.isfinite(number):
+        raise Diverged(f"{what} is {number}; {way_out}")
 
 
 def check_scores(scores: Mapping[str, float], whose: str) -> None:

@@ -121,8 +121,9 @@ class Made:
         return json.loads(self.output(*parts).read_text(encoding="utf-8"))
 
     def everything(self) -> dict[str, bytes]:
-        """Every file under outputs/ with its content."""
-        return {str(path): path.read_bytes() for path in sorted(self.output().rglob("*")) if path.is_file()}
+        """Every file under outputs/ with its content; checkpoints, which outlive a run that failed, are no outputs."""
+        files = [path for path in sorted(self.output().rglob("*")) if path.is_file()]
+        return {str(path): path.read_bytes() for path in files if self.output("checkpoints") not in path.parents}
 
     def bytes_of(self, stage: str) -> dict[str, bytes]:
         """Every file of one stage's output with its content, by its name in there."""

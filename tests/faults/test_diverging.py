@@ -25,18 +25,18 @@ _SEEDED = ("--dataset", DATASET, "--seed", SEED)
 @pytest.mark.parametrize(
     ("stage", "method", "sections", "message"),
     [
-        ("teacher", "", {"teacher": {"config": HUGE}}, "epoch 1, step 1: the loss is nan; lower the learning rate"),
+        ("teacher", "", {"teacher": {"config": HUGE}}, "epoch 1/1, step 1: the loss is nan; lower the learning rate"),
         (
             "student",
             "mse_kd",
             {"student": {"config": {**HUGE, "num_hidden_layers": 1}}},
-            "epoch 1, step 1: the loss is",
+            "epoch 1/1, step 1: the loss is",
         ),
         (
             "student",
             "metadistil",
             {"student": {"config": {**HUGE, "num_hidden_layers": 1}}},
-            "epoch 1, step 1: the loss",
+            "epoch 1/1, step 1: the loss",
         ),
         (
             "assistant",
@@ -100,7 +100,7 @@ def test_an_infinite_gradient_of_a_finite_loss_stops_the_training(clip_norm: flo
     def loss(outputs: Outputs, batch: object) -> dict[str, torch.Tensor]:
         return {"loss": (outputs.logits - outputs.logits.detach()).abs().sqrt().sum()}  # 0, and its slope is not
 
-    with pytest.raises(Diverged, match=rf"epoch 1, step \d: {message}.*lower the learning rate"):
+    with pytest.raises(Diverged, match=rf"epoch 1/2, step \d: {message}.*lower the learning rate"):
         train(
             network,
             rows.train,
@@ -116,7 +116,7 @@ def test_an_infinite_gradient_of_a_finite_loss_stops_the_training(clip_norm: flo
 def test_half_precision_finds_it_as_well(made: Made, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", precision)
     made.params(teacher={"config": HUGE})
-    refused(made, made.run("teacher"), "teacher reviews 1, epoch 1, step 1: the loss is")
+    refused(made, made.run("teacher"), "teacher reviews 1, epoch 1/1, step 1: the loss is")
 
 
 # Memory of a process that has torch loaded, and 900 MB more.

@@ -204,7 +204,7 @@ def test_a_loss_that_is_no_number_any_more_is_one_line(split: Path) -> None:
     save_file({name: value * 1e38 for name, value in weights.items()}, model / "model.safetensors", {"format": "pt"})
     params(split, teacher={"config": None, "checkpoint": "huge"})
     ended = run_stage_here(split, "teacher", *TEACHER)
-    refused(split, ended, "teacher: teacher reviews 1, epoch 1/1: the loss is nan; lower the learning rate")
+    refused(split, ended, "teacher: teacher reviews 1, epoch 1/1, step 1: the loss is nan; lower the learning rate")
 
 
 def test_a_layer_that_the_teacher_has_not_is_one_line(split: Path) -> None:

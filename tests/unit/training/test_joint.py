@@ -136,7 +136,7 @@ def test_a_figure_that_some_steps_lack_is_the_mean_of_those_that_have_it() -> No
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_no_number_stops_the_run(loss: float) -> None:
-    with pytest.raises(Diverged, match=r"joint, epoch 2/3: the loss is .*; lower a learning rate"):
+    with pytest.raises(Diverged, match=r"joint, epoch 2/3, step 2: the loss is .*; lower a learning rate"):
         joint(Noted(losses=[1.0, 1.0, 1.0, 1.0, loss]))
 
 
