@@ -21,8 +21,10 @@ def read_yaml(path: Path) -> dict[str, object]:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)  # noqa: S506 (a safe loader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; start from one in profiles/") from None
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a byte that is no UTF-8, a number of 5000 digits
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())[:300]}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected sections such as 'teacher:', found {type(content).__name__}")
     return {key: _frozen(value) for key, value in content.items()}

@@ -5,6 +5,7 @@ away. The registry belongs to the checkout they were made from, its home.
 """
 
 import os
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -45,3 +46,8 @@ def tracking_address(root: Path = ROOT) -> str:
     if not address.startswith(SQLITE) or not file or file.startswith("/"):
         return address
     return f"{SQLITE}{home(root) / file}"
+
+
+def without_password(text: str) -> str:
+    """An address, or a text with addresses in it, as it may be shown: a user and password before the host as ***."""
+    return re.sub(r"(?<=://)[^\s/]+@", "***@", text)

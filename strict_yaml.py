@@ -4,14 +4,25 @@ YAML 1.1, which PyYAML speaks, takes `labels: [no, yes]` for two booleans and `1
 two equal keys. Here, as in YAML 1.2, they are words and a number; a key that stands twice is an error.
 """
 
+import math
 import re
 
 import yaml
 from yaml.constructor import ConstructorError
 
+LARGEST = 100_000
+"""Values that one file may have once its aliases are written out: a small file can name billions."""
+
 
 class StrictLoader(yaml.SafeLoader):
     """PyYAML's safe loader, less its surprises."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        """The document, if it stays small when every alias is written out, and none holds itself."""
+        node = super().get_single_node()
+        if node is not None and _size(node, {}) > LARGEST:
+            raise ConstructorError(None, None, f"holds more than {LARGEST} values once aliases (*) are written out")
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         """A mapping whose keys are words, each given once."""
@@ -24,6 +35,16 @@ class StrictLoader(yaml.SafeLoader):
                 raise ConstructorError(None, None, f"key '{key}' is there twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    """Values in a node with its aliases written out; infinite where it holds itself."""
+    if id(node) not in known:
+        known[id(node)] = math.inf  # until it is counted: who meets it again before that is inside of it
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        flat = [part for entry in parts for part in (entry if isinstance(entry, tuple) else (entry,))]
+        known[id(node)] = 1 + sum(_size(part, known) for part in flat)
+    return known[id(node)]
 
 
 BOOLEAN, FLOAT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"

@@ -172,6 +172,13 @@ def _disagreements(described: Description) -> Iterable[str]:
         yield f"column '{column}' is named twice among text, choices and label"
     if described.truncate == "second" and texts + len(described.choices) < 2:
         yield "key 'truncate' is 'second', but there is only one text"
+    inner = {f"files.{split}": name for split, name in described.files.items()}
+    if described.hub:
+        inner |= {f"hub.splits.{split}": name for split, name in described.hub.splits.items()}
+        inner |= {"hub.config": described.hub.config or ""}
+    for key, name in inner.items():
+        if _leads_out(name):
+            yield f"key '{key}' is {shown(name)}: must name something within the dataset's own folder"
     for split, name in described.files.items():
         if not name.endswith(SUFFIXES):
             yield f"key 'files.{split}' is {shown(name)}: must end with one of {', '.join(SUFFIXES)}"
@@ -181,6 +188,11 @@ def _disagreements(described: Description) -> Iterable[str]:
     for part, splits in (("files", described.files), ("hub.splits", hub and hub.splits)):
         if splits and "train" not in splits:
             yield f"key '{part}' must name 'train'"
+
+
+def _leads_out(name: str) -> bool:
+    """Whether a name that is joined to a folder would leave it, or is none."""
+    return Path(name).is_absolute() or ".." in Path(name).parts or not name.isprintable()
 
 
 def _label_disagreements(described: Description) -> Iterable[str]:

@@ -6,13 +6,14 @@ the config (`source.search`): rows as in 1, or a copy of the Hub's repository; 4
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from data.checks import Numbered, Table, check_table
 from data.description import DESCRIPTION, SUFFIXES
-from data.errors import DataError, Problems
+from data.errors import DataError, Problems, shown
 from data.hub import load_from_hub
 from data.raw_files import read_raw
 from data.records import DatasetSpec, Row, SourceRows
@@ -24,6 +25,9 @@ DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
     "test": ("test", "test_matched"),
 }
 """Split -> names that its file may have, if the description gives none."""
+
+DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?$")
+"""How a file of DVC's cache ends, wherever the cache lies: with `cache.type symlink` data are links to it."""
 
 
 def read_rows(
@@ -91,14 +95,26 @@ def _files_in(spec: DatasetSpec, place: Path) -> list[tuple[str, Path]]:
         absent = [str(place / name) for name in spec.files.values() if not (place / name).is_file()]
         if absent:
             raise DataError(f"dataset {spec.name}: {DESCRIPTION} names files that are not there: {', '.join(absent)}")
-        return [(split, place / name) for split, name in spec.files.items()]
+        return _within(spec, place, [(split, place / name) for split, name in spec.files.items()])
     found = [(split, path) for split in DEFAULT_NAMES for path in _named(spec, place, split)]
     if found and found[0][0] != "train":
         raise DataError(
             f"dataset {spec.name}: {place} holds {found[0][1].name} but no train file; expected "
             f"{_expected(spec, 'train')}"
         )
-    return found
+    return _within(spec, place, found)
+
+
+def _within(spec: DatasetSpec, place: Path, files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """The same files; DataError for a link that leads out of their folder, DVC's own into its cache excepted."""
+    for _, path in files:
+        real = path.resolve()
+        if not real.is_relative_to(place.resolve()) and not DVC_CACHE.search(real.as_posix()):
+            raise DataError(
+                f"dataset {spec.name}: {path} is a link out of its folder (to {shown(str(real), 120)}); copy the file, "
+                "or set source.folder to the folder that holds it"
+            )
+    return files
 
 
 def _named(spec: DatasetSpec, place: Path, split: str) -> list[Path]:

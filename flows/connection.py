@@ -17,6 +17,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows.errors import FlowError
 from flows.servers import LOOPBACK, locked, running, wait_for_answer
 from flows.ui import prefect_server
+from places import without_password
 
 PATIENCE = 10.0
 # It is there for one run: schedules belong to a server that stays.
@@ -67,7 +68,7 @@ def check(address: str) -> None:
     except (OSError, ValueError) as error:
         problem = f"no Prefect API answers there ({error})"
     raise FlowError(
-        f"PREFECT_API_URL={address}: {problem}; start a server (`make ui`), correct the address "
+        f"PREFECT_API_URL={without_password(address)}: {problem}; start a server (`make ui`), correct the address "
         f"(it ends with /api, as in http://{LOOPBACK}:4200/api), or unset it"
     )
 

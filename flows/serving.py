@@ -20,6 +20,7 @@ from flows.errors import FlowError
 from flows.options import ServeOptions
 from flows.pipeline import PROFILES, distilflow
 from flows.run import check, flow_parameters, interrupted_by_signals
+from places import without_password
 
 # A run that would overlap another one waits: most of what it was to do is then cached.
 ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
@@ -36,7 +37,7 @@ def main(options: ServeOptions, timezone: str = "UTC") -> int:
         )
     check(Path.cwd(), options.run)
     parameters = parameters_of(options)
-    print(f"Serving {distilflow.name}/{options.name} ({_words(options, timezone)}) for {address}.")
+    print(f"Serving {distilflow.name}/{options.name} ({_words(options, timezone)}) for {without_password(address)}.")
     print(
         "It also runs when asked to in the UI, with a form for its parameters. Ctrl-C ends it and pauses the schedule.",
         flush=True,

@@ -25,6 +25,7 @@ from flows.connection import server_address
 from flows.errors import FlowError
 from flows.graph import read_graph
 from flows.pipeline import distilflow
+from places import without_password
 
 OURS = FlowFilter(name=FlowFilterName(any_=[distilflow.name]))
 LAST_LINES = 5
@@ -44,10 +45,10 @@ def main(limit: int = 5) -> int:
         return 0
     try:
         with get_client(sync_client=True) as client:
-            print(f"Prefect: {address}")
+            print(f"Prefect: {without_password(address)}")
             print("\n".join([*_past(client, limit), *_coming(client)]))
     except (PrefectException, httpx.HTTPError) as error:
-        raise FlowError(f"{address}: {' '.join(str(error).split())}") from None
+        raise FlowError(without_password(f"{address}: {' '.join(str(error).split())}")) from None
     return 0
 
 

@@ -89,7 +89,7 @@ def prefect_server(port: int) -> Server:
 def _announcement(servers: list[Server], registry: str) -> str:
     """The addresses, what another terminal needs, and what to do next."""
     addresses = {server.name: server.address for server in servers}
-    mlflow = addresses.get("MLflow", registry)
+    mlflow = addresses.get("MLflow", places.without_password(registry))
     where = "" if "MLflow" in addresses else " (MLFLOW_TRACKING_URI; not started here)"
     return "\n".join(
         [

@@ -79,6 +79,8 @@ def weight_files(folder: Path) -> list[Path]:
     if index.is_file():
         shards = read_json(index).get("weight_map")
         names = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
+        if any(Path(name).name != name for name in names):
+            raise ModelError(f"{index}: names a file outside of its folder; its weights must lie beside it")
         files = [folder / name for name in names]
     else:
         files = [single]

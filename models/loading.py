@@ -58,7 +58,7 @@ def _load(
     weight_files(folder)
     try:
         with quiet_transformers(), seeded(seed):
-            config = AutoConfig.from_pretrained(folder, local_files_only=True)
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             spec.write_to(config)
             stock, info = AutoModelForSequenceClassification.from_pretrained(
                 folder,
@@ -67,6 +67,7 @@ def _load(
                 attn_implementation=family.attention(attention),
                 use_safetensors=True,
                 local_files_only=True,
+                trust_remote_code=False,
                 ignore_mismatched_sizes=True,  # reported below, by name
                 output_loading_info=True,
             )

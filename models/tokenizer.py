@@ -49,7 +49,7 @@ def _converted(folder: Path) -> Tokenizer:
     from transformers import AutoTokenizer  # seconds to import, and only old folders need it
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
         raise ModelError(f"{folder}: no tokenizer.json, and none can be made ({error})") from error
     backend = getattr(tokenizer, "backend_tokenizer", None)

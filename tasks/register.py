@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from places import without_password
 from tasks.registry import names
 from tasks.registry.aliases import set_candidate, set_champion
 from tasks.registry.connection import (
@@ -119,7 +120,7 @@ def _register_new(registration: Registration, new: Sequence[Student], stage: Sta
 def _result(students: Sequence[Student], done: Progress, address: str, reachable: bool) -> dict[str, object]:
     """registered.json."""
     return {
-        "address": address,
+        "address": without_password(address),
         "reachable": reachable,
         "students": [_entry(student, done, address) for student in students],
         "new": len(done.new),
@@ -133,7 +134,8 @@ def _entry(student: Student, done: Progress, address: str) -> dict[str, object]:
     aliases = sorted(alias for alias, held in shelf.aliases.items() if held == number)
     is_candidate = number is not None and done.candidates.get(student.name) == number
     gate = done.gates.get(student.name) if is_candidate else version.tags.get(names.GATE) if version else None
-    page = f"{address.rstrip('/')}/#/models/{student.name}/versions/{number}" if is_server(address) and number else None
+    shown = without_password(address).replace("***@", "")
+    page = f"{shown.rstrip('/')}/#/models/{student.name}/versions/{number}" if is_server(address) and number else None
     return {
         "dataset": student.dataset,
         "method": student.method,

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import places
-from places import tracking_address
+from places import tracking_address, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -138,10 +138,16 @@ def explained(address: str) -> Generator[None]:
     except (RequestException, MlflowException) as error:
         reason = _no_answer(error)
         if reason is not None:
-            raise RegistryUnreachable(f"{address}: no answer from an MLflow server ({reason})") from None
-        raise RegistryError(f"{address}: {_line(error)}") from None
+            raise RegistryUnreachable(
+                f"{without_password(address)}: no answer from an MLflow server ({reason})"
+            ) from None
+        raise RegistryError(f"{without_password(address)}: {_line(error)}") from None
+    except ModuleNotFoundError as error:  # of a database's driver
+        raise RegistryError(
+            f"{without_password(address)}: needs the Python package {error.name}, which is not installed"
+        ) from None
     except SQLAlchemyError as error:
-        raise RegistryError(f"{address}: {_line(error)}") from None
+        raise RegistryError(f"{without_password(address)}: {_line(error)}") from None
 
 
 def _make_if_fresh(address: str) -> None:
@@ -194,7 +200,7 @@ def _knock(address: str) -> None:
     thread.join(PATIENCE)
     error = outcome[0] if outcome else TimeoutError(f"nothing for {PATIENCE:.0f} seconds")
     if error is not None:
-        raise RegistryUnreachable(f"{address}: no answer ({(error.strerror or str(error)).lower()})")
+        raise RegistryUnreachable(f"{without_password(address)}: no answer ({(error.strerror or str(error)).lower()})")
 
 
 def _no_answer(error: Exception) -> str | None:
@@ -221,12 +227,12 @@ def _check_address(address: str) -> None:
         parts = urlsplit(address)
         has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError as error:
-        raise RegistryError(f"{address}: no address ({error}); {way_out}") from None
+        raise RegistryError(f"{without_password(address)}: no address ({error}); {way_out}") from None
     scheme = parts.scheme.split("+")[0]
     if scheme in SERVERS and not has_host:
-        raise RegistryError(f"{address}: names no host; {way_out}")
+        raise RegistryError(f"{without_password(address)}: names no host; {way_out}")
     if scheme not in (*SERVERS, *DATABASES) and _sqlite_path(address) is None:
-        raise RegistryError(f"{address}: no address of an MLflow server or database; {way_out}")
+        raise RegistryError(f"{without_password(address)}: no address of an MLflow server or database; {way_out}")
 
 
 def _sqlite_path(address: str) -> Path | None:
@@ -237,7 +243,7 @@ def _sqlite_path(address: str) -> Path | None:
 
 def _line(error: Exception) -> str:
     """The first lines of an error's text, on one line; what a full disk means, in words."""
-    text = " ".join(str(error).split())
+    text = without_password(" ".join(str(error).split()))
     for said, way_out in DISK.items():
         if said in text:
             return f"the registry's file can't be written ({said}); {way_out} and run it again"

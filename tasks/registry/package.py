@@ -29,6 +29,7 @@ from data.rendering import columns_of, integer_columns
 from data.tokens import open_split
 from models.checkpoints import weight_files
 from models.tokenizer import FILES
+from tasks.registry.package_check import CODE, SCORING, STUDENT, SUMS, sums_of
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 RENDERING, SCORER = ROOT / "data" / "rendering.py", ROOT / "tasks" / "registry" / "scorer.py"
-CODE, STUDENT, SCORING, CARD = "student_scorer.py", "student", "scoring.json", "README.md"
+CARD = "README.md"
 FORMAT = 1
 BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 PACKAGES = ("mlflow", "torch", "transformers", "pandas")
@@ -85,6 +86,9 @@ def log_student(*, run_id: str, student: Path, tokens: Path, card: str, name: st
         stock_files(student, card, folder / STUDENT)
         (folder / SCORING).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         (folder / CODE).write_text(composed_scorer(), encoding="utf-8")
+        named = {CODE: folder / CODE, f"artifacts/{SCORING}": folder / SCORING}
+        sums = sums_of({**named, f"artifacts/{STUDENT}": folder / STUDENT})
+        (folder / SUMS).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
         # Made here, because MLflow itself would put it into the default experiment and not into that of the run.
         experiment = client.get_run(run_id).info.experiment_id
         model = client.create_logged_model(experiment, name=name, source_run_id=run_id)
@@ -96,7 +100,11 @@ def log_student(*, run_id: str, student: Path, tokens: Path, card: str, name: st
                 model_id=model.model_id,
                 run_id=run_id,
                 python_model=str(folder / CODE),
-                artifacts={STUDENT: str(folder / STUDENT), "scoring": str(folder / SCORING)},
+                artifacts={
+                    STUDENT: str(folder / STUDENT),
+                    "scoring": str(folder / SCORING),
+                    "sums": str(folder / SUMS),
+                },
                 signature=signature(settings),
                 pip_requirements=requirements(),
             )

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from data.errors import DataError
 from models.folders import whole_folder
+from places import without_password
 from tasks.registry.connection import SETTINGS, RegistryError, connect, explained, tracking_address
 from tasks.registry.names import nearest
+from tasks.registry.package_check import PACKAGE, check_package, missing_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +28,6 @@ FORMS = "NAME@ALIAS or NAME/VERSION, as in quickstart-payment-mpdistil@champion 
 MODEL = re.compile(r"(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
 NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
 LISTED_MODELS, LISTED_VERSIONS = 1000, 10
-PACKAGE = ("MLmodel", "artifacts/scoring.json", "artifacts/student/config.json")
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,7 @@ def download(version: Version, folder: Path) -> None:
         mlflow.artifacts.download_artifacts(artifact_uri=version.address, dst_path=str(aside))
         if not (aside / PACKAGE[0]).is_file():  # MLflow takes a folder that is not there for an empty one
             raise FileNotFoundError(version.address)
-        if not is_pulled(aside):
-            raise RegistryError(f"{version} is no student of distilflow: it lacks {', '.join(missing_files(aside))}")
+        check_package(aside, str(version))
 
 
 def is_pulled(folder: Path) -> bool:
@@ -114,31 +115,28 @@ def is_pulled(folder: Path) -> bool:
     return not missing_files(folder)
 
 
-def missing_files(folder: Path) -> list[str]:
-    """What a folder lacks of a pulled student."""
-    return [name for name in PACKAGE if not (folder / name).is_file()]
-
-
 def load(model: str) -> Student:
     """The student of a pulled folder, for which no registry is asked, or of a version."""
     folder = Path(model)
     if is_pulled(folder):
-        return _loaded(model, str(folder))
+        return _loaded(model, folder)
     if folder.is_dir():
         raise RegistryError(
             f"{model}: a folder, but none that `pull` made: it lacks {', '.join(missing_files(folder))}"
         )
     version = find(model)
-    with _files_of(version):
-        return _loaded(str(version), version.address)
+    with tempfile.TemporaryDirectory(prefix="distilflow-") as made:
+        download(version, Path(made) / "student")
+        return _loaded(str(version), Path(made) / "student")
 
 
-def _loaded(title: str, address: str) -> Student:
+def _loaded(title: str, folder: Path) -> Student:
+    check_package(folder, title)
     os.environ.update({key: value for key, value in SETTINGS.items() if key not in os.environ})
     import mlflow.pyfunc
     from mlflow.exceptions import MlflowException
 
-    model = mlflow.pyfunc.load_model(address)
+    model = mlflow.pyfunc.load_model(str(folder))
     try:
         scorer = model.unwrap_python_model()
     except MlflowException:
@@ -158,7 +156,9 @@ def _aliases(client: "MlflowClient", name: str) -> dict[str, int]:
         if error.error_code != NOT_THERE:
             raise
         known = [model.name for model in client.search_registered_models(max_results=LISTED_MODELS)]
-        raise RegistryError(f"{name}: no such model in {tracking_address()}; {nearest(name, known)}") from None
+        raise RegistryError(
+            f"{name}: no such model in {without_password(tracking_address())}; {nearest(name, known)}"
+        ) from None
     return {alias: int(number) for alias, number in found.aliases.items()}
 
 
