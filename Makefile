@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+PIP_AUDIT ?= pip-audit==2.10.1
 WORKERS ?= 2
 KILLS ?= 200
 READY := .venv/.ready
@@ -16,7 +17,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup demo repro ui test test-slow chaos check format config schema bench results plots image lock clean
+.PHONY: help setup demo repro ui test test-slow chaos check format config schema bench results plots image lock audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -98,6 +99,11 @@ lock: $(READY) ## Resolve requirements.in into requirements.lock (three minutes)
 	@.venv/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --unsafe-package torch \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 	  --output-file requirements/requirements.lock requirements/requirements.in
+
+audit: ## Ask about known vulnerabilities of the lock: status 0 none, 1 some, 3 could not ask
+	@$(PYTHON) -m venv .venv/audit && .venv/audit/bin/pip install --quiet "$(PIP_AUDIT)" || \
+	  { echo "audit: could not ask: $(PIP_AUDIT) can't be installed from this index" >&2; exit 3; }
+	@$(PYTHON) requirements/audit.py .venv/audit/bin/pip-audit
 
 clean: ## Remove what the pipeline wrote; the registry, Prefect's runs, DVC's cache and the environment stay
 	@find outputs -mindepth 1 -maxdepth 1 ! -name mlflow ! -name prefect -exec rm -rf {} + 2> /dev/null || true
