@@ -1,4 +1,4 @@
-"""What the machine itself refuses, in one line that says what to change: a full or read-only disk, too little memory."""
+"""What the machine refuses, in one line with the way out: a full or read-only disk, too little memory."""
 
 import errno
 import os

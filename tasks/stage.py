@@ -82,7 +82,7 @@ class Stage:
     hashes: dict[Path, str] = field(default_factory=dict)
 
     def read(self, path: Path) -> Path:
-        """Note a folder of an earlier stage as an input. Raises StageError if it isn't there, or not as it was written."""
+        """Note a folder of an earlier stage as an input. Raises StageError if it isn't there, DamagedError if it changed."""
         if not path.exists():
             stage = path.relative_to(OUTPUTS).parts[0] if path.is_relative_to(OUTPUTS) else "an earlier stage"
             raise StageError(f"{path}: missing; {stage} has not run for this combination (run `dvc repro`)")

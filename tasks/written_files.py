@@ -1,4 +1,4 @@
-"""Which bytes a stage wrote: sha256 of each file, kept in its run.json, and the check that a later stage still reads them.
+"""Which bytes a stage wrote: sha256 of each file, kept in its run.json, and a later stage's check of what it reads.
 
 A safetensors, Arrow or Parquet file of which a bit has flipped still opens; only its sum tells. The sums lie in the
 record beside `model`, `signals`, `tokens` and the like, so that those folders hold nothing but what their readers know.

@@ -87,7 +87,8 @@ def check_rows(logits: NDArray[np.generic], labels: NDArray[np.generic], kind: K
     if not finite.all():
         bad = int((~finite).argmax())
         raise ValueError(
-            f"logits of row {bad} are not finite ({logits[bad].tolist()}): the model has diverged; train it again with a lower learning rate"
+            f"logits of row {bad} are not finite ({logits[bad].tolist()}): the model has diverged; train it again with "
+            "a lower learning rate"
         )
     if kind == "regression":
         if logits.shape[1] != 1 or not np.isfinite(labels.astype(np.float64)).all():

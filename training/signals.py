@@ -55,8 +55,8 @@ def save_signals(folder: Path, split: str, predictions: Predictions) -> None:
     for name, value in tensors.items():
         if not np.isfinite(value).all():
             raise ValueError(
-                f"{split}: the teacher's {name} hold NaN or infinity (beyond 65504 where stored in 16 bit); it can teach "
-                "nothing: train it with a lower learning rate, or supply another one"
+                f"{split}: the teacher's {name} hold NaN or infinity (beyond 65504 where stored in 16 bit); it can "
+                "teach nothing: train it with a lower learning rate, or supply another one"
             )
     folder.mkdir(parents=True, exist_ok=True)
     save_file(

@@ -58,8 +58,8 @@ def _check_loader(folder: Path, title: str) -> None:
         raise RegistryError(f"{title}: MLmodel is damaged ({type(error).__name__}); pull it again") from None
     if loader != LOADER or code != CODE or others:
         raise RegistryError(
-            f"{title} is no student of distilflow: MLmodel asks for {loader} with {', '.join([code, *others])}, and only "
-            f"{LOADER} with {CODE} is loaded (no pickles)"
+            f"{title} is no student of distilflow: MLmodel asks for {loader} with {', '.join([code, *others])}, and "
+            f"only {LOADER} with {CODE} is loaded (no pickles)"
         )
 
 

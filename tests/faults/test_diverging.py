@@ -1,4 +1,4 @@
-"""Training that leaves all bounds, memory that runs out, quiz rows that are too few: one line each, and nothing written."""
+"""Training that leaves all bounds, memory that runs out, too few quiz rows: one line each, nothing written."""
 
 import json
 import shutil

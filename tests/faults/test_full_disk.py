@@ -1,4 +1,4 @@
-"""A disk that is full, or may not be written: every stage says so in one line, keeps what was there, and later completes."""
+"""A disk that is full or read-only: every stage says so in one line, keeps what was there, and later completes."""
 
 import resource
 import subprocess

@@ -1,4 +1,4 @@
-"""Whatever stands in rows, descriptions and params files: it works, or one clear message says what is wrong; no hang."""
+"""Whatever stands in rows, descriptions and params files: it works, or one message says what is wrong; no hang."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Files that somebody else wrote: names and links that lead out, pickles, code, YAML that explodes. None gets its way."""
+"""Files that somebody else wrote: names and links that lead out, pickles, code, exploding YAML. None gets its way."""
 
 import json
 import pickle

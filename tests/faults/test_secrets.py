@@ -1,4 +1,4 @@
-"""What must stay secret (tokens in the environment and in .env, passwords in addresses) is in nothing that is written."""
+"""What must stay secret (tokens in the environment and in .env, passwords in addresses) is in nothing written."""
 
 import json
 from collections.abc import Iterator
