@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 RENDERING, SCORER = ROOT / "data" / "rendering.py", ROOT / "tasks" / "registry" / "scorer.py"
 CARD = "README.md"
+ARTIFACTS = {STUDENT: STUDENT, "scoring": SCORING, "sums": SUMS}
+"""MLflow's name of an artifact -> its file or folder."""
 FORMAT = 1
 BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 PACKAGES = ("mlflow", "torch", "transformers", "pandas")
@@ -86,9 +88,7 @@ def log_student(*, run_id: str, student: Path, tokens: Path, card: str, name: st
         stock_files(student, card, folder / STUDENT)
         (folder / SCORING).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         (folder / CODE).write_text(composed_scorer(), encoding="utf-8")
-        named = {CODE: folder / CODE, f"artifacts/{SCORING}": folder / SCORING}
-        sums = sums_of({**named, f"artifacts/{STUDENT}": folder / STUDENT})
-        (folder / SUMS).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
+        _write_sums(folder)
         # Made here, because MLflow itself would put it into the default experiment and not into that of the run.
         experiment = client.get_run(run_id).info.experiment_id
         model = client.create_logged_model(experiment, name=name, source_run_id=run_id)
@@ -100,14 +100,16 @@ def log_student(*, run_id: str, student: Path, tokens: Path, card: str, name: st
                 model_id=model.model_id,
                 run_id=run_id,
                 python_model=str(folder / CODE),
-                artifacts={
-                    STUDENT: str(folder / STUDENT),
-                    "scoring": str(folder / SCORING),
-                    "sums": str(folder / SUMS),
-                },
+                artifacts={name: str(folder / file) for name, file in ARTIFACTS.items()},
                 signature=signature(settings),
                 pip_requirements=requirements(),
             )
+
+
+def _write_sums(folder: Path) -> None:
+    """What `check_package` compares a version with that somebody pulled."""
+    named = {CODE: folder / CODE, f"artifacts/{SCORING}": folder / SCORING, f"artifacts/{STUDENT}": folder / STUDENT}
+    (folder / SUMS).write_text(json.dumps(sums_of(named), indent=2) + "\n", encoding="utf-8")
 
 
 @contextmanager
