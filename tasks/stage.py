@@ -120,7 +120,10 @@ class Stage:
 
     def write_rows(self, rows: Iterable[Mapping[str, object]], name: str = "curves.jsonl") -> None:
         """Write records as lines of JSON."""
-        lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        try:
+            lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        except ValueError:
+            raise StageError(f"{name} would hold NaN or infinity; lower the learning rate") from None
         (self.folder / name).write_text(lines, encoding="utf-8")
 
     def say(self, line: str) -> None:

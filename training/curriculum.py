@@ -45,7 +45,7 @@ from training.curriculum_seams import (
     TargetQuiz,
     credit_for,
 )
-from training.loop import check_finite, check_scores
+from training.loop import check_finite
 
 
 def run_curriculum(
@@ -85,9 +85,7 @@ def run_curriculum(
         while run.number <= settings.episodes:
             run.play_episode(after_step)
             play.learner.rest()
-            scores = selection_scores()
-            check_scores(scores, f"curriculum, episode {run.number}")
-            row = run.end_episode(scores)
+            row = run.end_episode(selection_scores())
             if on_episode is not None:
                 on_episode(row)
     play.learner.restore(run.best_weights)

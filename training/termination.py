@@ -49,6 +49,7 @@ def handled() -> Generator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _state.received = None  # else whatever trains next in this process would end at once
 
 
 @contextmanager

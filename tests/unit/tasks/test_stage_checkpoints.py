@@ -101,7 +101,7 @@ def test_a_checkpoint_of_other_parameters_is_set_aside_and_serves_again(
 
 def test_a_checkpoint_of_other_data_is_set_aside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(folder, monkeypatch)
-    (folder / "outputs/split/standing/tokens/another").write_text("file")
+    (folder / "outputs/split/standing/tokens/.another").write_text("a hidden file changes the sum, and is not refused")
     ended = run_stage_here(folder, "teacher", *ONE)
     assert "is of other data; set aside" in ended.errors and GOES_ON not in ended.errors
 

@@ -117,7 +117,7 @@ def test_a_loss_that_is_no_number_ends_the_run() -> None:
     planted = plant(0, passes=1)
     with torch.no_grad():
         planted.student.first.weight.fill_(math.nan)
-    with pytest.raises(Diverged, match=r"lower curriculum\.student_lr"):
+    with pytest.raises(Diverged, match=r"lower curriculum\.student_learning_rate"):
         run(planted, PAPER, scores=lambda: {"loss": 0.0})
 
 

@@ -107,6 +107,7 @@ def test_a_version_holds_a_stock_folder_settings_and_code_and_no_pickle(register
         "conda.yaml",
         "python_env.yaml",
         "artifacts/scoring.json",
+        "artifacts/sums.json",
         *(f"artifacts/student/{name}" for name in ("config.json", "model.safetensors", "README.md")),
         *(f"artifacts/student/{name}" for name in ("tokenizer.json", "tokenizer_config.json")),
     }
