@@ -49,6 +49,7 @@ def handled() -> Generator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _state.depth, _state.polled, _state.received = 0, False, None
 
 
 @contextmanager
