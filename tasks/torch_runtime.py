@@ -1,21 +1,23 @@
 """Torch as a stage uses it: threads, seeds and one accelerator."""
 
-import os
 import random
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from transformers.utils import logging
 
+from tasks.processes import PROCESSES
 from tasks.stage import Stage, StageError
+
+RUNS_ON = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
 def start_torch(stage: Stage) -> Accelerator:
     """Fix threads and seeds, then take the hardware that accelerate was launched for.
 
-    Threads are set here and not by the machine, because they change the last bits of a result. Raises StageError
-    when more than one process was launched: stages run in one process.
+    Threads are set here and not by the machine, because they change the last bits of a result. Seeds are alike in all
+    processes: weights are drawn from them. Raises StageError when parameters are to be sharded over processes.
     """
     torch.set_num_threads(stage.parameters.threads)
     # Off on purpose: TF32 and autotuning would change results from one GPU to the next behind DVC's back.
@@ -25,12 +27,18 @@ def start_torch(stage: Stage) -> Accelerator:
     random.seed(stage.seed)
     np.random.seed(stage.seed)
     torch.manual_seed(stage.seed)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    # accelerate takes several processes without a GPU for several single ones, unless it is told.
+    accelerator = Accelerator(cpu=PROCESSES > 1 and not torch.cuda.is_available())
+    if accelerator.num_processes != PROCESSES:
         raise StageError(
-            f"launched with {os.environ['WORLD_SIZE']} processes, but a stage runs in one; "
-            "set `launch: python -m` in params.yaml, or num_processes: 1 in the hardware file"
+            f"launched with {PROCESSES} processes, but accelerate found {accelerator.num_processes}; "
+            "use a file of hardware/ as it is, or `launch: python -m`"
         )
-    accelerator = Accelerator()
+    if accelerator.distributed_type not in RUNS_ON:
+        raise StageError(
+            f"distributed_type {accelerator.distributed_type.value}: parameters that are split over processes can't be "
+            "trained or stored here; use hardware/multi_gpu.yaml, where every process holds all of them"
+        )
     stage.device = accelerator.device.type
     if accelerator.device.type == "cuda":
         stage.device = torch.cuda.get_device_name(accelerator.device)
