@@ -36,7 +36,10 @@ def first_to_fail() -> bool:
 
 
 def report_once() -> None:
-    """Of several processes only the first that fails shows a traceback: the others lost a partner, which is no news."""
+    """Of several processes only the first that fails shows a traceback: the others lost a partner, which is no news.
+
+    To be called when the processes have met: torch puts its own hook there.
+    """
     if PROCESSES > 1:
         sys.excepthook = _report
 

@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -30,7 +31,7 @@ from data.errors import DataError
 from models.errors import ModelError
 from models.folders import whole_folder
 from tasks.layout import OUTPUTS, output_folder
-from tasks.processes import FIRST, PROCESSES, end_together, first_to_fail, report_once
+from tasks.processes import FIRST, PROCESSES, end_together, first_to_fail
 from training import termination
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -164,7 +165,6 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
     """
     options = _arguments(name, work, keys)
     chosen = {key: getattr(options, key) for key in keys}
-    report_once()
     try:
         stage = Stage(name, load(options.params), **chosen, sections=sections)
         _check_chosen(stage, keys)
@@ -180,7 +180,8 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
         if stage.writes:
             print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
     except termination.Terminated as end:
-        _stop(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", 128 + end.number)
+        with termination.ignored():
+            _stop(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", 128 + end.number)
     except (ConfigError, DataError, ModelError, StageError) as error:
         _stop(f"{name}: {error}")
     except ValueError as error:
@@ -241,7 +242,14 @@ def _arguments(name: str, work: Callable[[Stage], None], keys: tuple[str, ...]) 
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file (params.yaml)")
     for key in keys:
         parser.add_argument(f"--{key}", required=True, type=int if key == "seed" else str)
-    return parser.parse_args()
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return parser.parse_args()
+    except SystemExit:
+        if first_to_fail():
+            print(said.getvalue(), end="", file=sys.stderr, flush=True)
+        raise
 
 
 @contextlib.contextmanager

@@ -1,16 +1,18 @@
 """Torch as a stage uses it: threads, seeds and one accelerator."""
 
+import os
 import random
 
 import numpy as np
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 from transformers.utils import logging
 
-from tasks.processes import PROCESSES
+from tasks.processes import PROCESSES, report_once
 from tasks.stage import Stage, StageError
 
-RUNS_ON = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+SHARDING = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
+"""Ways of accelerate that leave a process with a part of each parameter."""
 
 
 def start_torch(stage: Stage) -> Accelerator:
@@ -27,19 +29,28 @@ def start_torch(stage: Stage) -> Accelerator:
     random.seed(stage.seed)
     np.random.seed(stage.seed)
     torch.manual_seed(stage.seed)
-    # accelerate takes several processes without a GPU for several single ones, unless it is told.
-    accelerator = Accelerator(cpu=PROCESSES > 1 and not torch.cuda.is_available())
-    if accelerator.num_processes != PROCESSES:
-        raise StageError(
-            f"launched with {PROCESSES} processes, but accelerate found {accelerator.num_processes}; "
-            "use a file of hardware/ as it is, or `launch: python -m`"
-        )
-    if accelerator.distributed_type not in RUNS_ON:
-        raise StageError(
-            f"distributed_type {accelerator.distributed_type.value}: parameters that are split over processes can't be "
-            "trained or stored here; use hardware/multi_gpu.yaml, where every process holds all of them"
-        )
+    accelerator = _accelerator()
+    report_once()
     stage.device = accelerator.device.type
     if accelerator.device.type == "cuda":
         stage.device = torch.cuda.get_device_name(accelerator.device)
+    return accelerator
+
+
+def _accelerator() -> Accelerator:
+    """All that was launched, or StageError."""
+    sharding = [name for name in SHARDING if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true"]
+    if sharding:
+        raise StageError(
+            f"the hardware file splits parameters over processes ({sharding[0]}), and a stage needs whole ones: for exact "
+            "gradients, for its checkpoints and to store the model; use hardware/multi_gpu.yaml"
+        )
+    # Of several processes on a CPU accelerate makes several single ones, unless it is told; hardware/cpu_2.yaml hides GPUs.
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "").startswith("-1")
+    accelerator = Accelerator(cpu=True) if PROCESSES > 1 and hidden else Accelerator()
+    if accelerator.num_processes != PROCESSES:
+        raise StageError(
+            f"launched with {PROCESSES} processes, but accelerate takes each for a single one: it finds no GPU for them; "
+            "on a CPU use hardware/cpu_2.yaml, or `launch: python -m`"
+        )
     return accelerator

@@ -1,0 +1,63 @@
+"""`python -m hardware cpu_2 tasks.STAGE`: two launches share a machine, an error is one line, SIGTERM keeps a checkpoint."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from conftest import launched
+from plan import CHOICE, PAIR
+
+pytestmark = pytest.mark.xdist_group("processes")
+LAUNCH = ("python", "-m", "hardware", "cpu_2")
+
+
+def own_lines(errors: str) -> list[str]:
+    """What the stage wrote to stderr, without the warning that so small a teacher earns."""
+    return [line for line in errors.splitlines() if line and not line.startswith("WARNING: teacher")]
+
+
+def test_two_launches_at_once_find_ports_of_their_own(ran: Path) -> None:
+    both = [launched(*LAUNCH, "tasks.teacher", "--dataset", name, "--seed", "1", folder=ran) for name in (PAIR, CHOICE)]
+    for name, process in zip((PAIR, CHOICE), both, strict=True):
+        output, errors = process.communicate(timeout=200)
+        assert (process.returncode, own_lines(errors)) == (0, [])
+        assert output.startswith(f"teacher {name} 1: ") and len(output.splitlines()) == 1
+
+
+def test_an_error_is_one_line_of_all_processes_and_the_status_is_two(ran: Path) -> None:
+    """The networks diverge after the processes have met."""
+    text = (ran / "params.yaml").read_text(encoding="utf-8")
+    (ran / "too fast.yaml").write_text(text.replace("weight_decay: 0.01", "weight_decay: 1.0"), encoding="utf-8")
+    command = ("tasks.student", "--dataset", PAIR, "--method", "skd", "--seed", "1")
+    process = launched(*LAUNCH, *command, folder=ran)
+    output, errors = process.communicate(timeout=200)
+    assert (process.returncode, output) == (2, "")
+    assert len(own_lines(errors)) == 1 and errors.startswith("student: ")
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("fsdp", "splits parameters"), ("multi_gpu", "finds no GPU")])
+@pytest.mark.slow
+def test_hardware_that_is_not_there_or_not_supported_is_one_line(name: str, wanted: str, ran: Path) -> None:
+    command = ("tasks.teacher", "--dataset", PAIR, "--seed", "1")
+    process = launched("python", "-m", "hardware", name, *command, folder=ran)
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 2
+    assert len(own_lines(errors)) == 1 and wanted in errors
+
+
+@pytest.mark.slow
+def test_sigterm_to_the_launcher_keeps_one_checkpoint_and_the_next_launch_goes_on(ran: Path) -> None:
+    text = (ran / "params.yaml").read_text(encoding="utf-8")
+    (ran / "long.yaml").write_text(text.replace("epochs: 2", "epochs: 40"), encoding="utf-8")
+    command = (*LAUNCH, "tasks.teacher", "--dataset", PAIR, "--seed", "1", "--params", "long.yaml")
+    first = launched(*command, folder=ran)
+    time.sleep(15)
+    first.send_signal(signal.SIGTERM)
+    output, errors = first.communicate(timeout=60)
+    assert (first.returncode, output) == (143, ""), errors
+    assert len(own_lines(errors)) == 1
+    again = launched(*command, folder=ran)
+    _, errors = again.communicate(timeout=200)
+    assert again.returncode == 0
+    assert [line for line in own_lines(errors) if "goes on from its checkpoint" in line]
