@@ -121,8 +121,14 @@ def _params(folder: Path, name: str, curriculum: Mapping[str, object]) -> None:
         "takd": {"layers": 3},
         "mpdistil": {"base": "mse_kd", "datasets": [PAIR, CHOICE, REGRESSION], "teaches": ["kd"]},
         "meta_teacher": {"epochs": 2},
-        "curriculum": {"episodes": 2, "max_steps_per_episode": 3, "batch_size": 5, "probe_rows": 7, "sampler": "policy"}
-        | curriculum,
+        "curriculum": {
+            "episodes": 2,
+            "max_steps_per_episode": 3,
+            "batch_size": 5,
+            "probe_rows": 7,
+            "sampler": "policy",
+            **curriculum,
+        },
         "evaluate": {"latency_repeats": 3, "batch_size": 10},
     }
     write_params(folder, **sizes)

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import launched
+from launching import launched
 from plan import CHOICE, PAIR
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -26,12 +26,14 @@ def test_two_launches_at_once_find_ports_of_their_own(ran: Path) -> None:
 
 
 def test_an_error_is_one_line_of_all_processes_and_the_status_is_two(ran: Path) -> None:
-    """The networks diverge after the processes have met."""
-    text = (ran / "params.yaml").read_text(encoding="utf-8")
-    (ran / "too fast.yaml").write_text(text.replace("weight_decay: 0.01", "weight_decay: 1.0"), encoding="utf-8")
-    command = ("tasks.student", "--dataset", PAIR, "--method", "skd", "--seed", "1")
+    """The signals are damaged, which shows when the processes have met."""
+    file = ran / "outputs" / "signals" / PAIR / "1" / "signals" / "train.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100])
+    command = ("tasks.student", "--dataset", PAIR, "--method", "kd", "--seed", "1")
     process = launched(*LAUNCH, *command, folder=ran)
     output, errors = process.communicate(timeout=200)
+    file.write_bytes(whole)
     assert (process.returncode, output) == (2, "")
     assert len(own_lines(errors)) == 1 and errors.startswith("student: ")
 

@@ -11,9 +11,6 @@ import sys
 from pathlib import Path
 from unittest.mock import patch
 
-TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "processes")]
-
 import torch
 import torch.distributed as dist
 from plan import Step, output_of, read_plan
