@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 from accelerate.commands.launch import launch_command, launch_command_parser
+from torch.distributed.elastic.agent.server import api as server_api
+from torch.distributed.elastic.multiprocessing import api as multiprocessing_api
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
@@ -27,7 +29,7 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m hardware NAME MODULE ...; {given}: {', '.join(names)}", file=sys.stderr)
         return 2
     # What it reports of the processes is what the stage has said, or a launcher's own way of saying it.
-    for name in ("torch.distributed.elastic", "torch.distributed.elastic.agent.server.api"):
+    for name in (multiprocessing_api.__name__, server_api.__name__):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     file = FOLDER / f"{arguments[0]}.yaml"
     options = launch_command_parser().parse_args(["--config_file", str(file), "-m", *arguments[1:]])

@@ -54,7 +54,10 @@ def test_sigterm_to_the_launcher_keeps_one_checkpoint_and_the_next_launch_goes_o
     (ran / "long.yaml").write_text(text.replace("epochs: 2", "epochs: 40"), encoding="utf-8")
     command = (*LAUNCH, "tasks.teacher", "--dataset", PAIR, "--seed", "1", "--params", "long.yaml")
     first = launched(*command, folder=ran)
-    time.sleep(15)
+    end = time.monotonic() + 100
+    while not list(ran.glob(f"outputs/checkpoints/teacher-{PAIR}-1/*/identity.json")) and time.monotonic() < end:
+        time.sleep(0.2)
+    time.sleep(1)
     first.send_signal(signal.SIGTERM)
     output, errors = first.communicate(timeout=60)
     assert (first.returncode, output) == (143, ""), errors
