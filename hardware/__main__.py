@@ -25,8 +25,11 @@ def main(arguments: list[str]) -> int:
     """Run `NAME MODULE [argument ...]`; the exit status of the process that failed first, or 0."""
     names = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     if len(arguments) < 2 or arguments[0] not in names:
-        given = f"{arguments[0]!r} is none of them" if arguments else "no name was given"
-        print(f"usage: python -m hardware NAME MODULE ...; {given}: {', '.join(names)}", file=sys.stderr)
+        given = " ".join(arguments) or "nothing"
+        print(
+            f"usage: python -m hardware NAME MODULE ..., NAME one of {', '.join(names)}; given: {given}",
+            file=sys.stderr,
+        )
         return 2
     # What it reports of the processes is what the stage has said, or a launcher's own way of saying it.
     for name in (multiprocessing_api.__name__, server_api.__name__):

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,25 +18,44 @@ def own_lines(errors: str) -> list[str]:
     return [line for line in errors.splitlines() if line and not line.startswith("WARNING: teacher")]
 
 
-def test_two_launches_at_once_find_ports_of_their_own(ran: Path) -> None:
-    both = [launched(*LAUNCH, "tasks.teacher", "--dataset", name, "--seed", "1", folder=ran) for name in (PAIR, CHOICE)]
-    for name, process in zip((PAIR, CHOICE), both, strict=True):
-        output, errors = process.communicate(timeout=200)
-        assert (process.returncode, own_lines(errors)) == (0, [])
-        assert output.startswith(f"teacher {name} 1: ") and len(output.splitlines()) == 1
+@dataclass(frozen=True)
+class Ended:
+    """How a launch ended."""
+
+    status: int
+    output: str
+    errors: list[str]
 
 
-def test_an_error_is_one_line_of_all_processes_and_the_status_is_two(ran: Path) -> None:
-    """The signals are damaged, which shows when the processes have met."""
-    file = ran / "outputs" / "signals" / PAIR / "1" / "signals" / "train.safetensors"
+@pytest.fixture(scope="module")
+def at_once(ran: Path) -> tuple[Ended, Ended]:
+    """Two launches on one machine at the same time; the second finds damaged signals, when its processes have met."""
+    file = ran / "outputs" / "signals" / CHOICE / "1" / "signals" / "train.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[:-100])
-    command = ("tasks.student", "--dataset", PAIR, "--method", "kd", "--seed", "1")
-    process = launched(*LAUNCH, *command, folder=ran)
-    output, errors = process.communicate(timeout=200)
+    both = [
+        launched(*LAUNCH, "tasks.teacher", "--dataset", PAIR, "--seed", "1", folder=ran),
+        launched(*LAUNCH, "tasks.student", "--dataset", CHOICE, "--method", "kd", "--seed", "1", folder=ran),
+    ]
+    said = [process.communicate(timeout=200) for process in both]
     file.write_bytes(whole)
-    assert (process.returncode, output) == (2, "")
-    assert len(own_lines(errors)) == 1 and errors.startswith("student: ")
+    first, second = (
+        Ended(process.returncode, output, own_lines(errors))
+        for process, (output, errors) in zip(both, said, strict=True)
+    )
+    return first, second
+
+
+def test_two_launches_at_once_find_ports_of_their_own(at_once: tuple[Ended, Ended]) -> None:
+    ended = at_once[0]
+    assert (ended.status, ended.errors) == (0, [])
+    assert ended.output.startswith(f"teacher {PAIR} 1: ") and len(ended.output.splitlines()) == 1
+
+
+def test_an_error_is_one_line_of_all_processes_and_the_status_is_two(at_once: tuple[Ended, Ended]) -> None:
+    ended = at_once[1]
+    assert (ended.status, ended.output, len(ended.errors)) == (2, "", 1)
+    assert ended.errors[0].startswith("student: ") and "train.safetensors" in ended.errors[0]
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("fsdp", "splits parameters"), ("multi_gpu", "finds no GPU")])
