@@ -53,6 +53,20 @@ def handled() -> Generator[None]:
 
 
 @contextmanager
+def ignored() -> Generator[None]:
+    """No signal interrupts the last words: a launcher sends more than one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def deferred(*, polled: bool = True) -> Generator[None]:
     """Signals wait: for the next `check`, or, not `polled`, until the loop itself asks what was `received`."""
     before = _state.polled
