@@ -80,7 +80,7 @@ class Parameters(Section):
     )
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(min_length=1, description="Seeds of training.")
     methods: tuple[Method, ...] = Field(min_length=1, description="What is evaluated and reported.")
-    launch: str = Field("python -m", pattern=r"^(python|accelerate launch .+) -m$", description="'python -m', or 'accelerate launch --config_file hardware/NAME.yaml -m' for more than one process.")  # fmt: skip
+    launch: str = Field("python -m", pattern=r"^(python -m( hardware \w+)?|(accelerate launch|torchrun) .+ -m)$", description="'python -m', or 'python -m hardware NAME' for a file of hardware/; also 'accelerate launch ... -m'.")  # fmt: skip
     threads: int = Field(2, ge=1, le=1024, description="CPU threads; they change the last bits of a result.")
     source: Source
     split: Split

@@ -29,14 +29,19 @@ def stages_on_gpu(root: Path) -> frozenset[str]:
 
 def launches_on_gpu(launch: str, root: Path) -> bool:
     """Whether a launch line puts a stage onto a GPU: its hardware file says so, else whether there is one."""
-    words = launch.split()
-    if "--config_file" in words[:-1]:
-        file = root / words[words.index("--config_file") + 1]
-        if file.is_file():
-            hardware = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-            return not (hardware.get("use_cpu") or hardware.get("distributed_type") == "MULTI_CPU")
+    file = _hardware_file(launch.split(), root)
+    if file is not None and file.is_file():
+        hardware = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        return not (hardware.get("use_cpu") or hardware.get("distributed_type") == "MULTI_CPU")
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
     return not hidden and any(Path(device).exists() for device in DEVICES)
+
+
+def _hardware_file(words: list[str], root: Path) -> Path | None:
+    """The file that a launch line names: `python -m hardware NAME`, or `accelerate launch --config_file FILE -m`."""
+    if words[:-1] == ["python", "-m", "hardware"]:
+        return root / "hardware" / f"{words[-1]}.yaml"
+    return root / words[words.index("--config_file") + 1] if "--config_file" in words[:-1] else None
 
 
 def limit_exists() -> bool:

@@ -34,16 +34,25 @@ class TrainingBatch(Protocol):
     def choices(self) -> int: ...
 
 
-class Seen(nn.Module):
-    """A network as a loss sees it: pooled and sequence vectors are in the teacher's width, by its projection if any."""
+def run_whole(network: nn.Module, inputs: dict[str, Tensor], **asked: object) -> Outputs:
+    """One forward pass of all rows, in this process."""
+    return network(inputs, **asked)
 
-    def __init__(self, network: Classifier) -> None:
+
+class Seen(nn.Module):
+    """A network as a loss sees it: pooled and sequence vectors are in the teacher's width, by its projection if any.
+
+    `run` makes the pass; several processes share its rows there, and the outputs are those of all rows in each.
+    """
+
+    def __init__(self, network: Classifier, run: Callable[..., Outputs] = run_whole) -> None:
         super().__init__()
         self.network = network
+        self._run = run
 
     def forward(self, inputs: dict[str, Tensor], dataset: str, choices: int, layers: tuple[int, ...]) -> Outputs:
         """See `Classifier.forward`."""
-        outputs = self.network(inputs, dataset=dataset, choices=choices, layers=layers)
+        outputs = self._run(self.network, inputs, dataset=dataset, choices=choices, layers=layers)
         projection = self.network.projection
         if projection is None:
             return outputs

@@ -107,10 +107,11 @@ class Lgtm:
     def _shares(self, pair: Pair, influence: Tensor, own: Tensor) -> dict[str, float]:
         """How large the influence's part of the teacher's gradient is, measured on its logits' layer (the head)."""
         head = list(pair.teacher.network.network.head_of(pair.dataset).parameters())
-        norms = [
-            torch.cat([part.flatten() for part in torch.autograd.grad(loss, head, retain_graph=True)]).norm().item()
-            for loss in (influence, own)
-        ]
+        norms: list[float] = []
+        for loss in (influence, own):
+            parts = torch.autograd.grad(loss, head, retain_graph=True)
+            pair.teacher.average(parts)
+            norms.append(torch.cat([part.flatten() for part in parts]).norm().item())
         weighted = self.influence.weight * norms[0]
         return {"influence_share": weighted / (weighted + norms[1]) if weighted + norms[1] else 0.0}
 

@@ -16,12 +16,13 @@ from accelerate import Accelerator
 
 from models.branches import Branched
 from models.classifier import Classifier
-from models.store import load_model, save_model
+from models.store import load_model
 from tasks.checkpoints import checkpoints_of
 from tasks.chosen_method import make_assisted_method
 from tasks.datasets import TokenisedDataset, open_dataset
 from tasks.fixed_teacher import check_between, train_on_fixed_teacher
 from tasks.layout import signals_folder, teacher_model
+from tasks.model_output import write_model
 from tasks.networks import parameter_count, start_assistant, start_student, start_teacher
 from tasks.settings import training_settings
 from tasks.stage import Stage, run_stage, spent
@@ -42,12 +43,7 @@ def assistant(stage: Stage) -> None:
     student = start_student(stage, dataset, teacher).classifier
     make = _between if stage.method == "takd" else _friendly
     model, curves = make(stage, dataset, teacher, student, accelerator)
-    save_model(
-        stage.folder / "model",
-        model,
-        tokenizer_folder=dataset.tokenizer_folder,
-        tokenizer_fingerprint=dataset.tokenizer_fingerprint,
-    )
+    write_model(stage, model, dataset)
     scores = store_signals(stage, model, dataset, device=accelerator.device)
     stage.write_rows(curves)
     parameters = parameter_count(model, dataset.spec.name)

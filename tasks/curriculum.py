@@ -20,10 +20,11 @@ from data.tokens import TokenSplit
 from methods.mse_kd import MseKd
 from models.classifier import Classifier
 from models.outputs import Outputs
-from models.store import load_model, save_model
+from models.store import load_model
 from tasks.checkpoints import checkpoints_of
 from tasks.datasets import TokenisedDataset, open_dataset
 from tasks.layout import OUTPUTS, meta_teacher_folder, signals_folder, student_model
+from tasks.model_output import write_model
 from tasks.networks import parameter_count
 from tasks.stage import Stage, StageError, run_stage
 from tasks.torch_runtime import start_torch
@@ -81,12 +82,7 @@ def curriculum(stage: Stage) -> None:
     )
     if result.note:
         stage.say(result.note)
-    save_model(
-        stage.folder / "model",
-        student,
-        tokenizer_folder=dataset.tokenizer_folder,
-        tokenizer_fingerprint=dataset.tokenizer_fingerprint,
-    )
+    write_model(stage, student, dataset)
     _write_records(stage, dataset, student, result)
 
 

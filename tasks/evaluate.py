@@ -47,13 +47,15 @@ def evaluate(stage: Stage) -> None:
         scores[name] = compute_metrics(wanted, own, split.labels, dataset.spec.kind)
         scores[f"teacher_{name}"] = compute_metrics(wanted, teacher, split.labels, dataset.spec.kind)
         rows[name] = len(split)
+    metric = dataset.spec.metrics[0]
+    stage.headline = f"{metric} {scores['dev'][metric]:.3f} on dev (teacher {scores['teacher_dev'][metric]:.3f})"
+    if not stage.writes:
+        return
     pq.write_table(pa.concat_tables(tables), stage.folder / "predictions.parquet")
     sizes = _sizes(stage, dataset, model.cpu(), folder, teacher_folder)
     stage.write_metrics(
         {**scores, "rows": rows, "selected_on": dataset.selected_on, **_plain_baselines(dataset), **sizes}
     )
-    metric = dataset.spec.metrics[0]
-    stage.headline = f"{metric} {scores['dev'][metric]:.3f} on dev (teacher {scores['teacher_dev'][metric]:.3f})"
 
 
 def _table(

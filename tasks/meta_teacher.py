@@ -51,7 +51,8 @@ def meta_teacher(stage: Stage) -> None:
     )
     module = result.module.cpu()
     scores = {name: _score(module, signals[name], dataset, name) for name in signals if name != "quiz"}
-    _save(stage, module, signals["quiz"], result.quiz_scores)
+    if stage.writes:
+        _save(stage, module, signals["quiz"], result.quiz_scores)
     stage.write_rows(result.curves)
     stage.write_metrics(
         {

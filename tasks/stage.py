@@ -1,12 +1,13 @@
 """What every stage shares: arguments, parameters, an output folder that appears whole or not at all, and its record.
 
 A stage is a function that gets a Stage and writes into `stage.folder`; `run_stage` does the rest. Exit status: 0, or 2
-with one line on stderr that says what to do.
+with one line on stderr that says what to do. Of several processes the first writes, and only one reports an error.
 """
 
 import argparse
 import contextlib
 import difflib
+import io
 import json
 import os
 import re
@@ -29,6 +30,7 @@ from models.errors import ModelError
 from models.folders import whole_folder
 from tasks.layout import OUTPUTS, output_folder
 from tasks.machine_limits import no_memory, no_room
+from tasks.processes import FIRST, PROCESSES, end_together, first_to_fail
 from tasks.written_files import SUMS, DamagedError, check_unchanged, combined, file_sums, sums_for_record
 from training import termination
 
@@ -106,8 +108,15 @@ class Stage:
         """Of Python and the libraries that a result depends on."""
         return {"python": sys.version.split()[0], **_versions()}
 
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes; every other one computes the same and has no folder."""
+        return FIRST
+
     def write_json(self, name: str, content: Mapping[str, object]) -> None:
         """Write a JSON file into the output folder. Raises StageError for NaN and infinity."""
+        if not self.writes:
+            return
         try:
             text = json.dumps(content, indent=2, allow_nan=False)
         except ValueError:
@@ -120,6 +129,8 @@ class Stage:
 
     def write_rows(self, rows: Iterable[Mapping[str, object]], name: str = "curves.jsonl") -> None:
         """Write records as lines of JSON."""
+        if not self.writes:
+            return
         try:
             lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
         except ValueError:
@@ -128,7 +139,8 @@ class Stage:
 
     def say(self, line: str) -> None:
         """A plain line for the person who watches; stdout is kept for the final line."""
-        print(f"{self.title}: {line}", file=sys.stderr, flush=True)
+        if self.writes:
+            print(f"{self.title}: {line}", file=sys.stderr, flush=True)
 
     @property
     def title(self) -> str:
@@ -171,11 +183,13 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
                 stage.write_json("run.json", _record(stage))
             for finish in stage.when_done:
                 finish()
+            end_together()
         seconds = time.monotonic() - stage.started
-        print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
+        if stage.writes:
+            print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
     except termination.Terminated as end:
-        print(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", file=sys.stderr, flush=True)
-        raise SystemExit(128 + end.number) from None
+        with termination.ignored():
+            _stop(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", 128 + end.number)
     except (ConfigError, DamagedError, DataError, ModelError, StageError) as error:
         _stop(f"{name}: {error}")
     except ValueError as error:
@@ -216,9 +230,10 @@ def _raised_on_purpose(error: ValueError) -> bool:
     return ours and (origin.line or "").startswith("raise ")
 
 
-def _stop(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
-    raise SystemExit(2)
+def _stop(message: str, status: int = 2) -> None:
+    if first_to_fail():
+        print(message, file=sys.stderr, flush=True)
+    raise SystemExit(status) from None
 
 
 def _arguments(name: str, work: Callable[[Stage], None], keys: tuple[str, ...]) -> argparse.Namespace:
@@ -226,14 +241,27 @@ def _arguments(name: str, work: Callable[[Stage], None], keys: tuple[str, ...]) 
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file (params.yaml)")
     for key in keys:
         parser.add_argument(f"--{key}", required=True, type=int if key == "seed" else str)
-    return parser.parse_args()
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return parser.parse_args()
+    except SystemExit:
+        if first_to_fail():
+            print(said.getvalue(), end="", file=sys.stderr, flush=True)
+        raise
 
 
 @contextlib.contextmanager
 def _output(target: Path) -> Generator[Path]:
-    """The stage's output folder, whole or not at all; written under outputs/.partial, which no stage depends on."""
+    """The stage's output folder, whole or not at all; written under outputs/.partial, which no stage depends on.
+
+    A process that does not write gets a folder that does not exist.
+    """
     name = "-".join(target.relative_to(OUTPUTS).parts)
     aside = OUTPUTS / ".partial" / f"{name}-{os.getpid()}"
+    if not FIRST:
+        yield aside
+        return
     _remove_what_killed_runs_left(aside.parent, name)
     with whole_folder(target, aside) as folder:
         yield folder
@@ -256,10 +284,11 @@ def _record(stage: Stage) -> dict[str, object]:
         "seed": stage.seed if stage.name in SEEDED else None,
         "params": stage.recorded_parameters(),
         "input_hashes": stage.input_hashes(),
-        SUMS: sums_for_record(stage.folder),
+        SUMS: sums_for_record(stage.folder) if stage.writes else {},
         "versions": stage.versions(),
         "device": stage.device,
         "threads": stage.parameters.threads,
+        "processes": PROCESSES,
         "started": datetime.fromtimestamp(time.time() - (time.monotonic() - stage.started), UTC).isoformat(
             timespec="seconds"
         ),

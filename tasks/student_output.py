@@ -3,8 +3,8 @@
 from accelerate import Accelerator
 
 from models.classifier import Classifier
-from models.store import save_model
 from tasks.datasets import TokenisedDataset
+from tasks.model_output import write_model
 from tasks.networks import parameter_count
 from tasks.stage import Stage, spent
 from training.joint import JointRun
@@ -23,12 +23,7 @@ def write_student(
         batch_size=given.evaluate.batch_size,
         device=accelerator.device,
     )
-    save_model(
-        stage.folder / "model",
-        model,
-        tokenizer_folder=dataset.tokenizer_folder,
-        tokenizer_fingerprint=dataset.tokenizer_fingerprint,
-    )
+    write_model(stage, model, dataset)
     stage.write_rows(run.curves)
     if run.influence:
         stage.write_rows(run.influence, "influence.jsonl")

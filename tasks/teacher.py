@@ -17,9 +17,9 @@ from accelerate import Accelerator
 
 from methods.finetune import Finetune
 from models.classifier import Classifier
-from models.store import save_model
 from tasks.checkpoints import checkpoints_of
 from tasks.datasets import TokenisedDataset, open_dataset
+from tasks.model_output import write_model
 from tasks.networks import parameter_count, start_teacher
 from tasks.settings import training_settings
 from tasks.stage import Stage, StageError, run_stage
@@ -39,7 +39,8 @@ def teacher(stage: Stage) -> None:
         stage.say(note)
     model = start.classifier.to(accelerator.device)
     curves, trajectory = _trained(stage, model, dataset, accelerator)
-    save_trajectory(stage.folder / "trajectory", trajectory)
+    if stage.writes:
+        save_trajectory(stage.folder / "trajectory", trajectory)
     metrics = dataset.target.metrics
     if dataset.spec.kind != "regression" and "accuracy" not in metrics:
         metrics = (*metrics, "accuracy")
@@ -51,12 +52,7 @@ def teacher(stage: Stage) -> None:
         device=accelerator.device,
     )
     _compare_with_majority(stage, dataset, scores["accuracy"] if "accuracy" in scores else -scores["loss"])
-    save_model(
-        stage.folder / "model",
-        model,
-        tokenizer_folder=dataset.tokenizer_folder,
-        tokenizer_fingerprint=dataset.tokenizer_fingerprint,
-    )
+    write_model(stage, model, dataset)
     stage.write_rows(curves)
     stage.write_metrics(
         {
@@ -135,7 +131,8 @@ def _compare_with_majority(stage: Stage, dataset: TokenisedDataset, own: float) 
     )
     if stage.parameters.teacher.no_better_than_majority == "error":
         raise StageError(message)
-    print(f"WARNING: {stage.title}: {message}", file=sys.stderr, flush=True)
+    if stage.writes:
+        print(f"WARNING: {stage.title}: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

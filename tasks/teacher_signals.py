@@ -36,6 +36,7 @@ def store_signals(
             device=device,
             layers=layers if name == "train" else (),
         )
-        save_signals(stage.folder / "signals", name, said)
+        if stage.writes:
+            save_signals(stage.folder / "signals", name, said)
         scores[name] = compute_metrics(("loss", *dataset.spec.metrics), said.logits, split.labels, dataset.spec.kind)
     return scores

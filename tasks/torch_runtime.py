@@ -8,14 +8,18 @@ import torch
 from accelerate import Accelerator
 from transformers.utils import logging
 
+from tasks.processes import PROCESSES, report_once
 from tasks.stage import Stage, StageError
+
+SHARDING = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
+"""Ways of accelerate that leave a process with a part of each parameter."""
 
 
 def start_torch(stage: Stage) -> Accelerator:
     """Fix threads and seeds, then take the hardware that accelerate was launched for.
 
-    Threads are set here and not by the machine, because they change the last bits of a result. Raises StageError
-    when more than one process was launched: stages run in one process.
+    Threads are set here and not by the machine, because they change the last bits of a result. Seeds are alike in all
+    processes: weights are drawn from them. Raises StageError when parameters are to be sharded over processes.
     """
     torch.set_num_threads(stage.parameters.threads)
     # Off on purpose: TF32 and autotuning would change results from one GPU to the next behind DVC's back.
@@ -25,13 +29,28 @@ def start_torch(stage: Stage) -> Accelerator:
     random.seed(stage.seed)
     np.random.seed(stage.seed)
     torch.manual_seed(stage.seed)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise StageError(
-            f"launched with {os.environ['WORLD_SIZE']} processes, but a stage runs in one; "
-            "set `launch: python -m` in params.yaml, or num_processes: 1 in the hardware file"
-        )
-    accelerator = Accelerator()
+    accelerator = _accelerator()
+    report_once()
     stage.device = accelerator.device.type
     if accelerator.device.type == "cuda":
         stage.device = torch.cuda.get_device_name(accelerator.device)
+    return accelerator
+
+
+def _accelerator() -> Accelerator:
+    """All that was launched, or StageError."""
+    sharding = [name for name in SHARDING if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true"]
+    if sharding:
+        raise StageError(
+            f"the hardware file splits parameters over processes ({sharding[0]}), and a stage needs whole ones: for exact "
+            "gradients, for its checkpoints and to store the model; use hardware/multi_gpu.yaml"
+        )
+    # Of several processes on a CPU accelerate makes several single ones, unless it is told; hardware/cpu_2.yaml hides GPUs.
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "").startswith("-1")
+    accelerator = Accelerator(cpu=True) if PROCESSES > 1 and hidden else Accelerator()
+    if accelerator.num_processes != PROCESSES:
+        raise StageError(
+            f"launched with {PROCESSES} processes, but accelerate takes each for a single one: it finds no GPU for them; "
+            "on a CPU use hardware/cpu_2.yaml, or `launch: python -m`"
+        )
     return accelerator

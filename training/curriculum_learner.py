@@ -10,6 +10,7 @@ from methods.task_loss import task_loss
 from training.checkpoint_files import State
 from training.curriculum_seams import CurriculumSettings, Distillation, QuizDataset, Student
 from training.loop import check_finite, make_optimizer
+from training.processes import average_gradients, draw_own_dropout, run_shared
 
 
 class Learner:
@@ -29,7 +30,10 @@ class Learner:
         self._target, self._settings, self._distillation = target, settings, distillation
         self._accelerator = accelerator
         optimizer = make_optimizer(self._module, settings.student_lr, settings.weight_decay)
-        self._forward, self._optimizer = accelerator.prepare(self._module, optimizer)
+        # Precision and compilation only: gradients are averaged over processes by hand, see training.processes.
+        self._forward = accelerator.prepare_model(self._module, evaluation_mode=True)
+        self._optimizer = accelerator.prepare_optimizer(optimizer)
+        draw_own_dropout()
 
     @property
     def _slower(self) -> str:
@@ -41,13 +45,14 @@ class Learner:
         batch = dataset.batches.next_batch().to(self._accelerator.device)
         distilled = self._distillation if dataset.name == self._target else None
         layers = () if distilled is None else distilled.layers
-        outputs = self._forward(batch.inputs, dataset=dataset.name, choices=batch.choices, layers=layers)
+        outputs = run_shared(self._forward, batch.inputs, dataset=dataset.name, choices=batch.choices, layers=layers)
         if distilled is None:
             loss = task_loss(outputs.logits, batch.labels, dataset.kind)
         else:
             loss = distilled.loss(outputs, batch)["loss"]
         check_finite(loss, f"curriculum: the loss on {dataset.name}", self._slower)
         self._accelerator.backward(loss * share)
+        average_gradients(self._module.parameters())
         return loss.item()
 
     def move(self) -> None:
@@ -60,7 +65,7 @@ class Learner:
         self._optimizer.zero_grad()
 
     def mean(self, value: Tensor | float) -> float:
-        """The mean over processes: each sees its own rows, and all must draw the same actions."""
+        """The mean over processes: they agree but for a last bit, and all must draw the same actions."""
         tensor = torch.as_tensor(value, dtype=torch.float32, device=self._accelerator.device)
         return float(self._accelerator.reduce(tensor, reduction="mean"))
 

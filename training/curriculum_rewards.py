@@ -19,6 +19,7 @@ from methods.task_loss import Kind, per_row_task_loss, true_class_score
 from training.checkpoint_files import State
 from training.checkpoints import Saved
 from training.curriculum_seams import Probe, Student, TargetQuiz
+from training.processes import average, run_shared
 
 
 class StepReward(Saved, Protocol):
@@ -56,7 +57,7 @@ class LevelReward:
     def after_step(self, step: int) -> Tensor:
         batch = self._quiz[step].to(self._device)
         self._student.eval()
-        outputs = self._student(batch.inputs, dataset=self._target.name, choices=batch.choices)
+        outputs = run_shared(self._student, batch.inputs, dataset=self._target.name, choices=batch.choices)
         scores = true_class_score(outputs.logits, batch.labels, self._kind)
         theirs = self._target.meta_scores[batch.rows.to(self._target.meta_scores.device)]
         return self._reward(scores, theirs.to(scores.device, scores.dtype))
@@ -95,10 +96,11 @@ class ProbeReader:
         self._student.eval()
         total: list[Tensor | None] = [None] * len(parameters)
         for batch in self._batches:
-            outputs = self._student(batch.inputs, dataset=self._target, choices=batch.choices)
+            outputs = run_shared(self._student, batch.inputs, dataset=self._target, choices=batch.choices)
             loss = per_row_task_loss(outputs.logits, batch.labels, self._kind).sum() / self._rows
             parts = torch.autograd.grad(loss, list(parameters), allow_unused=True)
             total = [_add(old, new) for old, new in zip(total, parts, strict=True)]
+        average([part for part in total if part is not None])
         return total
 
     @torch.no_grad()
@@ -107,7 +109,7 @@ class ProbeReader:
             self._student.eval()
             losses, vectors = [], []
             for batch in self._batches:
-                outputs = self._student(batch.inputs, dataset=self._target, choices=batch.choices)
+                outputs = run_shared(self._student, batch.inputs, dataset=self._target, choices=batch.choices)
                 losses.append(per_row_task_loss(outputs.logits, batch.labels, self._kind))
                 vectors.append(outputs.pooled)
             self._reading = (torch.cat(losses).mean().item(), torch.cat(vectors).mean(0))

@@ -11,6 +11,7 @@ from data.batches import Batch
 from methods.seam import Needs, Phase
 from models.classifier import Classifier
 from models.outputs import Outputs
+from training.processes import run_shared
 from training.signals import Signals
 
 
@@ -54,4 +55,5 @@ def reworded(signals: Signals, weight: Tensor, bias: Tensor | None) -> Signals:
 @torch.no_grad()
 def run_frozen(network: Classifier, batch: Batch, needs: Needs, dataset: str) -> Outputs:
     """One pass of a teacher that does not learn, with what the loss reads of it."""
-    return network(batch.inputs, dataset=dataset, choices=batch.choices, layers=needs.teacher_layers, **needs.wider(1))
+    asked = {"layers": needs.teacher_layers, **needs.wider(1)}
+    return run_shared(network, batch.inputs, dataset=dataset, choices=batch.choices, **asked)

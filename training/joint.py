@@ -10,7 +10,6 @@ from typing import cast
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 
 from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
@@ -29,6 +28,7 @@ from training.loop import (
     score,
 )
 from training.metrics import compute_metrics
+from training.processes import average, draw_own_dropout, run_shared
 from training.progress import watched
 from training.signals import Signals
 
@@ -150,7 +150,8 @@ class _Run:
         stored: StoredTeacher | None,
     ) -> None:
         own, rows = settings.student, len(splits.train)
-        self.pair = _pair(student, teacher, target, settings, accelerator, stored)
+        self.pair = _pair(student, teacher, target, settings, stored)
+        draw_own_dropout()
         self._learners = (self.pair.student, self.pair.teacher)
         self._schedules = [make_schedule(learner.optimizer, own, rows) for learner in self._learners]
         self._quiz = QuizBatches(splits.quiz, settings.quiz_batch_size, own.seed, accelerator.device)
@@ -240,25 +241,19 @@ def _pair(
     teacher: Classifier,
     target: Target,
     settings: JointSettings,
-    accelerator: Accelerator,
     stored: StoredTeacher | None,
 ) -> Pair:
-    ours = _learner(student, settings.student, accelerator)
+    ours = _learner(student, settings.student)
     if stored is None:
-        return Pair(ours, _learner(teacher, settings.teacher, accelerator), target.name, target.kind)
+        return Pair(ours, _learner(teacher, settings.teacher), target.name, target.kind)
     teacher.backbone.requires_grad_(False)
-    theirs = _learner(teacher, settings.teacher, accelerator)
+    theirs = _learner(teacher, settings.teacher)
     theirs.stored = lambda rows: stored.train.of_rows(rows).pooled
     return Pair(ours, theirs, target.name, target.kind)
 
 
-def _learner(network: Classifier, settings: TrainingSettings, accelerator: Accelerator) -> Learner:
-    def average(tensors: Sequence[Tensor]) -> None:
-        if accelerator.num_processes > 1:
-            for tensor in tensors:
-                tensor.copy_(accelerator.reduce(tensor, reduction="mean"))
-
-    seen = Seen(network)
+def _learner(network: Classifier, settings: TrainingSettings) -> Learner:
+    seen = Seen(network, run_shared)
     optimizer = make_optimizer(seen, settings.learning_rate, settings.weight_decay)
     return Learner(seen, optimizer, settings.clip_norm, average)
 

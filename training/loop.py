@@ -20,6 +20,7 @@ from training.checkpoint_files import State
 from training.checkpoints import Checkpoints, Saved
 from training.metrics import compute_metrics
 from training.predict import predict
+from training.processes import average_gradients, draw_own_dropout, run_shared
 from training.progress import watched
 
 # What a method makes of a batch: the total under "loss", its parts under other names.
@@ -129,9 +130,8 @@ def train(
             order = batch_order(train_split.lengths, settings.batch_size, seed=settings.seed, epoch=epoch, shuffle=True)
             for indices in watched(order[run.step :], total=len(order), done=run.step, title=where, unit="steps"):
                 batch = collate(train_split, indices).to(accelerator.device)
-                outputs = run.prepared(
-                    batch.inputs, dataset=target.name, choices=batch.choices, layers=layers, **(wider or {})
-                )
+                asked = {"layers": layers, **(wider or {})}
+                outputs = run_shared(run.prepared, batch.inputs, dataset=target.name, choices=batch.choices, **asked)
                 run.take_step(batch_loss(outputs, batch), rows=len(indices), where=where)
                 after_step()
             scores = score(
@@ -162,7 +162,10 @@ class _Run:
         optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay)
         schedule = make_schedule(optimizer, settings, rows)
         self._model, self._settings, self._rows, self._accelerator = model, settings, rows, accelerator
-        self.prepared, self._optimizer, self._schedule = accelerator.prepare(model, optimizer, schedule)
+        # Precision and compilation only: gradients are averaged over processes by hand, see training.processes.
+        self.prepared = accelerator.prepare_model(model, evaluation_mode=True)
+        self._optimizer, self._schedule = accelerator.prepare_optimizer(optimizer), schedule
+        draw_own_dropout()
         self.best, self._after_epoch = BestEpoch(model), after_epoch
         self.epoch, self.step, self._sums = 1, 0, dict[str, float]()
 
@@ -173,6 +176,7 @@ class _Run:
         check_finite(loss, f"{where}: the loss", slower)
         self._optimizer.zero_grad()
         self._accelerator.backward(loss)
+        average_gradients(self._model.parameters())
         if settings.clip_norm is not None:
             norm = self._accelerator.clip_grad_norm_(self.prepared.parameters(), settings.clip_norm)
             if norm is not None and self._accelerator.scaler is None:  # which skips such steps of 16-bit gradients
@@ -188,7 +192,7 @@ class _Run:
         means = {f"train_{name}": total / self._rows for name, total in self._sums.items()}
         if self._after_epoch is not None:
             self._after_epoch(self.epoch)
-        row = {"epoch": self.epoch, "learning_rate": self._schedule.get_last_lr()[0], **means}
+        row = {"epoch": self.epoch, "learning_rate": float(self._schedule.get_last_lr()[0]), **means}
         self.best.add(row, scores, may_be_kept)
         self.epoch, self.step, self._sums = self.epoch + 1, 0, {}
 

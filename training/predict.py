@@ -9,6 +9,7 @@ from torch import nn
 from data.batches import batch_order, collate
 from data.tokens import TokenSplit
 from training import termination
+from training.processes import run_shared
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ def predict(
 ) -> Predictions:
     """Run a network (`Classifier`, or one with the same forward) over a split. Batches are grouped by length, results put back into the split's order.
 
+    Several processes share the rows of each batch, every row once; all of them get the results of all rows.
+
     Args:
         layers: hidden-state indices whose sequence vectors are kept (0: embeddings, n: after layer n).
     """
@@ -47,7 +50,7 @@ def predict(
     for indices in order:
         termination.check()
         batch = collate(split, indices).to(device)
-        outputs = model(batch.inputs, dataset=dataset, choices=batch.choices, layers=layers)
+        outputs = run_shared(model, batch.inputs, dataset=dataset, choices=batch.choices, layers=layers)
         named = {"logits": outputs.logits, "pooled": outputs.pooled}
         named |= {f"vectors.{layer}": outputs.vectors[layer].half() for layer in layers}
         for name, value in named.items():

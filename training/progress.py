@@ -7,14 +7,14 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from training.processes import is_first
+
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 30.0
 
 
-def watched(
-    items: Iterable[Item], *, total: int, title: str, unit: str, done: int = 0, show: bool = True
-) -> Iterator[Item]:
-    """Hand out the items, drawing a bar on a terminal, or a line every half minute into a pipe.
+def watched(items: Iterable[Item], *, total: int, title: str, unit: str, done: int = 0) -> Iterator[Item]:
+    """Hand out the items, drawing a bar on a terminal, or a line every half minute into a pipe; the first process does.
 
     Args:
         items: what to go through.
@@ -22,8 +22,8 @@ def watched(
         title: stands before the bar, as in 'teacher rte 42, epoch 1/3'.
         unit: of the items, plural.
         done: how many of them an interrupted run went through before; they are not among `items`.
-        show: False on all processes but the first.
     """
+    show = is_first()
     if show and sys.stderr.isatty():
         yield from tqdm(items, initial=done, total=total, desc=title, unit=f" {unit}", leave=False, dynamic_ncols=True)
         return
@@ -40,12 +40,13 @@ class Ticker:
 
     def __init__(self, title: str, episodes: int) -> None:
         self._title, self._episodes, self._said = title, episodes, time.monotonic()
-        self._bar = tqdm(total=episodes, desc=title, unit=" episodes", leave=False, dynamic_ncols=True, disable=None)
+        hidden = None if is_first() else True  # None: where there is no terminal
+        self._bar = tqdm(total=episodes, desc=title, unit=" episodes", leave=False, dynamic_ncols=True, disable=hidden)
 
     def episode(self, row: Mapping[str, float | int | str | None]) -> None:
         """One episode has ended; `row` is its record (number 0: the student that came in)."""
         number = int(row["episode"] or 0)
-        if number == 0:
+        if number == 0 or not is_first():
             return
         self._bar.update(number - self._bar.n)  # an interrupted run goes on in the midst of them
         self._bar.set_postfix(selection_loss=f"{row['selection_loss']:.4f}")

@@ -49,7 +49,21 @@ def handled() -> Generator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _state.received = None  # else whatever trains next in this process would end at once
+        _state.depth, _state.polled, _state.received = 0, False, None
+
+
+@contextmanager
+def ignored() -> Generator[None]:
+    """No signal interrupts the last words: a launcher sends more than one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

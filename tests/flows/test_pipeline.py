@@ -151,6 +151,8 @@ def test_the_gpu_limit_of_the_server_holds_for_the_stages_that_take_a_gpu(
 def test_a_stage_takes_a_gpu_if_its_hardware_file_says_so() -> None:
     assert launches_on_gpu("accelerate launch --config_file hardware/gpu.yaml -m", ROOT)
     assert not launches_on_gpu("accelerate launch --config_file hardware/cpu.yaml -m", ROOT)
+    assert launches_on_gpu("python -m hardware multi_gpu", ROOT)
+    assert not launches_on_gpu("python -m hardware cpu_2", ROOT)
 
 
 def test_the_stages_that_are_launched_onto_hardware_are_those_that_take_a_gpu(tmp_path: Path) -> None:

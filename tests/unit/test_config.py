@@ -46,6 +46,22 @@ def test_the_shipped_schema_is_the_one_of_the_classes() -> None:
     assert json.loads((ROOT / "params.schema.json").read_text()) == Parameters.model_json_schema()
 
 
+@pytest.mark.parametrize(
+    "launch",
+    [
+        "python -m",
+        "python -m hardware cpu_2",
+        "accelerate launch --config_file hardware/cpu_2.yaml -m",
+        "torchrun --standalone --nproc_per_node 2 -m",
+    ],
+)
+def test_a_launch_line_ends_where_the_stages_module_follows(launch: str, tmp_path: Path, params: dict) -> None:
+    params["launch"] = launch
+    assert load(written(tmp_path, params)).launch == launch
+    params["launch"] = launch.removesuffix(" -m") + " tasks.teacher"
+    assert "launch: " in errors_of(tmp_path, params)
+
+
 def test_sections_can_not_be_changed_once_read() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load(ROOT / "params.yaml").threads = 8  # ty: ignore[invalid-assignment]

@@ -24,6 +24,7 @@ OURS = {
     "tasks",
     "benchmarks",
     "flows",
+    "hardware",
     "tests",
 }
 SERVERS = {"mlflow", "prefect", "dvc"}
@@ -44,6 +45,7 @@ STAGES = (
 # Folder -> what it may import of ours, itself aside.
 ALLOWED = {
     "data": {"strict_yaml"},
+    "hardware": set[str](),
     "models": set[str](),
     "methods": {"models"},
     "training": {"data", "models", "methods"},

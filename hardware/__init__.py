@@ -1,0 +1,1 @@
+"""Named accelerate configurations, and what starts a stage on one of them."""

@@ -1,0 +1,60 @@
+"""The processes that a launcher started for one stage: which one this is, who reports an error, how they end together.
+
+A launcher says so in the environment (WORLD_SIZE, RANK). Torch is imported only where there are several: stages that need
+no network start without it.
+"""
+
+import os
+import sys
+from types import TracebackType
+
+PROCESSES = int(os.environ.get("WORLD_SIZE", "1"))
+NUMBER = int(os.environ.get("RANK", "0")) if PROCESSES > 1 else 0
+FIRST = NUMBER == 0
+"""Whether this process writes, and speaks for all."""
+FAILED = "distilflow/failed"
+SECONDS_TO_ASK = 5
+
+
+def first_to_fail() -> bool:
+    """Whether no other process of this stage has failed before: one line is enough, and what follows is its echo.
+
+    Asks the launcher's store; where it is gone, the first process speaks.
+    """
+    if PROCESSES == 1:
+        return True
+    from datetime import timedelta
+
+    from torch.distributed import TCPStore
+
+    place, port = os.environ.get("MASTER_ADDR", "localhost"), int(os.environ.get("MASTER_PORT", "0"))
+    try:
+        store = TCPStore(place, port, None, False, timeout=timedelta(seconds=SECONDS_TO_ASK), wait_for_workers=False)
+        return store.add(FAILED, 1) == 1
+    except RuntimeError:  # of torch.distributed: nobody answers
+        return FIRST
+
+
+def report_once() -> None:
+    """Of several processes only the first that fails shows a traceback: the others lost a partner, which is no news.
+
+    To be called when the processes have met: torch puts its own hook there.
+    """
+    if PROCESSES > 1:
+        sys.excepthook = _report
+
+
+def end_together() -> None:
+    """Wait until every process is done, and leave the group; a process that just ends may abort at its exit."""
+    if PROCESSES == 1:
+        return
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if first_to_fail():
+        sys.__excepthook__(kind, error, trace)
