@@ -69,6 +69,12 @@ def limit_row(name: str, unit: str, values: Sequence[float], limit: float) -> Ro
     return replace(row, target=limit)
 
 
+def at_least_row(name: str, unit: str, values: Sequence[float], least: float) -> Row:
+    """A row whose target is the least that the median of the values may be."""
+    row = row_of(name, unit, values, [1.0] * len(values), None)
+    return replace(row, target=least, ok=row.value >= least)
+
+
 def cpu_seconds(variants: Mapping[str, Step], repetitions: int) -> dict[str, list[float]]:
     """CPU seconds of one step of every variant, in turn, after a first round that does not count."""
     found: dict[str, list[float]] = {name: [] for name in variants}

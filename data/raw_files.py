@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from data.checks import Numbered
 from data.errors import Problems, shown
 
-
 READ_AT_ONCE = 4000
 """Rows of a Parquet file."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
