@@ -20,6 +20,7 @@ from methods.seam import Method
 from methods.task_loss import per_row_task_loss, task_loss
 from models.classifier import Classifier
 from models.store import load_model
+from training.checkpoint_files import State
 from training.curriculum import run_curriculum
 from training.curriculum_seams import CurriculumSettings, Probe, QuizDataset, TargetQuiz
 from training.loop import make_optimizer
@@ -148,6 +149,14 @@ class Recorded:
         """See `BatchSource`."""
         self.given.append(self.batches.next_batch())
         return self.given[-1]
+
+    def state_dict(self) -> State:
+        """See `BatchSource`."""
+        return self.batches.state_dict()
+
+    def load_state_dict(self, state: State) -> None:
+        """See `BatchSource`."""
+        self.batches.load_state_dict(state)
 
 
 def curriculum_rows(workspace: Workspace, repetitions: int) -> list[Row]:
