@@ -183,12 +183,15 @@ def curriculum_seconds(quiz: TokenSplit, probe: list[Batch], sources: list[Recor
 
     What is done once a run (the first reading of the probe, copies of the weights) is no part of a step.
     """
-    whole = seconds_of(lambda: _curriculum(quiz, sources, probe, CURRICULUM_STEPS))
-    once = seconds_of(lambda: _curriculum(quiz, recorded_sources(quiz, 9), probe, 1))
+    whole = seconds_of(lambda: curriculum_run(quiz, sources, probe, CURRICULUM_STEPS))
+    once = seconds_of(lambda: curriculum_run(quiz, recorded_sources(quiz, 9), probe, 1))
     return (whole - once) / (CURRICULUM_STEPS - 1)
 
 
-def _curriculum(quiz: TokenSplit, sources: list[Recorded], probe: list[Batch], steps: int) -> None:
+def curriculum_run(
+    quiz: TokenSplit, sources: list[Recorded], probe: list[Batch], steps: int, episodes: int = 1
+) -> None:
+    """A curriculum of a new student, so many steps an episode."""
     student = network("student")
     student.add_head("other", 2, seed=0)
     passes = QuizBatches(quiz, BATCH, seed=5)
@@ -197,7 +200,7 @@ def _curriculum(quiz: TokenSplit, sources: list[Recorded], probe: list[Batch], s
         [QuizDataset(name, "pair", source) for name, source in zip(("rte", "other"), sources, strict=True)],
         TargetQuiz("rte", passes.one_pass, torch.zeros(len(quiz)), frozenset()),
         lambda: {"loss": 0.0},
-        settings=CurriculumSettings(episodes=1, max_steps_per_episode=steps, reward="gain"),
+        settings=CurriculumSettings(episodes=episodes, max_steps_per_episode=steps, reward="gain"),
         accelerator=Accelerator(),
         probe=Probe(probe, frozenset({"a row of selection"})),
     )
