@@ -122,13 +122,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     keep_freed_memory()
-    tables = [make() for make in (rows_table, length_table, layer_table, episode_table, quiz_table)]
+    tables: list[Growth] = []
+    for make in (length_table, layer_table, episode_table, quiz_table, rows_table):
+        tables.append(make())  # noqa: PERF401 - each is shown as it is done
+        print(tables[-1].markdown(), flush=True)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps([asdict(table) for table in tables], indent=2) + "\n", encoding="utf-8")
-    text = "\n".join(table.markdown() for table in tables)
-    print(text)
     if options.pages is not None:
-        put_between(options.pages, text)
+        put_between(options.pages, "\n".join(table.markdown() for table in tables))
     return 0
 
 
