@@ -124,7 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
     keep_freed_memory()
     tables: list[Growth] = []
     for make in (length_table, layer_table, episode_table, quiz_table, rows_table):
-        tables.append(make())  # noqa: PERF401 - each is shown as it is done
+        tables.append(make())
         print(tables[-1].markdown(), flush=True)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps([asdict(table) for table in tables], indent=2) + "\n", encoding="utf-8")
