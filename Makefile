@@ -83,7 +83,7 @@ schema: $(READY) ## Write the JSON schema that editors use for params.yaml
 plots: $(READY) ## Render DVC's plots to outputs/plots/index.html
 	@dvc plots show -o outputs/plots
 
-bench: $(READY) ## Measure a training step of each method against its targets (outputs/bench.json)
+bench: $(READY) ## Measure what the pipeline costs against its targets (outputs/bench.json)
 	@OMP_NUM_THREADS=1 python -m benchmarks.bench
 
 results: $(READY) ## Write the pages of docs/results from docs/results/runs.jsonl

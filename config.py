@@ -62,6 +62,7 @@ from stage_sections import (
 Method = Literal[StudentMethod, AssistedMethod, TaughtMethod, "mpdistil"]
 META = "_meta"
 """`kd_meta` is kd with the meta-teacher as its teacher."""
+FORWARD_MODE = ("metadistil", "lgtm")
 ALWAYS_TRACKED = ("mse_kd", "pkd")  # dvc.yaml names a key of theirs in every pipeline
 SHARES = {
     "student.methods": "`methods` without mpdistil, takd, sftn and those that end in _meta",
@@ -82,6 +83,8 @@ class Parameters(Section):
     methods: tuple[Method, ...] = Field(min_length=1, description="What is evaluated and reported.")
     launch: str = Field("python -m", pattern=r"^(python -m( hardware \w+)?|(accelerate launch|torchrun) .+ -m)$", description="'python -m', or 'python -m hardware NAME' for a file of hardware/; also 'accelerate launch ... -m'.")  # fmt: skip
     threads: int = Field(2, ge=1, le=1024, description="CPU threads; they change the last bits of a result.")
+    precision: Literal["float32", "bf16"] = Field("float32", description="Of training's passes; bf16 by autocast, weights stay float32.")  # fmt: skip
+    compile: bool = Field(False, description="Train through torch.compile; docs/performance.md says when it pays.")
     source: Source
     split: Split
     models: Models = Models()
@@ -160,6 +163,12 @@ class Parameters(Section):
         if self.teacher.trajectory and self.teacher.origin != "train":
             raise ValueError(
                 f"teacher.trajectory: a supplied teacher ({self.teacher.origin}) has no epochs to keep; set it to false"
+            )
+        underivable = [name for name in FORWARD_MODE if name in self.methods]
+        if self.compile and underivable:
+            raise ValueError(
+                f"compile: true, but {underivable[0]} takes forward derivatives, which compiled code has none of; "
+                "set it to false, or train this method in a params file of its own"
             )
         if self.lgtm.feedback == "dev" and self.split.selection != "dev":
             raise ValueError("lgtm.feedback: dev is the paper's protocol, which needs split.selection: dev; use quiz")

@@ -11,7 +11,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch.profiler import ProfilerActivity, profile
@@ -61,6 +61,18 @@ def row_of(name: str, unit: str, values: Sequence[float], floors: Sequence[float
         ok=target is None or ratio <= target,
         spread=(min(ratios), max(ratios)) if len(ratios) > 1 else None,
     )
+
+
+def limit_row(name: str, unit: str, values: Sequence[float], limit: float) -> Row:
+    """A row whose target is a figure and not a ratio: the median of the values, at most `limit`."""
+    row = row_of(name, unit, values, [limit] * len(values), 1.0)
+    return replace(row, target=limit)
+
+
+def at_least_row(name: str, unit: str, values: Sequence[float], least: float) -> Row:
+    """A row whose target is the least that the median of the values may be."""
+    row = row_of(name, unit, values, [1.0] * len(values), None)
+    return replace(row, target=least, ok=row.value >= least)
 
 
 def cpu_seconds(variants: Mapping[str, Step], repetitions: int) -> dict[str, list[float]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from data.description import nearest
 from data.errors import Problems, shown
@@ -27,51 +27,54 @@ class Refused(ValueError):
 
 @dataclass(frozen=True)
 class Table:
-    """The raw rows of one file, with the names that errors use."""
+    """The raw rows of one file, read as they are asked for, with the names that errors use."""
 
     file: str
     split: str
-    rows: Sequence[Numbered]
+    rows: Iterable[Numbered]
+    unread: Problems = field(default_factory=lambda: Problems(""))
+    """Parts of the file that could not be read; known once `rows` have been."""
 
 
-def check_table(spec: DatasetSpec, table: Table, problems: Problems) -> list[Row]:
+def check_table(spec: DatasetSpec, table: Table, problems: Problems) -> Iterator[Row]:
     """The rows of one file, checked; what cannot be used is noted in `problems` and left out.
 
-    A label of -1 is legal in the split `test` only. Ids must be unique within the file.
+    A label of -1 is legal in the split `test` only. Ids must be unique within the file. `problems` are complete once
+    the rows have all been taken.
     """
-    if not table.rows:
-        problems.add(table.file, None, "holds no rows")
-        return []
-    if _missing_columns(spec, table, problems):
-        return []
-    rows, seen = [], {}
+    own, seen, present, count = Problems(spec.name), dict[str, int](), set[str](), 0
     for number, raw in table.rows:
-        row = _check_row(spec, table, number, raw, problems)
+        count += 1
+        present.update(raw)
+        row = _check_row(spec, table, number, raw, own)
         if row is None:
             continue
-        if row.id in seen:
-            problems.add(
+        # Without a column of ids a row's own number is its id.
+        if spec.id_column and seen.setdefault(row.id, number) != number:
+            own.add(
                 table.file,
                 number,
                 f"field '{spec.id_column}' is {shown(row.id)}, the id of row "
                 f"{seen[row.id]}, too; ids must be unique within a file",
             )
-        seen.setdefault(row.id, number)
-        rows.append(row)
-    return rows
+        yield row
+    if count:
+        missing = _missing_columns(spec, table, present, count)
+        problems.absorb(missing if missing.count else own)
+    elif not table.unread.count:
+        problems.add(table.file, None, "holds no rows")
 
 
-def _missing_columns(spec: DatasetSpec, table: Table, problems: Problems) -> bool:
+def _missing_columns(spec: DatasetSpec, table: Table, present: set[str], count: int) -> Problems:
     """Columns that no row of the file has: said once, and not for every row."""
-    present = {key for _, raw in table.rows for key in raw}
+    found = Problems(spec.name)
     needed = [*spec.columns, *(c for c in (spec.label_column, spec.id_column, spec.group_column) if c)]
     if table.split == "test":  # test rows may come without any label column
         needed.remove(spec.label_column)
-    missing = [column for column in dict.fromkeys(needed) if column not in present]
-    for column in missing:
+    for column in [column for column in dict.fromkeys(needed) if column not in present]:
         hint = nearest(column, present - set(needed)) if present - set(needed) else ""
-        problems.add(table.file, None, f"field '{column}' is missing in all {len(table.rows)} rows{hint}")
-    return bool(missing)
+        found.add(table.file, None, f"field '{column}' is missing in all {count} rows{hint}")
+    return found
 
 
 def _check_row(spec: DatasetSpec, table: Table, number: int, raw: RawRow, problems: Problems) -> Row | None:

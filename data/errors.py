@@ -32,6 +32,11 @@ class Problems:
         if len(self.lines) < SHOWN:
             self.lines.append(f"{file}, row {row}: {message}" if row is not None else f"{file}: {message}")
 
+    def absorb(self, other: Problems) -> None:
+        """Note what another collection holds, after what is noted here."""
+        self.lines += other.lines[: SHOWN - len(self.lines)]
+        self.count += other.count
+
     def raise_if_any(self) -> None:
         """Raise one DataError with everything that was noted."""
         if not self.count:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import chain
 from pathlib import Path
 
 from data.checks import Table
 from data.errors import DataError, shown
 from data.records import DatasetSpec, HubSource
 
+READ_AT_ONCE = 4000
+"""Rows."""
 PROBE_SECONDS = 10.0
 """How long the Hub has to answer at all. `datasets` itself would retry for half a minute or more."""
 
@@ -36,7 +39,8 @@ def load_from_hub(spec: DatasetSpec, hub: HubSource, cache: Path | None) -> list
     tables = []
     for split, theirs in hub.splits.items():
         if theirs in loaded:
-            rows = list(enumerate(loaded[theirs].to_list(), start=1))
+            parts = (part.to_pylist() for part in loaded[theirs].with_format("arrow").iter(READ_AT_ONCE))
+            rows = enumerate(chain.from_iterable(parts), start=1)
             tables.append(Table(f"{hub.path}/{hub.config or ''} {theirs}", split, rows))
         elif split != "test":
             raise DataError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal, cast
 
@@ -109,7 +109,7 @@ class SourceRows:
 
     spec: DatasetSpec
     """`dev_sets` names those that were found, or ("dev",) where one has to be held out."""
-    rows: dict[str, list[Row]]
+    rows: Mapping[str, Sequence[Row]]
     """"train", the dev sets and, where there is one, "test"."""
     origin: str
     """Where the rows came from, for people."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
-from data.checks import Numbered, Table, check_table
+from data.checks import Table, check_table
 from data.description import DESCRIPTION, SUFFIXES
 from data.errors import DataError, Problems, shown
 from data.hub import load_from_hub
 from data.raw_files import read_raw
-from data.records import DatasetSpec, Row, SourceRows
+from data.records import DatasetSpec, SourceRows
+from data.row_table import RowTable
 
 DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
     "train": ("train",),
@@ -37,12 +39,15 @@ def read_rows(
 
     Raises DataError with up to 20 problems, or saying which settings to change where no rows can be found.
     """
-    problems = Problems(spec.name)
-    tables, origin = _find(spec, folder, search, hub_cache, problems)
-    rows: dict[str, list[Row]] = {}
+    problems, refused = Problems(spec.name), Problems(spec.name)
+    tables, origin = _find(spec, folder, search, hub_cache)
+    rows: dict[str, RowTable] = {}
+    for split in dict.fromkeys(table.split for table in tables):
+        files = [check_table(spec, table, refused) for table in tables if table.split == split]
+        rows[split] = RowTable.of(spec, chain.from_iterable(files))
     for table in tables:
-        checked = check_table(spec, table, problems)
-        rows[table.split] = [*rows.get(table.split, []), *checked]
+        problems.absorb(table.unread)
+    problems.absorb(refused)
     problems.raise_if_any()
     found = tuple(name for name in spec.dev_sets if name in rows)
     if spec.hub and "dev" not in rows:
@@ -54,7 +59,7 @@ def read_rows(
 
 
 def _find(
-    spec: DatasetSpec, folder: Path | None, search: Sequence[Path], hub_cache: Path | None, problems: Problems
+    spec: DatasetSpec, folder: Path | None, search: Sequence[Path], hub_cache: Path | None
 ) -> tuple[list[Table], str]:
     """The raw rows of the first place that has any, and that place."""
     own = folder / spec.name if folder is not None else None
@@ -64,7 +69,7 @@ def _find(
     for place in places:
         files = _files_in(spec, place)
         if files:
-            return _tables(files, problems), f"folder {place}"
+            return [_table(split, path) for split, path in files], f"folder {place}"
     if spec.generate:
         return _generated(spec, spec.generate), "the embedded generator"
     if spec.hub:
@@ -132,15 +137,10 @@ def _named(spec: DatasetSpec, place: Path, split: str) -> list[Path]:
     return found
 
 
-def _tables(files: list[tuple[str, Path]], problems: Problems) -> list[Table]:
-    """The files' rows; a file that could not be read has said so, and is not called empty on top."""
-    tables = []
-    for split, path in files:
-        before = problems.count
-        rows = read_raw(path, problems)
-        if rows or problems.count == before:
-            tables.append(Table(str(path), split, rows))
-    return tables
+def _table(split: str, path: Path) -> Table:
+    """A file's rows, read as they are asked for."""
+    unread = Problems("")
+    return Table(str(path), split, read_raw(path, unread), unread)
 
 
 def _generated(spec: DatasetSpec, parameters: dict[str, object]) -> list[Table]:
@@ -148,8 +148,7 @@ def _generated(spec: DatasetSpec, parameters: dict[str, object]) -> list[Table]:
     from data import quickstart  # only here: nothing else needs the generator
 
     splits = quickstart.generate(spec.name, parameters)
-    numbered: dict[str, list[Numbered]] = {name: list(enumerate(rows, start=1)) for name, rows in splits.items()}
-    return [Table(f"generated {name}", name, rows) for name, rows in numbered.items()]
+    return [Table(f"generated {name}", name, enumerate(rows, start=1)) for name, rows in splits.items()]
 
 
 def _expected(spec: DatasetSpec, split: str) -> str:

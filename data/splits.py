@@ -15,10 +15,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from data.errors import DataError
 from data.records import DatasetSpec, Row
 from data.rendering import repaired_marks
-from data.units import Unit, apportion, input_key, make_units, take
+from data.row_table import RowTable
+from data.units import Units, apportion, input_keys, make_units, take
 
 TRAINING_SPLITS = ("train", "quiz", "selection")
 
@@ -27,7 +30,7 @@ TRAINING_SPLITS = ("train", "quiz", "selection")
 class Splits:
     """The rows of every split by its name, and what was done to make them."""
 
-    rows: dict[str, list[Row]]
+    rows: dict[str, RowTable]
     """"train", "quiz", "selection" and the dev sets."""
     manifest: dict[str, object]
 
@@ -76,12 +79,12 @@ def make_splits(
     """
     shares = Shares(quiz, selection, selection_minimum, selection_maximum, dev_fraction)
     held_out = not dev
-    pool, dev_rows = list(train), {name: list(rows) for name, rows in dev.items()}
+    pool, dev_rows = RowTable.of(spec, train), {name: RowTable.of(spec, rows) for name, rows in dev.items()}
     if held_out:
-        pool, dev_rows = _hold_out(spec, pool, shares, dev_seed)
-    pool, keys, dropped = _without_dev_rows(spec, pool, dev_rows)
-    units = make_units(spec, pool, keys)
-    rows = _part(spec, pool, units, shares, str(seed), selection_on_dev)
+        pool, dev_rows = _hold_out(pool, shares, dev_seed)
+    pool, keys, dropped = _without_dev_rows(pool, dev_rows)
+    units = make_units(pool, keys, str(seed))
+    rows = _part(pool, units, shares, selection_on_dev)
     if selection_on_dev:
         rows["selection"] = next(iter(dev_rows.values()))
     rows |= dev_rows
@@ -92,64 +95,56 @@ def make_splits(
         "dev_held_out": held_out,
         "dev_seed": dev_seed if held_out else None,
         "dropped_equal_to_dev": dropped,
-        **_repetitions(pool, keys, units),
+        **_repetitions(pool.labels, keys, units),
     }
     return Splits(rows, _manifest(spec, rows, done))
 
 
-def _hold_out(spec: DatasetSpec, pool: list[Row], shares: Shares, seed: int) -> tuple[list[Row], dict[str, list[Row]]]:
+def _hold_out(pool: RowTable, shares: Shares, seed: int) -> tuple[RowTable, dict[str, RowTable]]:
     """(the rest, {"dev": 15 %}), for a dataset without a dev file."""
-    units = make_units(spec, pool, [input_key(spec, row) for row in pool])
-    quota = _quota(spec, units, round(shares.dev_fraction * len(pool)))
-    taken, left = take(units, quota, f"dev {seed}")
+    units = make_units(pool, input_keys(pool), f"dev {seed}")
+    taken, left = take(units, _quota(pool.spec, units, round(shares.dev_fraction * len(pool))))
     return _rows_of(pool, left), {"dev": _rows_of(pool, taken)}
 
 
-def _without_dev_rows(
-    spec: DatasetSpec, pool: list[Row], dev: Mapping[str, Sequence[Row]]
-) -> tuple[list[Row], list[str], int]:
+def _without_dev_rows(pool: RowTable, dev: Mapping[str, RowTable]) -> tuple[RowTable, np.ndarray, int]:
     """(rows, their keys, number dropped): without rows whose input is that of a dev row."""
-    in_dev = {input_key(spec, row) for rows in dev.values() for row in rows}
-    keyed = [(row, input_key(spec, row)) for row in pool]
-    kept = [(row, key) for row, key in keyed if key not in in_dev]
-    return [row for row, _ in kept], [key for _, key in kept], len(keyed) - len(kept)
+    keys = input_keys(pool)
+    in_dev = np.isin(keys, np.concatenate([input_keys(rows) for rows in dev.values()]))
+    return pool.pick(np.flatnonzero(~in_dev)), keys[~in_dev], int(in_dev.sum())
 
 
-def _part(
-    spec: DatasetSpec, pool: list[Row], units: list[Unit], shares: Shares, salt: str, selection_on_dev: bool
-) -> dict[str, list[Row]]:
+def _part(pool: RowTable, units: Units, shares: Shares, selection_on_dev: bool) -> dict[str, RowTable]:
     """Quiz, then selection, then train, by rank within each class."""
-    chosen, rest = take(units, _quota(spec, units, round(shares.quiz * len(pool))), salt)
-    rows = {"quiz": _rows_of(pool, chosen), "selection": []}
+    chosen, rest = take(units, _quota(pool.spec, units, round(shares.quiz * len(pool))))
+    rows = {"quiz": _rows_of(pool, chosen), "selection": pool.pick(np.arange(0))}
     if not selection_on_dev:
-        chosen, rest = take(rest, _quota(spec, units, shares.selection_rows(len(pool))), salt)
+        chosen, rest = take(rest, _quota(pool.spec, units, shares.selection_rows(len(pool))))
         rows["selection"] = _rows_of(pool, chosen)
     return {"train": _rows_of(pool, rest), **rows}
 
 
-def _quota(spec: DatasetSpec, units: Sequence[Unit], total: int) -> dict[int, int]:
+def _quota(spec: DatasetSpec, units: Units, total: int) -> dict[int, int]:
     """Rows per class: in proportion, at least one."""
-    counts = Counter[int]()
-    for unit in units:
-        counts[unit.stratum] += len(unit.rows)
-    if not counts:
+    if not len(units):
         raise DataError(f"dataset {spec.name}: no train rows are left to split")
-    return apportion(total, counts)
+    counts = np.bincount(units.strata, weights=units.sizes)
+    return apportion(total, {int(stratum): int(counts[stratum]) for stratum in np.unique(units.strata)})
 
 
-def _rows_of(pool: Sequence[Row], units: Sequence[Unit]) -> list[Row]:
+def _rows_of(pool: RowTable, units: Units) -> RowTable:
     """The units' rows in the order of the file."""
-    return [pool[i] for i in sorted(i for unit in units for i in unit.rows)]
+    return pool.pick(np.sort(units.rows))
 
 
-def _check_classes(spec: DatasetSpec, rows: Mapping[str, Sequence[Row]]) -> None:
+def _check_classes(spec: DatasetSpec, rows: Mapping[str, RowTable]) -> None:
     """Every split holds every class; a regression's splits hold rows."""
     for split, members in rows.items():
-        present = {row.label for row in members}
+        present = set(members.labels.tolist())
         lacking = [name for label, name in enumerate(spec.label_names) if label not in present]
-        if not members or lacking:
-            what = f"no row of {', '.join(lacking)}" if members else "no row at all"
-            counts = Counter(row.label for name in ("train", "quiz", "selection") for row in rows[name])
+        if not len(members) or lacking:
+            what = f"no row of {', '.join(lacking)}" if len(members) else "no row at all"
+            counts = Counter(label for name in ("train", "quiz", "selection") for label in rows[name].labels.tolist())
             having = ", ".join(f"{name} {counts[label]}" for label, name in enumerate(spec.label_names))
             raise DataError(
                 f"dataset {spec.name}: split '{split}' of {len(members)} rows holds {what} (train, quiz and "
@@ -158,34 +153,35 @@ def _check_classes(spec: DatasetSpec, rows: Mapping[str, Sequence[Row]]) -> None
             )
 
 
-def _repetitions(pool: Sequence[Row], keys: Sequence[str], units: Sequence[Unit]) -> dict[str, int]:
+def _repetitions(labels: np.ndarray, keys: np.ndarray, units: Units) -> dict[str, int]:
     """What repeats in the rows that are split, for the manifest."""
-    labels: dict[str, set[int | float]] = {}
-    for row, key in zip(pool, keys, strict=True):
-        labels.setdefault(key, set()).add(row.label)
+    values, codes = np.unique(labels, return_inverse=True)
+    inputs, numbers = np.unique(keys, return_inverse=True)
+    labels_of = np.bincount(np.unique(numbers * len(values) + codes) // max(1, len(values)))
     return {
-        "duplicate_inputs": len(keys) - len(labels),
-        "inputs_with_two_labels": sum(len(found) > 1 for found in labels.values()),
+        "duplicate_inputs": len(keys) - len(inputs),
+        "inputs_with_two_labels": int((labels_of > 1).sum()),
         "units": len(units),
-        "largest_unit": max((len(unit.rows) for unit in units), default=0),
+        "largest_unit": int(units.sizes.max(initial=0)),
     }
 
 
-def _manifest(spec: DatasetSpec, rows: Mapping[str, Sequence[Row]], done: dict[str, object]) -> dict[str, object]:
+def _manifest(spec: DatasetSpec, rows: Mapping[str, RowTable], done: dict[str, object]) -> dict[str, object]:
     """What was done, and every split's counts and hash. JSON-able."""
     summaries = {name: _summary(spec, members) for name, members in rows.items()}
     return {"dataset": spec.name, "benchmark": spec.benchmark, **done, "splits": summaries}
 
 
-def _summary(spec: DatasetSpec, rows: Sequence[Row]) -> dict[str, object]:
+def _summary(spec: DatasetSpec, rows: RowTable) -> dict[str, object]:
     """Rows, classes, repaired marks and the hash of one split."""
-    counts = Counter(row.label for row in rows)
-    digest = hashlib.sha256()
+    digest, repaired = hashlib.sha256(), 0
     for row in rows:
         digest.update(json.dumps([row.id, row.texts(spec), row.label]).encode() + b"\n")
+        repaired += repaired_marks(spec.render, row.fields)
+    counts = Counter(rows.labels.tolist())
     return {
         "rows": len(rows),
         "classes": {name: counts[label] for label, name in enumerate(spec.label_names)},
-        "repaired_marks": sum(repaired_marks(spec.render, row.fields) for row in rows),
+        "repaired_marks": repaired,
         "sha256": digest.hexdigest(),
     }

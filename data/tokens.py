@@ -97,26 +97,27 @@ def tokenize_split(
     Raises DataError where a text that must not be cut is longer than `max_length`, or no padding token is known.
     """
     own = _prepared(spec, tokenizer, max_length)
-    ids: list[list[list[int]]] = []
-    types: list[list[list[int]]] = []
-    truncated, choices = 0, spec.choices
+    parts, truncated = [_chunk(spec, [], [])], 0
     for start in range(0, len(rows), CHUNK):
-        texts = [text for row in rows[start : start + CHUNK] for text in row.texts(spec)]
-        encodings = _encode(spec, own, texts, rows[start : start + CHUNK], max_length)
-        for first in range(0, len(encodings), choices):
-            candidates = encodings[first : first + choices]
-            ids.append([encoding.ids for encoding in candidates])
-            types.append([encoding.type_ids for encoding in candidates])
-            truncated += any(encoding.overflowing for encoding in candidates)
+        chunk = list(rows[start : start + CHUNK])
+        encodings = _encode(spec, own, [text for row in chunk for text in row.texts(spec)], chunk, max_length)
+        truncated += sum(
+            any(encoding.overflowing for encoding in encodings[first : first + spec.choices])
+            for first in range(0, len(encodings), spec.choices)
+        )
+        parts.append(_chunk(spec, chunk, encodings))
     header = Header(
         dataset=spec.name,
-        choices=choices,
+        choices=spec.choices,
         pad_id=_pad_id(tokenizer) if pad_id is None else pad_id,
         max_length=max_length,
         truncated=truncated,
         tokenizer=tokenizer_fingerprint(tokenizer),
     )
-    return _table(spec, rows, ids, types, header)
+    table = pa.concat_tables(parts)
+    if not any(_flat(part, pa.int8()).to_numpy().any() for part in table.column("token_type_ids").chunks):
+        table = table.drop_columns("token_type_ids")
+    return table.replace_schema_metadata({"distilflow": json.dumps(header, sort_keys=True)})
 
 
 def save_split(folder: Path, name: str, table: pa.Table) -> Path:
@@ -138,7 +139,7 @@ def open_split(folder: Path, name: str) -> TokenSplit:
         raise DataError(
             f"{path} is no tokenised split ({shown(str(error), 120)}); run the split stage again"
         ) from error
-    candidates = _flat(table.column("input_ids"), pa.list_(pa.int32()))
+    candidates = _candidates(table.column("input_ids"), pa.list_(pa.int32()))
     offsets = candidates.offsets.to_numpy()
     kinds = table.column("token_type_ids") if "token_type_ids" in table.column_names else None
     return TokenSplit(
@@ -147,7 +148,7 @@ def open_split(folder: Path, name: str) -> TokenSplit:
         lengths=np.diff(offsets).reshape(-1, header["choices"]).max(axis=1, initial=0).astype(np.int64),
         header=header,
         tokens=candidates.values.to_numpy(),
-        types=None if kinds is None else _flat(kinds, pa.list_(pa.int8())).values.to_numpy(),
+        types=None if kinds is None else _candidates(kinds, pa.list_(pa.int8())).values.to_numpy(),
         offsets=offsets,
     )
 
@@ -211,22 +212,32 @@ def _pad_id(tokenizer: Tokenizer) -> int:
     raise DataError(f"the tokenizer has no padding token (none set, none of {', '.join(PAD_TOKENS)}); give pad_id")
 
 
-def _table(
-    spec: DatasetSpec, rows: Sequence[Row], ids: list[list[list[int]]], types: list[list[list[int]]], header: Header
-) -> pa.Table:
-    """The Arrow table of one split; token types only where some are not 0."""
+def _chunk(spec: DatasetSpec, rows: Sequence[Row], encodings: Sequence[Encoding]) -> pa.Table:
+    """Some rows of the Arrow table, which take less memory than their encodings."""
     number = pa.float32() if spec.kind == "regression" else pa.int64()
-    columns = {
-        "row_id": pa.array([row.id for row in rows], pa.string()),
-        "label": pa.array([row.label for row in rows], number),
-        "input_ids": pa.array(ids, pa.list_(pa.list_(pa.int32()))),
-    }
-    if any(1 in candidate for row in types for candidate in row):
-        columns["token_type_ids"] = pa.array(types, pa.list_(pa.list_(pa.int8())))
-    return pa.table(columns).replace_schema_metadata({"distilflow": json.dumps(header, sort_keys=True)})
+    ids, types = ([getattr(encoding, name) for encoding in encodings] for name in ("ids", "type_ids"))
+    return pa.table(
+        {
+            "row_id": pa.array([row.id for row in rows], pa.string()),
+            "label": pa.array([row.label for row in rows], number),
+            "input_ids": _nested(ids, pa.int32(), spec.choices),
+            "token_type_ids": _nested(types, pa.int8(), spec.choices),
+        }
+    )
 
 
-def _flat(column: pa.ChunkedArray, inner: pa.DataType) -> pa.ListArray:
+def _nested(candidates: Sequence[Sequence[int]], kind: pa.DataType, choices: int) -> pa.ListArray:
+    """Lists of `choices` lists each."""
+    inner = pa.array(candidates, pa.list_(kind))
+    return pa.ListArray.from_arrays(pa.array(range(0, len(candidates) + 1, choices), pa.int32()), inner)
+
+
+def _flat(rows: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The ids of all candidates of all rows, end to end."""
+    return rows.flatten().flatten() if len(rows) else pa.array([], kind)
+
+
+def _candidates(column: pa.ChunkedArray, inner: pa.DataType) -> pa.ListArray:
     """The candidates of all rows, end to end, without copying."""
     if column.num_chunks == 0:
         return cast(pa.ListArray, pa.array([], inner))

@@ -2,6 +2,8 @@
 
 A unit's class is the majority label of its rows (ties: the lower label); for regression it is the quintile of their
 mean score. So classes keep their proportions, but for the rows of a unit that disagree with its majority.
+
+Units and rows are held as arrays: millions of objects would not fit where their texts do.
 """
 
 from __future__ import annotations
@@ -13,24 +15,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import numpy as np
+
 from data.records import DatasetSpec, Row
+from data.row_table import RowTable
 
 QUINTILES = 5
+KEY_BYTES = 16
+"""Of the hash that stands for an input: two of a billion rows collide with a chance of 1 in 10^20."""
 
 
 @dataclass(frozen=True)
-class Unit:
-    """Rows (by position) that go to one split together."""
+class Units:
+    """U units of N rows, in the order of each unit's first row."""
 
-    rows: tuple[int, ...]
-    stratum: int
-    """Class, or quintile."""
-    name: str
-    """What is hashed: a text or group of the unit, the first in the alphabet, so that it does not depend on order."""
+    rows: np.ndarray
+    """(N,) positions of the rows, unit by unit, ascending within each."""
+    starts: np.ndarray
+    """(U+1,) where each unit begins in `rows`."""
+    strata: np.ndarray
+    """(U,) class, or quintile."""
+    ranks: np.ndarray
+    """(U,) where a unit stands among those of its class, 32 bytes; depends on nothing but the salt and its own name."""
 
-    def rank(self, salt: str) -> bytes:
-        """Where the unit stands among those of its class; depends on nothing but the salt and its own text."""
-        return hashlib.sha256(f"{salt}\0{self.name}".encode()).digest()
+    def __len__(self) -> int:
+        return len(self.strata)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(U,) rows."""
+        return np.diff(self.starts)
+
+    def pick(self, units: np.ndarray) -> Units:
+        """Some of the units, by their ascending positions."""
+        sizes = self.sizes[units]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        inside = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
+        rows = self.rows[np.repeat(self.starts[:-1][units], sizes) + inside]
+        return Units(rows, starts, self.strata[units], self.ranks[units])
 
 
 def input_key(spec: DatasetSpec, row: Row) -> str:
@@ -39,9 +61,36 @@ def input_key(spec: DatasetSpec, row: Row) -> str:
     return "\0".join(" ".join(text.casefold().split()) for text in texts)
 
 
-def make_units(spec: DatasetSpec, rows: Sequence[Row], keys: Sequence[str]) -> list[Unit]:
-    """Join rows that share an input or a group, also through other rows."""
-    parents = list(range(len(rows)))
+def input_keys(rows: RowTable) -> np.ndarray:
+    """(N,) a hash of each row's input."""
+    found = np.empty(len(rows), f"S{KEY_BYTES}")
+    for i, row in enumerate(rows):
+        found[i] = hashlib.blake2b(input_key(rows.spec, row).encode(), digest_size=KEY_BYTES).digest()
+    return found
+
+
+def make_units(rows: RowTable, keys: np.ndarray, salt: str) -> Units:
+    """Join rows that share an input or a group, also through other rows; `keys` are `input_keys(rows)`."""
+    parts = _joined(keys, rows.groups)
+    _, firsts, parts = np.unique(parts, return_index=True, return_inverse=True)
+    # Numbered by their first rows: what no rank decides, the order of the file does.
+    order = np.argsort(firsts)
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    unit_of = number[parts]
+    members = np.argsort(unit_of, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(unit_of, minlength=len(order)))]).astype(np.int64)
+    return Units(members, starts, _strata(rows, members, starts), _ranks(rows, unit_of, starts, salt))
+
+
+def _joined(keys: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(N,) equal numbers for rows of one unit."""
+    _, texts = np.unique(keys, return_inverse=True)
+    grouped = np.flatnonzero(groups >= 0)
+    if not len(grouped):
+        return texts
+    count = int(texts.max()) + 1
+    parents = list(range(count + int(groups.max()) + 1))
 
     def root(i: int) -> int:
         while parents[i] != i:
@@ -49,30 +98,49 @@ def make_units(spec: DatasetSpec, rows: Sequence[Row], keys: Sequence[str]) -> l
             i = parents[i]
         return i
 
-    first: dict[tuple[str, str], int] = {}
-    for i, row in enumerate(rows):
-        for token in [("text", keys[i])] + ([("group", row.group)] if row.group is not None else []):
-            parents[root(i)] = root(first.setdefault(token, i))
-    members: dict[int, list[int]] = {}
-    for i in range(len(rows)):
-        members.setdefault(root(i), []).append(i)
-    edges = _quintile_edges(rows) if spec.kind == "regression" else []
-    names = [row.group if row.group is not None else key for row, key in zip(rows, keys, strict=True)]
-    return [
-        Unit(tuple(unit), _stratum([rows[i].label for i in unit], edges), min(names[i] for i in unit))
-        for unit in members.values()
-    ]
+    for text, group in zip(texts[grouped].tolist(), groups[grouped].tolist(), strict=True):
+        parents[root(text)] = root(count + group)
+    return np.fromiter((root(i) for i in range(count)), np.int64, count)[texts]
 
 
-def _quintile_edges(rows: Sequence[Row]) -> list[float]:
+def _ranks(rows: RowTable, unit_of: np.ndarray, starts: np.ndarray, salt: str) -> np.ndarray:
+    """(U,) the hash of salt and name; a unit's name is the first in the alphabet of its rows' groups and texts."""
+    found, many = np.empty(len(starts) - 1, "S32"), dict[int, str]()
+    single = np.diff(starts) == 1
+    for row, unit in zip(rows, unit_of, strict=True):
+        name = row.group if row.group is not None else input_key(rows.spec, row)
+        if single[unit]:
+            found[unit] = _rank(salt, name)
+        else:
+            many[unit] = min(name, many.get(unit, name))
+    for unit, name in many.items():
+        found[unit] = _rank(salt, name)
+    return found
+
+
+def _rank(salt: str, name: str) -> bytes:
+    return hashlib.sha256(f"{salt}\0{name}".encode()).digest()
+
+
+def _strata(rows: RowTable, members: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    labels = rows.labels
+    edges = _quintile_edges(labels) if rows.spec.kind == "regression" else []
+    units = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
+    count = len(starts) - 1
+    return np.fromiter((_stratum(labels[members[a:b]].tolist(), edges) for a, b in units), np.int64, count)
+
+
+def _quintile_edges(labels: np.ndarray) -> list[float]:
     """The four scores that part the rows into five parts of about one size (ties in one part)."""
-    scores = sorted(row.label for row in rows)
-    return [scores[len(scores) * k // QUINTILES] for k in range(1, QUINTILES)] if scores else []
+    scores = np.sort(labels)
+    return [float(scores[len(scores) * k // QUINTILES]) for k in range(1, QUINTILES)] if len(scores) else []
 
 
 def _stratum(labels: Sequence[int | float], edges: Sequence[float]) -> int:
     if edges:
         return bisect.bisect_right(edges, fmean(labels))
+    if len(labels) == 1:
+        return int(labels[0])
     counts = Counter(labels)
     return int(min(counts, key=lambda label: (-counts[label], label)))
 
@@ -89,18 +157,17 @@ def apportion(total: int, counts: dict[int, int]) -> dict[int, int]:
     return shares
 
 
-def take(units: list[Unit], quota: dict[int, int], salt: str) -> tuple[list[Unit], list[Unit]]:
+def take(units: Units, quota: dict[int, int]) -> tuple[Units, Units]:
     """(taken, left): within each class the first units by rank until its quota of rows is met.
 
     A unit that would overshoot the quota by more than it fills of it is passed over: a giant group must not make a
     tenth into a half.
     """
-    taken, left, filled = [], [], Counter[int]()
-    for unit in sorted(units, key=lambda unit: (unit.rank(salt), unit.rows)):
-        room = quota.get(unit.stratum, 0) - filled[unit.stratum]
-        if room > 0 and len(unit.rows) <= 2 * room:
-            taken.append(unit)
-            filled[unit.stratum] += len(unit.rows)
-        else:
-            left.append(unit)
-    return taken, left
+    taken, filled = np.zeros(len(units), bool), Counter[int]()
+    strata, sizes = units.strata.tolist(), units.sizes.tolist()
+    for unit in np.argsort(units.ranks, kind="stable").tolist():
+        room = quota.get(strata[unit], 0) - filled[strata[unit]]
+        if room > 0 and sizes[unit] <= 2 * room:
+            taken[unit] = True
+            filled[strata[unit]] += sizes[unit]
+    return units.pick(np.flatnonzero(taken)), units.pick(np.flatnonzero(~taken))

@@ -85,7 +85,7 @@ class Classifier(nn.Module):
             tokens={layer: result.hidden_states[layer] for layer in tokens},
             attentions={layer: result.attentions[layer - 1] for layer in attentions},
             mask=inputs["attention_mask"].bool() if tokens or attentions else None,
-        )
+        ).in_float32()
 
     @property
     def dataset(self) -> str:

@@ -30,3 +30,11 @@ class Outputs:
     attentions: dict[int, Tensor] = field(default_factory=dict)
     mask: Tensor | None = None
     branches: dict[int, Tensor] = field(default_factory=dict)
+
+    def in_float32(self) -> "Outputs":
+        """The same, as losses take it: under bf16 autocast a network answers in 16 bit. No copy of what is float32."""
+        many = {
+            name: {key: value.float() for key, value in getattr(self, name).items()}
+            for name in ("vectors", "tokens", "attentions", "branches")
+        }
+        return Outputs(logits=self.logits.float(), pooled=self.pooled.float(), mask=self.mask, **many)

@@ -27,7 +27,7 @@ from tasks.layout import OUTPUTS, meta_teacher_folder, signals_folder, student_m
 from tasks.model_output import write_model
 from tasks.networks import parameter_count
 from tasks.stage import Stage, StageError, run_stage
-from tasks.torch_runtime import start_torch
+from tasks.torch_runtime import as_it_is_used, compile_if_asked, start_torch
 from training.curriculum import run_curriculum
 from training.curriculum_analysis import consecutive_distances, consecutive_similarities, cumulative_shares, curricula
 from training.curriculum_seams import (
@@ -58,6 +58,7 @@ def curriculum(stage: Stage) -> None:
     others = {name: open_dataset(stage, name, record=False) for name in given.datasets}
     _add_heads(student, others, stage.seed)
     student.to(accelerator.device)
+    compile_if_asked(stage, student)
     head = stage.read(meta_teacher_folder(stage.dataset, stage.seed))
     exam, probe = _probe(stage, dataset)
     target = _target(stage, dataset, head, exam)
@@ -80,6 +81,7 @@ def curriculum(stage: Stage) -> None:
         on_episode=ticker.episode,
         checkpoints=checkpoints_of(stage, accelerator),
     )
+    as_it_is_used(accelerator, student)
     if result.note:
         stage.say(result.note)
     write_model(stage, student, dataset)

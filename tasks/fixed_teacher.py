@@ -17,6 +17,7 @@ from tasks.networks import parameter_count
 from tasks.refused import refusal
 from tasks.settings import training_settings
 from tasks.stage import Stage, StageError
+from tasks.torch_runtime import compile_if_asked
 from training.fixed_teacher import FixedTeacher
 from training.joint import JointRun
 from training.loop import BatchLoss, train
@@ -37,6 +38,7 @@ def train_on_fixed_teacher(
         teacher.network.to(accelerator.device).eval()
     _project_if_needed(model, teacher.width, needs, stage.seed)
     model.to(accelerator.device)
+    compile_if_asked(stage, model)
     # Weights and projection are drawn: what follows must not depend on how many numbers that took.
     torch.manual_seed(stage.seed)
     epochs = given.student.epochs

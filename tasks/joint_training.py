@@ -17,6 +17,7 @@ from tasks.layout import signals_folder
 from tasks.networks import depth_of, start_teacher
 from tasks.settings import training_settings
 from tasks.stage import Stage
+from tasks.torch_runtime import compile_if_asked
 from training.joint import JointRun, JointSettings, JointSplits, StoredTeacher, train_jointly
 from training.signals import open_signals
 
@@ -45,6 +46,8 @@ def train_with_teacher(
     stored = _stored(stage, dataset) if method.needs.teacher == "head_moves" else None
     model.to(accelerator.device)
     teacher.to(accelerator.device)
+    for network in (model, teacher):
+        compile_if_asked(stage, network)
     # Weights are drawn: what follows must not depend on how many numbers that took.
     torch.manual_seed(stage.seed)
     feedback = given.lgtm.feedback if stage.method == "lgtm" else "quiz"

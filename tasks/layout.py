@@ -52,6 +52,11 @@ def student_model(dataset: str, method: str, seed: int) -> Path:
     return output_folder("student", dataset=dataset, method=method, seed=seed) / "model"
 
 
+def student_seen(dataset: str, method: str, seed: int) -> Path:
+    """What a method's student says about the selection rows, so that nobody has to run it on them again."""
+    return output_folder("student", dataset=dataset, method=method, seed=seed) / "seen"
+
+
 def meta_teacher_folder(dataset: str, seed: int) -> Path:
     """The meta-teacher's head and what it says about the quiz rows."""
     return output_folder("meta_teacher", dataset=dataset, seed=seed) / "head"

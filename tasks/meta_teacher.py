@@ -2,7 +2,7 @@
 
     python -m tasks.meta_teacher --dataset rte --seed 42
 
-Reads: the dataset's tokens, the teacher's signals and head, the student of `mpdistil.base`. Writes:
+Reads: the dataset's tokens, the teacher's signals and head, the student of `mpdistil.base` and what it said. Writes:
 outputs/meta_teacher/<dataset>/<seed>/head (the head, and its logits and true-class scores on the quiz rows),
 metrics.json, curves.jsonl (one row an epoch, from 0: the teacher's own head), run.json.
 """
@@ -15,7 +15,7 @@ from methods.meta_teacher import MetaTeacher
 from models.classifier import Classifier
 from models.store import load_model
 from tasks.datasets import TokenisedDataset, open_dataset
-from tasks.layout import signals_folder, student_model, teacher_model
+from tasks.layout import signals_folder, student_model, student_seen, teacher_model
 from tasks.stage import Stage, run_stage
 from tasks.torch_runtime import start_torch
 from training.meta_teacher import MetaTeacherSettings, PooledRows, train_meta_teacher
@@ -38,10 +38,16 @@ def meta_teacher(stage: Stage) -> None:
         name: open_signals(folder, name, rows=len(dataset.split(name)))
         for name in ("quiz", "selection", *dataset.spec.dev_sets)
     }
+    # Its own stage has run the student on the selection rows, with these weights and in these batches.
+    seen = open_signals(
+        stage.read(student_seen(stage.dataset, given.mpdistil.base, stage.seed)),
+        "selection",
+        rows=len(dataset.split("selection")),
+    )
     head = teacher.head_of(stage.dataset)
     result = train_meta_teacher(
-        _pooled(stage, student, dataset, "quiz", signals["quiz"], accelerator.device),
-        _pooled(stage, student, dataset, "selection", signals["selection"], accelerator.device),
+        _pooled(student, dataset, "quiz", signals["quiz"], _run(stage, student, dataset, accelerator.device)),
+        _pooled(student, dataset, "selection", signals["selection"], seen.pooled.to(accelerator.device)),
         head.weight.detach(),
         head.bias.detach() if head.bias is not None else None,
         kind=dataset.spec.kind,
@@ -73,19 +79,20 @@ def _settings(stage: Stage, dataset: TokenisedDataset) -> MetaTeacherSettings:
     return MetaTeacherSettings(**values, label_range=dataset.spec.label_range, seed=stage.seed)
 
 
+def _run(stage: Stage, student: Classifier, dataset: TokenisedDataset, device: torch.device) -> torch.Tensor:
+    """The student's pooled vectors of the quiz rows."""
+    batch_size = stage.parameters.evaluate.batch_size
+    said = predict(student, dataset.split("quiz"), dataset=stage.dataset, batch_size=batch_size, device=device)
+    return torch.from_numpy(said.pooled).to(device)
+
+
+@torch.no_grad()
 def _pooled(
-    stage: Stage, student: Classifier, dataset: TokenisedDataset, name: str, signals: Signals, device: torch.device
+    student: Classifier, dataset: TokenisedDataset, name: str, signals: Signals, own: torch.Tensor
 ) -> PooledRows:
     """Both models' pooled vectors of a split's rows; the student's go through the projection it was trained with."""
-    split = dataset.split(name)
-    batch_size = stage.parameters.evaluate.batch_size
-    own = torch.from_numpy(
-        predict(student, split, dataset=stage.dataset, batch_size=batch_size, device=device).pooled
-    ).to(device)
-    if student.projection is not None:
-        with torch.no_grad():
-            own = student.projection(own)
-    return PooledRows(signals.pooled, own, torch.from_numpy(np.array(split.labels)))
+    projected = own if student.projection is None else student.projection(own)
+    return PooledRows(signals.pooled, projected, torch.from_numpy(np.array(dataset.split(name).labels)))
 
 
 @torch.no_grad()

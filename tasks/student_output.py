@@ -7,22 +7,29 @@ from tasks.datasets import TokenisedDataset
 from tasks.model_output import write_model
 from tasks.networks import parameter_count
 from tasks.stage import Stage, spent
+from tasks.torch_runtime import as_it_is_used
 from training.joint import JointRun
-from training.loop import score
+from training.metrics import compute_metrics
+from training.predict import predict
+from training.signals import save_signals
 
 
 def write_student(
     stage: Stage, model: Classifier, dataset: TokenisedDataset, run: JointRun, accelerator: Accelerator
 ) -> None:
-    """model, curves.jsonl, influence.jsonl (lgtm) and metrics.json; sets the headline."""
-    given = stage.parameters
-    scores = score(
+    """model, seen (its outputs on selection), curves, influence (lgtm) and metrics; sets the headline."""
+    as_it_is_used(accelerator, model)
+    given, selection = stage.parameters, dataset.split("selection")
+    said = predict(
         model,
-        dataset.split("selection"),
-        dataset.target,
+        selection,
+        dataset=stage.dataset,
         batch_size=given.evaluate.batch_size,
         device=accelerator.device,
     )
+    if stage.writes:
+        save_signals(stage.folder / "seen", "selection", said)
+    scores = compute_metrics(("loss", *dataset.spec.metrics), said.logits, selection.labels, dataset.spec.kind)
     write_model(stage, model, dataset)
     stage.write_rows(run.curves)
     if run.influence:

@@ -23,7 +23,7 @@ from tasks.model_output import write_model
 from tasks.networks import parameter_count, start_teacher
 from tasks.settings import training_settings
 from tasks.stage import Stage, StageError, run_stage
-from tasks.torch_runtime import start_torch
+from tasks.torch_runtime import as_it_is_used, compile_if_asked, start_torch
 from training.checkpoint_files import State
 from training.loop import score, train
 from training.predict import predict
@@ -38,7 +38,9 @@ def teacher(stage: Stage) -> None:
     for note in start.notes:
         stage.say(note)
     model = start.classifier.to(accelerator.device)
+    compile_if_asked(stage, model)
     curves, trajectory = _trained(stage, model, dataset, accelerator)
+    as_it_is_used(accelerator, model)
     if stage.writes:
         save_trajectory(stage.folder / "trajectory", trajectory)
     metrics = dataset.target.metrics

@@ -6,8 +6,11 @@ import random
 import numpy as np
 import torch
 from accelerate import Accelerator
-from transformers.utils import logging
+from torch import Tensor
+from transformers.utils import ModelOutput, logging
 
+from models.classifier import Classifier
+from tasks.freed_memory import keep_freed_memory
 from tasks.processes import PROCESSES, report_once
 from tasks.stage import Stage, StageError
 
@@ -29,7 +32,8 @@ def start_torch(stage: Stage) -> Accelerator:
     random.seed(stage.seed)
     np.random.seed(stage.seed)
     torch.manual_seed(stage.seed)
-    accelerator = _accelerator()
+    keep_freed_memory()
+    accelerator = _accelerator("bf16" if stage.parameters.precision == "bf16" else "no")
     report_once()
     stage.device = accelerator.device.type
     if accelerator.device.type == "cuda":
@@ -37,7 +41,7 @@ def start_torch(stage: Stage) -> Accelerator:
     return accelerator
 
 
-def _accelerator() -> Accelerator:
+def _accelerator(precision: str) -> Accelerator:
     """All that was launched, or StageError."""
     sharding = [name for name in SHARDING if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true"]
     if sharding:
@@ -47,10 +51,31 @@ def _accelerator() -> Accelerator:
         )
     # Of several processes on a CPU accelerate makes several single ones, unless it is told; hardware/cpu_2.yaml hides GPUs.
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "").startswith("-1")
-    accelerator = Accelerator(cpu=True) if PROCESSES > 1 and hidden else Accelerator()
+    accelerator = Accelerator(cpu=PROCESSES > 1 and hidden, mixed_precision=precision)
     if accelerator.num_processes != PROCESSES:
         raise StageError(
             f"launched with {PROCESSES} processes, but accelerate takes each for a single one: it finds no GPU for them; "
             "on a CPU use hardware/cpu_2.yaml, or `launch: python -m`"
         )
     return accelerator
+
+
+def compile_if_asked(stage: Stage, model: Classifier) -> None:
+    """Run the network's backbone through torch.compile in training, and only there, where params.yaml says so.
+
+    One graph for all lengths of a batch. The module stays the one it was: its weights keep their names.
+    """
+    if not stage.parameters.compile:
+        return
+    plain, compiled = model.backbone.forward, torch.compile(model.backbone.forward, dynamic=True)
+
+    def forward(*values: Tensor, **named: Tensor) -> ModelOutput:
+        return (compiled if model.training else plain)(*values, **named)
+
+    model.backbone.forward = forward
+
+
+def as_it_is_used(accelerator: Accelerator, model: Classifier) -> None:
+    """Take back what training wrapped around a network's passes: from here on it runs in float32, uncompiled."""
+    accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    vars(model.backbone).pop("forward", None)

@@ -78,13 +78,18 @@ def open_signals(folder: Path, split: str, *, rows: int) -> Signals:
     try:
         stored = {name: torch.from_numpy(value) for name, value in load_file(path).items()}
     except SafetensorError as error:
-        raise ValueError(f"{path}: damaged ({error}); delete it and run the signals stage again") from None
+        raise ValueError(f"{path}: damaged ({error}); delete it and run the {_stage(folder)} stage again") from None
     if stored["logits"].shape[0] != rows:
         raise ValueError(
-            f"{path}: {stored['logits'].shape[0]} rows, but the split has {rows}; run the signals stage again"
+            f"{path}: {stored['logits'].shape[0]} rows, but the split has {rows}; run the {_stage(folder)} stage again"
         )
     vectors = {int(name.split(".")[1]): value for name, value in stored.items() if name.startswith("vectors.")}
     return Signals(stored["logits"], stored["pooled"], vectors)
+
+
+def _stage(folder: Path) -> str:
+    """The stage that writes a folder of this name."""
+    return "student" if folder.name == "seen" else "signals"
 
 
 def save_trajectory(folder: Path, epochs: Sequence[np.ndarray]) -> None:

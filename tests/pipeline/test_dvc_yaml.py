@@ -50,7 +50,7 @@ def test_no_stage_but_report_curriculum_and_register_depends_on_a_whole_output()
         stage
         for stage, content in STAGES.items()
         for path in content["deps"]
-        if path.startswith("outputs/") and not re.search(r"/(rows|tokens|model|trajectory|signals|head)$", path)
+        if path.startswith("outputs/") and not re.search(r"/(rows|tokens|model|seen|trajectory|signals|head)$", path)
     }
     assert whole == {"report", "curriculum", ALWAYS_RUN}
 

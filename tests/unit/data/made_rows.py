@@ -34,7 +34,7 @@ def spec_of(description: Mapping[str, object], **more: object) -> DatasetSpec:
 def checked(spec: DatasetSpec, rows: Sequence[Mapping[str, object]], split: str = "train") -> list[Row]:
     """The rows of one file, or the DataError that lists what is wrong with them."""
     problems = Problems(spec.name)
-    found = check_table(spec, Table("made.jsonl", split, list(enumerate(rows, start=1))), problems)
+    found = list(check_table(spec, Table("made.jsonl", split, list(enumerate(rows, start=1))), problems))
     problems.raise_if_any()
     return found
 

@@ -23,7 +23,7 @@ def refusal(description: dict, rows: list[dict], split: str = "train", **more: o
 
 def read(path: Path) -> list:
     problems = Problems("made")
-    rows = read_raw(path, problems)
+    rows = list(read_raw(path, problems))
     problems.raise_if_any()
     return rows
 

@@ -16,7 +16,7 @@ from data.description import load_spec
 from data.errors import DataError
 from data.records import DatasetSpec
 from data.sources import read_rows
-from data.stored_rows import open_source, read_source, save_source
+from data.stored_rows import read_source, save_source
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 CB = [{"premise": f"p {i}", "hypothesis": f"h {i}", "idx": i, "label": i % 3} for i in range(12)]
@@ -174,9 +174,10 @@ def test_the_source_stages_output_gives_the_same_rows_back(tmp_path: Path) -> No
     hub_copy(tmp_path / "super_glue")
     found = read_rows(cb(), None, search=[tmp_path])
     save_source(tmp_path / "out", found)
-    assert read_source(tmp_path / "out") == found
-    spec, tables = open_source(tmp_path / "out")
-    assert spec == found.spec and tables["train"].num_rows == 12
+    stored = read_source(tmp_path / "out")
+    assert (stored.spec, stored.origin) == (found.spec, found.origin)
+    assert {name: list(rows) for name, rows in stored.rows.items()} == {n: list(rows) for n, rows in found.rows.items()}
+    assert len(stored.rows["train"]) == 12
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "dev.parquet",
         "spec.json",
@@ -187,7 +188,7 @@ def test_the_source_stages_output_gives_the_same_rows_back(tmp_path: Path) -> No
 
 def test_another_folder_is_no_output_of_the_source_stage(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no output of the source stage"):
-        open_source(tmp_path)
+        read_source(tmp_path)
 
 
 def test_reading_and_splitting_import_neither_torch_nor_datasets() -> None:

@@ -1,0 +1,64 @@
+"""What source and split take in memory with two million rows: pairs of sentences of the length of QQP's."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from benchmarks.measuring import Row, limit_row
+from benchmarks.stage_commands import ROOT, assign, prepare
+from benchmarks.tiny_benchmark import VALUES
+from data.quickstart import vocabulary
+
+ROWS = 2_000_000
+LIMIT_GB = 1.5
+WORDS = 10
+"""Of each of the two sentences."""
+
+
+def measure(rows: int = ROWS) -> list[Row]:
+    """Peak resident memory of both stages, each a process of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_workspace(folder, rows)
+        return [
+            limit_row(f"{stage}, {rows:,} rows: peak memory", "GB", [peak_gigabytes(folder, stage)[0]], LIMIT_GB)
+            for stage in ("source", "split")
+        ]
+
+
+def write_workspace(folder: Path, rows: int) -> None:
+    """A dataset `many` of made-up pairs, and a params.yaml with it."""
+    prepare(folder)
+    own = folder / "rows" / "many"
+    own.mkdir(parents=True)
+    description = {"kind": "pair", "text": ["first", "second"], "label": "label", "labels": ["no", "yes"]}
+    (own / "dataset.yaml").write_text(yaml.safe_dump({**description, "metrics": ["accuracy"]}), encoding="utf-8")
+    draw, words = random.Random(0), vocabulary()  # noqa: S311
+    with (own / "train.jsonl").open("w", encoding="utf-8") as file:
+        for number in range(rows):
+            first, second = (" ".join(draw.choices(words, k=WORDS)) for _ in range(2))
+            file.write(json.dumps({"first": first, "second": second, "label": number % 2}) + "\n")
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for key, value in VALUES.items():
+        assign(values, key, value)
+    for key, value in {"datasets": ["many"], "mpdistil.datasets": ["many"], "split.max_length": 64}.items():
+        assign(values, key, value)
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+
+def peak_gigabytes(folder: Path, stage: str) -> tuple[float, float]:
+    """(peak resident GB, CPU seconds) of one stage on the dataset `many`; RuntimeError if it fails."""
+    command = [sys.executable, "-m", f"tasks.{stage}", "--dataset", "many"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) as running:
+        _, status, used = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode:
+        raise RuntimeError(f"the stage {stage} ended with {running.returncode}")
+    return used.ru_maxrss * 1024 / 1e9, used.ru_utime + used.ru_stime

@@ -1,0 +1,36 @@
+"""What `dvc repro` costs when nothing has changed: a benchmark of six datasets and three seeds, the real dvc.yaml."""
+
+import resource
+import tempfile
+from pathlib import Path
+
+from benchmarks.measuring import Row, limit_row
+from benchmarks.tiny_benchmark import DATASETS, SEEDS, command, make
+
+TARGET_S = 15.0
+
+
+def measure(repetitions: int = 2) -> list[Row]:
+    """One row; the first `dvc repro` registers the students and does not count."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "tiny"
+        make(folder)
+        command(folder, "dvc", "repro")
+        seconds = [_repro(folder) for _ in range(repetitions)]
+    title = f"dvc repro with nothing to do, {len(DATASETS)} datasets, {len(SEEDS)} seeds"
+    return [limit_row(title, "CPU s", seconds, TARGET_S)]
+
+
+def _repro(folder: Path) -> float:
+    """CPU seconds of one `dvc repro` and of what it starts. RuntimeError if a stage other than register ran."""
+    before = _children()
+    said = command(folder, "dvc", "repro")
+    ran = [line for line in said.splitlines() if line.startswith("Running stage") and "'register'" not in line]
+    if ran:
+        raise RuntimeError(f"nothing has changed, but dvc repro ran {len(ran)} stages: {ran[0]}")
+    return _children() - before
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

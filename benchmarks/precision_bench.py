@@ -1,0 +1,51 @@
+"""A training step in bf16 and through torch.compile, against float32 as it is; shown, without a target."""
+
+from itertools import cycle
+
+import torch
+from torch import nn
+
+from benchmarks.measuring import Row, Step, cpu_seconds, row_of
+from benchmarks.pieces_bench import sampled_batches, seconds_of
+from benchmarks.workspace import Workspace, network
+from data.batches import Batch
+from methods.task_loss import task_loss
+from models.classifier import Classifier
+from training.loop import make_optimizer
+
+
+def rows(workspace: Workspace, repetitions: int) -> list[Row]:
+    """Steps of the student on RTE, and what compiling costs before the first of them is as fast as the rest."""
+    batches = sampled_batches(workspace.split("rte", "train"), repetitions + 2)
+    compiled = network("student")
+    compiled.backbone.forward = torch.compile(compiled.backbone.forward, dynamic=True)
+    warm = _step(compiled, batches, bf16=False)
+    compiling = sum(seconds_of(warm) for _ in range(2))
+    steps = {
+        "float32": _step(network("student"), batches, bf16=False),
+        "bf16": _step(network("student"), batches, bf16=True),
+        "compile": warm,
+    }
+    seconds = cpu_seconds(steps, repetitions)
+    plain = seconds["float32"]
+    return [
+        row_of("student's step in bf16, against float32", "CPU s", seconds["bf16"], plain, None),
+        row_of("student's step through torch.compile, against without", "CPU s", seconds["compile"], plain, None),
+        row_of("  compiling: the first two steps, against one without", "CPU s", [compiling], plain[:1], None),
+    ]
+
+
+def _step(model: Classifier, batches: list[Batch], *, bf16: bool) -> Step:
+    optimizer, drawn = make_optimizer(model, 1e-5, 0.01), cycle(batches)
+
+    def step() -> None:
+        batch = next(drawn)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            outputs = model(batch.inputs, dataset=model.dataset)
+        loss = task_loss(outputs.logits, batch.labels, "pair")
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    return step
