@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from places import without_password
+from tasks.layout import output_folder
 from tasks.registry import names
 from tasks.registry.aliases import set_candidate, set_champion
 from tasks.registry.connection import (
@@ -32,6 +33,7 @@ from tasks.registry.evidence import Student, find_students
 from tasks.registry.lineage import checkout
 from tasks.registry.runs import finish_interrupted, open_experiment
 from tasks.registry.shelves import Shelf, Version, read_shelves
+from tasks.registry.unchanged import STATE, state_of, unchanged
 from tasks.registry.versions import Registration
 from tasks.stage import Stage, StageError, run_stage
 
@@ -52,6 +54,8 @@ class Progress:
     gates: dict[str, str | None] = field(default_factory=dict)
     """The gate's sentence on a registered model's candidate."""
     candidates: dict[str, int] = field(default_factory=dict)
+    state: dict[str, object] | None = None
+    """What the registration found and left; see `tasks.registry.unchanged`."""
 
 
 def register(stage: Stage) -> None:
@@ -64,8 +68,19 @@ def register(stage: Stage) -> None:
     for student in students:
         stage.read(student.evaluated)
         stage.read(student.tokens)
-    done, address = Progress(), tracking_address()
-    reachable = True
+    address = tracking_address()
+    previous = output_folder("register") / "registered.json"
+    result = unchanged(previous, state_of(address, students, stage.parameters)) or _registered(stage, students, address)
+    stage.write_json("registered.json", result)
+    (stage.folder / "table.txt").write_text(registered_table(result), encoding="utf-8")
+    counts = {"students": len(students), "new": cast(int, result["new"]), "missing": len(missing)}
+    stage.write_metrics({**counts, "reachable": result["reachable"]})
+    stage.headline = _headline(counts, bool(result["reachable"]))
+
+
+def _registered(stage: Stage, students: Sequence[Student], address: str) -> dict[str, object]:
+    """Fill the registry, and what registered.json says of it."""
+    done, reachable = Progress(), True
     try:
         client = connect()
         with locked(lock_folder(address) / REGISTERING, WAITING), explained(address):
@@ -75,12 +90,7 @@ def register(stage: Stage) -> None:
         stage.say(f"{error}; the files under outputs/ stay the record, and the next run catches up")
     except RegistryError as error:
         raise StageError(str(error)) from None
-    result = _result(students, done, address, reachable)
-    stage.write_json("registered.json", result)
-    (stage.folder / "table.txt").write_text(registered_table(result), encoding="utf-8")
-    counts = {"students": len(students), "new": len(done.new), "missing": len(missing)}
-    stage.write_metrics({**counts, "reachable": reachable})
-    stage.headline = _headline(counts, reachable)
+    return _result(students, done, address, reachable)
 
 
 def fill(client: "MlflowClient", students: Sequence[Student], stage: Stage, done: Progress, address: str) -> None:
@@ -105,6 +115,8 @@ def fill(client: "MlflowClient", students: Sequence[Student], stage: Stage, done
         candidate = set_candidate(client, shelf, own)
         done.gates[name] = set_champion(client, shelf, before[name], candidate, own[candidate], parameters.registry)
         done.candidates[name] = candidate
+    # Looked up before the last question: what somebody else writes from here on is seen as a change by the next run.
+    done.state = state_of(address, students, parameters)
     done.shelves = read_shelves(client, f"{parameters.benchmark}-%", wanted)
 
 
@@ -124,6 +136,7 @@ def _result(students: Sequence[Student], done: Progress, address: str, reachable
         "reachable": reachable,
         "students": [_entry(student, done, address) for student in students],
         "new": len(done.new),
+        STATE: done.state,
     }
 
 

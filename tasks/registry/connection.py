@@ -98,13 +98,13 @@ def _quiet() -> None:
 
 def artifact_folder(address: str) -> str | None:
     """Where the files of a new experiment go; None where the server decides."""
-    path = _sqlite_path(address)
+    path = sqlite_path(address)
     return None if path is None else str(path.parent / "artifacts")
 
 
 def lock_folder(address: str) -> Path:
     """Folder of the lock files: beside a SQLite file, else the embedded registry's."""
-    path = _sqlite_path(address)
+    path = sqlite_path(address)
     return path.parent if path is not None else places.registry_folder()
 
 
@@ -152,7 +152,7 @@ def explained(address: str) -> Generator[None]:
 
 def _make_if_fresh(address: str) -> None:
     """Make a SQLite store that is not there yet, whole or not at all: tables made by halves could never be opened."""
-    path = _sqlite_path(address)
+    path = sqlite_path(address)
     if path is None or path.exists():
         return
     aside = path.with_name(f".{path.name}.partial")
@@ -231,11 +231,11 @@ def _check_address(address: str) -> None:
     scheme = parts.scheme.split("+")[0]
     if scheme in SERVERS and not has_host:
         raise RegistryError(f"{without_password(address)}: names no host; {way_out}")
-    if scheme not in (*SERVERS, *DATABASES) and _sqlite_path(address) is None:
+    if scheme not in (*SERVERS, *DATABASES) and sqlite_path(address) is None:
         raise RegistryError(f"{without_password(address)}: no address of an MLflow server or database; {way_out}")
 
 
-def _sqlite_path(address: str) -> Path | None:
+def sqlite_path(address: str) -> Path | None:
     """The file of a SQLite address; None for any other."""
     start = "sqlite:///"
     return Path(address.removeprefix(start)) if address.startswith(start) and len(address) > len(start) else None

@@ -51,6 +51,41 @@ def test_a_student_that_is_registered_twice_is_one_version(place: Place) -> None
     }
 
 
+def test_where_nothing_changed_nothing_is_asked_and_mlflow_is_not_imported(place: Place) -> None:
+    place.params()
+    assert place.register().status == 0
+    code = "import sys, tasks.register as r; from tasks.stage import run_stage; import runpy\n"
+    code += "sys.argv = ['tasks.register']\nrunpy.run_module('tasks.register', run_name='__main__', alter_sys=True)\n"
+    code += "assert 'mlflow' not in sys.modules, 'MLflow was imported'"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=place.root,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": place.address},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0 new of 1 students" in done.stdout
+    assert place.entry()["version"] == 1 and place.entry()["new"] is False
+
+
+def test_what_somebody_changed_in_the_registry_is_seen(place: Place) -> None:
+    place.params()
+    assert place.register().status == 0
+    client(place).delete_model_version(NAME, "1")
+    assert "1 new of 1 students" in place.register().output.splitlines()[-1]
+    assert numbers(place) == [2]
+
+
+def test_another_setting_of_the_gate_is_seen(place: Place) -> None:
+    place.params()
+    assert place.register().status == 0
+    before = read(place.root / "outputs/register/registered.json")["state"]
+    place.params(registry={"minimum_rows": 7})
+    assert place.register().status == 0
+    assert read(place.root / "outputs/register/registered.json")["state"] != before
+
+
 def test_a_version_carries_the_evidence_for_it(place: Place) -> None:
     place.params()
     (place.root / "dvc.lock").write_text("schema: '2.0'\n")
