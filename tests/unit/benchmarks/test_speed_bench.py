@@ -91,13 +91,14 @@ def test_a_limit_and_a_least_share_are_targets_of_the_figure_itself() -> None:
 
 def test_source_and_split_take_a_fraction_of_what_row_objects_would(tmp_path: Path) -> None:
     peaks = []
-    for rows in (2_000, 22_000):
+    for rows in (20_000, 80_000):
         folder = tmp_path / str(rows)
         folder.mkdir()
         write_workspace(folder, rows)
         peaks.append([peak_gigabytes(folder, stage)[0] for stage in ("source", "split")])
-    added = [(more - less) * 1e9 / 20_000 for less, more in zip(*peaks, strict=True)]
-    assert max(added) < 1500, "bytes a row; objects took about five times that"
+    added = [(more - less) * 1e9 / 60_000 for less, more in zip(*peaks, strict=True)]
+    # Bytes a row. None at all would mean that another process was measured.
+    assert min(added) > 100 and max(added) < 900
 
 
 def test_the_tables_of_growth_go_between_the_marks_of_a_page(tmp_path: Path) -> None:
