@@ -16,22 +16,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 from typing import cast
 
 from accelerate import Accelerator
 from torch import Tensor
 
-from data.batches import Batch
-from methods.returns import Baseline, discounted_returns, make_baseline
 from training.checkpoint_files import State
 from training.checkpoints import Checkpoints
-from training.curriculum_learner import Learner
-from training.curriculum_rewards import ProbeReader, StepReward, check_probe, make_reward
-from training.curriculum_samplers import Chooser, effective_sampler, make_chooser
+from training.curriculum_play import Play, check, prepare
+from training.curriculum_samplers import effective_sampler
 from training.curriculum_seams import (
-    Credit,
     CurriculumResult,
     CurriculumSettings,
     Distillation,
@@ -39,13 +34,10 @@ from training.curriculum_seams import (
     Probe,
     QuizDataset,
     Row,
-    Sampler,
     SelectionScores,
     Student,
     TargetQuiz,
-    credit_for,
 )
-from training.loop import check_finite
 
 
 def run_curriculum(
@@ -77,9 +69,9 @@ def run_curriculum(
         ValueError: settings that contradict each other, or a probe of rows that the student trains on.
         Diverged: the loss became NaN or infinite.
     """
-    _check(datasets, target, settings, probe, distillation)
+    check(datasets, target, settings, probe, distillation)
     sampler, note = effective_sampler(settings.sampler, len(datasets))
-    play = _prepare(student, datasets, target, sampler, settings, accelerator, probe, distillation)
+    play = prepare(student, datasets, target, sampler, settings, accelerator, probe, distillation)
     run = _Run(play)
     with (checkpoints or Checkpoints()).watching(run) as after_step:
         while run.number <= settings.episodes:
@@ -96,7 +88,7 @@ def run_curriculum(
 class _Run:
     """All that changes from the first episode to the last: what a checkpoint holds."""
 
-    def __init__(self, play: _Play) -> None:
+    def __init__(self, play: Play) -> None:
         self._play = play
         self.number = 0
         """Of the episode being played; 0 has no steps: the student that came in."""
@@ -140,154 +132,6 @@ class _Run:
         self.number, self.best, self._learnt = (cast(int, state[name]) for name in ("number", "best", "learnt"))
         self.best_weights = cast(dict[str, Tensor], state["best_weights"])
         self._play.load_state_dict(cast(State, state["play"]))
-
-
-@dataclass(frozen=True)
-class _Play:
-    """What lives from the first episode to the last."""
-
-    learner: Learner
-    chooser: Chooser
-    reward: StepReward
-    baseline: Baseline
-    credit: Credit
-    probe: ProbeReader | None
-    datasets: Sequence[QuizDataset]
-    target: TargetQuiz
-    settings: CurriculumSettings
-
-    def begin(self, number: int) -> Sequence[Batch]:
-        """The target's quiz batches of an episode: a step for each."""
-        quiz = self._quiz_of(number)
-        self.reward.start_episode(quiz)
-        return quiz
-
-    def learn(self, rows: Sequence[Row]) -> None:
-        """What the policy learns from an episode's rows, to which returns and advantages are added."""
-        if self.settings.update == "episode":
-            self._move()
-        returns = discounted_returns([float(row["reward"] or 0.0) for row in rows], self.credit.gamma)
-        advantages = self.baseline.advantages(returns)
-        self.chooser.learn(advantages)
-        for row, value, advantage in zip(rows, returns, advantages, strict=True):
-            row["return"], row["advantage"] = value, advantage
-
-    def state_dict(self) -> State:
-        """Of everything here that changes."""
-        return {
-            "learner": self.learner.state_dict(),
-            "chooser": self.chooser.state_dict(),
-            "reward": self.reward.state_dict(),
-            "baseline": dict(vars(self.baseline)),
-            "batches": [dataset.batches.state_dict() for dataset in self.datasets],
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """The reverse of `state_dict`."""
-        parts = cast(dict[str, State], state)
-        self.learner.load_state_dict(parts["learner"])
-        self.chooser.load_state_dict(parts["chooser"])
-        self.reward.load_state_dict(parts["reward"])
-        vars(self.baseline).update(parts["baseline"])
-        for dataset, batches in zip(self.datasets, cast(list[State], state["batches"]), strict=True):
-            dataset.batches.load_state_dict(batches)
-        if self.probe is not None:
-            self.probe.student_moved()
-
-    def step(self, number: int, step: int, length: int) -> Row:
-        """Choose, train, and only then take the reward, so that it is this action's."""
-        each = self.settings.update == "step"
-        choice = self.chooser.choose()
-        dataset = self.datasets[choice.action]
-        loss = self.learner.backward(dataset, share=1.0 if each else 1.0 / length)
-        self.reward.after_backward()
-        if each:
-            self._move()
-        reward = self.learner.mean(self.reward.after_step(step))
-        check_finite(reward, f"curriculum, episode {number}, step {step + 1}: the reward", "lower a learning rate")
-        named = zip(self.datasets, choice.probabilities, strict=True)
-        return {
-            "episode": number,
-            "step": step,
-            "action": dataset.name,
-            "log_probability": choice.log_probability,
-            **{f"probability_{each.name}": probability for each, probability in named},
-            "loss": loss,
-            "reward": reward,
-        }
-
-    def _move(self) -> None:
-        self.learner.move()
-        if self.probe is not None:
-            self.probe.student_moved()
-
-    def _quiz_of(self, number: int) -> Sequence[Batch]:
-        quiz = self.target.one_pass(number)[: self.settings.max_steps_per_episode]
-        if not quiz:
-            raise ValueError(f"{self.target.name}: its quiz split has no rows, so an episode has no steps")
-        return quiz
-
-
-def _prepare(
-    student: Student,
-    datasets: Sequence[QuizDataset],
-    target: TargetQuiz,
-    sampler: Sampler,
-    settings: CurriculumSettings,
-    accelerator: Accelerator,
-    probe: Probe | None,
-    distillation: Distillation | None,
-) -> _Play:
-    names = [dataset.name for dataset in datasets]
-    own = names.index(target.name)
-    kind, device = datasets[own].kind, accelerator.device
-    learner = Learner(student, target.name, settings, accelerator, distillation)
-    reader = None if probe is None else ProbeReader(probe, student, target.name, kind, device)
-    credit = settings.credit or credit_for(settings.reward)
-
-    def state() -> Tensor:
-        weight = student.state_weight()
-        if weight is not None:
-            return weight
-        if reader is None:
-            raise ValueError("a student without a square layer before its head needs a probe for the policy's state")
-        return reader.mean_pooled()
-
-    chooser = make_chooser(
-        sampler,
-        actions=len(names),
-        target=own,
-        state=state,
-        policy_lr=credit.policy_lr,
-        seed=settings.seed,
-        device=device,
-    )
-    reward = make_reward(settings.reward, student, target, kind, reader, device)
-    baseline = make_baseline(credit.baseline)
-    return _Play(learner, chooser, reward, baseline, credit, reader, datasets, target, settings)
-
-
-def _check(
-    datasets: Sequence[QuizDataset],
-    target: TargetQuiz,
-    settings: CurriculumSettings,
-    probe: Probe | None,
-    distillation: Distillation | None,
-) -> None:
-    names = [dataset.name for dataset in datasets]
-    if len(set(names)) != len(names) or target.name not in names:
-        raise ValueError(f"the target {target.name!r} must be one of the datasets, each named once: {names}")
-    if settings.update not in ("step", "episode"):
-        raise ValueError(f"curriculum.update {settings.update!r}: allowed are step and episode")
-    if settings.update == "episode" and settings.reward in ("gain", "alignment"):
-        raise ValueError(
-            f"reward {settings.reward} is what one step adds, but with curriculum.update: episode the student does "
-            "not move at a step; use update: step, or reward binary or real"
-        )
-    if settings.sampler == "kd_only" and distillation is None:
-        raise ValueError("sampler kd_only trains on the distillation loss alone: pass a distillation")
-    if probe is not None:
-        check_probe(probe, target)
 
 
 def _episode_row(
