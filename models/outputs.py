@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 
@@ -32,9 +33,13 @@ class Outputs:
     branches: dict[int, Tensor] = field(default_factory=dict)
 
     def in_float32(self) -> "Outputs":
-        """The same, as losses take it: under bf16 autocast a network answers in 16 bit. No copy of what is float32."""
+        """The same, as losses take it: under bf16 autocast a network answers in 16 bit. What has 32 or 64 stays as it is."""
         many = {
-            name: {key: value.float() for key, value in getattr(self, name).items()}
+            name: {key: _widened(value) for key, value in getattr(self, name).items()}
             for name in ("vectors", "tokens", "attentions", "branches")
         }
-        return Outputs(logits=self.logits.float(), pooled=self.pooled.float(), mask=self.mask, **many)
+        return Outputs(logits=_widened(self.logits), pooled=_widened(self.pooled), mask=self.mask, **many)
+
+
+def _widened(value: Tensor) -> Tensor:
+    return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
