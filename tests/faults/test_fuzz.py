@@ -117,6 +117,7 @@ def test_any_params_file_at_length(here: Path) -> None:
     fuzz(params_files, params_check(here), 2 * MANY)
 
 
+@pytest.mark.slow
 def test_the_checks_can_fail(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")

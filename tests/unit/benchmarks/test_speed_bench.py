@@ -89,6 +89,7 @@ def test_a_limit_and_a_least_share_are_targets_of_the_figure_itself() -> None:
     assert at_least_row("useful", "share", [0.95], 0.93).ok and not at_least_row("useful", "share", [0.9], 0.93).ok
 
 
+@pytest.mark.slow
 def test_source_and_split_take_a_fraction_of_what_row_objects_would(tmp_path: Path) -> None:
     peaks = []
     for rows in (20_000, 80_000):
