@@ -50,6 +50,9 @@ def checks(pipeline: Pipeline, kills: int, random: Random) -> Iterator[Callable[
     for group in (True, False):
         for _ in range(max(1, kills // 50)):
             yield lambda group=group: kill_dvc(pipeline, random, group=group)
+    for _ in range(max(1, kills // 50)):
+        yield lambda: kill_while_the_lock_is_written(pipeline, random)
+    yield lambda: damaged_lock(pipeline, random)
     yield lambda: kill_register(pipeline.workspace, max(2, kills // 20), random)
     yield lambda: two_at_once(pipeline)
 
@@ -112,6 +115,56 @@ def kill_dvc(pipeline: Pipeline, random: Random, *, group: bool) -> Outcome:
         return Outcome(name, False, int(hit), said=f"not everything is up to date afterwards:\n{again.stdout}")
     resumed = int("goes on from its checkpoint" in done.stdout)
     return compared(name, pipeline, int(hit), resumed)
+
+
+def kill_while_the_lock_is_written(pipeline: Pipeline, random: Random) -> Outcome:
+    """Kill `dvc repro` at the very moment at which dvc.lock changes: afterwards it is whole, or refused and replaced."""
+    name, workspace = "dvc repro, killed while dvc.lock is written", pipeline.workspace
+    forget(workspace)
+    lock, changes = workspace.root / "dvc.lock", random.randint(1, 4)
+    process = start(workspace, "dvc", "repro", pipeline.chain)
+    seen = 0
+    for _ in range(changes):
+        while process.poll() is None and _changed(lock) == seen:
+            time.sleep(0.0002)
+        seen = _changed(lock)
+    hit = kill(process, 0, group=True)
+    done = workspace.run("dvc", "repro", pipeline.chain, check=False)
+    if done.returncode:
+        return _without_lock(name, pipeline, done.stdout, int(hit))
+    return compared(name, pipeline, int(hit))
+
+
+def damaged_lock(pipeline: Pipeline, random: Random) -> Outcome:
+    """A dvc.lock that was cut is refused by name; without it nothing is trained again."""
+    name, workspace = "dvc.lock cut in its midst", pipeline.workspace
+    workspace.dvc("repro", "--quiet", pipeline.chain)
+    lock = workspace.root / "dvc.lock"
+    content = lock.read_bytes()
+    lock.write_bytes(content[: random.randrange(len(content) // 4, len(content) * 3 // 4)])
+    refused = workspace.run("dvc", "repro", pipeline.chain, check=False)
+    if not refused.returncode:  # cut between two stages it is a shorter lock, and all that it lacks is in the cache
+        return compared(name, pipeline, 0)
+    return _without_lock(name, pipeline, refused.stdout, 0)
+
+
+def _without_lock(name: str, pipeline: Pipeline, refused: str, kills: int) -> Outcome:
+    """DVC named the lock; deleted, it comes back from DVC's memory of runs, and everything with it."""
+    if "dvc.lock" not in refused or "Traceback" in refused:
+        return Outcome(name, False, kills, said=f"no clear error about dvc.lock:\n{refused}")
+    (pipeline.workspace.root / "dvc.lock").unlink()
+    done = pipeline.workspace.run("dvc", "repro", pipeline.chain, check=False)
+    if done.returncode or (not kills and "Running stage" in done.stdout):
+        return Outcome(name, False, kills, said=done.stdout)
+    return compared(name, pipeline, kills)
+
+
+def _changed(path: Path) -> int:
+    """When a file last changed; 0 if it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def compared(name: str, pipeline: Pipeline, kills: int, resumed: int = 0) -> Outcome:
