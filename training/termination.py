@@ -7,7 +7,7 @@ half-written is removed on its way out.
 
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -35,35 +35,20 @@ _state = _State()
 
 @contextmanager
 def handled() -> Generator[None]:
-    """Handle both signals here and below; the handlers that were there before come back at the end.
-
-    Does nothing in another thread than the main one, where Python takes no handlers.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    """Handle both signals here and below; the handlers that were there before come back at the end."""
     _state.depth, _state.polled, _state.received = 0, False, None
-    before = {number: signal.signal(number, _handle) for number in SIGNALS}
     try:
-        yield
+        with _taken_by(_handle):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         _state.depth, _state.polled, _state.received = 0, False, None
 
 
 @contextmanager
 def ignored() -> Generator[None]:
     """No signal interrupts the last words: a launcher sends more than one."""
-    if threading.current_thread() is not threading.main_thread():
+    with _taken_by(signal.SIG_IGN):
         yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -93,3 +78,17 @@ def _handle(number: int, _frame: FrameType | None) -> None:
     _state.received = number
     if _state.depth == 0:
         raise Terminated(number)
+
+
+@contextmanager
+def _taken_by(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Generator[None]:
+    """Another handler of both signals for a while; none in another thread than the main one, where Python takes none."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
