@@ -21,7 +21,7 @@ class Kd:
     """Parameters of the loss; alpha weighs the task loss."""
 
     alpha: float = 0.5
-    temperature: float = 5.0
+    temperature: float = 2.0
 
     @property
     def needs(self) -> Needs:

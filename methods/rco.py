@@ -21,7 +21,7 @@ class Rco:
     """kd's parameters and the number of anchors; more than the teacher's epochs are as many as those."""
 
     alpha: float = 0.5
-    temperature: float = 5.0
+    temperature: float = 2.0
     anchors: int = 4
 
     @property

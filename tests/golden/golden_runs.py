@@ -51,7 +51,7 @@ FIXED: dict[str, Method | Scheduled] = {
     "dist": Dist(),
     "skd": Skd(),
     "annealing_kd": AnnealingKd(max_temperature=3, label_share=0.3),
-    "rco": Rco(anchors=2),
+    "rco": Rco(temperature=5.0, anchors=2),
     "prokd": ProKd(label_share=0.3),
     "takd": Takd(),
     "sftn": Sftn(),
