@@ -31,10 +31,11 @@ from methods.prokd import ProKd
 from methods.prokt import ProKt
 from methods.rco import Rco
 from methods.seam import Method, Needs, Phase, Scheduled
-from methods.sftn import Sftn
+from methods.sftn import FriendlyTeacher, Sftn
 from methods.skd import Skd
 from methods.takd import Takd
 from methods.tinybert import TinyBert
+from models.branches import Branched
 from models.outputs import Outputs
 from training.checkpoints import Checkpoints
 from training.fixed_teacher import FixedTeacher
@@ -66,7 +67,8 @@ MOVING: dict[str, MovingTeacher] = {
     "lgtm": Lgtm(),
     "lgtm-weights": Lgtm(influence=Influence(form="weights"), auxiliary="cross_entropy"),
 }
-NAMES = (*FIXED, *MOVING)
+BRANCHED = "sftn-teacher"
+NAMES = (*FIXED, *MOVING, BRANCHED)
 
 
 class Stopped(Exception):
@@ -104,6 +106,8 @@ def run_whole(name: str, into: Run | None = None, checkpoints: Checkpoints | Non
     found = into or Run()
     if name in FIXED:
         return run_fixed(FIXED[name], found, checkpoints)
+    if name == BRANCHED:
+        return run_branched(found, checkpoints)
     return run_moving(MOVING[name], found, checkpoints)
 
 
@@ -143,6 +147,31 @@ def run_fixed(method: Method | Scheduled, found: Run, checkpoints: Checkpoints |
         checkpoints=checkpoints,
     )
     found.weights = student.state_dict()
+    return found
+
+
+def run_branched(found: Run, checkpoints: Checkpoints | None) -> Run:
+    """sftn's teacher and the branches that stand on it, through the supervised loop."""
+    (student, teacher), given, method = networks(), splits(), FriendlyTeacher()
+    branched = Branched(teacher, student, seed=1)
+
+    def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
+        parts = method.loss(outputs, batch.labels, TARGET.kind)
+        found.note(parts["loss"].item())
+        return parts
+
+    torch.manual_seed(1)
+    found.curves = train(
+        branched,
+        given.train,
+        given.selection,
+        TARGET,
+        lambda epoch: loss,
+        settings(),
+        accelerator=accelerator(),
+        checkpoints=checkpoints,
+    )
+    found.weights = branched.state_dict()
     return found
 
 

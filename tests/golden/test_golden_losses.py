@@ -21,7 +21,7 @@ def test_the_losses_are_those_that_were_written_down(name: str) -> None:
 
 
 def test_every_method_has_its_losses_and_no_other() -> None:
-    assert {name.removesuffix("-weights") for name in NAMES} == {*get_args(StudentMethod), *get_args(AssistedMethod)}
+    assert {name.partition("-")[0] for name in NAMES} == {*get_args(StudentMethod), *get_args(AssistedMethod)}
     assert {path.stem for path in FOLDER.glob("*.json")} == set(NAMES)
 
 

@@ -23,7 +23,7 @@ from methods.skd import Skd
 from methods.takd import Takd
 from methods.tinybert import TinyBert
 
-METHODS = [AnnealingKd, Ckd, Dist, Dml, Influence, Kd, Lgtm, MetaDistil, MseKd]
+METHODS: list[type] = [AnnealingKd, Ckd, Dist, Dml, Influence, Kd, Lgtm, MetaDistil, MseKd]
 METHODS += [PesfKd, Pkd, ProKd, ProKt, Rco, Sftn, Skd, Takd, TinyBert]
 
 
