@@ -1,10 +1,10 @@
 """The page on all methods: docs/results/methods.md made from the rows of docs/results/runs.jsonl that have a method.
 
     python -m benchmarks.methods_results docs/results/runs.jsonl docs/results/methods.md \
-        --comparison outputs/methods/outputs/compare/comparison.md
+        --comparison "three seeds=outputs/methods/outputs/compare/comparison.md"
 
-What `python -m tasks.compare` wrote about the same runs (paired intervals, wins, ranks) is put in where it is given; what
-a person noticed stands in NAME.notes.md beside the page and is put at its top. The paper's table is context: its rows
+What `python -m tasks.compare` wrote about the same runs (paired intervals, wins, ranks) is put in where it is given, under
+a title each; what a person noticed stands in NAME.notes.md beside the page and is put at its top. The paper's table is context: its rows
 that are quoted from another paper are left out, because their models are not the paper's.
 
 Exit status: 0, or 2 with one line that says which line of the file is wrong.
@@ -13,7 +13,7 @@ Exit status: 0, or 2 with one line that says which line of the file is wrong.
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.method_runs import MethodRow, latest_method_rows, read_method_rows
@@ -40,14 +40,21 @@ Made from [{runs}]({runs}) by `python -m benchmarks.methods_results`; edit neith
 """
 
 
-def make_page(rows: Sequence[MethodRow], paper: Path, runs_name: str, *, notes: str = "", comparison: str = "") -> str:
-    """The whole page as Markdown."""
+def make_page(
+    rows: Sequence[MethodRow],
+    paper: Path,
+    runs_name: str,
+    *,
+    notes: str = "",
+    comparisons: Mapping[str, str] | None = None,
+) -> str:
+    """The whole page as Markdown; `comparisons`: title -> what `tasks.compare` wrote."""
     counted = latest_method_rows(rows)
     parts = [INTRODUCTION.format(runs=runs_name), *([notes] if notes else [])]
     for experiment in dict.fromkeys(row.experiment for row in counted):
         parts += _experiment(experiment, [row for row in counted if row.experiment == experiment])
-    if comparison:
-        parts += ["## Paired over rows: margins with intervals, wins, ranks", "", comparison]
+    for title, comparison in (comparisons or {}).items():
+        parts += [f"## Paired over rows, {title}: margins with intervals, wins, ranks", "", comparison]
     return "\n".join([*parts, _paper(paper)])
 
 
@@ -56,6 +63,10 @@ def _experiment(experiment: Experiment, rows: list[MethodRow]) -> list[str]:
     datasets = sorted({row.dataset for row in rows})
     methods = list(dict.fromkeys(row.method for row in rows))
     parts = [_heading(experiment, rows), markdown_table(_margins(rows, methods, datasets))]
+    shared = _on_shared_seeds(rows, datasets)
+    if 0 < len(shared) < len(rows):
+        parts += ["### The same on the seeds that all methods have", ""]
+        parts += [markdown_table(_margins(shared, methods, datasets))]
     parts += ["### Scores, selection and effort", "", markdown_table(_details(rows, methods, datasets))]
     temperature = _temperature(rows, datasets)
     if temperature.rows:
@@ -106,6 +117,16 @@ def _margins(rows: Sequence[MethodRow], methods: Sequence[str], datasets: Sequen
         mean = _spread([sum(whole) / len(whole)], "{:+.1f}") if len(whole) == len(datasets) else MISSING
         body.append([method, *(_spread(own, "{:+.1f}") for own in margins), mean])
     return Table(header, body)
+
+
+def _on_shared_seeds(rows: Sequence[MethodRow], datasets: Sequence[str]) -> list[MethodRow]:
+    """Of each dataset the rows of the seeds that every method on it was run with."""
+    kept: list[MethodRow] = []
+    for dataset in datasets:
+        own = [row for row in rows if row.dataset == dataset]
+        seeds = [{row.seed for row in own if row.method == method} for method in {row.method for row in own}]
+        kept += [row for row in own if row.seed in set.intersection(*seeds)]
+    return kept
 
 
 def _margins_of(rows: Sequence[MethodRow], method: str, dataset: str) -> list[float]:
@@ -184,7 +205,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("runs", type=Path, help="docs/results/runs.jsonl")
     parser.add_argument("page", type=Path, help="Markdown file to write")
-    parser.add_argument("--comparison", type=Path, help="comparison.md of `python -m tasks.compare` on the same runs")
+    parser.add_argument(
+        "--comparison",
+        action="append",
+        default=[],
+        metavar="TITLE=FILE",
+        help="comparison.md of `python -m tasks.compare` on the same runs; may be given again",
+    )
     parser.add_argument("--paper", type=Path, default=PAPER, help="the paper's figures, for context")
     options = parser.parse_args(arguments)
     try:
@@ -196,8 +223,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     beside = options.page.with_suffix(".notes.md")
     notes = beside.read_text(encoding="utf-8") if beside.exists() else ""
-    comparison = options.comparison.read_text(encoding="utf-8") if options.comparison else ""
-    page = make_page(rows, options.paper, options.runs.name, notes=notes, comparison=comparison)
+    titled = [given.rpartition("=")[::2] for given in options.comparison]
+    comparisons = {title or "all": Path(path).read_text(encoding="utf-8") for title, path in titled}
+    page = make_page(rows, options.paper, options.runs.name, notes=notes, comparisons=comparisons)
     with whole_file(options.page) as file:
         file.write(page.encode("utf-8"))
     print(f"{options.page}: {len(latest_method_rows(rows))} runs from {len(rows)} rows")

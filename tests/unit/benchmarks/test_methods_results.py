@@ -11,10 +11,10 @@ from benchmarks.runs import read_rows
 from tests.unit.benchmarks.method_rows import method_row
 
 
-def page_of(tmp_path: Path, *rows: dict[str, object], comparison: str = "") -> str:
+def page_of(tmp_path: Path, *rows: dict[str, object]) -> str:
     for one in rows:
         append_method_row(tmp_path / "runs.jsonl", one)
-    return make_page(read_method_rows(tmp_path / "runs.jsonl"), PAPER, "runs.jsonl", comparison=comparison)
+    return make_page(read_method_rows(tmp_path / "runs.jsonl"), PAPER, "runs.jsonl")
 
 
 def test_margins_are_means_and_deviations_over_seeds_and_the_mean_needs_every_dataset(tmp_path: Path) -> None:
@@ -28,6 +28,16 @@ def test_margins_are_means_and_deviations_over_seeds_and_the_mean_needs_every_da
     assert "| kd | 0.0 ± 2.8 | −5.0 | −2.5 |".replace("| 0.0", "| +0.0") in page
     assert "| pkd | −2.0 | – | – |" in page
     assert "| teacher (score) | 72.0 ± 0.0 | 60.0 |  |" in page
+
+
+def test_methods_with_fewer_seeds_get_a_table_on_the_seeds_that_all_have(tmp_path: Path) -> None:
+    title = "### The same on the seeds that all methods have"
+    alike = page_of(tmp_path, method_row(), method_row("pkd"))
+    assert title not in alike
+    later = page_of(tmp_path, method_row(seed=43, dev={"student": 74.0, "teacher": 72.0}))
+    _, _, second = later.partition(title)
+    table = second.partition("###")[0]
+    assert "| kd | −2.0 | −2.0 |" in table and "| pkd | −2.0 | −2.0 |" in table
 
 
 def test_the_latest_commit_of_a_run_counts(tmp_path: Path) -> None:
@@ -99,9 +109,9 @@ def test_the_command_writes_the_page_with_notes_and_comparison(tmp_path: Path) -
     (tmp_path / "methods.notes.md").write_text("## What we noticed\n")
     (tmp_path / "comparison.md").write_text("| method | cb |\n")
     arguments = [str(tmp_path / "runs.jsonl"), str(tmp_path / "methods.md"), "--paper", str(PAPER)]
-    assert main([*arguments, "--comparison", str(tmp_path / "comparison.md")]) == 0
+    assert main([*arguments, "--comparison", f"three seeds={tmp_path / 'comparison.md'}"]) == 0
     page = (tmp_path / "methods.md").read_text()
-    assert page.index("## What we noticed") < page.index("## Profile") < page.index("## Paired over rows")
+    assert page.index("## What we noticed") < page.index("## Profile") < page.index("## Paired over rows, three seeds:")
 
 
 def test_a_file_without_methods_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
