@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from models.outputs import Outputs
 
@@ -106,8 +107,16 @@ def average(tensors: Iterable[Tensor]) -> None:
 
 
 def average_gradients(parameters: Iterable[Tensor]) -> None:
-    """Take the mean over processes of what lies in `.grad`; parameters without a gradient have none anywhere."""
-    average([value.grad for value in parameters if value.grad is not None])
+    """Take the mean over processes of what lies in `.grad`; parameters without a gradient have none anywhere.
+
+    Parts of a split parameter are left as they are: what was sent when they were split is the mean already.
+    """
+    average([value.grad for value in parameters if value.grad is not None and not is_part(value)])
+
+
+def is_part(value: Tensor) -> bool:
+    """Whether this process has but a part of a tensor (training.sharding)."""
+    return isinstance(value, DTensor)
 
 
 class _Place(torch.autograd.function.FunctionCtx):
