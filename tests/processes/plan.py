@@ -63,7 +63,7 @@ def steps_in_parts() -> list[Step]:
     """Those that run once more with their networks' parameters split, one of each kind; the rest trains no other way."""
     methods = ("mse_kd", "tinybert", "ckd")  # with a projection; in phases, on attention scores; a teacher that runs
     students = {f"student-{PAIR}-{method}" for method in methods} | {f"student-{CHOICE}-pkd"}
-    makers = {f"assistant-{PAIR}-sftn", f"meta_taught-{PAIR}-kd", f"curriculum-{PAIR}-real"}
+    makers = {f"assistant-{PAIR}-sftn", f"meta_taught-{PAIR}-kd", f"curriculum-{PAIR}-episode"}
     others = {f"teacher-{PAIR}", f"teacher-{REGRESSION}", f"signals-{PAIR}", f"evaluate-{PAIR}"}
     return [step for step in steps() if step.label in students | makers | others]
 
