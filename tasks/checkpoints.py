@@ -19,25 +19,22 @@ from pathlib import Path
 from typing import IO
 
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, broadcast_object_list
+from accelerate.utils import broadcast_object_list
 
 from places import home
 from tasks.layout import OUTPUTS
 from tasks.stage import ROOT, Stage
 from training.checkpoint_files import CheckpointFiles
 from training.checkpoints import Cadence, Checkpoints
+from training.sharding import is_asked
 
 FOLDER = OUTPUTS / "checkpoints"
-SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
 RECORD = "identity.json"
 
 
 def checkpoints_of(stage: Stage, accelerator: Accelerator) -> Checkpoints:
     """The checkpoints of a stage's training. Ask for them when all inputs are read: they are part of the identity."""
     given = stage.parameters.checkpoint
-    if accelerator.distributed_type in SHARDED:
-        stage.say("keeps no checkpoints: parameters are spread over processes")
-        return Checkpoints()
     if given.minutes is None and given.steps is None:
         return Checkpoints()
     identity = _identity(stage, accelerator)
@@ -54,6 +51,7 @@ def checkpoints_of(stage: Stage, accelerator: Accelerator) -> Checkpoints:
 def _identity(stage: Stage, accelerator: Accelerator) -> dict[str, str]:
     """Digests by name, so that a run can say what changed."""
     hardware = [stage.device, str(accelerator.num_processes), accelerator.mixed_precision]
+    hardware += ["in parts"] if is_asked() else []
     return {
         "parameters": _digest([stage.recorded_parameters(), stage.dataset, stage.method, stage.seed]),
         "data": _digest(stage.input_hashes()),

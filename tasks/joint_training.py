@@ -17,7 +17,7 @@ from tasks.layout import signals_folder
 from tasks.networks import depth_of, start_teacher
 from tasks.settings import training_settings
 from tasks.stage import Stage
-from tasks.torch_runtime import compile_if_asked
+from tasks.torch_runtime import check_whole_parameters, compile_if_asked
 from training.joint import JointRun, JointSettings, JointSplits, StoredTeacher, train_jointly
 from training.signals import open_signals
 
@@ -30,6 +30,7 @@ def train_with_teacher(
     Args:
         teacher_folder: the teacher stage's model; a method may start from where that one started instead.
     """
+    check_whole_parameters(f"{stage.method}, whose teacher trains with the student,")
     given = stage.parameters
     method = make_moving_method(
         given, stage.method, student_layers=model.num_layers, teacher_layers=depth_of(teacher_folder)

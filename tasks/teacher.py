@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from methods.finetune import Finetune
 from models.classifier import Classifier
@@ -75,7 +76,7 @@ def _trained(
     if given.teacher.origin != "train":
         return [], trajectory.epochs
     if given.teacher.trajectory:
-        trajectory.said = lambda: _said(stage, model, dataset, accelerator)
+        trajectory.said = lambda network: _said(stage, network, dataset, accelerator)
     loss = Finetune().loss
     curves = train(
         model,
@@ -97,11 +98,11 @@ class _Trajectory:
 
     def __init__(self) -> None:
         self.epochs: list[np.ndarray] = []
-        self.said: Callable[[], np.ndarray] | None = None
+        self.said: Callable[[nn.Module], np.ndarray] | None = None
 
-    def __call__(self, epoch: int) -> None:
+    def __call__(self, epoch: int, network: nn.Module) -> None:
         if self.said is not None:
-            self.epochs.append(self.said())
+            self.epochs.append(self.said(network))
 
     def state_dict(self) -> State:
         """See `Checkpoints`."""
@@ -112,9 +113,9 @@ class _Trajectory:
         self.epochs = [logits.numpy() for logits in cast(list[torch.Tensor], state["epochs"])]
 
 
-def _said(stage: Stage, model: Classifier, dataset: TokenisedDataset, accelerator: Accelerator) -> np.ndarray:
+def _said(stage: Stage, network: nn.Module, dataset: TokenisedDataset, accelerator: Accelerator) -> np.ndarray:
     rows, size = dataset.split("train"), stage.parameters.evaluate.batch_size
-    return predict(model, rows, dataset=stage.dataset, batch_size=size, device=accelerator.device).logits
+    return predict(network, rows, dataset=stage.dataset, batch_size=size, device=accelerator.device).logits
 
 
 def _compare_with_majority(stage: Stage, dataset: TokenisedDataset, own: float) -> None:

@@ -1,7 +1,9 @@
 """Torch as a stage uses it: threads, seeds and one accelerator."""
 
+import contextlib
 import os
 import random
+from collections.abc import Generator
 
 import numpy as np
 import torch
@@ -13,16 +15,17 @@ from models.classifier import Classifier
 from tasks.freed_memory import keep_freed_memory
 from tasks.processes import PROCESSES, report_once
 from tasks.stage import Stage, StageError
+from training.sharding import ASKED, is_asked
 
-SHARDING = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
-"""Ways of accelerate that leave a process with a part of each parameter."""
+SHARDING = ("DEEPSPEED", "MEGATRON_LM")
+"""Ways of accelerate, beside FSDP, that leave a process with a part of each parameter."""
 
 
 def start_torch(stage: Stage) -> Accelerator:
     """Fix threads and seeds, then take the hardware that accelerate was launched for.
 
     Threads are set here and not by the machine, because they change the last bits of a result. Seeds are alike in all
-    processes: weights are drawn from them. Raises StageError when parameters are to be sharded over processes.
+    processes: weights are drawn from them. Raises StageError for hardware that is not there, or that no stage can use.
     """
     torch.set_num_threads(stage.parameters.threads)
     # Off on purpose: TF32 and autotuning would change results from one GPU to the next behind DVC's back.
@@ -46,18 +49,39 @@ def _accelerator(precision: str) -> Accelerator:
     sharding = [name for name in SHARDING if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true"]
     if sharding:
         raise StageError(
-            f"the hardware file splits parameters over processes ({sharding[0]}), and a stage needs whole ones: for exact "
-            "gradients, for its checkpoints and to store the model; use hardware/multi_gpu.yaml"
+            f"the hardware file splits parameters over processes in a way that no stage knows ({sharding[0]}); use "
+            "hardware/fsdp.yaml, or hardware/multi_gpu.yaml if a network fits one GPU"
         )
     # Of several processes on a CPU accelerate makes several single ones, unless it is told; hardware/cpu_2.yaml hides GPUs.
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "").startswith("-1")
-    accelerator = Accelerator(cpu=PROCESSES > 1 and hidden, mixed_precision=precision)
+    with _without(ASKED):  # training.sharding splits parameters; to accelerate these are processes like any
+        accelerator = Accelerator(cpu=PROCESSES > 1 and hidden, mixed_precision=precision)
     if accelerator.num_processes != PROCESSES:
         raise StageError(
             f"launched with {PROCESSES} processes, but accelerate takes each for a single one: it finds no GPU for them; "
             "on a CPU use hardware/cpu_2.yaml, or `launch: python -m`"
         )
     return accelerator
+
+
+@contextlib.contextmanager
+def _without(name: str) -> Generator[None]:
+    """Hide a variable of the environment."""
+    value = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[name] = value
+
+
+def check_whole_parameters(what: str) -> None:
+    """Raise StageError where the hardware file splits the parameters of what needs them whole."""
+    if is_asked():
+        raise StageError(
+            f"{what} needs whole parameters in every process, and the hardware file splits them (FSDP); launch it with "
+            "hardware/multi_gpu.yaml (on a CPU: cpu_2.yaml)"
+        )
 
 
 def compile_if_asked(stage: Stage, model: Classifier) -> None:
@@ -67,6 +91,7 @@ def compile_if_asked(stage: Stage, model: Classifier) -> None:
     """
     if not stage.parameters.compile:
         return
+    check_whole_parameters("compile: true")
     plain, compiled = model.backbone.forward, torch.compile(model.backbone.forward, dynamic=True)
 
     def forward(*values: Tensor, **named: Tensor) -> ModelOutput:

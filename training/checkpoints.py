@@ -117,9 +117,10 @@ class Checkpoints:
         randoms = [random_state(self._device)]
         if self._processes > 1:
             randoms = gather_object(randoms)
+        state: State = {"run": run.state_dict(), "random": randoms}  # all processes: its parts may be with any of them
         if self._is_first and self._files is not None:
             try:
-                self._files.write(self._steps, {"run": run.state_dict(), "random": randoms})
+                self._files.write(self._steps, state)
             except OSError as error:
                 self._files.say(f"WARNING: no checkpoint was written ({error.strerror}); training goes on without")
         self._kept_at, self._cost = time.monotonic(), time.monotonic() - started

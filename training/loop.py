@@ -20,8 +20,9 @@ from training.checkpoint_files import State
 from training.checkpoints import Checkpoints, Saved
 from training.metrics import compute_metrics
 from training.predict import predict
-from training.processes import average_gradients, draw_own_dropout, run_shared
+from training.processes import average_gradients, draw_own_dropout, is_part, run_shared
 from training.progress import watched
+from training.sharding import gathered, load_optimizer, load_weights, split_as, split_while_training
 
 # What a method makes of a batch: the total under "loss", its parts under other names.
 BatchLoss = Callable[[Outputs, Batch], Mapping[str, torch.Tensor]]
@@ -72,11 +73,18 @@ class Target:
 
 def make_optimizer(parameters_of: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
     """AdamW without decay on biases and normalisation weights, which decay would pull off their scale."""
-    decayed = [value for value in parameters_of.parameters() if value.ndim > 1 and value.requires_grad]
-    others = [value for value in parameters_of.parameters() if value.ndim <= 1 and value.requires_grad]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    # Fused: the same update in one pass over memory, eight times faster on a CPU.
-    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+    trained = [value for value in parameters_of.parameters() if value.requires_grad]
+
+    def group(decays: bool, parts: bool) -> list[nn.Parameter]:
+        return [value for value in trained if (value.ndim > 1) is decays and is_part(value) is parts]
+
+    groups = [
+        {"params": group(decays, parts), "weight_decay": weight_decay if decays else 0.0}
+        for parts in (False, True)
+        for decays in (True, False)
+    ]
+    # Fused: the same update in one pass over memory, eight times faster on a CPU. It takes no whole tensors among parts.
+    return torch.optim.AdamW([one for one in groups if one["params"]], lr=learning_rate, fused=True)
 
 
 def score(
@@ -121,31 +129,33 @@ def train(
     Raises:
         Diverged: the loss or its gradient became NaN or infinite; says at which step and what to change.
     """
-    run = _Run(model, settings, len(train_split), accelerator, after_epoch)
-    with (checkpoints or Checkpoints()).watching(run) as after_step:
-        while run.epoch <= settings.epochs:
-            epoch, where = run.epoch, f"{title}, epoch {run.epoch}/{settings.epochs}"
-            model.train()
-            batch_loss = epoch_loss(epoch)
-            order = batch_order(train_split.lengths, settings.batch_size, seed=settings.seed, epoch=epoch, shuffle=True)
-            for indices in watched(order[run.step :], total=len(order), done=run.step, title=where, unit="steps"):
-                batch = collate(train_split, indices).to(accelerator.device)
-                asked = {"layers": layers, **(wider or {})}
-                outputs = run_shared(run.prepared, batch.inputs, dataset=target.name, choices=batch.choices, **asked)
-                run.take_step(batch_loss(outputs, batch), rows=len(indices), where=where)
-                after_step()
-            scores = score(
-                model, selection_split, target, batch_size=settings.eval_batch_size, device=accelerator.device
-            )
-            check_scores(scores, where)
-            run.end_epoch(scores, may_be_kept(epoch))
-    return run.best.restored()
+    size, asked = settings.eval_batch_size, {"layers": layers, **(wider or {})}
+    with split_while_training(model, accelerator) as network:
+        run = _Run(network, settings, len(train_split), accelerator, after_epoch)
+        with (checkpoints or Checkpoints()).watching(run) as after_step:
+            while run.epoch <= settings.epochs:
+                epoch, where = run.epoch, f"{title}, epoch {run.epoch}/{settings.epochs}"
+                network.train()
+                batch_loss = epoch_loss(epoch)
+                order = batch_order(
+                    train_split.lengths, settings.batch_size, seed=settings.seed, epoch=epoch, shuffle=True
+                )
+                for indices in watched(order[run.step :], total=len(order), done=run.step, title=where, unit="steps"):
+                    batch = collate(train_split, indices).to(accelerator.device)
+                    given = {"dataset": target.name, "choices": batch.choices}
+                    outputs = run_shared(run.prepared, batch.inputs, **given, **asked)
+                    run.take_step(batch_loss(outputs, batch), rows=len(indices), where=where)
+                    after_step()
+                scores = score(network, selection_split, target, batch_size=size, device=accelerator.device)
+                check_scores(scores, where)
+                run.end_epoch(scores, may_be_kept(epoch))
+        return run.best.restored()
 
 
 class AfterEpoch(Saved, Protocol):
-    """Called with the model as each epoch leaves it; what it gathers is part of a run's state."""
+    """Called with the network as each epoch leaves it; what it gathers is part of a run's state."""
 
-    def __call__(self, epoch: int) -> None: ...
+    def __call__(self, epoch: int, network: nn.Module) -> None: ...
 
 
 class _Run:
@@ -191,14 +201,14 @@ class _Run:
         """Add the epoch's row. A signal that comes before its last line finds the state that the last step left."""
         means = {f"train_{name}": total / self._rows for name, total in self._sums.items()}
         if self._after_epoch is not None:
-            self._after_epoch(self.epoch)
+            self._after_epoch(self.epoch, self._model)
         row = {"epoch": self.epoch, "learning_rate": float(self._schedule.get_last_lr()[0]), **means}
         self.best.add(row, scores, may_be_kept)
         self.epoch, self.step, self._sums = self.epoch + 1, 0, {}
 
     def state_dict(self) -> State:
         """See `Checkpoints`."""
-        return {
+        found: State = {
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
@@ -207,12 +217,13 @@ class _Run:
             "position": [self.epoch, self.step],
             "sums": self._sums,
         }
+        return gathered(found)
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
         parts = cast(dict[str, State], state)
-        self._model.load_state_dict(parts["model"])
-        self._optimizer.load_state_dict(parts["optimizer"])
+        load_weights(self._model, cast(dict[str, torch.Tensor], parts["model"]))
+        load_optimizer(self._optimizer, parts["optimizer"])
         self._schedule.load_state_dict(parts["schedule"])
         self.best.load_state_dict(parts["best"])
         if self._after_epoch is not None:
@@ -242,7 +253,7 @@ class BestEpoch:
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        self._weights = cast(dict[str, torch.Tensor], state["weights"])
+        self._weights = split_as(cast(dict[str, torch.Tensor], state["weights"]), self._model.state_dict())
         self._curves = cast(list[dict[str, float]], state["curves"])
         self._chosen = cast(int, state["chosen"])
 

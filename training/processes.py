@@ -7,7 +7,8 @@ process's rows get their part of the gradient, times the number of processes; `a
 what came out, which is the gradient of the one loss, for a network that ran on a share and for a layer that read all rows.
 
 Gradients are averaged here and not by a wrapper with hooks: those never see `autograd.grad`, want every parameter in every
-step (the curriculum's heads play no part in most), and know nothing of a projection that is applied to gathered rows.
+step (the curriculum's heads play no part in most), and know nothing of a projection that is applied to gathered rows. (FSDP's are used where a network trains alone and its
+parameters are to be split: training.sharding.)
 In one process nothing of this does anything.
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from models.outputs import Outputs
 
@@ -106,8 +108,16 @@ def average(tensors: Iterable[Tensor]) -> None:
 
 
 def average_gradients(parameters: Iterable[Tensor]) -> None:
-    """Take the mean over processes of what lies in `.grad`; parameters without a gradient have none anywhere."""
-    average([value.grad for value in parameters if value.grad is not None])
+    """Take the mean over processes of what lies in `.grad`; parameters without a gradient have none anywhere.
+
+    Parts of a split parameter are left as they are: what was sent when they were split is the mean already.
+    """
+    average([value.grad for value in parameters if value.grad is not None and not is_part(value)])
+
+
+def is_part(value: Tensor) -> bool:
+    """Whether this process has but a part of a tensor (training.sharding)."""
+    return isinstance(value, DTensor)
 
 
 class _Place(torch.autograd.function.FunctionCtx):

@@ -59,9 +59,18 @@ def steps() -> list[Step]:
     return [*plan, *(Step(f"evaluate-{name}", "evaluate", name, "mpdistil") for name in (PAIR, CHOICE))]
 
 
-def read_plan(folder: Path) -> list[Step]:
-    """The steps of `prepare`."""
-    return [Step(**one) for one in json.loads((folder / "plan.json").read_text(encoding="utf-8"))]
+def steps_in_parts() -> list[Step]:
+    """Those that run once more with their networks' parameters split, one of each kind; the rest trains no other way."""
+    methods = ("mse_kd", "tinybert", "ckd")  # with a projection; in phases, on attention scores; a teacher that runs
+    students = {f"student-{PAIR}-{method}" for method in methods} | {f"student-{CHOICE}-pkd"}
+    makers = {f"assistant-{PAIR}-sftn", f"meta_taught-{PAIR}-kd", f"curriculum-{PAIR}-episode"}
+    others = {f"teacher-{PAIR}", f"teacher-{REGRESSION}", f"signals-{PAIR}", f"evaluate-{PAIR}"}
+    return [step for step in steps() if step.label in students | makers | others]
+
+
+def read_plan(folder: Path, name: str) -> list[Step]:
+    """The steps of `prepare` of the launch whose results go to the folder `name`."""
+    return [Step(**one) for one in json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))]
 
 
 def output_of(folder: Path, step: Step) -> Path:
@@ -90,12 +99,13 @@ def prepare(folder: Path) -> None:
             ended = run_stage_here(folder, stage, "--dataset", name)
             assert ended.status == 0, ended.errors
     (folder / "one").mkdir()
-    (folder / "two").mkdir()
     for step in steps():
         ended = run_stage_here(folder, step.stage, *step.options)
         assert ended.status == 0, f"{step.label}: {ended.errors}"
         shutil.copytree(output_of(folder, step), folder / "one" / step.label)
-    (folder / "plan.json").write_text(json.dumps([asdict(step) for step in steps()]), encoding="utf-8")
+    for name, plan in (("two", steps()), ("parts", steps_in_parts())):
+        (folder / name).mkdir()
+        (folder / f"{name}.json").write_text(json.dumps([asdict(step) for step in plan]), encoding="utf-8")
 
 
 def _params(folder: Path, name: str, curriculum: Mapping[str, object]) -> None:

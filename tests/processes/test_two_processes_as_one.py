@@ -71,19 +71,19 @@ def test_evaluation_counts_every_row_once(label: str, ran: Path) -> None:
 
 
 def test_there_were_two_processes_and_the_record_says_so(ran: Path) -> None:
-    notes = [json.loads((ran / f"process-{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)]
+    notes = [json.loads((ran / f"two-{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)]
     assert [one["world"] for one in notes] == [2, 2]
     record = json.loads((ran / "two" / f"teacher-{PAIR}" / "run.json").read_text(encoding="utf-8"))
     assert record["processes"] == 2
 
 
 def test_only_the_first_process_writes(ran: Path) -> None:
-    first, other = (json.loads((ran / f"process-{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1))
+    first, other = (json.loads((ran / f"two-{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1))
     assert first["written"] and other["written"] == []
 
 
 def test_dropout_differs_between_the_processes(ran: Path) -> None:
-    first, other = (json.loads((ran / f"process-{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1))
+    first, other = (json.loads((ran / f"two-{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1))
     for step in STEPS.values():
         assert first["seeds"][step.label] == 1
         trains = step.stage not in ("signals", "meta_teacher", "evaluate")  # those have no dropout, or the same rows

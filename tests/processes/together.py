@@ -1,7 +1,7 @@
-"""What each of the launched processes runs: `together.py FOLDER`, all stages of FOLDER/plan.json one after the other.
+"""What each of the launched processes runs: `together.py FOLDER NAME`, the stages of FOLDER/NAME.json one after the other.
 
 Starting two processes costs more than all these stages. Every stage reads what one process made of the stages before it:
-its output is moved to two/<label>, and that of one process is put back. Each process notes what it is and did.
+its output is moved to NAME/<label>, and that of one process is put back. Each process notes what it is and did.
 """
 
 import json
@@ -27,7 +27,7 @@ def note(event: str, arguments: tuple) -> None:
         written.append(str(arguments[0]))
 
 
-def run(folder: Path, step: Step) -> int:
+def run(folder: Path, name: str, step: Step) -> int:
     """One stage on the rows of all processes; what it left is kept, and its inputs' successor restored."""
     ended = run_stage_here(folder, step.stage, *step.options)
     if ended.status or (ended.output and dist.get_rank()):
@@ -37,29 +37,29 @@ def run(folder: Path, step: Step) -> int:
     dist.barrier()
     if dist.get_rank() == 0:
         output = output_of(folder, step)
-        output.rename(folder / "two" / step.label)
+        output.rename(folder / name / step.label)
         shutil.copytree(folder / "one" / step.label, output)
     dist.barrier()
     return 0
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, name: str) -> int:
     """Run the plan; the exit status of the first stage that failed."""
     sys.addaudithook(note)
     # One group for all stages: a real one leaves it at its end.
     with patch("torch.distributed.destroy_process_group"):
-        for step in read_plan(folder):
-            status = run(folder, step)
+        for step in read_plan(folder, name):
+            status = run(folder, name, step)
             if status:
                 return status
     rank = dist.get_rank()
     own = [path for path in written if Path(path).is_relative_to(folder) or not Path(path).is_absolute()]
     found = {"world": dist.get_world_size(), "seeds": seeds, "written": own}
     dist.barrier()
-    (folder / f"process-{rank}.json").write_text(json.dumps(found), encoding="utf-8")
+    (folder / f"{name}-{rank}.json").write_text(json.dumps(found), encoding="utf-8")
     dist.destroy_process_group()
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1])))
+    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2]))
