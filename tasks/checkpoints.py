@@ -37,12 +37,15 @@ def checkpoints_of(stage: Stage, accelerator: Accelerator) -> Checkpoints:
     given = stage.parameters.checkpoint
     if given.minutes is None and given.steps is None:
         return Checkpoints()
-    identity = _identity(stage, accelerator)
-    folder = [str(_folder(stage, identity))] if accelerator.is_main_process else [""]
-    if accelerator.num_processes > 1:
-        broadcast_object_list(folder)
+    place: list[tuple[str, dict[str, str]]] = [("", {})]
+    if accelerator.is_main_process:
+        identity = _identity(stage, accelerator)
+        place = [(str(_folder(stage, identity)), identity)]
+    if accelerator.num_processes > 1:  # one identity for all: their GPUs may not be of one kind
+        broadcast_object_list(place)
+    folder, identity = place[0]
     seconds = None if given.minutes is None else given.minutes * 60
-    files = CheckpointFiles(Path(folder[0]), identity, stage.say)
+    files = CheckpointFiles(Path(folder), identity, stage.say)
     found = Checkpoints(files, Cadence(seconds, given.steps), accelerator)
     stage.when_done.append(found.remove)
     return found

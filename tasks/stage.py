@@ -30,7 +30,7 @@ from models.errors import ModelError
 from models.folders import whole_folder
 from tasks.layout import OUTPUTS, output_folder
 from tasks.machine_limits import no_memory, no_room
-from tasks.processes import FIRST, PROCESSES, end_together, first_to_fail
+from tasks.processes import FIRST, PROCESSES, end_together, first_to_fail, lost_partner
 from tasks.written_files import SUMS, DamagedError, check_unchanged, combined, file_sums, sums_for_record
 from training import termination
 
@@ -197,7 +197,8 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
             raise
         _stop(f"{name}: {error}")
     except (OSError, SafetensorError, MemoryError, RuntimeError) as error:
-        reason = no_room(error) or no_memory(error, name, load(options.params), chosen.get("method", ""))
+        reason = no_room(error) or lost_partner(error)
+        reason = reason or no_memory(error, name, load(options.params), chosen.get("method", ""))
         if reason is None:
             raise
         _stop(f"{name}: {reason}")
