@@ -38,7 +38,9 @@ def prepare(folder: Path) -> None:
     for reward in ("alignment", "gain"):
         _params(folder, reward)
         (folder / f"{reward}.yaml").write_bytes((folder / "params.yaml").read_bytes())
-    commands = [(stage, ("--dataset", name)) for name in (PAIR, CHOICE) for stage in ("source", "split")]
+    commands: list[tuple[str, tuple[str, ...]]] = [
+        (stage, ("--dataset", name)) for name in (PAIR, CHOICE) for stage in ("source", "split")
+    ]
     commands += [
         ("teacher", SEEDED),
         ("signals", SEEDED),
