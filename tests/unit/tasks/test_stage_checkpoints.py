@@ -1,9 +1,11 @@
 """A stage that was ended goes on where it stood; a checkpoint of anything else is set aside."""
 
+import errno
 import fcntl
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,15 +59,20 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, number: int = signal.SIGTERM) -> Ended:
     """The teacher stage, to which a signal is sent in its fifth step."""
+    return in_the_fifth_step(folder, monkeypatch, lambda: os.kill(os.getpid(), number))
+
+
+def in_the_fifth_step(folder: Path, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> Ended:
+    """The teacher stage, with something that happens in its midst."""
     steps, collate = iter(range(1000)), training.loop.collate
 
-    def sending(*arguments: object) -> object:
+    def hit(*arguments: object) -> object:
         if next(steps) == 4:
-            os.kill(os.getpid(), number)
+            happens()
         return collate(*arguments)  # ty: ignore[invalid-argument-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(training.loop, "collate", sending)
+        patched.setattr(training.loop, "collate", hit)
         return run_stage_here(folder, "teacher", *ONE)
 
 
@@ -128,3 +135,51 @@ def test_no_checkpoints_are_kept_where_none_are_asked_for(folder: Path, monkeypa
     params(folder, checkpoint={"minutes": None, "steps": None})
     assert interrupted(folder, monkeypatch).status == 143
     assert not (folder / "outputs/checkpoints").exists()
+
+
+@pytest.mark.parametrize("place", ["checkpoints", "checkpoints/teacher-standing-1", ".partial"])
+def test_a_file_where_a_folder_has_to_be_is_one_line(folder: Path, place: str) -> None:
+    shutil.rmtree(folder / "outputs/.partial", ignore_errors=True)
+    path = folder / "outputs" / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("a file")
+    ended = run_stage_here(folder, "teacher", *ONE)
+    assert (ended.status, len(ended.errors.strip().splitlines())) == (2, 1)
+    assert f"outputs/{place} is a file, and has to be a folder; move it away" in ended.errors
+
+
+def test_an_input_that_changes_while_the_stage_runs_leaves_no_output(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = folder / "outputs/split/standing/tokens"
+    ended = in_the_fifth_step(folder, monkeypatch, lambda: (tokens / ".another").write_text("other bytes"))
+    assert ended.status == 2
+    assert "outputs/split/standing/tokens: changed while the stage ran; nothing of it was kept" in ended.errors
+    assert not (folder / "outputs/teacher").exists()
+
+
+def test_an_input_that_was_only_touched_is_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = next(path for path in (folder / "outputs/split/standing/tokens").rglob("*") if path.is_file())
+    assert in_the_fifth_step(folder, monkeypatch, file.touch).status == 0
+    assert differences(folder / "undisturbed", folder / "outputs/teacher") == []
+
+
+def test_on_a_disk_without_locks_a_run_still_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    interrupted(folder, monkeypatch)
+    assert f"{GOES_ON} 5 steps" in run_stage_here(folder, "teacher", *ONE).errors
+
+
+def test_of_two_that_train_the_same_the_folder_of_the_second_goes_with_its_lock(folder: Path) -> None:
+    """Its process may run in another container, where its number means another one, or none."""
+    parent = folder / "outputs/checkpoints/teacher-standing-1"
+    living, dead = (parent / f"0123456789ab-{number}" for number in (999_999_998, os.getpid()))
+    for path in (living, dead):
+        (path / "step-00000001").mkdir(parents=True)
+    with (living / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert run_stage_here(folder, "teacher", *ONE).status == 0
+    assert list(parent.iterdir()) == [living]
