@@ -13,6 +13,7 @@ import yaml
 from stages import ROOT, Ended, run_stage_here, write_params
 
 import training.loop
+import training.predict
 from tests.chaos.comparison import differences
 
 pytestmark = pytest.mark.xdist_group("stage checkpoints")
@@ -64,16 +65,21 @@ def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, number: int = sig
 
 def in_the_fifth_step(folder: Path, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> Ended:
     """The teacher stage, with something that happens in its midst."""
-    steps, collate = iter(range(1000)), training.loop.collate
+    with monkeypatch.context() as patched:
+        patched.setattr(training.loop, "collate", in_call(5, training.loop.collate, happens))
+        return run_stage_here(folder, "teacher", *ONE)
+
+
+def in_call(number: int, collate: Callable[..., object], happens: Callable[[], object]) -> Callable[..., object]:
+    """What makes batches, with something that happens while it makes one of them."""
+    calls = iter(range(1, 1000))
 
     def hit(*arguments: object) -> object:
-        if next(steps) == 4:
+        if next(calls) == number:
             happens()
-        return collate(*arguments)  # ty: ignore[invalid-argument-type]
+        return collate(*arguments)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(training.loop, "collate", hit)
-        return run_stage_here(folder, "teacher", *ONE)
+    return hit
 
 
 def kept(folder: Path) -> list[str]:
@@ -91,6 +97,26 @@ def test_a_signal_costs_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, n
     assert ended.status == 0 and f"{GOES_ON} 5 steps" in ended.errors
     assert differences(folder / "undisturbed", folder / "outputs/teacher") == []
     assert kept(folder) == [] and not list((folder / "outputs/checkpoints").glob("*/*"))
+
+
+@pytest.mark.parametrize("batch", [5, 10])
+def test_signals_go_on_in_the_batch_that_was_the_next(
+    folder: Path, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 8 batches of train, and one or two of each other split; 10 is past train."""
+    shutil.copytree(folder / "undisturbed", folder / "outputs/teacher")
+    params(folder, signals={"batch_size": 16})
+    assert run_stage_here(folder, "signals", *ONE).status == 0
+    (folder / "outputs/signals").rename(folder / "whole")
+    with monkeypatch.context() as patched:
+        sending = in_call(batch, training.predict.collate, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        patched.setattr(training.predict, "collate", sending)
+        assert run_stage_here(folder, "signals", *ONE).status == 143
+    assert kept(folder) == [f"step-{batch:08d}"]
+    ended = run_stage_here(folder, "signals", *ONE)
+    assert ended.status == 0 and f"{GOES_ON} {batch} steps" in ended.errors
+    assert differences(folder / "whole", folder / "outputs/signals") == []
+    assert kept(folder) == []
 
 
 def test_a_checkpoint_of_other_parameters_is_set_aside_and_serves_again(
