@@ -206,8 +206,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
         if stage.writes:
             print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
     except termination.Terminated as end:
-        with termination.ignored():
-            _stop(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", 128 + end.number)
+        _stop(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", 128 + end.number)
     except (ConfigError, DamagedError, DataError, ModelError, StageError) as error:
         _stop(f"{name}: {error}")
     except ValueError as error:
@@ -250,8 +249,9 @@ def _raised_on_purpose(error: ValueError) -> bool:
 
 
 def _stop(message: str, status: int = 2) -> None:
-    if first_to_fail():
-        print(message, file=sys.stderr, flush=True)
+    with termination.ignored():  # a launcher ends the others as soon as one is gone, whatever they have to say
+        if first_to_fail():
+            print(message, file=sys.stderr, flush=True)
     raise SystemExit(status) from None
 
 
