@@ -11,6 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 EXPERIMENTS = (".dvc", "tmp", "exps")
 SQLITE = "sqlite:///"
+OPENING = "opening.lock"
+"""In `lock_folder`: held by whoever opens a store, since two that make its tables at once both fail."""
 
 
 def home(root: Path = ROOT) -> Path:
@@ -46,6 +48,17 @@ def tracking_address(root: Path = ROOT) -> str:
     if not address.startswith(SQLITE) or not file or file.startswith("/"):
         return address
     return f"{SQLITE}{home(root) / file}"
+
+
+def sqlite_path(address: str) -> Path | None:
+    """The file of a SQLite address; None for any other."""
+    return Path(address.removeprefix(SQLITE)) if address.startswith(SQLITE) and len(address) > len(SQLITE) else None
+
+
+def lock_folder(address: str) -> Path:
+    """Folder of the lock files of a registry: beside a SQLite file, else the embedded registry's."""
+    path = sqlite_path(address)
+    return path.parent if path is not None else registry_folder()
 
 
 def without_password(text: str) -> str:

@@ -32,6 +32,8 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".parquet")
 
 LISTED = 15
 """How many known words an error lists."""
+LARGEST_LABEL = 1e15
+"""Of a regression: mean squared errors of it are still far from what a 32-bit float holds (3e38)."""
 
 CLASS_METRICS = ("accuracy", "f1", "macro_f1", "matthews")
 SCORE_METRICS = ("pearson", "spearman", "mse")
@@ -203,6 +205,11 @@ def _label_disagreements(described: Description) -> Iterable[str]:
             yield "key 'labels' is for classes; kind 'regression' has 'range: [lowest, highest]'"
         if described.range is None or not -math.inf < described.range[0] < described.range[1] < math.inf:
             yield f"key 'range' is {shown(described.range)}: kind 'regression' needs [lowest, highest]"
+        elif max(map(abs, described.range)) > LARGEST_LABEL:
+            yield (
+                f"key 'range' is {shown(described.range)}: squared errors leave what 32 bits hold; give labels in a unit "
+                f"in which they stay below {LARGEST_LABEL:g}"
+            )
     elif described.range is not None:
         yield f"key 'range' is {shown(described.range)}, but only kind 'regression' has one"
     if kind in ("single", "pair") and len(set(names)) < max(2, len(names)):

@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows.errors import FlowError
 from flows.servers import LOOPBACK, locked, running, wait_for_answer
 from flows.ui import prefect_server
-from places import without_password
+from places import OPENING, without_password
 
 PATIENCE = 10.0
 # It is there for one run: schedules belong to a server that stays.
@@ -46,7 +46,7 @@ def ensure_prefect_api() -> None:
     server = prefect_server(_free_port())
     server = replace(server, command=(*server.command, *NO_SCHEDULES), folder=folder)
     # Two servers that make the tables of one fresh database at once would both fail.
-    with locked(Path(server.environment["PREFECT_HOME"], "opening.lock"), threading.Event()):
+    with locked(Path(server.environment["PREFECT_HOME"], OPENING), threading.Event()):
         process = at_exit.enter_context(running(server))
         wait_for_answer(server, process, threading.Event())
     at_exit.enter_context(temporary_settings(updates={PREFECT_API_URL: f"{server.address}/api"}))

@@ -44,6 +44,8 @@ class Server:
     environment: Mapping[str, str] = field(default_factory=dict)
     lock: Path | None = None
     """File that is locked until the server answers, where others may open the same fresh database."""
+    first: tuple[str, ...] = ()
+    """Command that is run to its end, in the current folder, before the server is started; it may take the lock."""
 
     @property
     def address(self) -> str:
@@ -65,6 +67,8 @@ def serve(servers: Sequence[Server], announce: Callable[[], None]) -> None:
     for server in servers:
         _check_port(server)
     with _stop_signals() as stop, contextlib.ExitStack() as all_of_them:
+        for server in servers:
+            _run_first(server, stop)
         with contextlib.ExitStack() as opening:
             for server in servers:
                 if server.lock:
@@ -90,6 +94,29 @@ def _check_port(server: Server) -> None:
                 f"{server.option} {server.port}: {server.name} can't listen on {LOOPBACK}:{server.port} "
                 f"({error.strerror}); end what listens there, or choose another port with {server.option}"
             ) from None
+
+
+def _run_first(server: Server, stop: threading.Event) -> None:
+    """Run what has to be done before a server starts. Raises FlowError with its last line if that fails."""
+    if not server.first or stop.is_set():
+        return
+    process = subprocess.Popen(
+        server.first,
+        env=dict(server.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        while process.poll() is None and not stop.is_set():
+            stop.wait(PAUSE)
+    finally:
+        _stop(process)
+    _, said = process.communicate()
+    if process.returncode and not stop.is_set():
+        lines = said.decode(errors="replace").strip().splitlines() or [f"status {process.returncode}"]
+        raise FlowError(f"{server.name}: {lines[-1]}")
 
 
 @contextlib.contextmanager

@@ -47,7 +47,8 @@ def main(arguments: list[str]) -> int:
 
 def mlflow_server(port: int, registry: str) -> Server:
     """MLflow on a database, with the artifacts of new experiments beside the embedded registry."""
-    folder = places.registry_folder()
+    folder, database = places.registry_folder(), places.sqlite_path(registry)
+    fresh = database is not None and not database.exists()
     command = (
         *(sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", registry, "--artifacts-destination", str(folder / "artifacts")),
@@ -60,8 +61,9 @@ def mlflow_server(port: int, registry: str) -> Server:
         health="/health",
         folder=folder,
         environment=_environment({}),
-        # The lock under which every other process of ours opens a store: two that make its tables at once both fail.
-        lock=folder / "opening.lock",
+        lock=places.lock_folder(registry) / places.OPENING,
+        # MLflow makes its tables in place: a server that is killed on the way leaves what nobody can open.
+        first=(sys.executable, "-m", "tasks.registry.store") if fresh else (),
     )
 
 
@@ -82,7 +84,7 @@ def prefect_server(port: int) -> Server:
         health="/api/health",
         folder=folder,
         environment=_environment(own),
-        lock=folder / "opening.lock",  # a run without an API starts a server of its own on the same database
+        lock=folder / places.OPENING,  # a run without an API starts a server of its own on the same database
     )
 
 

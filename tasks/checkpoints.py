@@ -37,12 +37,15 @@ def checkpoints_of(stage: Stage, accelerator: Accelerator) -> Checkpoints:
     given = stage.parameters.checkpoint
     if given.minutes is None and given.steps is None:
         return Checkpoints()
-    identity = _identity(stage, accelerator)
-    folder = [str(_folder(stage, identity))] if accelerator.is_main_process else [""]
-    if accelerator.num_processes > 1:
-        broadcast_object_list(folder)
+    place: list[tuple[str, dict[str, str]]] = [("", {})]
+    if accelerator.is_main_process:
+        identity = _identity(stage, accelerator)
+        place = [(str(_folder(stage, identity)), identity)]
+    if accelerator.num_processes > 1:  # one identity for all: their GPUs may not be of one kind
+        broadcast_object_list(place)
+    folder, identity = place[0]
     seconds = None if given.minutes is None else given.minutes * 60
-    files = CheckpointFiles(Path(folder[0]), identity, stage.say)
+    files = CheckpointFiles(Path(folder), identity, stage.say)
     found = Checkpoints(files, Cadence(seconds, given.steps), accelerator)
     stage.when_done.append(found.remove)
     return found
@@ -100,9 +103,11 @@ def _lock(folder: Path) -> IO[str] | None:
         return _lock(folder)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         file.close()
         return None
+    except OSError:  # a file system without locks: who shares it sees to it that one process trains what it trains
+        pass
     return file
 
 
@@ -116,18 +121,23 @@ def _remove_empty(folder: Path) -> None:
 def _say_what_is_set_aside(stage: Stage, parent: Path, folder: Path, identity: Mapping[str, str]) -> None:
     """One line for the newest checkpoint of another identity; older ones, and those of dead processes, are deleted."""
     others = [path for path in parent.glob("*") if path.is_dir() and path != folder]
-    for path in others:
-        process = re.fullmatch(r"[0-9a-f]{12}-(\d+)", path.name)
-        if process and not Path("/proc", process[1]).exists():
-            shutil.rmtree(path, ignore_errors=True)
     kept = [path for path in others if "-" not in path.name and any(path.glob("step-*"))]
-    kept.sort(key=lambda path: path.stat().st_mtime)
-    for path in kept[:-1]:
+    kept.sort(key=_changed_at)
+    # Of dead processes, too: which one lives, in this container or another one, only its lock tells.
+    for path in [*(path for path in others if re.fullmatch(r"[0-9a-f]{12}-\d+", path.name)), *kept[:-1]]:
         if (lock := _lock(path)) is not None:
             shutil.rmtree(path, ignore_errors=True)
             lock.close()
     if kept and not any(folder.glob("step-*")):
         stage.say(f"starts afresh: the checkpoint {kept[-1]} is of other {_differences(kept[-1], identity)}; set aside")
+
+
+def _changed_at(folder: Path) -> float:
+    """When a folder last changed; 0 for one that another process has just removed."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _differences(folder: Path, identity: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from places import sqlite_path
 from tasks.registry import names
 from tasks.registry.connection import RegistryError, connect, explained, tracking_address
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 FILES = ("dvc.lock", "params.yaml")
 PAGE = 1000
-SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def fetch(folder: Path) -> tuple[int, list[str]]:
     Raises RegistryError where the registry can't be asked, or the files of a version are gone.
     """
     address = tracking_address()
-    if address.startswith(SQLITE) and not Path(address.removeprefix(SQLITE)).exists():
+    store = sqlite_path(address)
+    if store is not None and not store.exists():
         return 0, []  # nothing was ever registered; asking would make the store
     client = connect()
     with explained(address):

@@ -27,6 +27,7 @@ MEMORY_KEYS: dict[str, tuple[str, ...]] = {
     "curriculum": ("curriculum.batch_size", "curriculum.probe_rows", "evaluate.batch_size", LENGTH),
     "evaluate": ("evaluate.batch_size", "evaluate.latency_batch", LENGTH),
 }
+NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 NO_MEMORY = re.compile(r"can't allocate memory|out of memory|cannot allocate memory|bad_alloc", re.IGNORECASE)
 
 
@@ -39,10 +40,19 @@ def no_room(error: BaseException) -> str | None:
         number, place = int(found[1]) if found else None, OUTPUTS.absolute()
     else:
         return None
+    if number in NO_FOLDER and (found := _file_in_the_way(Path(os.fsdecode(str(place))))):
+        return f"{found} is a file, and has to be a folder; move it away and run it again"
     if number is None or number not in (*FULL, *CLOSED):
         return None
     way_out = "make room" if number in FULL else "make it writable"
     return f"{os.strerror(number)}: {_shown(place)}; {way_out} and run it again. Nothing half-written was left there"
+
+
+def _file_in_the_way(place: Path) -> Path | None:
+    """The file under outputs/, or outputs/ itself, that a path takes for a folder."""
+    tops = (OUTPUTS, OUTPUTS.absolute())
+    above = [path for path in (place, *place.parents) if any(path.is_relative_to(top) for top in tops)]
+    return next((path for path in above if path.exists() and not path.is_dir()), None)
 
 
 def no_memory(error: BaseException, stage: str, given: Parameters, method: str = "") -> str | None:

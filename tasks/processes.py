@@ -5,6 +5,7 @@ no network start without it.
 """
 
 import os
+import re
 import sys
 from types import TracebackType
 
@@ -14,6 +15,8 @@ FIRST = NUMBER == 0
 """Whether this process writes, and speaks for all."""
 FAILED = "distilflow/failed"
 SECONDS_TO_ASK = 5
+# What gloo and NCCL say of a connection whose other end is gone, or has long been silent.
+LOST = re.compile(r"Connection (?:closed|reset) by peer|Broken pipe|ncclRemoteError|Timed out waiting")
 
 
 def first_to_fail() -> bool:
@@ -33,6 +36,17 @@ def first_to_fail() -> bool:
         return store.add(FAILED, 1) == 1
     except RuntimeError:  # of torch.distributed: nobody answers
         return FIRST
+
+
+def lost_partner(error: BaseException) -> str | None:
+    """That another process of this stage is gone, in words; None for any other error."""
+    found = LOST.search(str(error)) if PROCESSES > 1 else None
+    if found is None:
+        return None
+    return (
+        f"another of its {PROCESSES} processes is gone ({found[0]}): somebody killed it, or Linux did for want of memory; "
+        "the next run goes on where a checkpoint was kept"
+    )
 
 
 def report_once() -> None:

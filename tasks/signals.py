@@ -8,6 +8,7 @@ metrics.json, run.json.
 """
 
 from models.store import load_model
+from tasks.checkpoints import checkpoints_of
 from tasks.compared_layers import stored_layers, student_depth
 from tasks.datasets import open_dataset
 from tasks.layout import teacher_model
@@ -23,7 +24,8 @@ def signals(stage: Stage) -> None:
     folder = stage.read(teacher_model(stage.dataset, stage.seed))
     model = load_model(folder, attention=given.models.attention).to(accelerator.device)
     layers = stored_layers(given, student_layers=student_depth(given), teacher_layers=model.num_layers)
-    scores = store_signals(stage, model, dataset, device=accelerator.device, layers=layers)
+    kept = checkpoints_of(stage, accelerator)
+    scores = store_signals(stage, model, dataset, device=accelerator.device, layers=layers, checkpoints=kept)
     stage.write_metrics({"teacher": scores, "layers": list(layers)})
     stage.headline = f"{len(dataset.splits)} splits, layers {', '.join(map(str, layers)) or 'none'}"
 

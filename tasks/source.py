@@ -19,9 +19,9 @@ def source(stage: Stage) -> None:
     given = stage.parameters
     folder = Path(given.source.folder)
     spec = load_spec(folder, given.benchmark, stage.dataset)
-    found = read_rows(spec, folder, search=[Path(path) for path in given.source.search])
     if (folder / stage.dataset).exists():
         stage.read(folder / stage.dataset)
+    found = read_rows(spec, folder, search=[Path(path) for path in given.source.search])
     save_source(stage.folder / "rows", found)
     counts = {split: len(rows) for split, rows in found.rows.items()}
     stage.write_metrics({"rows": counts})

@@ -30,8 +30,17 @@ from models.errors import ModelError
 from models.folders import whole_folder
 from tasks.layout import OUTPUTS, output_folder
 from tasks.machine_limits import no_memory, no_room
-from tasks.processes import FIRST, PROCESSES, end_together, first_to_fail
-from tasks.written_files import SUMS, DamagedError, check_unchanged, combined, file_sums, sums_for_record
+from tasks.processes import FIRST, PROCESSES, end_together, first_to_fail, lost_partner
+from tasks.written_files import (
+    SUMS,
+    DamagedError,
+    check_unchanged,
+    combined,
+    file_sums,
+    stamps,
+    sums_for_record,
+    unchanged_since,
+)
 from training import termination
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,6 +91,7 @@ class Stage:
     resources: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     """Closed however the stage ends."""
     hashes: dict[Path, str] = field(default_factory=dict)
+    stamps: dict[Path, dict[Path, tuple[int, int]]] = field(default_factory=dict)
 
     def read(self, path: Path) -> Path:
         """Note a folder of an earlier stage as an input. Raises StageError if it isn't there, DamagedError if it changed."""
@@ -90,10 +100,17 @@ class Stage:
             raise StageError(f"{path}: missing; {stage} has not run for this combination (run `dvc repro`)")
         self.inputs.append(path)
         if path not in self.hashes:
+            self.stamps[path] = stamps(path)
             sums = file_sums(path)
             check_unchanged(path, sums, OUTPUTS)
             self.hashes[path] = combined(path, sums)
         return path
+
+    def check_inputs_stayed(self) -> None:
+        """Raise StageError if an input is not what it was when it was read: the result would be of neither."""
+        for path, before in self.stamps.items():
+            if not unchanged_since(path, before, self.hashes[path]):
+                raise StageError(f"{path}: changed while the stage ran; nothing of it was kept, run it again")
 
     def input_hashes(self) -> dict[str, str]:
         """sha256 of every input's content."""
@@ -180,6 +197,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
         with termination.handled(), stage.resources:
             with _output(target) as stage.folder:
                 work(stage)
+                stage.check_inputs_stayed()
                 stage.write_json("run.json", _record(stage))
             for finish in stage.when_done:
                 finish()
@@ -188,8 +206,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
         if stage.writes:
             print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
     except termination.Terminated as end:
-        with termination.ignored():
-            _stop(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", 128 + end.number)
+        _stop(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", 128 + end.number)
     except (ConfigError, DamagedError, DataError, ModelError, StageError) as error:
         _stop(f"{name}: {error}")
     except ValueError as error:
@@ -197,7 +214,8 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
             raise
         _stop(f"{name}: {error}")
     except (OSError, SafetensorError, MemoryError, RuntimeError) as error:
-        reason = no_room(error) or no_memory(error, name, load(options.params), chosen.get("method", ""))
+        reason = no_room(error) or lost_partner(error)
+        reason = reason or no_memory(error, name, load(options.params), chosen.get("method", ""))
         if reason is None:
             raise
         _stop(f"{name}: {reason}")
@@ -231,8 +249,9 @@ def _raised_on_purpose(error: ValueError) -> bool:
 
 
 def _stop(message: str, status: int = 2) -> None:
-    if first_to_fail():
-        print(message, file=sys.stderr, flush=True)
+    with termination.ignored():  # a launcher ends the others as soon as one is gone, whatever they have to say
+        if first_to_fail():
+            print(message, file=sys.stderr, flush=True)
     raise SystemExit(status) from None
 
 

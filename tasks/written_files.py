@@ -22,6 +22,21 @@ def file_sums(path: Path) -> dict[Path, str]:
     return {file: _sum(file) for file in files}
 
 
+def stamps(path: Path) -> dict[Path, tuple[int, int]]:
+    """Size and time of change (ns) of a file, or of every file of a folder: what hardly stays when the bytes change."""
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    found = {file: file.stat() for file in files}
+    return {file: (stat.st_size, stat.st_mtime_ns) for file, stat in found.items()}
+
+
+def unchanged_since(path: Path, before: Mapping[Path, tuple[int, int]], own: str) -> bool:
+    """Whether a file or folder still has the stamps `before`, or else the sum `own` (`combined`)."""
+    try:
+        return stamps(path) == before or combined(path, file_sums(path)) == own
+    except FileNotFoundError:
+        return False
+
+
 def combined(path: Path, sums: Mapping[Path, str]) -> str:
     """One sha256 over the names, relative to `path`, and the sums of its files."""
     digest = hashlib.sha256()

@@ -24,12 +24,17 @@ class _Hashing:
 
     def __init__(self, path: Path) -> None:
         self.digest, self.bytes = hashlib.sha256(), 0
+        self.refused: OSError | None = None
         self._stream = path.open("wb")
 
     def write(self, data: bytes) -> int:
         self.digest.update(data)
         self.bytes += len(data)
-        return self._stream.write(data)
+        try:
+            return self._stream.write(data)
+        except OSError as error:
+            self.refused = error
+            raise
 
     def flush(self) -> None:
         self._stream.flush()
@@ -57,6 +62,10 @@ class CheckpointFiles:
             file = _Hashing(aside / "state.pt")
             try:
                 torch.save(state, cast(IO[bytes], file))
+            except RuntimeError:  # torch's writer hides what the disk said behind a fault of its own
+                if file.refused is not None:
+                    raise file.refused from None
+                raise
             finally:
                 file.close()
             content = {"sha256": file.digest.hexdigest(), "bytes": file.bytes, "identity": self._identity}

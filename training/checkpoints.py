@@ -56,6 +56,7 @@ class Checkpoints:
         self._processes = 1 if accelerator is None else accelerator.num_processes
         self._steps = 0
         self._kept_at, self._cost = time.monotonic(), 0.0
+        self._refused = False
 
     @contextmanager
     def watching(self, run: Saved) -> Generator[Callable[[], None]]:
@@ -112,7 +113,7 @@ class Checkpoints:
         return int(self._accelerator.gather(mine).max())
 
     def _keep(self, run: Saved) -> None:
-        """Write a checkpoint; a disk that takes no more costs the checkpoint, not the run."""
+        """Write a checkpoint; a disk that takes no more costs the checkpoint, not the run, and is told once."""
         started = time.monotonic()
         randoms = [random_state(self._device)]
         if self._processes > 1:
@@ -121,8 +122,11 @@ class Checkpoints:
         if self._is_first and self._files is not None:
             try:
                 self._files.write(self._steps, state)
+                self._refused = False
             except OSError as error:
-                self._files.say(f"WARNING: no checkpoint was written ({error.strerror}); training goes on without")
+                if not self._refused:
+                    self._files.say(f"WARNING: no checkpoint was written ({error.strerror}); training goes on without")
+                self._refused = True
         self._kept_at, self._cost = time.monotonic(), time.monotonic() - started
 
     def _restore(self, run: Saved, files: CheckpointFiles) -> None:

@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 import socket
+import sqlite3
 import sys
 import threading
 from collections.abc import Generator
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import places
-from places import tracking_address, without_password
+from places import lock_folder, sqlite_path, tracking_address, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,7 +40,7 @@ SETTINGS = {
 # For the first questions, whatever else is set.
 HASTE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 # Lock files, in `lock_folder`.
-OPENING, REGISTERING = "opening.lock", "registering.lock"
+OPENING, REGISTERING = places.OPENING, "registering.lock"
 NOISY = ("alembic", "mlflow.store.model_registry.abstract_store")
 # It prints tracebacks of what `explained` says in one line.
 SILENT = "mlflow.store.db.utils"
@@ -102,12 +103,6 @@ def artifact_folder(address: str) -> str | None:
     return None if path is None else str(path.parent / "artifacts")
 
 
-def lock_folder(address: str) -> Path:
-    """Folder of the lock files: beside a SQLite file, else the embedded registry's."""
-    path = sqlite_path(address)
-    return path.parent if path is not None else places.registry_folder()
-
-
 @contextlib.contextmanager
 def locked(path: Path, waiting: str = "") -> Generator[None]:
     """Hold a lock between processes of one machine; it ends with the process. `waiting` is said if it is taken."""
@@ -141,13 +136,13 @@ def explained(address: str) -> Generator[None]:
             raise RegistryUnreachable(
                 f"{without_password(address)}: no answer from an MLflow server ({reason})"
             ) from None
-        raise RegistryError(f"{without_password(address)}: {_line(error)}") from None
+        raise RegistryError(f"{without_password(address)}: {_line(error)}{_made_by_halves(address)}") from None
     except ModuleNotFoundError as error:  # of a database's driver
         raise RegistryError(
             f"{without_password(address)}: needs the Python package {error.name}, which is not installed"
         ) from None
     except SQLAlchemyError as error:
-        raise RegistryError(f"{without_password(address)}: {_line(error)}") from None
+        raise RegistryError(f"{without_password(address)}: {_line(error)}{_made_by_halves(address)}") from None
 
 
 def _make_if_fresh(address: str) -> None:
@@ -160,6 +155,22 @@ def _make_if_fresh(address: str) -> None:
         left.unlink()
     _opened(f"{places.SQLITE}{aside}")
     aside.rename(path)
+
+
+def _made_by_halves(address: str) -> str:
+    """The way out where a store can't be opened because whoever made it was killed; else nothing.
+
+    A store that is whole has an experiment, MLflow's own, from the start.
+    """
+    path = sqlite_path(address)
+    if path is None or not path.is_file():
+        return ""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as store:
+            empty = store.execute("select count(*) from experiments").fetchone() == (0,)
+    except sqlite3.Error:
+        return ""
+    return ". Whoever made this database was killed on the way, nothing is in it: delete it" if empty else ""
 
 
 def _opened(address: str) -> "MlflowClient":
@@ -233,12 +244,6 @@ def _check_address(address: str) -> None:
         raise RegistryError(f"{without_password(address)}: names no host; {way_out}")
     if scheme not in (*SERVERS, *DATABASES) and sqlite_path(address) is None:
         raise RegistryError(f"{without_password(address)}: no address of an MLflow server or database; {way_out}")
-
-
-def sqlite_path(address: str) -> Path | None:
-    """The file of a SQLite address; None for any other."""
-    start = "sqlite:///"
-    return Path(address.removeprefix(start)) if address.startswith(start) and len(address) > len(start) else None
 
 
 def _line(error: Exception) -> str:

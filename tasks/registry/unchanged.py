@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from config import Parameters
-from tasks.registry.connection import sqlite_path
+from places import sqlite_path
 from tasks.registry.evidence import Student
 
 STATE = "state"

@@ -70,17 +70,16 @@ def make_inputs(folder: Path) -> None:
 
 
 def _write(folder: Path, curriculum: Mapping[str, object]) -> None:
-    one_target = [method for method in STUDENTS if method not in ("skd", "dist")]
     write_params(
         folder,
         datasets=list(DATASETS),
         seeds=[SEED],
-        methods=[*one_target, *ASSISTED, "mpdistil", "kd_meta"],
+        methods=[*STUDENTS, *ASSISTED, "mpdistil", "kd_meta"],
         source={"folder": "catalog"},
         split={"selection_minimum": 16, "max_length": 24},
         teacher={"epochs": 2, "trajectory": True, "config": {**NETWORK, "hidden_size": 24, "num_hidden_layers": 4}},
         student={
-            "methods": one_target,
+            "methods": list(STUDENTS),
             "epochs": 2,
             "batch_size": 16,
             "config": {**NETWORK, "hidden_size": 16, "num_hidden_layers": 2},
@@ -103,8 +102,7 @@ def targets() -> list[Target]:
     one = {"dataset": "standing", "seed": SEED}
     found = [Target(stage, {"dataset": name}) for name in DATASETS for stage in ("source", "split")]
     found += [Target("teacher", one), Target("signals", one)]
-    methods = [method for method in STUDENTS if method not in ("skd", "dist")]
-    found += [Target("student", {"dataset": "standing", "method": method, "seed": SEED}) for method in methods]
+    found += [Target("student", {"dataset": "standing", "method": method, "seed": SEED}) for method in STUDENTS]
     found += [
         Target(stage, {"dataset": "standing", "method": method, "seed": SEED})
         for method in ASSISTED

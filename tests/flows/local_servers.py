@@ -35,7 +35,8 @@ def quiet_environment(**own: str) -> dict[str, str]:
 
 def copy_of_the_flows(folder: Path) -> Path:
     """What `python -m flows` needs of this repository, in a folder of its own."""
-    shutil.copytree(ROOT / "flows", folder / "flows", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("flows", "tasks"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in ROOT.glob("*.py"):
         shutil.copy2(path, folder / path.name)
     return folder

@@ -1,6 +1,8 @@
 """`python -m flows ui`: both servers really run, on loopback only, and end together without a trace."""
 
+import contextlib
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +19,7 @@ from local_servers import (
     listeners,
     living,
     quiet_environment,
+    wait_until,
 )
 
 from flows import ui
@@ -133,6 +136,36 @@ def test_ctrl_c_stops_both_and_leaves_no_process(running: Running) -> None:
     assert output.endswith("Stopped MLflow and Prefect.\n")
     assert living(family) == []
     assert answers(f"http://127.0.0.1:{running.prefect}/api/health") == 0
+
+
+def test_killed_while_it_makes_mlflows_database_it_leaves_none_that_cannot_be_opened(tmp_path: Path) -> None:
+    folder = copy_of_the_flows(tmp_path / "killed")
+    prefect, mlflow = free_ports(2)
+    process = start(folder, "--prefect-port", str(prefect), "--mlflow-port", str(mlflow))
+    try:
+        wait_until(lambda: any(has_begun(file) for file in folder.glob("outputs/mlflow/*mlflow.db*")))
+    finally:
+        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+            each.kill()
+        process.communicate(timeout=60)
+    opened = subprocess.run(
+        (sys.executable, "-m", "tasks.registry.store"),
+        cwd=folder,
+        env=quiet_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert (opened.returncode, opened.stderr) == (0, "")
+    assert (folder / "outputs/mlflow/mlflow.db").is_file()
+
+
+def has_begun(file: Path) -> bool:
+    """Whether MLflow's migrations of a database have begun; they can't go on where they were broken off."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+            return bool(database.execute("select name from sqlite_master where name = 'alembic_version'").fetchall())
+    except sqlite3.Error:  # a journal, or locked just now
+        return False
 
 
 def test_a_server_that_ends_by_itself_takes_the_others_along_and_its_last_lines_are_shown(tmp_path: Path) -> None:

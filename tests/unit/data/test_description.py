@@ -103,6 +103,7 @@ def test_all_errors_come_at_once_with_the_nearest_key(tmp_path: Path) -> None:
         (CHOICE, {"labels": ["x", "y", "z"]}, "one different name for each"),
         (SCORE, {"range": [5, 0]}, "needs \\[lowest, highest\\]"),
         (SCORE, {"range": [0, float("inf")]}, "needs \\[lowest, highest\\]"),
+        (SCORE, {"range": [0, 1e30]}, "give labels in a unit in which they stay below 1e\\+15"),
         (SCORE, {"labels": ["x", "y"]}, "is for classes"),
     ],
 )

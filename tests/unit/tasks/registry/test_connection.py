@@ -138,3 +138,15 @@ def test_a_store_that_a_killed_process_made_by_halves_is_made_anew(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{half.with_name('mlflow.db')}")
     assert connect().search_registered_models() == []
     assert sorted(path.name for path in half.parent.iterdir()) == ["mlflow.db", "opening.lock"]
+
+
+def test_a_database_that_a_server_of_mlflow_made_by_halves_is_named_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        # As its migrations stand after their first steps; they can't go on from here.
+        database.execute("create table experiments (experiment_id integer)")
+        database.execute("create table metrics (key varchar, step bigint)")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    with pytest.raises(RegistryError, match="was killed on the way, nothing is in it: delete it"):
+        connect()
