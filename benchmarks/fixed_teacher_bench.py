@@ -12,7 +12,7 @@ from methods.layers import match_layers, patient_layers
 from methods.mse_kd import MseKd
 from methods.pkd import Pkd
 from methods.seam import Method
-from training.loop import make_optimizer
+from training.running.loop import make_optimizer
 
 TARGET = 1.10
 

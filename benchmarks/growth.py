@@ -25,7 +25,7 @@ from benchmarks.pieces_bench import BATCH, curriculum_run, recorded_sources, sec
 from benchmarks.problem import Shape
 from benchmarks.workspace import make_workspace
 from methods.finetune import Finetune
-from tasks.freed_memory import keep_freed_memory
+from tasks.running.freed_memory import keep_freed_memory
 from training.quiz_batches import draw_rows, fixed_batches
 
 OUTPUT = Path("outputs/growth.json")

@@ -20,13 +20,13 @@ from methods.seam import Method
 from methods.task_loss import per_row_task_loss, task_loss
 from models.classifier import Classifier
 from models.store import load_model
-from training.checkpoint_files import State
 from training.curriculum import run_curriculum
 from training.curriculum_seams import CurriculumSettings, Probe, QuizDataset, TargetQuiz
-from training.loop import make_optimizer
-from training.predict import Predictions
 from training.quiz_batches import QuizBatches, draw_rows, fixed_batches
-from training.signals import Signals, save_signals
+from training.running.checkpoint_files import State
+from training.running.loop import make_optimizer
+from training.running.predict import Predictions
+from training.running.signals import Signals, save_signals
 
 BATCH, EVAL_BATCH = 8, 32
 CURRICULUM_STEPS, PROBE_ROWS = 16, 32

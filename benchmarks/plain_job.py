@@ -17,7 +17,7 @@ from methods.mse_kd import MseKd
 from methods.seam import Method
 from methods.task_loss import per_row_task_loss, task_loss
 from models.classifier import Classifier
-from training.loop import make_optimizer
+from training.running.loop import make_optimizer
 
 LENGTH = 128
 

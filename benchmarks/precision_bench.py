@@ -11,7 +11,7 @@ from benchmarks.workspace import Workspace, network
 from data.batches import Batch
 from methods.task_loss import task_loss
 from models.classifier import Classifier
-from training.loop import make_optimizer
+from training.running.loop import make_optimizer
 
 
 def rows(workspace: Workspace, repetitions: int) -> list[Row]:

@@ -12,8 +12,8 @@ from methods.joint import Learner, Pair, Seen
 from models.classifier import Classifier
 from models.heads import HeadSpec
 from models.initialise import from_config
-from training.loop import make_optimizer
-from training.signals import Signals
+from training.running.loop import make_optimizer
+from training.running.signals import Signals
 
 ROWS = 64
 """Rows that have stored signals."""

@@ -36,7 +36,7 @@ from methods.layers import match_layers
 from methods.mse_kd import MseKd
 from training.meta_teacher import MetaTeacherSettings, PooledRows, train_meta_teacher
 from training.quiz_batches import draw_rows, fixed_batches
-from training.signals import Signals
+from training.running.signals import Signals
 
 TARGET = 0.40
 TEACHER_EPOCHS, STUDENT_EPOCHS, META_EPOCHS, EPISODES, EPISODE_STEPS = 1, 2, 2, 5, 8

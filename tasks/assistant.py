@@ -19,18 +19,18 @@ from models.classifier import Classifier
 from models.store import load_model
 from tasks.checkpoints import checkpoints_of
 from tasks.chosen_method import make_assisted_method
-from tasks.datasets import TokenisedDataset, open_dataset
 from tasks.fixed_teacher import check_between, train_on_fixed_teacher
-from tasks.layout import signals_folder, teacher_model
 from tasks.model_output import write_model
 from tasks.networks import parameter_count, start_assistant, start_student, start_teacher
+from tasks.running.datasets import TokenisedDataset, open_dataset
+from tasks.running.layout import signals_folder, teacher_model
+from tasks.running.stage import Stage, run_stage, spent
+from tasks.running.torch_runtime import start_torch
 from tasks.settings import training_settings
-from tasks.stage import Stage, run_stage, spent
 from tasks.teacher_signals import store_signals
-from tasks.torch_runtime import start_torch
 from training.fixed_teacher import FixedTeacher
-from training.loop import train
-from training.signals import open_signals
+from training.running.loop import train
+from training.running.signals import open_signals
 
 Curves = list[dict[str, float]]
 

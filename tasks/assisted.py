@@ -7,15 +7,15 @@ Writes: outputs/student/<dataset>/<method>/<seed>, as the student stage does.
 """
 
 from tasks.chosen_method import make_assisted_method
-from tasks.datasets import open_dataset
 from tasks.fixed_teacher import train_on_fixed_teacher
-from tasks.layout import assistant_signals, teacher_model
 from tasks.networks import start_student
-from tasks.stage import Stage, run_stage
+from tasks.running.datasets import open_dataset
+from tasks.running.layout import assistant_signals, teacher_model
+from tasks.running.stage import Stage, run_stage
+from tasks.running.torch_runtime import start_torch
 from tasks.student_output import write_student
-from tasks.torch_runtime import start_torch
 from training.fixed_teacher import FixedTeacher
-from training.signals import open_signals
+from training.running.signals import open_signals
 
 
 def assisted(stage: Stage) -> None:

@@ -22,11 +22,11 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from places import home
-from tasks.layout import OUTPUTS
-from tasks.stage import ROOT, Stage
-from training.checkpoint_files import CheckpointFiles
-from training.checkpoints import Cadence, Checkpoints
-from training.sharding import is_asked
+from tasks.running.layout import OUTPUTS
+from tasks.running.stage import ROOT, Stage
+from training.running.checkpoint_files import CheckpointFiles
+from training.running.checkpoints import Cadence, Checkpoints
+from training.running.sharding import is_asked
 
 FOLDER = OUTPUTS / "checkpoints"
 RECORD = "identity.json"

@@ -8,7 +8,7 @@ from methods.joint import MovingTeacher
 from methods.layers import LayerPairs
 from methods.seam import Method, Scheduled
 from tasks.compared_layers import layer_pairs
-from tasks.stage import StageError
+from tasks.running.stage import StageError
 
 
 def make_method(given: Parameters, name: str, *, student_layers: int, teacher_layers: int) -> Method | Scheduled:

@@ -17,13 +17,13 @@ from pathlib import Path
 from config import ConfigError, Parameters, load
 from data.errors import DataError
 from data.writing import whole_file
-from tasks.layout import OUTPUTS
-from tasks.machine_limits import no_room
 from tasks.reporting.comparison import Comparison, compare
 from tasks.reporting.gather import gather_evaluated
 from tasks.reporting.reading import numbers, read_object
-from tasks.stage import StageError
-from tasks.written_files import DamagedError
+from tasks.running.layout import OUTPUTS
+from tasks.running.machine_limits import no_room
+from tasks.running.stage import StageError
+from tasks.running.written_files import DamagedError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ from config import Parameters
 from methods.layers import LayerPairs, match_layers, patient_layers
 from models.checkpoints import fetch
 from tasks.networks import depth_of, search_folders
-from tasks.stage import StageError
+from tasks.running.stage import StageError
 
 MOVING = ("dml", "prokt", "pesf_kd", "metadistil", "lgtm")
 """Methods whose teacher trains with the student, or whose head does: they read no stored sequence vectors."""

@@ -22,12 +22,12 @@ from models.classifier import Classifier
 from models.outputs import Outputs
 from models.store import load_model
 from tasks.checkpoints import checkpoints_of
-from tasks.datasets import TokenisedDataset, open_dataset
-from tasks.layout import OUTPUTS, meta_teacher_folder, signals_folder, student_model
 from tasks.model_output import write_model
 from tasks.networks import parameter_count
-from tasks.stage import Stage, StageError, run_stage
-from tasks.torch_runtime import as_it_is_used, compile_if_asked, start_torch
+from tasks.running.datasets import TokenisedDataset, open_dataset
+from tasks.running.layout import OUTPUTS, meta_teacher_folder, signals_folder, student_model
+from tasks.running.stage import Stage, StageError, run_stage
+from tasks.running.torch_runtime import as_it_is_used, compile_if_asked, start_torch
 from training.curriculum import run_curriculum
 from training.curriculum_analysis import consecutive_distances, consecutive_similarities, cumulative_shares, curricula
 from training.curriculum_seams import (
@@ -41,10 +41,10 @@ from training.curriculum_seams import (
     TargetQuiz,
     credit_for,
 )
-from training.loop import score
-from training.progress import Ticker
 from training.quiz_batches import QuizBatches, draw_rows, fixed_batches
-from training.signals import open_signals
+from training.running.loop import score
+from training.running.progress import Ticker
+from training.running.signals import open_signals
 
 
 def curriculum(stage: Stage) -> None:

@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 
 from models.classifier import Classifier
 from models.store import load_model
-from tasks.datasets import TokenisedDataset, open_dataset
-from tasks.layout import signals_folder, student_model, teacher_model
 from tasks.networks import parameter_count
-from tasks.stage import Stage, run_stage
-from tasks.torch_runtime import start_torch
+from tasks.running.datasets import TokenisedDataset, open_dataset
+from tasks.running.layout import signals_folder, student_model, teacher_model
+from tasks.running.stage import Stage, run_stage
+from tasks.running.torch_runtime import start_torch
 from training.latency import measure_latency
-from training.metrics import compute_metrics, row_losses
-from training.predict import predict
-from training.signals import open_signals
+from training.running.metrics import compute_metrics, row_losses
+from training.running.predict import predict
+from training.running.signals import open_signals
 
 
 def evaluate(stage: Stage) -> None:

@@ -12,15 +12,15 @@ from models.attention_scores import check_scores
 from models.classifier import Classifier
 from models.outputs import Outputs
 from tasks.checkpoints import checkpoints_of
-from tasks.datasets import TokenisedDataset
 from tasks.networks import parameter_count
 from tasks.refused import refusal
+from tasks.running.datasets import TokenisedDataset
+from tasks.running.stage import Stage, StageError
+from tasks.running.torch_runtime import compile_if_asked
 from tasks.settings import training_settings
-from tasks.stage import Stage, StageError
-from tasks.torch_runtime import compile_if_asked
 from training.fixed_teacher import FixedTeacher
 from training.joint import JointRun
-from training.loop import BatchLoss, train
+from training.running.loop import BatchLoss, train
 
 
 def train_on_fixed_teacher(

@@ -12,14 +12,14 @@ from models.classifier import Classifier
 from models.store import load_model
 from tasks.checkpoints import checkpoints_of
 from tasks.chosen_method import make_moving_method
-from tasks.datasets import TokenisedDataset
-from tasks.layout import signals_folder
 from tasks.networks import depth_of, start_teacher
+from tasks.running.datasets import TokenisedDataset
+from tasks.running.layout import signals_folder
+from tasks.running.stage import Stage
+from tasks.running.torch_runtime import check_whole_parameters, compile_if_asked
 from tasks.settings import training_settings
-from tasks.stage import Stage
-from tasks.torch_runtime import check_whole_parameters, compile_if_asked
 from training.joint import JointRun, JointSettings, JointSplits, StoredTeacher, train_jointly
-from training.signals import open_signals
+from training.running.signals import open_signals
 
 
 def train_with_teacher(

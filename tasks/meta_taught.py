@@ -13,15 +13,15 @@ from safetensors.torch import load_file
 
 from method_sections import SignalMethod
 from tasks.chosen_method import make_method
-from tasks.datasets import open_dataset
 from tasks.fixed_teacher import check_kind, train_on_fixed_teacher
-from tasks.layout import meta_teacher_folder, signals_folder, teacher_model
 from tasks.networks import depth_of, start_student
-from tasks.stage import Stage, run_stage
+from tasks.running.datasets import open_dataset
+from tasks.running.layout import meta_teacher_folder, signals_folder, teacher_model
+from tasks.running.stage import Stage, run_stage
+from tasks.running.torch_runtime import start_torch
 from tasks.student_output import write_student
-from tasks.torch_runtime import start_torch
 from training.fixed_teacher import FixedTeacher, reworded
-from training.signals import open_signals
+from training.running.signals import open_signals
 
 
 def meta_taught(stage: Stage) -> None:

@@ -14,14 +14,14 @@ from safetensors.torch import save_file
 from methods.meta_teacher import MetaTeacher
 from models.classifier import Classifier
 from models.store import load_model
-from tasks.datasets import TokenisedDataset, open_dataset
-from tasks.layout import signals_folder, student_model, student_seen, teacher_model
-from tasks.stage import Stage, run_stage
-from tasks.torch_runtime import start_torch
+from tasks.running.datasets import TokenisedDataset, open_dataset
+from tasks.running.layout import signals_folder, student_model, student_seen, teacher_model
+from tasks.running.stage import Stage, run_stage
+from tasks.running.torch_runtime import start_torch
 from training.meta_teacher import MetaTeacherSettings, PooledRows, train_meta_teacher
-from training.metrics import compute_metrics
-from training.predict import predict
-from training.signals import Signals, open_signals
+from training.running.metrics import compute_metrics
+from training.running.predict import predict
+from training.running.signals import Signals, open_signals
 
 
 def meta_teacher(stage: Stage) -> None:

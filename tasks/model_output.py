@@ -2,8 +2,8 @@
 
 from models.classifier import Classifier
 from models.store import save_model
-from tasks.datasets import TokenisedDataset
-from tasks.stage import Stage
+from tasks.running.datasets import TokenisedDataset
+from tasks.running.stage import Stage
 
 
 def write_model(stage: Stage, model: Classifier, dataset: TokenisedDataset) -> None:

@@ -13,8 +13,8 @@ from models.json_files import read_json
 from models.store import load_model
 from models.supplied import load_supplied
 from models.tokenizer import check_same_tokenizer, load_tokenizer, padding_id
-from tasks.datasets import TokenisedDataset
-from tasks.stage import Stage, StageError
+from tasks.running.datasets import TokenisedDataset
+from tasks.running.stage import Stage, StageError
 
 
 def start_teacher(stage: Stage, dataset: TokenisedDataset) -> Start:

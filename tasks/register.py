@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from places import without_password
-from tasks.layout import output_folder
 from tasks.registry import names
 from tasks.registry.aliases import set_candidate, set_champion
 from tasks.registry.connection import (
@@ -35,7 +34,8 @@ from tasks.registry.runs import finish_interrupted, open_experiment
 from tasks.registry.shelves import Shelf, Version, read_shelves
 from tasks.registry.unchanged import STATE, state_of, unchanged
 from tasks.registry.versions import Registration
-from tasks.stage import Stage, StageError, run_stage
+from tasks.running.layout import output_folder
+from tasks.running.stage import Stage, StageError, run_stage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tasks.layout import OUTPUTS
 from tasks.reporting.analysis import Analysis, analyse
 from tasks.reporting.comparison import Comparison, compare
 from tasks.reporting.comparison_text import comparison_tree
 from tasks.reporting.gather import DatasetOutputs, gather
 from tasks.reporting.records import Records, read_records
 from tasks.reporting.summarise import Summary, summarise
-from tasks.stage import Stage, run_stage
+from tasks.running.layout import OUTPUTS
+from tasks.running.stage import Stage, run_stage
 
 # params.yaml's sections that change the report itself; every other value is in the stages' own records.
 SECTIONS = ("benchmark", "datasets", "seeds", "methods", "report")

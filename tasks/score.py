@@ -23,7 +23,7 @@ from tasks.registry.connection import RegistryError
 from tasks.registry.students import Student, load
 from tasks.scoring.reading import Chunk, header_of, read_chunks, suffix_of
 from tasks.scoring.writing import scored_copy
-from training.progress import watched
+from training.running.progress import watched
 
 PREFIX = "student_"
 EXAMPLES = """examples:

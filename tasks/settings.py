@@ -1,7 +1,7 @@
 """From sections of params.yaml to the plain settings of the training code."""
 
 from stage_sections import Training
-from training.loop import TrainingSettings
+from training.running.loop import TrainingSettings
 
 
 def training_settings(section: Training, seed: int, eval_batch_size: int) -> TrainingSettings:

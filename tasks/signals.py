@@ -10,11 +10,11 @@ metrics.json, run.json.
 from models.store import load_model
 from tasks.checkpoints import checkpoints_of
 from tasks.compared_layers import stored_layers, student_depth
-from tasks.datasets import open_dataset
-from tasks.layout import teacher_model
-from tasks.stage import Stage, run_stage
+from tasks.running.datasets import open_dataset
+from tasks.running.layout import teacher_model
+from tasks.running.stage import Stage, run_stage
+from tasks.running.torch_runtime import start_torch
 from tasks.teacher_signals import store_signals
-from tasks.torch_runtime import start_torch
 
 
 def signals(stage: Stage) -> None:

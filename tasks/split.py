@@ -24,8 +24,8 @@ from models.tokenizer import (
     save_tokenizer,
     write_tokenizer,
 )
-from tasks.layout import output_folder
-from tasks.stage import Stage, run_stage
+from tasks.running.layout import output_folder
+from tasks.running.stage import Stage, run_stage
 
 EMBEDDED = "quickstart"
 

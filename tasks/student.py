@@ -16,16 +16,16 @@ from methods.seam import TeacherUse
 from models.store import load_model
 from tasks.chosen_method import make_method
 from tasks.compared_layers import MOVING
-from tasks.datasets import TokenisedDataset, open_dataset
 from tasks.fixed_teacher import check_kind, train_on_fixed_teacher
 from tasks.joint_training import train_with_teacher
-from tasks.layout import signals_folder, teacher_model, trajectory_folder
 from tasks.networks import depth_of, start_student
-from tasks.stage import Stage, run_stage
+from tasks.running.datasets import TokenisedDataset, open_dataset
+from tasks.running.layout import signals_folder, teacher_model, trajectory_folder
+from tasks.running.stage import Stage, run_stage
+from tasks.running.torch_runtime import start_torch
 from tasks.student_output import write_student
-from tasks.torch_runtime import start_torch
 from training.fixed_teacher import FixedTeacher
-from training.signals import open_signals, open_trajectory
+from training.running.signals import open_signals, open_trajectory
 
 
 def student(stage: Stage) -> None:

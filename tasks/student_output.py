@@ -3,15 +3,15 @@
 from accelerate import Accelerator
 
 from models.classifier import Classifier
-from tasks.datasets import TokenisedDataset
 from tasks.model_output import write_model
 from tasks.networks import parameter_count
-from tasks.stage import Stage, spent
-from tasks.torch_runtime import as_it_is_used
+from tasks.running.datasets import TokenisedDataset
+from tasks.running.stage import Stage, spent
+from tasks.running.torch_runtime import as_it_is_used
 from training.joint import JointRun
-from training.metrics import compute_metrics
-from training.predict import predict
-from training.signals import save_signals
+from training.running.metrics import compute_metrics
+from training.running.predict import predict
+from training.running.signals import save_signals
 
 
 def write_student(

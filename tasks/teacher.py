@@ -19,16 +19,16 @@ from torch import nn
 from methods.finetune import Finetune
 from models.classifier import Classifier
 from tasks.checkpoints import checkpoints_of
-from tasks.datasets import TokenisedDataset, open_dataset
 from tasks.model_output import write_model
 from tasks.networks import parameter_count, start_teacher
+from tasks.running.datasets import TokenisedDataset, open_dataset
+from tasks.running.stage import Stage, StageError, run_stage
+from tasks.running.torch_runtime import as_it_is_used, compile_if_asked, start_torch
 from tasks.settings import training_settings
-from tasks.stage import Stage, StageError, run_stage
-from tasks.torch_runtime import as_it_is_used, compile_if_asked, start_torch
-from training.checkpoint_files import State
-from training.loop import score, train
-from training.predict import predict
-from training.signals import save_trajectory
+from training.running.checkpoint_files import State
+from training.running.loop import score, train
+from training.running.predict import predict
+from training.running.signals import save_trajectory
 
 
 def teacher(stage: Stage) -> None:

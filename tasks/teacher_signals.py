@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from models.classifier import Classifier
-from tasks.datasets import TokenisedDataset
-from tasks.stage import Stage
-from training.checkpoint_files import State
-from training.checkpoints import Checkpoints
-from training.metrics import compute_metrics
-from training.predict import SoFar, predict
-from training.progress import watched
-from training.signals import save_signals
+from tasks.running.datasets import TokenisedDataset
+from tasks.running.stage import Stage
+from training.running.checkpoint_files import State
+from training.running.checkpoints import Checkpoints
+from training.running.metrics import compute_metrics
+from training.running.predict import SoFar, predict
+from training.running.progress import watched
+from training.running.signals import save_signals
 
 
 def store_signals(

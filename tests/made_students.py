@@ -26,7 +26,7 @@ from models.store import save_model
 from models.tokenizer import build_word_tokenizer, padding_id, save_tokenizer
 from tasks.registry.connection import connect
 from tasks.registry.package import log_student
-from training.predict import predict
+from training.running.predict import predict
 
 SINGLE = {"kind": "single", "text": ["text"], "labels": ["poor", "modest", "rich"]}
 PAIR = {"kind": "pair", "text": ["premise", "hypothesis"], "labels": ["yes", "no", "perhaps"]}

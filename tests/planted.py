@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from data.batches import Batch
 from methods.task_loss import task_loss
 from models.outputs import Outputs
-from training.checkpoint_files import State
-from training.checkpoints import Checkpoints
 from training.curriculum import run_curriculum
 from training.curriculum_seams import (
     CurriculumResult,
@@ -30,6 +28,8 @@ from training.curriculum_seams import (
     SelectionScores,
     TargetQuiz,
 )
+from training.running.checkpoint_files import State
+from training.running.checkpoints import Checkpoints
 
 WIDTH = 20
 HIDDEN = 8

@@ -11,9 +11,9 @@ from small_networks import PADDING, VOCABULARY, small
 from data.tokens import Header, TokenSplit
 from models.classifier import Classifier
 from models.heads import HeadSpec
-from training.loop import Target, TrainingSettings
-from training.predict import predict
-from training.signals import Signals
+from training.running.loop import Target, TrainingSettings
+from training.running.predict import predict
+from training.running.signals import Signals
 
 SPEC = HeadSpec("colours", "pair", ("red", "green", "blue"))
 TARGET = Target("colours", "pair", ("accuracy",))

@@ -22,8 +22,6 @@ from typing import cast
 from accelerate import Accelerator
 from torch import Tensor
 
-from training.checkpoint_files import State
-from training.checkpoints import Checkpoints
 from training.curriculum_play import Play, check, prepare
 from training.curriculum_samplers import effective_sampler
 from training.curriculum_seams import (
@@ -38,6 +36,8 @@ from training.curriculum_seams import (
     Student,
     TargetQuiz,
 )
+from training.running.checkpoint_files import State
+from training.running.checkpoints import Checkpoints
 
 
 def run_curriculum(

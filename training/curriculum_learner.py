@@ -7,10 +7,10 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from methods.task_loss import task_loss
-from training.checkpoint_files import State
 from training.curriculum_seams import CurriculumSettings, Distillation, QuizDataset, Student
-from training.loop import check_finite, make_optimizer
-from training.processes import average_gradients, draw_own_dropout, run_shared
+from training.running.checkpoint_files import State
+from training.running.loop import check_finite, make_optimizer
+from training.running.processes import average_gradients, draw_own_dropout, run_shared
 
 
 class Learner:
@@ -30,7 +30,7 @@ class Learner:
         self._target, self._settings, self._distillation = target, settings, distillation
         self._accelerator = accelerator
         optimizer = make_optimizer(self._module, settings.student_lr, settings.weight_decay)
-        # Precision and compilation only: gradients are averaged over processes by hand, see training.processes.
+        # Precision and compilation only: gradients are averaged over processes by hand, see training.running.processes.
         self._forward = accelerator.prepare_model(self._module, evaluation_mode=True)
         self._optimizer = accelerator.prepare_optimizer(optimizer)
         draw_own_dropout()

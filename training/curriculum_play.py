@@ -11,7 +11,6 @@ from torch import Tensor
 
 from data.batches import Batch
 from methods.returns import Baseline, discounted_returns, make_baseline
-from training.checkpoint_files import State
 from training.curriculum_learner import Learner
 from training.curriculum_rewards import ProbeReader, StepReward, check_probe, make_reward
 from training.curriculum_samplers import Chooser, make_chooser
@@ -27,7 +26,8 @@ from training.curriculum_seams import (
     TargetQuiz,
     credit_for,
 )
-from training.loop import check_finite
+from training.running.checkpoint_files import State
+from training.running.loop import check_finite
 
 
 @dataclass(frozen=True)

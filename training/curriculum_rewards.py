@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from data.batches import Batch
 from methods.rewards import Reward, alignment_reward, binary_reward, gain_reward, real_reward
 from methods.task_loss import Kind, per_row_task_loss, true_class_score
-from training.checkpoint_files import State
-from training.checkpoints import Saved
 from training.curriculum_seams import Probe, Student, TargetQuiz
-from training.processes import average, run_shared
+from training.running.checkpoint_files import State
+from training.running.checkpoints import Saved
+from training.running.processes import average, run_shared
 
 
 class StepReward(Saved, Protocol):

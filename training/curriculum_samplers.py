@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from methods.policy import Policy
-from training.checkpoint_files import State
-from training.checkpoints import Saved
 from training.curriculum_seams import Sampler
 from training.policy_gradient import Choice, Reinforce
+from training.running.checkpoint_files import State
+from training.running.checkpoints import Saved
 
 
 class Chooser(Saved, Protocol):

@@ -11,8 +11,8 @@ from methods.returns import BaselineName
 from methods.rewards import Reward
 from methods.task_loss import Kind
 from models.outputs import Outputs
-from training.checkpoint_files import State
-from training.loop import BatchLoss
+from training.running.checkpoint_files import State
+from training.running.loop import BatchLoss
 
 Sampler = Literal["policy", "uniform", "target", "kd_only"]
 Row = dict[str, float | int | str | None]

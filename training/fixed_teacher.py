@@ -11,8 +11,8 @@ from data.batches import Batch
 from methods.seam import Needs, Phase
 from models.classifier import Classifier
 from models.outputs import Outputs
-from training.processes import run_shared
-from training.signals import Signals
+from training.running.processes import run_shared
+from training.running.signals import Signals
 
 
 @dataclass(frozen=True)

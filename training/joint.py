@@ -15,9 +15,9 @@ from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
 from methods.joint import Learner, MovingTeacher, Pair, Seen
 from models.classifier import Classifier
-from training.checkpoint_files import State
-from training.checkpoints import Checkpoints
-from training.loop import (
+from training.running.checkpoint_files import State
+from training.running.checkpoints import Checkpoints
+from training.running.loop import (
     BestEpoch,
     Target,
     TrainingSettings,
@@ -27,10 +27,10 @@ from training.loop import (
     make_schedule,
     score,
 )
-from training.metrics import compute_metrics
-from training.processes import average, draw_own_dropout, run_shared
-from training.progress import watched
-from training.signals import Signals
+from training.running.metrics import compute_metrics
+from training.running.processes import average, draw_own_dropout, run_shared
+from training.running.progress import watched
+from training.running.signals import Signals
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from methods.meta_teacher import MetaLoss, MetaTeacher, meta_teacher_loss
 from methods.task_loss import Kind, task_loss, true_class_score
-from training.loop import check_finite
+from training.running.loop import check_finite
 
 
 @dataclass(frozen=True)

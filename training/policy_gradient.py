@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from methods.policy import Policy
-from training.checkpoint_files import State
+from training.running.checkpoint_files import State
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
-from training.checkpoint_files import State
+from training.running.checkpoint_files import State
 
 
 class QuizBatches:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.metrics import Floats
+from training.running.metrics import Floats
 
 FEWEST_DATASETS = 3
 FEWEST_METHODS = 3

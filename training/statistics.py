@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.metrics import Floats, row_mean
+from training.running.metrics import Floats, row_mean
 
 # score(predictions (N, ...), weights (R, N)) -> (R,): a metric of R weighted copies of the same rows.
 Score = Callable[[NDArray[np.generic], Floats], Floats]

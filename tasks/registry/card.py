@@ -6,7 +6,7 @@ import yaml
 
 from tasks.registry.evidence import Student
 from tasks.registry.lineage import Checkout
-from training.metrics import LOWER_IS_BETTER
+from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Interval
 
 MINUS = "\N{MINUS SIGN}"

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from config import Parameters
 from data.records import DatasetSpec
-from tasks.layout import OUTPUTS, output_folder, student_model, tokens_folder
 from tasks.registry.names import PREDICTIONS, model_name
-from tasks.stage import StageError
-from tasks.written_files import check_unchanged, combined, file_sums
-from training.metrics import LOWER_IS_BETTER, Floats, weighted_metric
+from tasks.running.layout import OUTPUTS, output_folder, student_model, tokens_folder
+from tasks.running.stage import StageError
+from tasks.running.written_files import check_unchanged, combined, file_sums
+from training.running.metrics import LOWER_IS_BETTER, Floats, weighted_metric
 from training.statistics import Interval, interval, paired_bootstrap
 
 # Digits of a metric that count in the key: another machine's arithmetic differs in later ones.

@@ -10,8 +10,8 @@ from typing import get_args
 import yaml
 
 from config import ConfigError, Method, Parameters, load
-from tasks.layout import output_folder
 from tasks.registry.evidence import Student, read_json
+from tasks.running.layout import output_folder
 
 UNKNOWN = "unknown"
 CODE = ("config.py", "params_file.py", "strict_yaml.py", "data", "methods", "models", "tasks", "training")

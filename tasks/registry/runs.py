@@ -18,7 +18,7 @@ from tasks.registry import names
 from tasks.registry.connection import artifact_folder
 from tasks.registry.evidence import CURVES, Student, curves
 from tasks.registry.lineage import Checkout, flattened, params_text, run_parameters, versions
-from tasks.stage import folder_hash
+from tasks.running.stage import folder_hash
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,7 +13,7 @@ from tasks.reporting.effort import CURRICULUM_METHOD
 from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.records import InfluenceRow, Records
 from tasks.reporting.scores import META_TEACHER, TEACHER, dev_rows, headlines
-from training.metrics import LOWER_IS_BETTER, Floats
+from training.running.metrics import LOWER_IS_BETTER, Floats
 from training.significance import Correlation, correlate
 from training.statistics import Spread, mean_sd
 

@@ -18,8 +18,8 @@ from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.margins import Margin, bootstrap_margin, margin_of
 from tasks.reporting.ranking import Ranking, rank_methods
 from tasks.reporting.scores import DEV, TEACHER, dev_rows, headlines, score_rows
-from tasks.stage import StageError
-from training.metrics import LOWER_IS_BETTER
+from tasks.running.stage import StageError
+from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Bootstrap, Interval, Spread, interval, mean_bootstrap, mean_sd, paired_bootstrap
 
 Outcome = Literal["win", "tie", "loss"]

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from tasks.reporting.comparison import Comparison, MethodLine
 from tasks.reporting.drawing import COLOURS, STYLE, png
 from tasks.reporting.margins import Margin
-from training.metrics import LOWER_IS_BETTER
+from training.running.metrics import LOWER_IS_BETTER
 
 COLUMNS = 3
 INK, BASELINE, BAR = "#0072B2", "#D55E00", "#4d4d4d"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.layout import OUTPUTS, output_folder
 from tasks.reporting.reading import numbers, read_lines, read_object
+from tasks.running.layout import OUTPUTS, output_folder
 
 CURRICULUM_METHOD = "mpdistil"
 

@@ -25,7 +25,7 @@ from tasks.reporting.drawing import (
 from tasks.reporting.gather import DatasetOutputs, Episode
 from tasks.reporting.summarise import Margin, Summary
 from tasks.reporting.wording import SHOWN_METHODS
-from training.metrics import LOWER_IS_BETTER
+from training.running.metrics import LOWER_IS_BETTER
 
 
 def draw_figures(summary: Summary, outputs: Sequence[DatasetOutputs]) -> dict[str, bytes]:

@@ -9,10 +9,10 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from data.records import KINDS, Kind
-from tasks.layout import output_folder, tokens_folder
 from tasks.reporting.effort import CURRICULUM_METHOD, Effort, effort_of
 from tasks.reporting.reading import must_exist, numbers, read_lines, read_object, texts
-from tasks.stage import StageError
+from tasks.running.layout import output_folder, tokens_folder
+from tasks.running.stage import StageError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tasks.reporting.gather import DatasetOutputs, Predictions
 from tasks.reporting.scores import TEACHER, dev_rows, headlines, score_rows
-from tasks.stage import StageError
+from tasks.running.stage import StageError
 from training.statistics import Bootstrap, Interval, Spread, interval, mean_bootstrap, mean_sd, paired_bootstrap
 
 

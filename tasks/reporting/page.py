@@ -16,7 +16,7 @@ from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.records import Records
 from tasks.reporting.summarise import DatasetSummary, Summary
 from tasks.reporting.tables import Table
-from training.metrics import LOWER_IS_BETTER
+from training.running.metrics import LOWER_IS_BETTER
 
 TEMPLATES = Path(__file__).parent / "templates"
 LEADING = "margins"

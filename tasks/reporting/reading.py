@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.layout import OUTPUTS
-from tasks.stage import StageError
-from tasks.written_files import RECORD, check_unchanged, file_sums
+from tasks.running.layout import OUTPUTS
+from tasks.running.stage import StageError
+from tasks.running.written_files import RECORD, check_unchanged, file_sums
 
 
 def must_exist(path: Path) -> None:

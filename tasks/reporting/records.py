@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tasks.layout import output_folder
 from tasks.reporting.effort import CURRICULUM_METHOD
 from tasks.reporting.reading import numbers, read_lines, read_object
+from tasks.running.layout import output_folder
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from data.records import Kind
 from tasks.reporting.gather import DatasetOutputs, Predictions
-from tasks.stage import StageError
-from training.metrics import Floats, weighted_metric
+from tasks.running.stage import StageError
+from training.running.metrics import Floats, weighted_metric
 
 DEV = "dev"
 TEACHER = "teacher"

@@ -9,7 +9,7 @@ from data.records import Kind
 from tasks.reporting.gather import Cost, DatasetOutputs
 from tasks.reporting.margins import Margin, bootstrap_margin, margin_of, mean_margin
 from tasks.reporting.scores import DEV, META_TEACHER, TEACHER, dev_rows, headlines, score_rows, values_of
-from training.metrics import LOWER_IS_BETTER
+from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Bootstrap, Spread, mean_sd
 
 LABELS = {

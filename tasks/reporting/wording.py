@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tasks.reporting.summarise import DatasetSummary, Margin, Summary
-from training.metrics import LOWER_IS_BETTER
+from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Spread
 
 MINUS = "\N{MINUS SIGN}"

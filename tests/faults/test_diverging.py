@@ -14,8 +14,8 @@ from tiny_problem import TARGET, accelerator, networks, settings, splits
 
 from config import load
 from models.outputs import Outputs
-from tasks.machine_limits import no_memory
-from training.loop import Diverged, train
+from tasks.running.machine_limits import no_memory
+from training.running.loop import Diverged, train
 
 pytestmark = pytest.mark.xdist_group("faults")
 HUGE = {**NETWORK, "initializer_range": 1e30}

@@ -37,10 +37,10 @@ from methods.takd import Takd
 from methods.tinybert import TinyBert
 from models.branches import Branched
 from models.outputs import Outputs
-from training.checkpoints import Checkpoints
 from training.fixed_teacher import FixedTeacher
 from training.joint import JointSettings, JointSplits, StoredTeacher, train_jointly
-from training.loop import BatchLoss, train
+from training.running.checkpoints import Checkpoints
+from training.running.loop import BatchLoss, train
 
 FOLDER = Path(__file__).parent
 LAYERS = ((1, 2), (2, 3))

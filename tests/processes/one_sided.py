@@ -3,8 +3,8 @@
 import torch
 import torch.distributed as dist
 
-from tasks.stage import Stage, StageError, run_stage
-from tasks.torch_runtime import start_torch
+from tasks.running.stage import Stage, StageError, run_stage
+from tasks.running.torch_runtime import start_torch
 
 
 def work(stage: Stage) -> None:

@@ -20,10 +20,10 @@ from torch.distributed.tensor import DTensor
 from data.batches import Batch
 from methods.finetune import Finetune
 from models.outputs import Outputs
-from training.checkpoint_files import CheckpointFiles, State
-from training.checkpoints import Cadence, Checkpoints
-from training.loop import train
-from training.sharding import ASKED
+from training.running.checkpoint_files import CheckpointFiles, State
+from training.running.checkpoints import Cadence, Checkpoints
+from training.running.loop import train
+from training.running.sharding import ASKED
 
 
 class Watch:

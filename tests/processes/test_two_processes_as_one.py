@@ -107,6 +107,6 @@ def test_the_curriculum_takes_more_than_one_action(label: str, ran: Path) -> Non
 
 
 def test_the_plan_has_every_stage_that_runs_a_network() -> None:
-    from tasks.stage import SEEDED
+    from tasks.running.stage import SEEDED
 
     assert {step.stage for step in STEPS.values()} == set(SEEDED)

@@ -17,7 +17,7 @@ from methods.layers import match_layers
 from methods.lgtm import Lgtm
 from methods.metadistil import MetaDistil
 from methods.prokt import ProKt
-from training.processes import average, run_shared
+from training.running.processes import average, run_shared
 
 METHODS: dict[str, MovingTeacher] = {
     "metadistil": MetaDistil(beta=5.0, layers=tuple(match_layers("uniform", 2, 3)), analysis_every=10**9),

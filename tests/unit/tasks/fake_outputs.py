@@ -11,8 +11,8 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from data.records import Kind
-from tasks.layout import output_folder, tokens_folder
-from training.metrics import compute_metrics
+from tasks.running.layout import output_folder, tokens_folder
+from training.running.metrics import compute_metrics
 
 METHODS = ("finetune", "mse_kd", "mpdistil")
 # How well each model separates the classes: the teacher best, the fine-tuned student worst.

@@ -11,7 +11,7 @@ from tasks.reporting.comparison import Comparison, choose_baseline, compare
 from tasks.reporting.comparison_figures import draw_comparison, groups_within
 from tasks.reporting.comparison_text import comparison_tree, markdown_text, terminal_text
 from tasks.reporting.gather import gather_evaluated
-from tasks.stage import StageError
+from tasks.running.stage import StageError
 from tests.unit.tasks.fake_outputs import FakeDataset, write_outputs
 
 ROOT = Path(__file__).parents[3]

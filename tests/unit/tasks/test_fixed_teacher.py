@@ -13,7 +13,7 @@ from methods.seam import Phase
 from methods.tinybert import TinyBert
 from models.errors import ModelError
 from tasks.fixed_teacher import check_between, check_pair
-from tasks.stage import StageError
+from tasks.running.stage import StageError
 from training.fixed_teacher import FixedTeacher, reworded
 
 PAIRS = ((1, 2), (2, 3))

@@ -18,9 +18,9 @@ from tasks.reporting.page import render_page
 from tasks.reporting.plots_data import metrics_tree, plot_files
 from tasks.reporting.summarise import Summary, summarise
 from tasks.reporting.wording import terminal_table
-from tasks.stage import Stage, StageError
+from tasks.running.stage import Stage, StageError
 from tests.unit.tasks.fake_outputs import METHODS, QUICKSTART, FakeDataset, write_outputs
-from training.metrics import compute_metrics
+from training.running.metrics import compute_metrics
 
 ROOT = Path(__file__).parents[3]
 NAMES = [dataset.name for dataset in QUICKSTART]

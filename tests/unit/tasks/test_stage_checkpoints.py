@@ -12,8 +12,8 @@ import pytest
 import yaml
 from stages import ROOT, Ended, run_stage_here, write_params
 
-import training.loop
-import training.predict
+import training.running.loop
+import training.running.predict
 from tests.chaos.comparison import differences
 
 pytestmark = pytest.mark.xdist_group("stage checkpoints")
@@ -66,7 +66,7 @@ def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, number: int = sig
 def in_the_fifth_step(folder: Path, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> Ended:
     """The teacher stage, with something that happens in its midst."""
     with monkeypatch.context() as patched:
-        patched.setattr(training.loop, "collate", in_call(5, training.loop.collate, happens))
+        patched.setattr(training.running.loop, "collate", in_call(5, training.running.loop.collate, happens))
         return run_stage_here(folder, "teacher", *ONE)
 
 
@@ -109,8 +109,8 @@ def test_signals_go_on_in_the_batch_that_was_the_next(
     assert run_stage_here(folder, "signals", *ONE).status == 0
     (folder / "outputs/signals").rename(folder / "whole")
     with monkeypatch.context() as patched:
-        sending = in_call(batch, training.predict.collate, lambda: os.kill(os.getpid(), signal.SIGTERM))
-        patched.setattr(training.predict, "collate", sending)
+        sending = in_call(batch, training.running.predict.collate, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        patched.setattr(training.running.predict, "collate", sending)
         assert run_stage_here(folder, "signals", *ONE).status == 143
     assert kept(folder) == [f"step-{batch:08d}"]
     ended = run_stage_here(folder, "signals", *ONE)
@@ -141,7 +141,7 @@ def test_a_checkpoint_of_other_data_is_set_aside(folder: Path, monkeypatch: pyte
 
 def test_a_checkpoint_of_other_code_is_set_aside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(folder, monkeypatch)
-    monkeypatch.setattr("tasks.checkpoints._loaded_code", lambda: {"training/loop.py": "another"})
+    monkeypatch.setattr("tasks.checkpoints._loaded_code", lambda: {"training/running/loop.py": "another"})
     ended = run_stage_here(folder, "teacher", *ONE)
     assert "is of other code; set aside" in ended.errors and GOES_ON not in ended.errors
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from data.batches import Batch
 from methods.rewards import Reward
 from models.classifier import Classifier
-from training.checkpoint_files import State
 from training.curriculum import run_curriculum
 from training.curriculum_seams import CurriculumSettings, Probe, QuizDataset, TargetQuiz
+from training.running.checkpoint_files import State
 
 LABELS: dict[str, Tensor] = {
     "rte": torch.tensor([0, 1, 1, 0]),

@@ -16,7 +16,7 @@ from models.outputs import Outputs
 from tests.planted import NAMES, TinyStudent, plant, run
 from training.curriculum import run_curriculum
 from training.curriculum_seams import Credit, CurriculumSettings, Distillation
-from training.loop import Diverged
+from training.running.loop import Diverged
 
 PAPER = CurriculumSettings(episodes=2, student_lr=1e-3)
 

@@ -17,7 +17,7 @@ from methods.pesf_kd import PesfKd
 from methods.seam import Needs
 from models.classifier import Classifier
 from training.joint import JointRun, JointSettings, JointSplits, QuizBatches, StoredTeacher, train_jointly
-from training.loop import Diverged, score
+from training.running.loop import Diverged, score
 
 
 def joint(method: MovingTeacher, *, epochs: int = 3, rate: float = 2e-3) -> tuple[JointRun, Classifier, Classifier]:

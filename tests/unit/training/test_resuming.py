@@ -14,10 +14,10 @@ from torch import Tensor
 
 from tests.golden.golden_runs import NAMES, Run, Stopped, run_whole
 from tests.planted import Planted, plant, run
-from training import termination
-from training.checkpoint_files import CheckpointFiles, State
-from training.checkpoints import Cadence, Checkpoints
 from training.curriculum_seams import CurriculumResult, CurriculumSettings
+from training.running import termination
+from training.running.checkpoint_files import CheckpointFiles, State
+from training.running.checkpoints import Cadence, Checkpoints
 
 IDENTITY = {"parameters": "1"}
 SETTINGS = CurriculumSettings(episodes=3, max_steps_per_episode=4, student_lr=1e-3, seed=3)

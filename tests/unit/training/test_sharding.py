@@ -7,12 +7,12 @@ import torch
 from small_networks import small
 from tiny_problem import accelerator
 
-import tasks.torch_runtime
-from tasks.stage import StageError
-from tasks.torch_runtime import check_whole_parameters, start_torch
-from training.checkpoint_files import State
-from training.loop import make_optimizer
-from training.sharding import ASKED, gathered, is_asked, load_optimizer, split_while_training
+import tasks.running.torch_runtime
+from tasks.running.stage import StageError
+from tasks.running.torch_runtime import check_whole_parameters, start_torch
+from training.running.checkpoint_files import State
+from training.running.loop import make_optimizer
+from training.running.sharding import ASKED, gathered, is_asked, load_optimizer, split_while_training
 
 
 def test_one_process_trains_the_network_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_an_optimiser_gets_its_state_back() -> None:
 def test_what_needs_whole_parameters_names_itself_and_another_hardware_file(
     asked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks.torch_runtime, "is_asked", lambda: asked)
+    monkeypatch.setattr(tasks.running.torch_runtime, "is_asked", lambda: asked)
     refused = pytest.raises(StageError, match=r"^lgtm needs whole parameters .*hardware/multi_gpu\.yaml")
     with refused if asked else nullcontext():
         check_whole_parameters("lgtm")
@@ -48,7 +48,7 @@ def test_what_needs_whole_parameters_names_itself_and_another_hardware_file(
 @pytest.mark.parametrize("name", ["DEEPSPEED", "MEGATRON_LM"])
 def test_other_ways_to_split_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from config import load
-    from tasks.stage import ROOT, Stage
+    from tasks.running.stage import ROOT, Stage
 
     monkeypatch.setenv(f"ACCELERATE_USE_{name}", "true")
     with pytest.raises(StageError, match=rf"\({name}\); use hardware/fsdp\.yaml"):

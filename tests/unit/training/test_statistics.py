@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from training.metrics import Floats, compute_metrics, weighted_metric
+from training.running.metrics import Floats, compute_metrics, weighted_metric
 from training.statistics import interval, mean_bootstrap, mean_score, mean_sd, paired_bootstrap
 
 

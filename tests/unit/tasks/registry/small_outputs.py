@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from stages import ROOT, Ended, merged, run_main_job, run_stage_here, write_params
 
-from tasks.stage import folder_hash
-from tasks.written_files import SUMS
+from tasks.running.stage import folder_hash
+from tasks.running.written_files import SUMS
 
 DATASET, METHOD, SEED = "payment", "finetune", 42
 NAME = f"quickstart-{DATASET}-{METHOD}"

@@ -54,7 +54,7 @@ def test_a_student_that_is_registered_twice_is_one_version(place: Place) -> None
 def test_where_nothing_changed_nothing_is_asked_and_mlflow_is_not_imported(place: Place) -> None:
     place.params()
     assert place.register().status == 0
-    code = "import sys, tasks.register as r; from tasks.stage import run_stage; import runpy\n"
+    code = "import sys, tasks.register as r; from tasks.running.stage import run_stage; import runpy\n"
     code += "sys.argv = ['tasks.register']\nrunpy.run_module('tasks.register', run_name='__main__', alter_sys=True)\n"
     code += "assert 'mlflow' not in sys.modules, 'MLflow was imported'"
     done = subprocess.run(

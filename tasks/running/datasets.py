@@ -8,9 +8,9 @@ from pathlib import Path
 from data.records import DatasetSpec
 from data.tokens import TokenSplit, open_split
 from models.heads import HeadSpec
-from tasks.layout import tokens_folder
-from tasks.stage import Stage, StageError
-from training.loop import Target
+from tasks.running.layout import tokens_folder
+from tasks.running.stage import Stage, StageError
+from training.running.loop import Target
 
 SPEC, MANIFEST, TOKENIZER = "spec.json", "manifest.json", "tokenizer"
 

@@ -24,8 +24,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from models.classifier import Classifier
-from training.checkpoint_files import State
-from training.processes import count, is_first, is_part
+from training.running.checkpoint_files import State
+from training.running.processes import count, is_first, is_part
 
 ASKED = "ACCELERATE_USE_FSDP"
 """What accelerate's launcher sets for a hardware file of `distributed_type: FSDP`."""

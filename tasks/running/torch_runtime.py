@@ -12,10 +12,10 @@ from torch import Tensor
 from transformers.utils import ModelOutput, logging
 
 from models.classifier import Classifier
-from tasks.freed_memory import keep_freed_memory
-from tasks.processes import PROCESSES, report_once
-from tasks.stage import Stage, StageError
-from training.sharding import ASKED, is_asked
+from tasks.running.freed_memory import keep_freed_memory
+from tasks.running.processes import PROCESSES, report_once
+from tasks.running.stage import Stage, StageError
+from training.running.sharding import ASKED, is_asked
 
 SHARDING = ("DEEPSPEED", "MEGATRON_LM")
 """Ways of accelerate, beside FSDP, that leave a process with a part of each parameter."""
@@ -54,7 +54,7 @@ def _accelerator(precision: str) -> Accelerator:
         )
     # Of several processes on a CPU accelerate makes several single ones, unless it is told; hardware/cpu_2.yaml hides GPUs.
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "").startswith("-1")
-    with _without(ASKED):  # training.sharding splits parameters; to accelerate these are processes like any
+    with _without(ASKED):  # training.running.sharding splits parameters; to accelerate these are processes like any
         accelerator = Accelerator(cpu=PROCESSES > 1 and hidden, mixed_precision=precision)
     if accelerator.num_processes != PROCESSES:
         raise StageError(

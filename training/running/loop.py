@@ -16,13 +16,13 @@ from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
 from methods.task_loss import Kind
 from models.outputs import Outputs
-from training.checkpoint_files import State
-from training.checkpoints import Checkpoints, Saved
-from training.metrics import compute_metrics
-from training.predict import predict
-from training.processes import average_gradients, draw_own_dropout, is_part, run_shared
-from training.progress import watched
-from training.sharding import gathered, load_optimizer, load_weights, split_as, split_while_training
+from training.running.checkpoint_files import State
+from training.running.checkpoints import Checkpoints, Saved
+from training.running.metrics import compute_metrics
+from training.running.predict import predict
+from training.running.processes import average_gradients, draw_own_dropout, is_part, run_shared
+from training.running.progress import watched
+from training.running.sharding import gathered, load_optimizer, load_weights, split_as, split_while_training
 
 # What a method makes of a batch: the total under "loss", its parts under other names.
 BatchLoss = Callable[[Outputs, Batch], Mapping[str, torch.Tensor]]
@@ -172,7 +172,7 @@ class _Run:
         optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay)
         schedule = make_schedule(optimizer, settings, rows)
         self._model, self._settings, self._rows, self._accelerator = model, settings, rows, accelerator
-        # Precision and compilation only: gradients are averaged over processes by hand, see training.processes.
+        # Precision and compilation only: gradients are averaged over processes by hand, see training.running.processes.
         self.prepared = accelerator.prepare_model(model, evaluation_mode=True)
         self._optimizer, self._schedule = accelerator.prepare_optimizer(optimizer), schedule
         draw_own_dropout()

@@ -8,7 +8,7 @@ what came out, which is the gradient of the one loss, for a network that ran on 
 
 Gradients are averaged here and not by a wrapper with hooks: those never see `autograd.grad`, want every parameter in every
 step (the curriculum's heads play no part in most), and know nothing of a projection that is applied to gathered rows. (FSDP's are used where a network trains alone and its
-parameters are to be split: training.sharding.)
+parameters are to be split: training.running.sharding.)
 In one process nothing of this does anything.
 """
 
@@ -116,7 +116,7 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
 
 
 def is_part(value: Tensor) -> bool:
-    """Whether this process has but a part of a tensor (training.sharding)."""
+    """Whether this process has but a part of a tensor (training.running.sharding)."""
     return isinstance(value, DTensor)
 
 

@@ -19,8 +19,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from training import termination
-from training.checkpoint_files import CheckpointFiles, State
+from training.running import termination
+from training.running.checkpoint_files import CheckpointFiles, State
 
 LONGEST_SHARE = 20
 """Between two checkpoints by time lies at least so many times what it takes to write one."""

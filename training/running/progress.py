@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from training.processes import is_first
+from training.running.processes import is_first
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 30.0

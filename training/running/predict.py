@@ -9,8 +9,8 @@ from torch import nn
 
 from data.batches import batch_order, collate
 from data.tokens import TokenSplit
-from training import termination
-from training.processes import run_shared
+from training.running import termination
+from training.running.processes import run_shared
 
 
 @dataclass(frozen=True)

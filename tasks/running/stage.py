@@ -28,10 +28,10 @@ from config import ConfigError, Parameters, load
 from data.errors import DataError
 from models.errors import ModelError
 from models.folders import whole_folder
-from tasks.layout import OUTPUTS, output_folder
-from tasks.machine_limits import no_memory, no_room
-from tasks.processes import FIRST, PROCESSES, end_together, first_to_fail, lost_partner
-from tasks.written_files import (
+from tasks.running.layout import OUTPUTS, output_folder
+from tasks.running.machine_limits import no_memory, no_room
+from tasks.running.processes import FIRST, PROCESSES, end_together, first_to_fail, lost_partner
+from tasks.running.written_files import (
     SUMS,
     DamagedError,
     check_unchanged,
@@ -41,9 +41,9 @@ from tasks.written_files import (
     sums_for_record,
     unchanged_since,
 )
-from training import termination
+from training.running import termination
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # None of these may talk to anybody, and none may print what is no news to the person at the terminal.
 QUIET = {
     "TOKENIZERS_PARALLELISM": "false",

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from models.outputs import Outputs
-from training.predict import Predictions
+from training.running.predict import Predictions
 
 TRAJECTORY = "trajectory.safetensors"
 

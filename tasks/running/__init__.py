@@ -1,0 +1,1 @@
+"""What every stage runs on: its arguments, inputs and output folder, this machine, torch."""

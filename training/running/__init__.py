@@ -1,0 +1,1 @@
+"""What every pass of a network stands on: steps, scores, predictions, processes, checkpoints."""
