@@ -9,7 +9,7 @@ from resuming_plan import prepare
 
 from tests.chaos.comparison import differences
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.slow]
 GONE = "another of its 2 processes is gone"
 
 
@@ -58,7 +58,6 @@ def test_the_process_that_lost_its_partner_says_so_in_one_line(after: Launches) 
     assert GONE in after.said[0][0] or "SIGTERM, stopped" in after.said[0][0]
 
 
-@pytest.mark.slow
 def test_other_ends_of_other_runs_go_on_bit_for_bit(tmp_path: Path) -> None:
     again = Launches(tmp_path)
     prepare(again.folder)
