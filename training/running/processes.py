@@ -7,8 +7,8 @@ process's rows get their part of the gradient, times the number of processes; `a
 what came out, which is the gradient of the one loss, for a network that ran on a share and for a layer that read all rows.
 
 Gradients are averaged here and not by a wrapper with hooks: those never see `autograd.grad`, want every parameter in every
-step (the curriculum's heads play no part in most), and know nothing of a projection that is applied to gathered rows. (FSDP's are used where a network trains alone and its
-parameters are to be split: training.running.sharding.)
+step (the curriculum's heads play no part in most), and know nothing of a projection that is applied to gathered rows.
+Where a network trains alone and its parameters are to be split, FSDP's are used: see training.running.sharding.
 In one process nothing of this does anything.
 """
 
