@@ -1,7 +1,8 @@
 """MPDistil as it is often written, for one purpose: `make bench` measures the product against it.
 
 The same networks, losses and optimiser, but every batch is padded to the longest input allowed and drawn without regard
-to lengths, the teacher runs at every step that reads what it says, and `gain` measures the probe before and after a step.
+to lengths, the teacher runs at every step that reads what it says, `gain` measures the probe before and after a step, and
+the last layer works on every token, as a stock network's does.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.measuring import Step
+from benchmarks.workspace import network
 from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
 from methods.mse_kd import MseKd
@@ -20,6 +22,13 @@ from models.classifier import Classifier
 from training.running.loop import make_optimizer
 
 LENGTH = 128
+
+
+def stock_network(kind: str) -> Classifier:
+    """A teacher or student of which no layer leaves tokens out."""
+    model = network(kind)
+    model.first_token_only = False
+    return model
 
 
 def padded(batch: Batch, pad_id: int) -> Batch:

@@ -27,7 +27,7 @@ from benchmarks.pieces_bench import (
     seconds_of,
     training_step,
 )
-from benchmarks.plain_job import curriculum_step, forward_step, online_step, padded_batches, plain_step
+from benchmarks.plain_job import curriculum_step, forward_step, online_step, padded_batches, plain_step, stock_network
 from benchmarks.workspace import HIDDEN, LAYERS, Workspace, network
 from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
@@ -73,11 +73,11 @@ def _training(workspace: Workspace, repetitions: int) -> list[Part]:
     signals = _signals(train, method.needs.teacher_layers)
     teacher = {
         "ours": training_step(network("teacher"), Finetune(), ours, signals),
-        "plain": plain_step(network("teacher"), Finetune(), cycle(plain)),
+        "plain": plain_step(stock_network("teacher"), Finetune(), cycle(plain)),
     }
     student = {
         "ours": training_step(network("student"), method, ours, signals),
-        "plain": online_step(network("student"), network("teacher"), method, cycle(plain)),
+        "plain": online_step(stock_network("student"), stock_network("teacher"), method, cycle(plain)),
     }
     return [
         _timed("the teacher's training", teacher, TEACHER_EPOCHS * steps, TEACHER_EPOCHS * steps, repetitions),
@@ -90,9 +90,12 @@ def _reading(workspace: Workspace, repetitions: int) -> list[Part]:
     splits = {name: workspace.split("rte", name) for name in ("train", "quiz", "selection", "dev")}
     batches = {name: math.ceil(len(split) / EVAL_BATCH) for name, split in splits.items()}
     passes = {
-        (side, kind): forward_step([network(kind)], drawn)
+        (side, kind): forward_step([made(kind)], drawn)
         for kind in ("teacher", "student")
-        for side, drawn in (("ours", _grouped(splits["train"])), ("plain", _padded(splits["train"], EVAL_BATCH)))
+        for side, made, drawn in (
+            ("ours", network, _grouped(splits["train"])),
+            ("plain", stock_network, _padded(splits["train"], EVAL_BATCH)),
+        )
     }
     teacher, student = ({side: passes[side, kind] for side in ("ours", "plain")} for kind in ("teacher", "student"))
     # Both sides score the teacher after each epoch and at the end, and know what it says about dev.
@@ -122,7 +125,7 @@ def _curriculum(workspace: Workspace, repetitions: int) -> Part:
     probe = fixed_batches(selection, chosen, EVAL_BATCH)
     ours = [steps * curriculum_seconds(quiz, probe, recorded_sources(quiz, number)) for number in range(repetitions)]
     wide = padded_batches(selection, 1, PROBE_ROWS)
-    step = curriculum_step(network("student"), wide, _padded(quiz, BATCH))
+    step = curriculum_step(stock_network("student"), wide, _padded(quiz, BATCH))
     plain = [steps * _mean([seconds_of(step) for _ in range(SAMPLES)][1:]) for _ in range(repetitions)]
     return Part("the curriculum's steps", ours, plain)
 
@@ -152,7 +155,7 @@ def _padded(split: TokenSplit, size: int) -> Iterator[Batch]:
 
 
 def _online_meta(quiz: TokenSplit) -> Step:
-    return forward_step([network("teacher"), network("student")], _padded(quiz, BATCH))
+    return forward_step([stock_network("teacher"), stock_network("student")], _padded(quiz, BATCH))
 
 
 def _head_training(splits: Mapping[str, TokenSplit]) -> Step:

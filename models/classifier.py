@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import torch
@@ -12,8 +12,13 @@ from transformers import PreTrainedModel
 from models.attention_scores import scores_returned
 from models.errors import ModelError
 from models.families import family_of
+from models.first_token import first_token_only
 from models.heads import HeadSpec, new_linear
 from models.outputs import Outputs
+
+FEW = 4
+"""Products of fewer rows are done by kernels that sum in another order. One token of so few inputs saves little, and would
+show: two processes that share four rows would learn something else than one, by last bits that a policy amplifies."""
 
 
 class Classifier(nn.Module):
@@ -42,6 +47,8 @@ class Classifier(nn.Module):
         self.heads = nn.ModuleDict()
         self._attach(spec.dataset, final)
         self.projection: nn.Linear | None = None
+        # Off, a pass is the stock model's to the bit, whatever the kernels.
+        self.first_token_only = True
         self.train(stock.training)
 
     def forward(
@@ -62,13 +69,19 @@ class Classifier(nn.Module):
         whose sequence vectors are wanted; tokens: those whose every token is. attentions: layers (1 to
         `num_layers`) whose attention scores are wanted. embedded: (B*K, L, H), in place of the embeddings of
         the words. Raises ModelError for an unknown dataset, layer, or a head whose size does not fit `choices`.
+
+        The last layer runs for the first token alone unless all are asked for, `first_token_only` is off, or there are
+        fewer than `FEW` inputs.
         """
         head = self.head_of(dataset)
         self._check(head, dataset, choices, inputs["input_ids"].shape[0], (*layers, *tokens, *attentions))
         every_token = self.family.last_token
         given = self._accepted(inputs) if embedded is None else self._embedded(inputs, embedded)
         hidden = bool(layers) or bool(tokens) or every_token
-        with scores_returned(self.backbone.config) if attentions else nullcontext():
+        with (
+            self._last_layer_as_read(tokens, inputs),
+            scores_returned(self.backbone.config) if attentions else nullcontext(),
+        ):
             scores = {"output_attentions": True} if attentions else {}
             result = self.backbone(**given, output_hidden_states=hidden, **scores)
         positions = self._positions(inputs["input_ids"])
@@ -132,7 +145,8 @@ class Classifier(nn.Module):
         return cast(nn.Linear, self.backbone.get_submodule(self.family.state)).weight
 
     def export(self, dataset: str | None = None, *, spec: HeadSpec | None = None) -> PreTrainedModel:
-        """A copy as the stock model of one dataset (default: its own), with bit for bit the same logits.
+        """A copy as the stock model of one dataset (default: its own): the logits are the same, and bit for bit those of
+        this network with `first_token_only` off.
 
         Label names in the configuration are those of `spec`; without it, this network's own for its own
         dataset, else transformers' placeholders.
@@ -195,6 +209,16 @@ class Classifier(nn.Module):
         """The same inputs with vectors (B*K, L, H) in place of the embeddings of the words."""
         kept = {name: value for name, value in self._accepted(inputs).items() if name != "input_ids"}
         return {**kept, "inputs_embeds": vectors}
+
+    def _last_layer_as_read(self, tokens: Sequence[int], inputs: dict[str, Tensor]) -> AbstractContextManager[None]:
+        """For one pass: the last layer works out what is read of it, and no more."""
+        config, few = self.backbone.config, len(inputs["attention_mask"]) < FEW
+        # DeBERTa-v2's convolution reads every token of the first layer, which here is the last one, too.
+        convolved = self.num_layers == 1 and getattr(config, "conv_kernel_size", 0) > 0
+        if not self.first_token_only or few or self.num_layers in tokens or convolved:
+            return nullcontext()
+        layers = cast(nn.ModuleList, self.backbone.get_submodule(self.family.layers))
+        return first_token_only(layers[-1], self.family.by_token)
 
     def _positions(self, input_ids: Tensor) -> Tensor:
         """Where each row's sequence vector is, (B*K,): the first token, or OPT's last non-padding one."""

@@ -20,6 +20,8 @@ class Family:
     std_name:  the configuration's name for the standard deviation of new weights.
     config_names: names of ours (BERT's) -> the family's, for models built from a configuration.
     more_keys: keys of a configuration that the network reads although transformers' class has no such field.
+    by_token:  modules of a layer behind which each token is worked on by itself, up to the layer's end; those that read
+        more than one of the tokens come before. Empty: the layer has to run whole (OPT reads another token in each row).
     """
 
     name: str
@@ -31,6 +33,7 @@ class Family:
     std_name: str = "initializer_range"
     config_names: Mapping[str, str] = field(default_factory=dict)
     more_keys: tuple[str, ...] = ()
+    by_token: tuple[str, ...] = ()
 
     def attention(self, wanted: str) -> str:
         """The attention implementation to use where `wanted` is "sdpa" or "eager"."""
@@ -45,14 +48,18 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "bert": Family("BERT", "classifier", "bert.encoder.layer", "bert.pooler.dense"),
-    "roberta": Family("RoBERTa", "classifier.out_proj", "roberta.encoder.layer", "classifier.dense"),
+    "bert": Family("BERT", "classifier", "bert.encoder.layer", "bert.pooler.dense", by_token=("attention.output",)),
+    "roberta": Family(
+        "RoBERTa", "classifier.out_proj", "roberta.encoder.layer", "classifier.dense", by_token=("attention.output",)
+    ),
     "distilbert": Family(
         "DistilBERT",
         "classifier",
         "distilbert.transformer.layer",
         "pre_classifier",
         config_names={"intermediate_size": "hidden_dim"},
+        # The residual is added between the two: its first token has to be taken as well.
+        by_token=("attention.out_lin", "sa_layer_norm"),
     ),
     "deberta-v2": Family(
         "DeBERTa-v2",
@@ -72,6 +79,7 @@ FAMILIES: dict[str, Family] = {
             "position_buckets",
             "share_att_key",
         ),
+        by_token=("attention.output",),
     ),
     "opt": Family(
         "OPT",

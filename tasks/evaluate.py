@@ -32,7 +32,7 @@ def evaluate(stage: Stage) -> None:
     folder = stage.read(student_model(stage.dataset, stage.method, stage.seed))
     teacher_folder = stage.read(teacher_model(stage.dataset, stage.seed))
     signals = stage.read(signals_folder(stage.dataset, stage.seed))
-    model = load_model(folder, attention=given.models.attention).to(accelerator.device)
+    model = _as_stock(load_model(folder, attention=given.models.attention)).to(accelerator.device)
     tables: list[pa.Table] = []
     scores: dict[str, dict[str, float]] = {}
     rows: dict[str, int] = {}
@@ -56,6 +56,12 @@ def evaluate(stage: Stage) -> None:
     stage.write_metrics(
         {**scores, "rows": rows, "selected_on": dataset.selected_on, **_plain_baselines(dataset), **sizes}
     )
+
+
+def _as_stock(model: Classifier) -> Classifier:
+    """The network as whoever pulls it will run it: the evidence is its bits and its latency."""
+    model.first_token_only = False
+    return model
 
 
 def _table(
@@ -89,7 +95,7 @@ def _sizes(
 ) -> dict[str, object]:
     """Parameters, bytes of the weights on disk, and CPU latency of both models, timed in turns."""
     given = stage.parameters.evaluate
-    teacher = load_model(teacher_folder, attention=stage.parameters.models.attention)
+    teacher = _as_stock(load_model(teacher_folder, attention=stage.parameters.models.attention))
     length = min(given.latency_length, dataset.max_length)
     timed = measure_latency(
         {"student": student, "teacher": teacher},

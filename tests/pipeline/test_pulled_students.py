@@ -128,7 +128,8 @@ def test_students_of_all_kinds_answer_as_their_stages_did_where_nothing_else_is_
 ) -> None:
     assert {name: dev.spec.kind for name, dev in registered.dev.items()} == KINDS
     for name, dev in registered.dev.items():
-        assert dev.logits.std(axis=0).min() > 0.05, "rows much alike: the test could not fail"
+        # Two thousand times what an answer may be off by.
+        assert dev.logits.std(axis=0).min() > 0.02, "rows much alike: the test could not fail"
         dev.check(answers[registered.model(name)])
 
 
