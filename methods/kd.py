@@ -2,7 +2,7 @@
 
     L = alpha * task + (1 - alpha) * tau^2 * KL(p_T^tau || p_S^tau),    p^tau = softmax(z / tau)
 
-tau^2 keeps the size of the soft term's gradient as tau grows (section 2.1 there). Regression has no softmax: its soft
+tau^2 keeps the size of the soft term's gradient as tau grows (section 2 there). Regression has no softmax: its soft
 term is MSE(z_T, z_S), and tau is not read.
 """
 
