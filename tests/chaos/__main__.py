@@ -9,7 +9,9 @@ how far a process had come by then.
 import argparse
 import json
 import os
+import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -93,7 +95,10 @@ def _kills(undisturbed: list[Undisturbed], folder: Path, random: Random, wanted:
 
 def _told(attempt: Callable[[], Outcome]) -> Outcome:
     started = time.monotonic()
-    outcome = attempt()
+    try:
+        outcome = attempt()
+    except subprocess.TimeoutExpired as error:  # a failure like any: what was tried before it has to be told, too
+        outcome = Outcome(shlex.join(error.cmd), False, said=f"not done after {error.timeout:.0f} s")
     state = "ok" if outcome.ok else f"FAILED: {outcome.said}"
     _tell(
         f"{outcome.name}: {outcome.kills} kills, {outcome.resumed} resumed, {time.monotonic() - started:.1f} s, {state}"
