@@ -17,6 +17,8 @@ from tests.chaos.kills import Outcome
 from tests.pipeline.workspace import Workspace, environment, make_workspace
 
 LONGEST = 900
+CUT = {"dvc.lock": "dvc.lock", "RWLock-file": ".dvc/tmp/rwlock"}
+"""What DVC says where a blow cut a file of its own that it writes in place, and the file."""
 CLEAR = ("ERROR: ", "Unable to acquire lock", "is busy", "Another")
 """How a command says that somebody else is at work."""
 
@@ -108,7 +110,7 @@ def kill_dvc(pipeline: Pipeline, random: Random, *, group: bool) -> Outcome:
             latest / 2,
         )
     done = workspace.run("dvc", "repro", chain, check=False)
-    if done.returncode and "dvc.lock" in done.stdout:  # the blow fell while DVC wrote it
+    if done.returncode and any(words in done.stdout for words in CUT):  # the blow fell while DVC wrote it
         return _without_lock(name, pipeline, done.stdout, int(hit))
     if done.returncode:
         return Outcome(name, False, int(hit), said=done.stdout)
@@ -151,10 +153,12 @@ def damaged_lock(pipeline: Pipeline, random: Random) -> Outcome:
 
 
 def _without_lock(name: str, pipeline: Pipeline, refused: str, kills: int) -> Outcome:
-    """DVC named the lock; deleted, it comes back from DVC's memory of runs, and everything with it."""
-    if "dvc.lock" not in refused or "Traceback" in refused:
-        return Outcome(name, False, kills, said=f"no clear error about dvc.lock:\n{refused}")
-    (pipeline.workspace.root / "dvc.lock").unlink()
+    """DVC named the file that was cut; deleted, it comes back, from DVC's memory of runs, and everything with it."""
+    cut = [file for words, file in CUT.items() if words in refused]
+    if not cut or "Traceback" in refused:
+        return Outcome(name, False, kills, said=f"no clear error about dvc.lock or DVC's rwlock:\n{refused}")
+    for file in cut:
+        (pipeline.workspace.root / file).unlink()
     done = pipeline.workspace.run("dvc", "repro", pipeline.chain, check=False)
     if done.returncode or (not kills and "Running stage" in done.stdout):
         return Outcome(name, False, kills, said=done.stdout)
