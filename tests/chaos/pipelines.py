@@ -111,7 +111,7 @@ def kill_dvc(pipeline: Pipeline, random: Random, *, group: bool) -> Outcome:
         )
     done = workspace.run("dvc", "repro", chain, check=False)
     if done.returncode and any(words in done.stdout for words in CUT):  # the blow fell while DVC wrote it
-        return _without_lock(name, pipeline, done.stdout, int(hit))
+        return _without_what_was_cut(name, pipeline, done.stdout, int(hit))
     if done.returncode:
         return Outcome(name, False, int(hit), said=done.stdout)
     again = workspace.run("dvc", "repro", chain, check=False)
@@ -135,7 +135,7 @@ def kill_while_the_lock_is_written(pipeline: Pipeline, random: Random) -> Outcom
     hit = kill(process, 0, group=True)
     done = workspace.run("dvc", "repro", pipeline.chain, check=False)
     if done.returncode:
-        return _without_lock(name, pipeline, done.stdout, int(hit))
+        return _without_what_was_cut(name, pipeline, done.stdout, int(hit))
     return compared(name, pipeline, int(hit))
 
 
@@ -149,10 +149,10 @@ def damaged_lock(pipeline: Pipeline, random: Random) -> Outcome:
     refused = workspace.run("dvc", "repro", pipeline.chain, check=False)
     if not refused.returncode:  # cut between two stages it is a shorter lock, and all that it lacks is in the cache
         return compared(name, pipeline, 0)
-    return _without_lock(name, pipeline, refused.stdout, 0)
+    return _without_what_was_cut(name, pipeline, refused.stdout, 0)
 
 
-def _without_lock(name: str, pipeline: Pipeline, refused: str, kills: int) -> Outcome:
+def _without_what_was_cut(name: str, pipeline: Pipeline, refused: str, kills: int) -> Outcome:
     """DVC named the file that was cut; deleted, it comes back, from DVC's memory of runs, and everything with it."""
     cut = [file for words, file in CUT.items() if words in refused]
     if not cut or "Traceback" in refused:
