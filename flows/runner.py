@@ -15,9 +15,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from pathlib import Path
 from typing import IO, Literal, cast
 
+from flows import rwlock
 from flows.processes import end_groups
 from flows.settings import stage_environment
 
@@ -88,18 +90,26 @@ class Runner:
             say: gets each line that DVC and the stage print, without what a progress bar overwrote.
         """
         given_up = time.monotonic() + self.patience
-        for attempt in range(sys.maxsize):
+        pauses = chain(PAUSES, repeat(PAUSES[-1]))
+        mended = waits = False
+        while True:
             start = time.monotonic()
             status, seen = self._once(name, say)
             if self.stopping.is_set():
                 raise StageStopped(f"{name}: stopped")
             if status == 0:
                 return Done(seen.outcome, time.monotonic() - start)
+            if seen.rwlock_cut and not mended:
+                mended = True
+                if rwlock.remove_if_cut(self.root):
+                    say(f"removed {rwlock.FILE}, which a kill or a full disk had cut; it only says who is at work")
+                continue
             if not seen.busy or time.monotonic() > given_up:
                 break
-            if attempt == 0:
+            if not waits:
+                waits = True
                 say(f"waits: {seen.busy}")
-            self.stopping.wait(PAUSES[min(attempt, len(PAUSES) - 1)])
+            self.stopping.wait(next(pauses))
         seen.flush(say)
         raise StageFailed(name, seen.exited or status, tuple(seen.tail))
 
@@ -186,6 +196,11 @@ class _Seen:
         for line in self._held:
             say(line)
         self._held.clear()
+
+    @property
+    def rwlock_cut(self) -> bool:
+        """Whether DVC can't read its note of who is at work, before or after the command ran."""
+        return any(rwlock.CUT.search(line) for line in self.tail)
 
     @property
     def busy(self) -> str:

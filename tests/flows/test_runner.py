@@ -13,9 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from dvc.lock import make_lock
 from tiny_pipeline import TinyPipeline, make_tiny_pipeline, tool_environment
 
 from flows.runner import Runner, StageFailed, StageStopped, clean_lines
+from flows.rwlock import remove_if_cut
 
 pytestmark = pytest.mark.xdist_group("prefect")
 
@@ -175,6 +177,42 @@ def test_what_a_killed_dvc_left_in_the_lock_file_blocks_nobody(tiny: TinyPipelin
     assert str(killed.pid) in (tiny.root / ".dvc/tmp/rwlock").read_text()
     tiny.script("source", "mkdir -p outputs/source; echo again > outputs/source/$2")
     assert runner.run("source@left", lambda line: None).outcome == "ran"
+
+
+@pytest.mark.parametrize("left", ["", '{"write": {"outp'])
+def test_a_lock_file_of_dvc_that_a_kill_cut_is_removed_and_the_stage_runs(
+    tiny: TinyPipeline, runner: Runner, left: str
+) -> None:
+    lock = tiny.root / ".dvc/tmp/rwlock"
+    lock.parent.mkdir(exist_ok=True)
+    lock.write_text(left)
+    lines: list[str] = []
+    assert runner.run("source@left", lines.append).outcome == "ran"
+    assert lines[0].startswith("removed .dvc/tmp/rwlock")
+    assert not any("ERROR" in line for line in lines)
+    assert json.loads(lock.read_text()) is not None
+
+
+def test_a_lock_file_that_another_dvc_is_writing_is_not_taken_for_a_cut_one(tiny: TinyPipeline) -> None:
+    lock = tiny.root / ".dvc/tmp/rwlock"
+    lock.parent.mkdir(exist_ok=True)
+    with make_lock(str(lock.with_name("rwlock.lock"))):
+        lock.write_text("")
+        removed: list[bool] = []
+        thread = threading.Thread(target=lambda: removed.append(remove_if_cut(tiny.root)))
+        thread.start()
+        thread.join(timeout=1)
+        assert thread.is_alive()
+        lock.write_text('{"write": {}, "read": {}}')
+    thread.join(timeout=20)
+    assert removed == [False]
+    assert lock.exists()
+
+
+def test_a_lock_file_that_is_cut_each_time_is_a_failure_that_names_it(tiny: TinyPipeline, runner: Runner) -> None:
+    tiny.script("source", "mkdir -p outputs/source; echo $$ > outputs/source/$2; : > .dvc/tmp/rwlock")
+    with pytest.raises(StageFailed, match=r"\.dvc/tmp/rwlock"):
+        runner.run("source@left", lambda line: None)
 
 
 def test_a_stopped_runner_starts_nothing(tiny: TinyPipeline, runner: Runner) -> None:
