@@ -17,6 +17,7 @@ from pydantic import Field, WithJsonSchema
 
 import places
 from config import Method
+from flows import rwlock
 from flows.deploy_steps import push_wanted, transfer
 from flows.errors import FlowError
 from flows.filters import select
@@ -85,6 +86,8 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
         on_gpu = stages_on_gpu(tree)
         work = Work(graph, Runner(tree), settings, on_gpu if on_gpu and limit_exists() else frozenset())
         logger.info("%d stages in %s, %d at once", len(graph.nodes), tree, options.parallel)
+        if mended := rwlock.mend(tree):
+            logger.warning("%s", mended)
         try:
             run_stages(work, options.parallel)
         finally:

@@ -101,8 +101,8 @@ class Runner:
                 return Done(seen.outcome, time.monotonic() - start)
             if seen.rwlock_cut and not mended:
                 mended = True
-                if rwlock.remove_if_cut(self.root):
-                    say(f"removed {rwlock.FILE}, which a kill or a full disk had cut; it only says who is at work")
+                if done := rwlock.mend(self.root):
+                    say(done)
                 continue
             if not seen.busy or time.monotonic() > given_up:
                 break

@@ -1,35 +1,85 @@
-"""DVC's note of who reads and writes which path, `.dvc/tmp/rwlock`: taken away where a kill or a full disk cut it.
+"""DVC's note of who reads and writes which path, `.dvc/tmp/rwlock`: mended where nobody stands behind what it says.
 
-DVC writes that file in place, and refuses every command as long as it can't read it. Nothing in it outlives the processes
-it names: DVC itself drops the entries of those that are gone.
+DVC writes that file in place, at the start and the end of every stage, and refuses every command as long as it can't read
+it; and it takes a killed process for one at work if another process has its number by now, as it happens in a container
+that was started again. Nothing in the note outlives the processes it names, so nothing is lost with it.
 """
 
 import json
 import os
 import re
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 FILE = Path(".dvc", "tmp", "rwlock")
 CUT = re.compile(r"Unable to read RWLock-file .*JSON structure is corrupted")
+CLOCKS_S = 60.0
+"""Seconds by which the clock of a file system may differ from this machine's."""
 
 
-def remove_if_cut(root: Path) -> bool:
-    """Remove the note of the repository in `root` if it is no JSON; whether it was removed.
+def mend(root: Path) -> str | None:
+    """Mend the note of the repository in `root`; a line that says what was wrong with it, or None.
 
-    Held against every DVC process that reads or writes it, so that one which is being written is not taken for a cut one.
+    A note that is no JSON goes. Of one that is, an entry goes whose process was started after the note was last written:
+    it can't have made it. Held against every DVC process that reads or writes the note, so that one which is being
+    written is not taken for a cut one; if another process holds it for over five seconds, it stays as it is.
     """
-    from dvc.config import Config
-    from dvc.lock import make_lock
-
     path = root / FILE
+    if not path.exists():
+        return None
+    from dvc.config import Config
+    from dvc.lock import LockError, make_lock
+
     hardlink = bool(Config(os.fspath(root / ".dvc"))["core"].get("hardlink_lock", False))
-    # The names and the kind of lock are those of dvc.rwlock._edit_rwlock: another lock would hold nobody off.
-    with make_lock(os.fspath(path.with_name("rwlock.lock")), tmp_dir=os.fspath(path.parent), hardlink_lock=hardlink):
-        try:
-            json.loads(path.read_bytes())
-        except FileNotFoundError:
-            return False
-        except ValueError:
-            path.unlink()
-            return True
-    return False
+    guard, folder = os.fspath(path.with_name("rwlock.lock")), os.fspath(path.parent)
+    try:
+        # The names and the kind of lock are those of dvc.rwlock._edit_rwlock: another lock would hold nobody off.
+        with make_lock(guard, tmp_dir=folder, hardlink_lock=hardlink):
+            return _mend(path)
+    except LockError:  # DVC holds it for moments; whoever does for longer is found, and named, by the next command
+        return None
+
+
+def _mend(path: Path) -> str | None:
+    try:
+        note, written = json.loads(path.read_bytes()), path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        path.unlink()
+        return f"removed {FILE}, which a kill or a full disk had cut; it only says who is at work"
+    others = {pid for pid in _processes(note) if _started(pid) > written + CLOCKS_S}
+    if not others:
+        return None
+    whole = path.with_name("rwlock.mended")
+    whole.write_text(json.dumps(_without(note, others)), encoding="utf-8")
+    whole.replace(path)
+    numbers = ", ".join(map(str, sorted(others)))
+    return f"{FILE}: dropped what killed processes left in it; their numbers ({numbers}) are others' now"
+
+
+def _processes(note: dict[str, Any]) -> set[int]:
+    """The numbers of all processes that a note names, be it as a writer (one for a path) or as readers (a list)."""
+    readers = [reader for one in note.get("read", {}).values() for reader in one]
+    return {int(one["pid"]) for one in (*note.get("write", {}).values(), *readers)}
+
+
+def _started(pid: int) -> float:
+    """When a process started, in seconds since the epoch; long ago if there is none, which DVC sees by itself."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return 0.0
+
+
+def _without(note: dict[str, Any], others: set[int]) -> dict[str, Any]:
+    readers = {
+        path: [one for one in entries if int(one["pid"]) not in others]
+        for path, entries in note.get("read", {}).items()
+    }
+    return {
+        "write": {path: one for path, one in note.get("write", {}).items() if int(one["pid"]) not in others},
+        "read": {path: entries for path, entries in readers.items() if entries},
+    }

@@ -187,6 +187,12 @@ def test_ctrl_c_leaves_no_process_and_no_lock_and_the_next_run_goes_on(
     assert states(run(api, parallel=2)[0]).keys() == {"Ran", "Cached"}
 
 
+def test_a_note_of_dvc_that_a_kill_cut_stops_no_flow(api: SyncPrefectClient, tiny: TinyPipeline) -> None:
+    tiny.script("source", "mkdir -p outputs/source; echo new > outputs/source/$2")
+    (tiny.root / ".dvc/tmp/rwlock").write_text("")
+    assert "source@left" in states(run(api, datasets=["left"])[0])["Ran"]
+
+
 def test_two_flows_with_other_values_at_once_are_both_right_and_nobody_edits_params_yaml(
     server: str, tiny: TinyPipeline
 ) -> None:

@@ -13,11 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from dvc.lock import make_lock
 from tiny_pipeline import TinyPipeline, make_tiny_pipeline, tool_environment
 
 from flows.runner import Runner, StageFailed, StageStopped, clean_lines
-from flows.rwlock import remove_if_cut
 
 pytestmark = pytest.mark.xdist_group("prefect")
 
@@ -191,22 +189,6 @@ def test_a_lock_file_of_dvc_that_a_kill_cut_is_removed_and_the_stage_runs(
     assert lines[0].startswith("removed .dvc/tmp/rwlock")
     assert not any("ERROR" in line for line in lines)
     assert json.loads(lock.read_text()) is not None
-
-
-def test_a_lock_file_that_another_dvc_is_writing_is_not_taken_for_a_cut_one(tiny: TinyPipeline) -> None:
-    lock = tiny.root / ".dvc/tmp/rwlock"
-    lock.parent.mkdir(exist_ok=True)
-    with make_lock(str(lock.with_name("rwlock.lock"))):
-        lock.write_text("")
-        removed: list[bool] = []
-        thread = threading.Thread(target=lambda: removed.append(remove_if_cut(tiny.root)))
-        thread.start()
-        thread.join(timeout=1)
-        assert thread.is_alive()
-        lock.write_text('{"write": {}, "read": {}}')
-    thread.join(timeout=20)
-    assert removed == [False]
-    assert lock.exists()
 
 
 def test_a_lock_file_that_is_cut_each_time_is_a_failure_that_names_it(tiny: TinyPipeline, runner: Runner) -> None:
