@@ -26,6 +26,7 @@ import tasks.assistant
 import tasks.curriculum
 import tasks.evaluate
 import tasks.meta_taught
+import tasks.report
 import tasks.student  # noqa: F401
 from tests.chaos import pipelines, servers
 from tests.chaos.kills import MOST_KILLS, Outcome, Undisturbed, damage_checkpoint, kill_until_done, run_all, terminate

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import yaml
-from stages import ROOT, write_params
+from stages import ROOT, merged, write_params
 
 from method_sections import AssistedMethod, StudentMethod
 from tasks.running.layout import output_folder
@@ -25,6 +25,14 @@ CURRICULA: Mapping[str, Mapping[str, object]] = {
     "uniform": {"sampler": "uniform", "reward": "real"},
     "kd-only": {"sampler": "kd_only", "reward": "real"},
 }
+REPORTED: Mapping[str, object] = {
+    "datasets": ["standing"],
+    "methods": ["mse_kd"],
+    "student": {"methods": ["mse_kd"]},
+    "assisted": {"methods": []},
+    "mpdistil": {"datasets": [], "teaches": []},
+}
+"""Values of the report: it shows what has been evaluated."""
 
 
 @dataclass(frozen=True)
@@ -66,35 +74,37 @@ def make_inputs(folder: Path) -> None:
     for name, values in CURRICULA.items():
         _write(folder, values)
         (folder / "params.yaml").rename(folder / f"{name}.yaml")
+    _write(folder, {}, REPORTED)
+    (folder / "params.yaml").rename(folder / "evaluated.yaml")
     (folder / "params.yaml").write_text(plain, encoding="utf-8")
 
 
-def _write(folder: Path, curriculum: Mapping[str, object]) -> None:
-    write_params(
-        folder,
-        datasets=list(DATASETS),
-        seeds=[SEED],
-        methods=[*STUDENTS, *ASSISTED, "mpdistil", "kd_meta"],
-        source={"folder": "catalog"},
-        split={"selection_minimum": 16, "max_length": 24},
-        teacher={"epochs": 2, "trajectory": True, "config": {**NETWORK, "hidden_size": 24, "num_hidden_layers": 4}},
-        student={
+def _write(folder: Path, curriculum: Mapping[str, object], others: Mapping[str, object] | None = None) -> None:
+    values: dict[str, object] = {
+        "datasets": list(DATASETS),
+        "seeds": [SEED],
+        "methods": [*STUDENTS, *ASSISTED, "mpdistil", "kd_meta"],
+        "source": {"folder": "catalog"},
+        "split": {"selection_minimum": 16, "max_length": 24},
+        "teacher": {"epochs": 2, "trajectory": True, "config": {**NETWORK, "hidden_size": 24, "num_hidden_layers": 4}},
+        "student": {
             "methods": list(STUDENTS),
             "epochs": 2,
             "batch_size": 16,
             "config": {**NETWORK, "hidden_size": 16, "num_hidden_layers": 2},
         },
-        assisted={"methods": list(ASSISTED)},
-        takd={"layers": 3},
-        mpdistil={"base": "mse_kd", "datasets": list(DATASETS), "teaches": ["kd"]},
-        metadistil={"quiz_batch_size": 8},
-        lgtm={"quiz_batch_size": 8},
-        meta_teacher={"epochs": 3},
-        curriculum={"episodes": 3, "max_steps_per_episode": 4, "batch_size": 8, "probe_rows": 8, **curriculum},
-        checkpoint={"minutes": None, "steps": 2},
-        evaluate={"latency_repeats": 3},
-        report={"bootstrap": 200},
-    )
+        "assisted": {"methods": list(ASSISTED)},
+        "takd": {"layers": 3},
+        "mpdistil": {"base": "mse_kd", "datasets": list(DATASETS), "teaches": ["kd"]},
+        "metadistil": {"quiz_batch_size": 8},
+        "lgtm": {"quiz_batch_size": 8},
+        "meta_teacher": {"epochs": 3},
+        "curriculum": {"episodes": 3, "max_steps_per_episode": 4, "batch_size": 8, "probe_rows": 8, **curriculum},
+        "checkpoint": {"minutes": None, "steps": 2},
+        "evaluate": {"latency_repeats": 3},
+        "report": {"bootstrap": 200},
+    }
+    write_params(folder, **merged(values, others or {}))
 
 
 def targets() -> list[Target]:
@@ -113,4 +123,5 @@ def targets() -> list[Target]:
     found += [Target("curriculum", one, f"{name}.yaml") for name in CURRICULA]
     # Not mpdistil's student: the curricula above take turns in its folder.
     found.append(Target("evaluate", {"dataset": "standing", "method": "mse_kd", "seed": SEED}))
+    found.append(Target("report", params="evaluated.yaml"))
     return found
