@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from dvc.lock import make_lock
-from tiny_pipeline import TinyPipeline, make_tiny_pipeline
+from tiny_pipeline import make_tiny_pipeline
 
 from flows.rwlock import CLOCKS_S, mend
 
@@ -18,8 +18,10 @@ LONG_AGO = time.time() - 3600
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> TinyPipeline:
-    return make_tiny_pipeline(tmp_path / "a tiny one")
+def root(tmp_path: Path) -> Path:
+    """What there is to see of a repository here: its .dvc."""
+    (tmp_path / ".dvc/tmp").mkdir(parents=True)
+    return tmp_path
 
 
 @pytest.fixture
@@ -31,24 +33,25 @@ def other() -> Iterator[int]:
     process.wait()
 
 
-def note(tiny: TinyPipeline, pid: int, *, of: float | None = None) -> Path:
+def note(root: Path, pid: int, *, of: float | None = None) -> Path:
     """Leave an entry of that process for a source's output and, as a reader, for its script."""
-    path = tiny.root / ".dvc/tmp/rwlock"
+    path = root / ".dvc/tmp/rwlock"
     path.parent.mkdir(exist_ok=True)
     entry = {"pid": pid, "cmd": "dvc repro -s source@left"}
-    written = {str(tiny.output("source", "left")): entry}
-    path.write_text(json.dumps({"write": written, "read": {str(tiny.root / "scripts/source"): [entry]}}))
+    written = {str(root / "outputs/source/left"): entry}
+    path.write_text(json.dumps({"write": written, "read": {str(root / "scripts/source"): [entry]}}))
     if of is not None:
         os.utime(path, (of, of))
     return path
 
 
-def test_without_a_note_there_is_nothing_to_mend(tiny: TinyPipeline) -> None:
-    assert mend(tiny.root) is None
+def test_without_a_note_there_is_nothing_to_mend(root: Path) -> None:
+    assert mend(root) is None
 
 
-def test_an_entry_whose_number_is_a_later_process_s_goes_and_dvc_runs(tiny: TinyPipeline, other: int) -> None:
-    path = note(tiny, other, of=LONG_AGO)
+def test_an_entry_whose_number_is_a_later_process_s_goes_and_dvc_runs(tmp_path: Path, other: int) -> None:
+    tiny = make_tiny_pipeline(tmp_path / "a tiny one")
+    path = note(tiny.root, other, of=LONG_AGO)
     blocked = tiny.run("dvc", "repro", "-s", "source@left")
     assert blocked.returncode and f"PID {other}" in blocked.stdout + blocked.stderr
     said = mend(tiny.root)
@@ -58,32 +61,32 @@ def test_an_entry_whose_number_is_a_later_process_s_goes_and_dvc_runs(tiny: Tiny
 
 
 @pytest.mark.parametrize("ago", [0.0, CLOCKS_S / 2])
-def test_an_entry_of_a_process_that_may_have_made_it_stays(tiny: TinyPipeline, other: int, ago: float) -> None:
-    path = note(tiny, other, of=time.time() - ago)
+def test_an_entry_of_a_process_that_may_have_made_it_stays(root: Path, other: int, ago: float) -> None:
+    path = note(root, other, of=time.time() - ago)
     before = path.read_bytes()
-    assert mend(tiny.root) is None
+    assert mend(root) is None
     assert path.read_bytes() == before
 
 
-def test_other_entries_stay_when_one_goes(tiny: TinyPipeline, other: int) -> None:
-    path = note(tiny, other)
+def test_other_entries_stay_when_one_goes(root: Path, other: int) -> None:
+    path = note(root, other)
     kept = {"pid": 1, "cmd": "as old as the machine"}  # so it may well be at work
     content = json.loads(path.read_text())
     content["write"]["elsewhere"] = kept
-    content["read"][str(tiny.root / "scripts/source")].append(kept)
+    content["read"][str(root / "scripts/source")].append(kept)
     path.write_text(json.dumps(content))
     os.utime(path, (LONG_AGO, LONG_AGO))
-    assert mend(tiny.root)
+    assert mend(root)
     left = json.loads(path.read_text())
-    assert left == {"write": {"elsewhere": kept}, "read": {str(tiny.root / "scripts/source"): [kept]}}
+    assert left == {"write": {"elsewhere": kept}, "read": {str(root / "scripts/source"): [kept]}}
 
 
-def test_a_note_that_another_dvc_is_writing_is_not_taken_for_a_cut_one(tiny: TinyPipeline) -> None:
-    path = note(tiny, os.getpid())
+def test_a_note_that_another_dvc_is_writing_is_not_taken_for_a_cut_one(root: Path) -> None:
+    path = note(root, os.getpid())
     with make_lock(str(path.with_name("rwlock.lock"))):
         path.write_text("")
         said: list[str | None] = []
-        thread = threading.Thread(target=lambda: said.append(mend(tiny.root)))
+        thread = threading.Thread(target=lambda: said.append(mend(root)))
         thread.start()
         thread.join(timeout=1)
         assert thread.is_alive()
