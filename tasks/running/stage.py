@@ -13,6 +13,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -28,6 +29,7 @@ from config import ConfigError, Parameters, load
 from data.errors import DataError
 from models.errors import ModelError
 from models.folders import whole_folder
+from tasks.running import collector
 from tasks.running.layout import OUTPUTS, output_folder
 from tasks.running.machine_limits import no_memory, no_room
 from tasks.running.processes import FIRST, PROCESSES, end_together, first_to_fail, lost_partner
@@ -188,6 +190,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
         keys: which of dataset, method, seed the stage's command names.
         sections: sections of params.yaml that run.json records, those that the stage reads.
     """
+    collector.as_usual()
     options = _arguments(name, work, keys)
     chosen = {key: getattr(options, key) for key in keys}
     try:
@@ -204,7 +207,8 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
             end_together()
         seconds = time.monotonic() - stage.started
         if stage.writes:
-            print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
+            with contextlib.suppress(BrokenPipeError), _without_readers():
+                print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
     except termination.Terminated as end:
         _stop(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", 128 + end.number)
     except (ConfigError, DamagedError, DataError, ModelError, StageError) as error:
@@ -213,6 +217,10 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
         if not _raised_on_purpose(error):
             raise
         _stop(f"{name}: {error}")
+    except BrokenPipeError:
+        with contextlib.suppress(BrokenPipeError), _without_readers():
+            _stop(f"{name}: nobody reads what it prints any more, stopped", 128 + signal.SIGPIPE)
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except (OSError, SafetensorError, MemoryError, RuntimeError) as error:
         reason = no_room(error) or lost_partner(error)
         reason = reason or no_memory(error, name, load(options.params), chosen.get("method", ""))
@@ -246,6 +254,19 @@ def _raised_on_purpose(error: ValueError) -> bool:
     origin = traceback.extract_tb(error.__traceback__)[-1]
     ours = any(Path(origin.filename).is_relative_to(ROOT / name) for name in ("data", "methods", "models", "training"))
     return ours and (origin.line or "").startswith("raise ")
+
+
+@contextlib.contextmanager
+def _without_readers() -> Generator[None]:
+    """If nobody reads stdout or stderr any more, let Python's last flush of them go nowhere: it would end with 120."""
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except BrokenPipeError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _stop(message: str, status: int = 2) -> None:

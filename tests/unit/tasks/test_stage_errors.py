@@ -227,6 +227,38 @@ def test_a_bug_keeps_its_traceback(reviews: Path, monkeypatch: pytest.MonkeyPatc
     assert not list((reviews / "outputs" / ".partial").glob("*"))
 
 
+PRINTING = """
+from tasks.running.stage import run_stage
+run_stage("source", lambda stage: print("a line", flush=True), keys=("dataset",), sections=())
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        (("-m", "tasks.source"), 0, ""),  # its one line comes when the output is in place
+        (("-c", PRINTING), 141, "source: nobody reads what it prints any more, stopped\n"),
+    ],
+)
+def test_a_stage_whose_reader_has_gone_ends_without_a_traceback(
+    reviews: Path, command: tuple[str, ...], status: int, said: str
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, *command, "--dataset", "reviews"],
+        cwd=reviews,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (status, said)
+    assert (reviews / "outputs/source/reviews/run.json").exists() is (status == 0)
+    assert not list((reviews / "outputs/.partial").glob("*"))
+
+
 def test_no_space_left_when_the_output_is_synced_leaves_nothing(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
