@@ -1,4 +1,4 @@
-"""DVC's own commands on the pipeline: metrics, plots, and experiments in the workspace, aside and from the queue."""
+"""DVC's own commands on the pipeline: metrics, plots, and experiments in the workspace and from the queue."""
 
 import json
 import re
@@ -39,14 +39,6 @@ def test_an_experiment_runs_what_it_changes_and_its_numbers_can_be_compared(pipe
     assert "outputs/report/metrics.json" in pipeline.dvc("metrics", "diff", "--all", "HEAD")
     changed = json.loads(pipeline.dvc("params", "diff", "HEAD", "other-reward", "--json"))
     assert changed["params.yaml"]["curriculum.reward"] == {"old": "gain", "new": "binary"}
-
-
-def test_an_experiment_aside_leaves_the_workspace_alone(pipeline: Workspace) -> None:
-    before = pipeline.json("report", "report.json")
-    output = pipeline.dvc("exp", "run", "--temp", "--set-param", "report.level=0.9", "--name", "aside")
-    assert ran(output) == {"report"}
-    assert pipeline.json("report", "report.json") == before
-    assert "aside" in pipeline.dvc("exp", "list", "--name-only").split()
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from workspace import Workspace, started
+from workspace import Workspace, ran, started
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 METHODS = ("finetune", "mse_kd", "mpdistil")
@@ -63,7 +63,11 @@ def test_a_cold_clone_trains_nothing_and_fills_an_empty_registry(pipeline: Works
     assert gates[0] == gates[1]
 
 
-def test_a_run_aside_finds_the_registry_of_the_repository(pipeline: Workspace) -> None:
-    output = pipeline.dvc("exp", "run", "--temp", "--set-param", "report.level=0.85", "--name", "aside-registered")
+def test_a_run_aside_leaves_the_workspace_alone_and_finds_its_registry(pipeline: Workspace) -> None:
+    before = pipeline.json("report", "report.json")
+    output = pipeline.dvc("exp", "run", "--temp", "--set-param", "report.level=0.9", "--name", "aside")
+    assert ran(output) == {"report"}
+    assert pipeline.json("report", "report.json") == before
+    assert "aside" in pipeline.dvc("exp", "list", "--name-only").split()
     assert "register: 0 new of 6 students" in output
     assert versions(pipeline.root) == expected(pipeline)
