@@ -33,6 +33,7 @@ from tasks.running import collector
 from tasks.running.layout import OUTPUTS, output_folder
 from tasks.running.machine_limits import no_memory, no_room
 from tasks.running.processes import FIRST, PROCESSES, end_together, first_to_fail, lost_partner
+from tasks.running.readers import without_readers
 from tasks.running.written_files import (
     SUMS,
     DamagedError,
@@ -207,7 +208,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
             end_together()
         seconds = time.monotonic() - stage.started
         if stage.writes:
-            with contextlib.suppress(BrokenPipeError), _without_readers():
+            with without_readers():
                 print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
     except termination.Terminated as end:
         _stop(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", 128 + end.number)
@@ -218,7 +219,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
             raise
         _stop(f"{name}: {error}")
     except BrokenPipeError:
-        with contextlib.suppress(BrokenPipeError), _without_readers():
+        with without_readers():
             _stop(f"{name}: nobody reads what it prints any more, stopped", 128 + signal.SIGPIPE)
         raise SystemExit(128 + signal.SIGPIPE) from None
     except (OSError, SafetensorError, MemoryError, RuntimeError) as error:
@@ -254,19 +255,6 @@ def _raised_on_purpose(error: ValueError) -> bool:
     origin = traceback.extract_tb(error.__traceback__)[-1]
     ours = any(Path(origin.filename).is_relative_to(ROOT / name) for name in ("data", "methods", "models", "training"))
     return ours and (origin.line or "").startswith("raise ")
-
-
-@contextlib.contextmanager
-def _without_readers() -> Generator[None]:
-    """If nobody reads stdout or stderr any more, let Python's last flush of them go nowhere: it would end with 120."""
-    try:
-        yield
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except BrokenPipeError:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _stop(message: str, status: int = 2) -> None:

@@ -1,0 +1,23 @@
+"""Who reads what a stage prints may be gone: `python -m tasks.STAGE | head`, a terminal that was closed."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Generator
+
+
+@contextlib.contextmanager
+def without_readers() -> Generator[None]:
+    """Print in it; where nobody reads stdout or stderr any more, that goes nowhere, and so does Python's last flush.
+
+    Without the latter a process that has done its work would end with status 120.
+    """
+    with contextlib.suppress(BrokenPipeError):
+        try:
+            yield
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                try:
+                    stream.flush()
+                except BrokenPipeError:
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
