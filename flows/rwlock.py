@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 FILE = Path(".dvc", "tmp", "rwlock")
-CUT = re.compile(r"Unable to read RWLock-file .*JSON structure is corrupted")
+CUT = re.compile(r"RWLock-file '.*' format error|Unable to read RWLock-file .*JSON structure is corrupted")
 CLOCKS_S = 60.0
 """Seconds by which the clock of a file system may differ from this machine's."""
 
@@ -22,48 +22,51 @@ CLOCKS_S = 60.0
 def mend(root: Path) -> str | None:
     """Mend the note of the repository in `root`; a line that says what was wrong with it, or None.
 
-    A note that is no JSON goes. Of one that is, an entry goes whose process was started after the note was last written:
-    it can't have made it. Held against every DVC process that reads or writes the note, so that one which is being
-    written is not taken for a cut one; if another process holds it for over five seconds, it stays as it is.
+    A note that DVC can't read goes. Of one that it can, an entry goes whose process was started after the note was last
+    written: it can't have made it. Held against every DVC process that reads or writes the note, so that one which is
+    being written is not taken for a cut one. It stays as it is if another process holds it for over five seconds, or if
+    the disk lets nobody write: the next DVC command says so.
     """
     path = root / FILE
     if not path.exists():
         return None
     from dvc.config import Config
     from dvc.lock import LockError, make_lock
+    from dvc.rwlock import RWLOCK_LOCK
 
     hardlink = bool(Config(os.fspath(root / ".dvc"))["core"].get("hardlink_lock", False))
-    guard, folder = os.fspath(path.with_name("rwlock.lock")), os.fspath(path.parent)
+    guard, folder = os.fspath(path.with_name(RWLOCK_LOCK)), os.fspath(path.parent)
     try:
-        # The names and the kind of lock are those of dvc.rwlock._edit_rwlock: another lock would hold nobody off.
+        # As dvc.rwlock._edit_rwlock takes it: another kind of lock would hold nobody off.
         with make_lock(guard, tmp_dir=folder, hardlink_lock=hardlink):
             return _mend(path)
-    except LockError:  # DVC holds it for moments; whoever does for longer is found, and named, by the next command
+    except (LockError, OSError):
         return None
 
 
 def _mend(path: Path) -> str | None:
+    from dvc.rwlock import SCHEMA
+    from voluptuous import Invalid
+
     try:
-        note, written = json.loads(path.read_bytes()), path.stat().st_mtime
+        note, written = SCHEMA(json.loads(path.read_bytes())), path.stat().st_mtime
     except FileNotFoundError:
         return None
-    except ValueError:
+    except (ValueError, Invalid):
         path.unlink()
-        return f"removed {FILE}, which a kill or a full disk had cut; it only says who is at work"
+        return f"removed {FILE}, which DVC can't read (a kill or a full disk cuts it); it only says who is at work"
     others = {pid for pid in _processes(note) if _started(pid) > written + CLOCKS_S}
     if not others:
         return None
-    whole = path.with_name("rwlock.mended")
-    whole.write_text(json.dumps(_without(note, others)), encoding="utf-8")
-    whole.replace(path)
+    path.write_text(json.dumps(_without(note, others)), encoding="utf-8")  # cut by a kill, it is mended by the next
     numbers = ", ".join(map(str, sorted(others)))
     return f"{FILE}: dropped what killed processes left in it; their numbers ({numbers}) are others' now"
 
 
 def _processes(note: dict[str, Any]) -> set[int]:
     """The numbers of all processes that a note names, be it as a writer (one for a path) or as readers (a list)."""
-    readers = [reader for one in note.get("read", {}).values() for reader in one]
-    return {int(one["pid"]) for one in (*note.get("write", {}).values(), *readers)}
+    readers = [reader for one in note["read"].values() for reader in one]
+    return {one["pid"] for one in (*note["write"].values(), *readers)}
 
 
 def _started(pid: int) -> float:
@@ -75,11 +78,9 @@ def _started(pid: int) -> float:
 
 
 def _without(note: dict[str, Any], others: set[int]) -> dict[str, Any]:
-    readers = {
-        path: [one for one in entries if int(one["pid"]) not in others]
-        for path, entries in note.get("read", {}).items()
-    }
+    """The note without the entries of these processes."""
+    readers = {path: [one for one in entries if one["pid"] not in others] for path, entries in note["read"].items()}
     return {
-        "write": {path: one for path, one in note.get("write", {}).items() if int(one["pid"]) not in others},
+        "write": {path: one for path, one in note["write"].items() if one["pid"] not in others},
         "read": {path: entries for path, entries in readers.items() if entries},
     }

@@ -1,7 +1,8 @@
 """Python's search for garbage, put off while a stage imports torch and transformers.
 
-Imports make some hundred thousand objects that all stay. Looking through them again and again finds nothing, and is a
-sixth of what importing costs.
+Imports make some hundred thousand objects that all stay. Looking through them again and again finds nothing, and was over a
+quarter of a stage's start (docs/performance.md). Commands of this folder that are no stage (score, pull, ...) go on
+looking seldom.
 """
 
 import gc

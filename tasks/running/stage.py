@@ -219,9 +219,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
             raise
         _stop(f"{name}: {error}")
     except BrokenPipeError:
-        with without_readers():
-            _stop(f"{name}: nobody reads what it prints any more, stopped", 128 + signal.SIGPIPE)
-        raise SystemExit(128 + signal.SIGPIPE) from None
+        _stop(f"{name}: nobody reads what it prints any more, stopped", 128 + signal.SIGPIPE)
     except (OSError, SafetensorError, MemoryError, RuntimeError) as error:
         reason = no_room(error) or lost_partner(error)
         reason = reason or no_memory(error, name, load(options.params), chosen.get("method", ""))
@@ -258,7 +256,8 @@ def _raised_on_purpose(error: ValueError) -> bool:
 
 
 def _stop(message: str, status: int = 2) -> None:
-    with termination.ignored():  # a launcher ends the others as soon as one is gone, whatever they have to say
+    # A launcher ends the others as soon as one is gone, whatever they have to say.
+    with termination.ignored(), without_readers():
         if first_to_fail():
             print(message, file=sys.stderr, flush=True)
     raise SystemExit(status) from None

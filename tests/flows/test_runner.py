@@ -177,7 +177,7 @@ def test_what_a_killed_dvc_left_in_the_lock_file_blocks_nobody(tiny: TinyPipelin
     assert runner.run("source@left", lambda line: None).outcome == "ran"
 
 
-@pytest.mark.parametrize("left", ["", '{"write": {"outp'])
+@pytest.mark.parametrize("left", ["", '{"write": {"outp', '["no note"]'])
 def test_a_lock_file_of_dvc_that_a_kill_cut_is_removed_and_the_stage_runs(
     tiny: TinyPipeline, runner: Runner, left: str
 ) -> None:

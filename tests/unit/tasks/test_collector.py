@@ -1,6 +1,5 @@
 """Garbage is looked for seldom while a stage is imported, and as usual when it works or is imported by others."""
 
-import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +35,6 @@ def test_while_python_looks_for_a_stage_it_is_put_off_and_taken_up_for_the_work(
 
 def test_who_imports_tasks_for_something_else_keeps_it_as_it_is() -> None:
     assert lines(STARTED.format(found="score.py")) == [words(*USUAL), words(*USUAL, False)]
-    assert gc.get_threshold() == USUAL
 
 
 def test_python_says_so_while_it_looks_for_a_module(tmp_path: Path) -> None:
