@@ -12,14 +12,16 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, Unpack
+from uuid import UUID
 
 import psutil
 import pytest
 from local_servers import free_ports
+from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import FlowRun, TaskRun
-from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
+from prefect.client.schemas.objects import FlowRun, State, TaskRun
+from prefect.client.schemas.sorting import TaskRunSort
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -114,12 +116,18 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyPipeline:
 
 def run(api: SyncPrefectClient, **parameters: Unpack[Parameters]) -> tuple[Outcome, FlowRun]:
     """Run the flow here; what became of the stages, and the run as the server has it."""
+    started: list[UUID] = []
+
+    # Not "the last run": runs that are scheduled for later sort as later ones.
+    def remember(flow: Flow, flow_run: FlowRun, state: State) -> None:
+        started.append(flow_run.id)
+
     try:
-        outcome = distilflow(**parameters)
+        outcome = distilflow.with_options(on_running=[remember])(**parameters)
     except PipelineFailed as failure:
         outcome = failure.outcome
     assert isinstance(outcome, Outcome)
-    return outcome, api.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)[0]
+    return outcome, api.read_flow_run(started[0])
 
 
 def states(outcome: Outcome) -> dict[str, set[str]]:
