@@ -2,15 +2,25 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from warm_python import warm_folder
 from workspace import Workspace, commit, make_workspace
 
 
 @pytest.fixture(scope="session")
-def ran_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for the front of PATH with a `python` that starts stages in no time."""
+    with warm_folder(tmp_path_factory.mktemp("warm")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def ran_once(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A copy of the repository, in a folder with a space in its name, after one `dvc repro`."""
     workspace = make_workspace(tmp_path_factory.mktemp("pipeline") / "a small run")
+    workspace.tools = warm
     start = time.monotonic()
     workspace.first_output = workspace.dvc("repro")
     print(f"first dvc repro: {time.monotonic() - start:.0f} s")

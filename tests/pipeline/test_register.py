@@ -48,7 +48,7 @@ def test_a_cold_clone_trains_nothing_and_fills_an_empty_registry(pipeline: Works
     pipeline.run("dvc", "remote", "add", "--local", "--default", "there", str(tmp_path / "remote"))
     pipeline.dvc("push", "--quiet")
     pipeline.run("dvc", "remote", "remove", "--local", "there")
-    clone = Workspace(tmp_path / "a clone", pipeline.datasets, pipeline.another)
+    clone = Workspace(tmp_path / "a clone", pipeline.datasets, pipeline.another, tools=pipeline.tools)
     pipeline.run("git", "clone", "--quiet", str(pipeline.root), str(clone.root))
     clone.run("dvc", "remote", "add", "--local", "--default", "there", str(tmp_path / "remote"))
     clone.dvc("pull", "--quiet")

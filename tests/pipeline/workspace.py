@@ -57,13 +57,18 @@ class Workspace:
     """A third dataset, not in params.yaml."""
     first_output: str = ""
     """What the first `dvc repro` printed."""
+    tools: Path | None = None
+    """A folder whose `python` DVC finds first (warm_python.py)."""
 
     def run(self, *command: str, check: bool = True, **extra: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the copy; its error output follows its output."""
+        own = environment()
+        if self.tools is not None and command[0] == "dvc":
+            own["PATH"] = f"{self.tools}{os.pathsep}{own['PATH']}"
         done = subprocess.run(
             command,
             cwd=self.root,
-            env=environment() | extra,
+            env=own | extra,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,146 @@
+"""A `python` for DVC in tests: it runs `python -m tasks.STAGE` in a fork of a process that has imported torch already.
+
+A stage of these tests works for a second, and Python imports what it needs for seven. Each stage still is a process of
+its own, in its own folder, with the command line and environment that DVC gives it, and imports this project's code
+from that folder. Processes that start from nothing are what `make demo`, `make chaos` and the stages by hand of
+test_same_weights.py run.
+
+`python warm_python.py SOCKET` serves; the script that `warm_folder` writes asks it.
+"""
+
+import array
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+IMPORTED = (
+    "accelerate",
+    "jinja2",
+    "matplotlib.figure",
+    "mlflow.pyfunc",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "pandas",
+    "pyarrow.parquet",
+    "pydantic",
+    "safetensors.torch",
+    "tokenizers",
+    "torch.distributed.fsdp",
+    "torch.func",
+    "transformers.modeling_utils",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.bert.modeling_bert",
+)
+"""Packages of others; nothing of this project."""
+# Without `site`: it needs the standard library alone, and starts in a third of the time.
+ASKING = """#!{python} -SE
+import array, json, os, signal, socket, sys
+
+if sys.argv[1:2] != ["-m"] or not sys.argv[2].startswith("tasks."):
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+asked = socket.socket(socket.AF_UNIX)
+asked.connect({address!r})
+request = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]).encode()
+own = array.array("i", [0, 1, 2])
+asked.sendmsg([len(request).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, own)])
+asked.sendall(request)
+answers = asked.makefile()
+stage = int(answers.readline())
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, lambda number, frame: os.kill(stage, number))
+sys.exit(int(answers.readline() or 137))  # nothing: it was killed
+"""
+
+
+@contextlib.contextmanager
+def warm_folder(folder: Path) -> Iterator[Path]:
+    """A folder for the front of PATH whose `python` is warm, until the end of the context."""
+    address, tools = folder / "socket", folder / "bin"
+    tools.mkdir(parents=True)
+    (tools / "python").write_text(ASKING.format(python=sys.executable, address=str(address)), encoding="utf-8")
+    (tools / "python").chmod(0o755)
+    settings = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    server = subprocess.Popen([sys.executable, __file__, str(address)], env=os.environ | settings)
+    try:
+        end = time.monotonic() + 120
+        while not address.exists():
+            assert server.poll() is None and time.monotonic() < end, "no warm python in two minutes"
+            time.sleep(0.05)
+        yield tools
+    finally:
+        server.kill()
+        server.wait()
+
+
+def serve(address: Path) -> None:
+    """Import what takes long, then fork a process for every stage that is asked for."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    assert not [name for name in ("config", "tasks", "models") if name in sys.modules]
+    # A fork has no thread but the one that forks; pyarrow's allocator starts its own again.
+    threads = [path.read_text(encoding="utf-8").strip() for path in Path("/proc/self/task").glob("*/comm")]
+    assert len([name for name in threads if name != "jemalloc_bg_thd"]) == 1, threads
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(f"{address}.new")
+    listening.listen()
+    Path(f"{address}.new").rename(address)
+    while True:
+        connection, _ = listening.accept()
+        size, passed, _, _ = connection.recvmsg(8, socket.CMSG_SPACE(12))
+        own = array.array("i", passed[0][2])
+        if os.fork() == 0:
+            listening.close()
+            _become(connection, int.from_bytes(size, "big"), own)
+        connection.close()
+        for one in own:
+            os.close(one)
+
+
+def _become(connection: socket.socket, size: int, own: "array.array[int]") -> None:
+    """Be the stage: its command line, folder, environment and streams; tell how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    answers = connection.makefile("rwb")
+    (module, *options), folder, environment = json.loads(answers.read(size))
+    for stream, one in enumerate(own):
+        os.dup2(one, stream)
+        os.close(one)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv, sys.path[0] = [module, *options], folder
+    answers.write(b"%d\n" % os.getpid())
+    answers.flush()
+    status = 1
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    threading._shutdown()  # what Python itself does at its end
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    answers.write(b"%d\n" % status)
+    answers.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))
