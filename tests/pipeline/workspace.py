@@ -132,11 +132,11 @@ def environment() -> dict[str, str]:
 
 
 def make_workspace(root: Path) -> Workspace:
-    """Copy what git knows or would add, make the parameters and the generated rows small, and commit."""
+    """Copy what git knows or would add but dvc.lock, make the parameters and the generated rows small, and commit."""
     listed = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
     names = subprocess.run(listed, cwd=ROOT, text=True, capture_output=True, check=True).stdout.split("\0")
     for name in filter(None, names):
-        if (ROOT / name).is_file():
+        if name != "dvc.lock" and (ROOT / name).is_file():  # it is of other parameters, and may be being written
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
     plain, choice, other = _datasets(root)

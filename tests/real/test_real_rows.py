@@ -1,7 +1,11 @@
-"""The whole main job on real rows with real weights, in miniature: CB and COPA, one epoch, a few steps."""
+"""The whole main job on real rows with real weights, in miniature: CB and COPA, one epoch, a few steps.
+
+It runs here, without DVC; or DISTILFLOW_REAL_RUN names a repository where `dvc repro` or `dvc exp run` ran it.
+"""
 
 import hashlib
 import json
+import os
 from importlib import metadata
 from pathlib import Path
 
@@ -32,8 +36,15 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def job(shared: Path, checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The outputs of all stages for both datasets."""
+def job(request: pytest.FixtureRequest) -> Path:
+    """A folder with the outputs of all stages for both datasets."""
+    there = os.environ.get("DISTILFLOW_REAL_RUN")
+    return Path(there) if there else request.getfixturevalue("run_here")
+
+
+@pytest.fixture(scope="module")
+def run_here(shared: Path, checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stages in this process, one after the other."""
     folder = tmp_path_factory.mktemp("real")
     profile = yaml.safe_load((ROOT / "profiles/superglue-minilm.yaml").read_text(encoding="utf-8"))
     small = {
