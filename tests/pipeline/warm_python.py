@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 IMPORTED = (
@@ -65,7 +65,7 @@ sys.exit(int(answers.readline() or 137))  # nothing: it was killed
 
 
 @contextlib.contextmanager
-def warm_folder(folder: Path) -> Iterator[Path]:
+def warm_folder(folder: Path) -> Generator[Path]:
     """A folder for the front of PATH whose `python` is warm, until the end of the context."""
     address, tools = folder / "socket", folder / "bin"
     tools.mkdir(parents=True)
@@ -132,7 +132,9 @@ def _become(connection: socket.socket, size: int, own: "array.array[int]") -> No
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()
-    threading._shutdown()  # what Python itself does at its end
+    for thread in threading.enumerate():  # this and the next are what Python does at its end
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
