@@ -8,10 +8,10 @@ from methods.annealing_kd import AnnealingKd
 from methods.dist import Dist
 from methods.finetune import Finetune
 from methods.kd import Kd
-from methods.layers import match_layers, patient_layers
 from methods.mse_kd import MseKd
 from methods.pkd import Pkd
-from methods.seam import Method
+from methods.running.layers import match_layers, patient_layers
+from methods.running.seam import Method
 from training.running.loop import make_optimizer
 
 TARGET = 1.10

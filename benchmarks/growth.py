@@ -26,7 +26,7 @@ from benchmarks.problem import Shape
 from benchmarks.workspace import make_workspace
 from methods.finetune import Finetune
 from tasks.running.freed_memory import keep_freed_memory
-from training.quiz_batches import draw_rows, fixed_batches
+from training.curriculum.quiz_batches import draw_rows, fixed_batches
 
 OUTPUT = Path("outputs/growth.json")
 BEGIN, END = "<!-- growth: begin -->", "<!-- growth: end -->"

@@ -33,8 +33,8 @@ from benchmarks.stage_commands import (
     run_stage_command,
     write_params,
 )
-from tasks.refused import refusal
 from tasks.reporting.effort import effort_of
+from tasks.students.refused import refusal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

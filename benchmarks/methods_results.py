@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.method_runs import MethodRow, latest_method_rows, read_method_rows
 from benchmarks.runs import Experiment
-from data.writing import whole_file
+from data.running.writing import whole_file
 from tasks.reporting.tables import Table, markdown_table
 from training.statistics import mean_sd
 

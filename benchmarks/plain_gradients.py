@@ -12,9 +12,9 @@ from torch.func import functional_call
 
 from methods.forward_mode import RandomState, derivable_attention
 from methods.joint import Gradients, Pair, TrainingBatch
-from methods.seam import Method
-from methods.soft_targets import per_row_cross_entropy
-from methods.task_loss import task_loss
+from methods.running.seam import Method
+from methods.running.soft_targets import per_row_cross_entropy
+from methods.running.task_loss import task_loss
 from models.outputs import Outputs
 
 

@@ -15,8 +15,8 @@ from methods.forward_mode import derivable_attention, moved, quiz_gradient
 from methods.joint import Pair, TrainingBatch, constant
 from methods.lgtm import Lgtm
 from methods.metadistil import MetaDistil
-from methods.soft_targets import per_row_cross_entropy
-from methods.task_loss import task_loss
+from methods.running.soft_targets import per_row_cross_entropy
+from methods.running.task_loss import task_loss
 
 
 def double_backward_step(

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.experiments import Chosen, Tried, choose, finished
 from benchmarks.grid_files import draw_points, queue_arguments, read_grid
-from data.writing import whole_file
+from data.running.writing import whole_file
 
 FETCHED = ("run.json", "metrics.json", "curves.jsonl", "steps.jsonl")
 

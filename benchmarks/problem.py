@@ -7,7 +7,7 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
-from data.batches import Batch
+from data.running.batches import Batch
 from methods.joint import Learner, Pair, Seen
 from models.classifier import Classifier
 from models.heads import HeadSpec

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from data.description import nearest
-from data.errors import Problems, shown
-from data.records import UNLABELLED, DatasetSpec, Row
-from data.rendering import integer_columns, render
+from data.running.errors import Problems, shown
+from data.running.records import UNLABELLED, DatasetSpec, Row
+from data.running.rendering import integer_columns, render
 
 RawRow = Mapping[str, object]
 Numbered = tuple[int, RawRow]

@@ -20,9 +20,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from data.errors import DataError, Problems, shown
-from data.records import DatasetSpec, HubSource, Kind
-from data.rendering import MARK_COLUMNS, Render, Truncate
+from data.running.errors import DataError, Problems, shown
+from data.running.records import DatasetSpec, HubSource, Kind
+from data.running.rendering import MARK_COLUMNS, Render, Truncate
 from data.yaml_reading import read_yaml
 
 CATALOG = Path(__file__).parent / "catalog"

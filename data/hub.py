@@ -8,8 +8,8 @@ from itertools import chain
 from pathlib import Path
 
 from data.checks import Table
-from data.errors import DataError, shown
-from data.records import DatasetSpec, HubSource
+from data.running.errors import DataError, shown
+from data.running.records import DatasetSpec, HubSource
 
 READ_AT_ONCE = 4000
 """Rows."""

@@ -12,7 +12,6 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from data.errors import DataError
 from data.quickstart_rows import (
     ANSWERS,
     CHOICES,
@@ -25,6 +24,7 @@ from data.quickstart_rows import (
     worth_row,
 )
 from data.quickstart_world import vocabulary
+from data.running.errors import DataError
 
 __all__ = ["generate", "vocabulary"]
 

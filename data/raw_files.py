@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.checks import Numbered
-from data.errors import Problems, shown
+from data.running.errors import Problems, shown
 
 READ_AT_ONCE = 4000
 """Rows of a Parquet file."""

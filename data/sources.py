@@ -14,11 +14,11 @@ from pathlib import Path
 
 from data.checks import Table, check_table
 from data.description import DESCRIPTION, SUFFIXES
-from data.errors import DataError, Problems, shown
 from data.hub import load_from_hub
 from data.raw_files import read_raw
-from data.records import DatasetSpec, SourceRows
 from data.row_table import RowTable
+from data.running.errors import DataError, Problems, shown
+from data.running.records import DatasetSpec, SourceRows
 
 DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
     "train": ("train",),

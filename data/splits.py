@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.errors import DataError
-from data.records import DatasetSpec, Row
-from data.rendering import repaired_marks
 from data.row_table import RowTable
+from data.running.errors import DataError
+from data.running.records import DatasetSpec, Row
+from data.running.rendering import repaired_marks
 from data.units import Units, apportion, input_keys, make_units, take
 
 TRAINING_SPLITS = ("train", "quiz", "selection")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.errors import DataError, shown
-from data.records import DatasetSpec, SourceRows
 from data.row_table import RowTable
-from data.writing import whole_file
+from data.running.errors import DataError, shown
+from data.running.records import DatasetSpec, SourceRows
+from data.running.writing import whole_file
 
 
 def save_source(folder: Path, source: SourceRows) -> None:

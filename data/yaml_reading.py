@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from data.errors import DataError, shown
+from data.running.errors import DataError, shown
 from strict_yaml import StrictLoader
 
 

@@ -10,7 +10,7 @@ sum over classes and a mean over rows.
 from dataclasses import dataclass
 
 from methods.phases import LabelsOnly, ScaledLogits, steps_taken, taught_epochs
-from methods.seam import Needs, Phase
+from methods.running.seam import Needs, Phase
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from methods.layers import LayerPairs
-from methods.seam import Needs, teacher_given
-from methods.soft_targets import divergence
-from methods.task_loss import Kind, task_loss
+from methods.running.layers import LayerPairs
+from methods.running.seam import Needs, teacher_given
+from methods.running.soft_targets import divergence
+from methods.running.task_loss import Kind, task_loss
 from models.outputs import Outputs
 
 TINY = 1e-12

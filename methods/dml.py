@@ -12,9 +12,9 @@ from typing import Literal
 import torch
 
 from methods.joint import Pair, TrainingBatch, constant
-from methods.seam import Needs
-from methods.soft_targets import divergence
-from methods.task_loss import task_loss
+from methods.running.seam import Needs
+from methods.running.soft_targets import divergence
+from methods.running.task_loss import task_loss
 
 
 @dataclass(frozen=True)

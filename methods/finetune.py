@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from methods.seam import Needs
-from methods.task_loss import Kind, task_loss
+from methods.running.seam import Needs
+from methods.running.task_loss import Kind, task_loss
 from models.outputs import Outputs
 
 

@@ -23,8 +23,8 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from methods.joint import Gradients, Learner, Pair, Seen, TrainingBatch, used
-from methods.seam import Method, Needs
-from methods.task_loss import Kind, task_loss
+from methods.running.seam import Method, Needs
+from methods.running.task_loss import Kind, task_loss
 from models.outputs import Outputs
 
 

@@ -11,9 +11,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from methods.layers import LayerPairs
-from methods.seam import Needs
-from methods.task_loss import Kind
+from methods.running.layers import LayerPairs
+from methods.running.seam import Needs
+from methods.running.task_loss import Kind
 from models.classifier import Classifier
 from models.outputs import Outputs
 
@@ -22,7 +22,7 @@ Gradients = dict[str, Tensor]
 
 
 class TrainingBatch(Protocol):
-    """B rows of K candidates, see data.batches.Batch."""
+    """B rows of K candidates, see data.running.batches.Batch."""
 
     @property
     def inputs(self) -> dict[str, Tensor]: ...

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from methods.forward_mode import RandomState, derivable_attention, moved, quiz_gradient, tangents
 from methods.joint import Gradients, Pair, TrainingBatch
-from methods.seam import Needs
-from methods.soft_targets import per_row_cross_entropy, per_row_divergence
-from methods.task_loss import Kind, task_loss
+from methods.running.seam import Needs
+from methods.running.soft_targets import per_row_cross_entropy, per_row_divergence
+from methods.running.task_loss import Kind, task_loss
 
 NEEDS = Needs(teacher="moves")
 

@@ -20,10 +20,10 @@ from torch.func import functional_call
 
 from methods.forward_mode import RandomState, change_along, derivable_attention, moved, quiz_gradient, tangents
 from methods.joint import Pair, TrainingBatch, constant
-from methods.layers import LayerPairs
-from methods.seam import Needs, teacher_given
-from methods.soft_targets import hidden_loss, probability_error
-from methods.task_loss import Kind, task_loss
+from methods.running.layers import LayerPairs
+from methods.running.seam import Needs, teacher_given
+from methods.running.soft_targets import hidden_loss, probability_error
+from methods.running.task_loss import Kind, task_loss
 from models.outputs import Outputs
 
 

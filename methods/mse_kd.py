@@ -13,10 +13,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from methods.layers import LayerPairs
-from methods.seam import Needs, teacher_given
-from methods.soft_targets import hidden_loss, probability_error
-from methods.task_loss import Kind, task_loss
+from methods.running.layers import LayerPairs
+from methods.running.seam import Needs, teacher_given
+from methods.running.soft_targets import hidden_loss, probability_error
+from methods.running.task_loss import Kind, task_loss
 from models.outputs import Outputs
 
 

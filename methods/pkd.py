@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.layers import LayerPairs
-from methods.seam import Needs, same_shape, teacher_given
-from methods.soft_targets import divergence
-from methods.task_loss import Kind, task_loss
+from methods.running.layers import LayerPairs
+from methods.running.seam import Needs, same_shape, teacher_given
+from methods.running.soft_targets import divergence
+from methods.running.task_loss import Kind, task_loss
 from models.outputs import Outputs
 
 

@@ -10,7 +10,7 @@ gets an equal share of phase I (the paper's constant n_i). The norm is a sum ove
 from dataclasses import dataclass
 
 from methods.phases import LabelsOnly, ScaledLogits, steps_taken, taught_epochs
-from methods.seam import Needs, Phase
+from methods.running.seam import Needs, Phase
 
 
 @dataclass(frozen=True)

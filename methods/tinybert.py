@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from methods.layers import LayerPairs
-from methods.seam import Needs, Phase, same_shape, teacher_given
-from methods.soft_targets import per_row_cross_entropy
-from methods.task_loss import Kind, task_loss
+from methods.running.layers import LayerPairs
+from methods.running.seam import Needs, Phase, same_shape, teacher_given
+from methods.running.soft_targets import per_row_cross_entropy
+from methods.running.task_loss import Kind, task_loss
 from models.outputs import Outputs
 
 

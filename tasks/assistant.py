@@ -17,16 +17,16 @@ from accelerate import Accelerator
 from models.branches import Branched
 from models.classifier import Classifier
 from models.store import load_model
-from tasks.checkpoints import checkpoints_of
-from tasks.chosen_method import make_assisted_method
-from tasks.fixed_teacher import check_between, train_on_fixed_teacher
-from tasks.model_output import write_model
-from tasks.networks import parameter_count, start_assistant, start_student, start_teacher
+from tasks.networks.building import parameter_count, start_assistant, start_student, start_teacher
+from tasks.networks.checkpoints import checkpoints_of
+from tasks.networks.output import write_model
+from tasks.networks.settings import training_settings
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import signals_folder, teacher_model
 from tasks.running.stage import Stage, run_stage, spent
 from tasks.running.torch_runtime import start_torch
-from tasks.settings import training_settings
+from tasks.students.chosen_method import make_assisted_method
+from tasks.students.fixed_teacher import check_between, train_on_fixed_teacher
 from tasks.teacher_signals import store_signals
 from training.fixed_teacher import FixedTeacher
 from training.running.loop import train

@@ -6,14 +6,14 @@ Reads: the dataset's tokens, the assistant's signals, and the teacher where `stu
 Writes: outputs/student/<dataset>/<method>/<seed>, as the student stage does.
 """
 
-from tasks.chosen_method import make_assisted_method
-from tasks.fixed_teacher import train_on_fixed_teacher
-from tasks.networks import start_student
+from tasks.networks.building import start_student
 from tasks.running.datasets import open_dataset
 from tasks.running.layout import assistant_signals, teacher_model
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
-from tasks.student_output import write_student
+from tasks.students.chosen_method import make_assisted_method
+from tasks.students.fixed_teacher import train_on_fixed_teacher
+from tasks.students.output import write_student
 from training.fixed_teacher import FixedTeacher
 from training.running.signals import open_signals
 

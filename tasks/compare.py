@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from config import ConfigError, Parameters, load
-from data.errors import DataError
-from data.writing import whole_file
+from data.running.errors import DataError
+from data.running.writing import whole_file
 from tasks.reporting.comparison import Comparison, compare
 from tasks.reporting.gather import gather_evaluated
 from tasks.reporting.reading import numbers, read_object

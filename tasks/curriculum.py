@@ -15,22 +15,28 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from data.batches import Batch
-from data.tokens import TokenSplit
+from data.running.batches import Batch
+from data.running.tokens import TokenSplit
 from methods.mse_kd import MseKd
 from models.classifier import Classifier
 from models.outputs import Outputs
 from models.store import load_model
-from tasks.checkpoints import checkpoints_of
-from tasks.model_output import write_model
-from tasks.networks import parameter_count
+from tasks.networks.building import parameter_count
+from tasks.networks.checkpoints import checkpoints_of
+from tasks.networks.output import write_model
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import OUTPUTS, meta_teacher_folder, signals_folder, student_model
 from tasks.running.stage import Stage, StageError, run_stage
 from tasks.running.torch_runtime import as_it_is_used, compile_if_asked, start_torch
-from training.curriculum import run_curriculum
-from training.curriculum_analysis import consecutive_distances, consecutive_similarities, cumulative_shares, curricula
-from training.curriculum_seams import (
+from training.curriculum.analysis import (
+    consecutive_distances,
+    consecutive_similarities,
+    cumulative_shares,
+    curricula,
+)
+from training.curriculum.episodes import run_curriculum
+from training.curriculum.quiz_batches import QuizBatches, draw_rows, fixed_batches
+from training.curriculum.seams import (
     Credit,
     CurriculumResult,
     CurriculumSettings,
@@ -41,7 +47,6 @@ from training.curriculum_seams import (
     TargetQuiz,
     credit_for,
 )
-from training.quiz_batches import QuizBatches, draw_rows, fixed_batches
 from training.running.loop import score
 from training.running.progress import Ticker
 from training.running.signals import open_signals

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from models.classifier import Classifier
 from models.store import load_model
-from tasks.networks import parameter_count
+from tasks.networks.building import parameter_count
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import signals_folder, student_model, teacher_model
 from tasks.running.stage import Stage, run_stage

@@ -12,14 +12,14 @@ from typing import get_args
 from safetensors.torch import load_file
 
 from method_sections import SignalMethod
-from tasks.chosen_method import make_method
-from tasks.fixed_teacher import check_kind, train_on_fixed_teacher
-from tasks.networks import depth_of, start_student
+from tasks.networks.building import depth_of, start_student
 from tasks.running.datasets import open_dataset
 from tasks.running.layout import meta_teacher_folder, signals_folder, teacher_model
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
-from tasks.student_output import write_student
+from tasks.students.chosen_method import make_method
+from tasks.students.fixed_teacher import check_kind, train_on_fixed_teacher
+from tasks.students.output import write_student
 from training.fixed_teacher import FixedTeacher, reworded
 from training.running.signals import open_signals
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from data.description import nearest
-from data.errors import DataError
+from data.running.errors import DataError
 from tasks.registry.connection import RegistryError
 from tasks.registry.students import Student, load
 from tasks.scoring.reading import Chunk, header_of, read_chunks, suffix_of

@@ -8,12 +8,12 @@ metrics.json, run.json.
 """
 
 from models.store import load_model
-from tasks.checkpoints import checkpoints_of
-from tasks.compared_layers import stored_layers, student_depth
+from tasks.networks.checkpoints import checkpoints_of
 from tasks.running.datasets import open_dataset
 from tasks.running.layout import teacher_model
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
+from tasks.students.compared_layers import stored_layers, student_depth
 from tasks.teacher_signals import store_signals
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from data.quickstart import vocabulary
+from data.running.tokens import save_split, tokenize_split, tokenizer_fingerprint
 from data.splits import make_splits
 from data.stored_rows import read_source
-from data.tokens import save_split, tokenize_split, tokenizer_fingerprint
 from models.checkpoints import fetch
 from models.tokenizer import (
     build_word_tokenizer,

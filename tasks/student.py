@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import get_args
 
 from method_sections import StudentMethod
-from methods.seam import TeacherUse
+from methods.running.seam import TeacherUse
 from models.store import load_model
-from tasks.chosen_method import make_method
-from tasks.compared_layers import MOVING
-from tasks.fixed_teacher import check_kind, train_on_fixed_teacher
-from tasks.joint_training import train_with_teacher
-from tasks.networks import depth_of, start_student
+from tasks.networks.building import depth_of, start_student
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import signals_folder, teacher_model, trajectory_folder
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
-from tasks.student_output import write_student
+from tasks.students.chosen_method import make_method
+from tasks.students.compared_layers import MOVING
+from tasks.students.fixed_teacher import check_kind, train_on_fixed_teacher
+from tasks.students.joint_training import train_with_teacher
+from tasks.students.output import write_student
 from training.fixed_teacher import FixedTeacher
 from training.running.signals import open_signals, open_trajectory
 

@@ -18,13 +18,13 @@ from torch import nn
 
 from methods.finetune import Finetune
 from models.classifier import Classifier
-from tasks.checkpoints import checkpoints_of
-from tasks.model_output import write_model
-from tasks.networks import parameter_count, start_teacher
+from tasks.networks.building import parameter_count, start_teacher
+from tasks.networks.checkpoints import checkpoints_of
+from tasks.networks.output import write_model
+from tasks.networks.settings import training_settings
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.stage import Stage, StageError, run_stage
 from tasks.running.torch_runtime import as_it_is_used, compile_if_asked, start_torch
-from tasks.settings import training_settings
 from training.running.checkpoint_files import State
 from training.running.loop import score, train
 from training.running.predict import predict

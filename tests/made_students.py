@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from data.description import read_description, to_spec
-from data.errors import Problems
 from data.quickstart_world import random_goods, vocabulary
-from data.records import DatasetSpec, Row
-from data.tokens import open_split, save_split, tokenize_split
+from data.running.errors import Problems
+from data.running.records import DatasetSpec, Row
+from data.running.tokens import open_split, save_split, tokenize_split
 from models.classifier import Classifier
 from models.heads import HeadSpec
 from models.initialise import from_config

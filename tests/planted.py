@@ -15,11 +15,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from data.batches import Batch
-from methods.task_loss import task_loss
+from data.running.batches import Batch
+from methods.running.task_loss import task_loss
 from models.outputs import Outputs
-from training.curriculum import run_curriculum
-from training.curriculum_seams import (
+from training.curriculum.episodes import run_curriculum
+from training.curriculum.seams import (
     CurriculumResult,
     CurriculumSettings,
     Distillation,

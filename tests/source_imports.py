@@ -14,7 +14,17 @@ FOLDERS = ("data", "methods", "models", "strict_yaml", "tasks", "training")
 # These stand in dvc.yaml as a folder for a stage that uses at least half of their modules: networks are loaded and
 # stored as a whole, the report's folder holds its templates, and of what (nearly) every stage runs on, a file each would
 # make dvc.lock, which DVC reads and writes in Python, half as long again.
-WHOLE = ("models", "tasks/reporting", "tasks/running", "training/running")
+WHOLE = (
+    "data/running",
+    "methods/running",
+    "models",
+    "tasks/networks",
+    "tasks/reporting",
+    "tasks/running",
+    "tasks/students",
+    "training/curriculum",
+    "training/running",
+)
 METHOD_FILES = [f"methods/{name}.py" for name in get_args(StudentMethod) + get_args(AssistedMethod)]
 # Stages whose matrix runs over methods: each depends on its own method's file, and no such file imports another.
 BY_METHOD = ("student", "assistant", "assisted", "meta_taught")

@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from small_networks import PADDING, VOCABULARY, small
 
-from data.tokens import Header, TokenSplit
+from data.running.tokens import Header, TokenSplit
 from models.classifier import Classifier
 from models.heads import HeadSpec
 from training.running.loop import Target, TrainingSettings

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.batches import Batch
-from methods.seam import Needs, Phase
+from data.running.batches import Batch
+from methods.running.seam import Needs, Phase
 from models.classifier import Classifier
 from models.outputs import Outputs
 from training.running.processes import run_shared

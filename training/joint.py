@@ -11,8 +11,8 @@ from typing import cast
 import torch
 from accelerate import Accelerator
 
-from data.batches import Batch, batch_order, collate
-from data.tokens import TokenSplit
+from data.running.batches import Batch, batch_order, collate
+from data.running.tokens import TokenSplit
 from methods.joint import Learner, MovingTeacher, Pair, Seen
 from models.classifier import Classifier
 from training.running.checkpoint_files import State

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from methods.meta_teacher import MetaLoss, MetaTeacher, meta_teacher_loss
-from methods.task_loss import Kind, task_loss, true_class_score
+from methods.running.task_loss import Kind, task_loss, true_class_score
 from training.running.loop import check_finite
 
 

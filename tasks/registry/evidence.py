@@ -12,7 +12,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from config import Parameters
-from data.records import DatasetSpec
+from data.running.records import DatasetSpec
 from tasks.registry.names import PREDICTIONS, model_name
 from tasks.running.layout import OUTPUTS, output_folder, student_model, tokens_folder
 from tasks.running.stage import StageError

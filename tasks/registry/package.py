@@ -1,7 +1,7 @@
 """What a registered version holds: a stock Hugging Face folder, scoring.json, and one file of code.
 
     MLmodel                        MLflow's description: signature, where things are
-    student_scorer.py              data/rendering.py and scorer.py in one file
+    student_scorer.py              data/running/rendering.py and scorer.py in one file
     artifacts/student/             config.json, model.safetensors, tokenizer files, README.md (the model card)
     artifacts/scoring.json         how rows become text, label names, the longest input
     requirements.txt               mlflow, torch, transformers, pandas, as they are installed here
@@ -24,9 +24,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.records import DatasetSpec
-from data.rendering import columns_of, integer_columns
-from data.tokens import open_split
+from data.running.records import DatasetSpec
+from data.running.rendering import columns_of, integer_columns
+from data.running.tokens import open_split
 from models.checkpoints import weight_files
 from models.tokenizer import FILES
 from tasks.registry.package_check import CODE, SCORING, STUDENT, SUMS, sums_of
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tasks.registry.scorer import Scoring
 
 ROOT = Path(__file__).resolve().parents[2]
-RENDERING, SCORER = ROOT / "data" / "rendering.py", ROOT / "tasks" / "registry" / "scorer.py"
+RENDERING, SCORER = ROOT / "data" / "running" / "rendering.py", ROOT / "tasks" / "registry" / "scorer.py"
 CARD = "README.md"
 ARTIFACTS = {STUDENT: STUDENT, "scoring": SCORING, "sums": SUMS}
 """MLflow's name of an artifact -> its file or folder."""
@@ -50,7 +50,7 @@ HEADER = '''"""The scorer of a student made by distilflow: raw columns in; label
 from __future__ import annotations
 '''
 # Joined from two modules, of which each has its own docstring and imports.
-LEFT_OUT = ("__future__", "data.rendering")
+LEFT_OUT = ("__future__", "data.running.rendering")
 
 
 def scoring_settings(tokens: Path) -> Scoring:

@@ -1,6 +1,6 @@
 """The scorer of a registered student: raw columns in; label, score and a probability per class out.
 
-A registered version holds one file of code, made by package.py: data/rendering.py and then this file. So nothing else of
+A registered version holds one file of code, made by package.py: data/running/rendering.py and then this file. So nothing else of
 ours may be imported here, and torch and transformers only when a student is loaded: logging one needs neither.
 """
 
@@ -16,7 +16,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from data.rendering import Render, TextPair, columns_of, render
+from data.running.rendering import Render, TextPair, columns_of, render
 
 if TYPE_CHECKING:
     from tokenizers import Encoding

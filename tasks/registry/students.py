@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.errors import DataError
+from data.running.errors import DataError
 from models.folders import whole_folder
 from places import without_password
 from tasks.registry.connection import SETTINGS, RegistryError, connect, explained, tracking_address

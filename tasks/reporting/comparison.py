@@ -12,13 +12,13 @@ from typing import Literal
 
 import numpy as np
 
-from tasks.refused import refusal
 from tasks.reporting.effort import Effort, mean_effort
 from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.margins import Margin, bootstrap_margin, margin_of
 from tasks.reporting.ranking import Ranking, rank_methods
 from tasks.reporting.scores import DEV, TEACHER, dev_rows, headlines, score_rows
 from tasks.running.stage import StageError
+from tasks.students.refused import refusal
 from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Bootstrap, Interval, Spread, interval, mean_bootstrap, mean_sd, paired_bootstrap
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from data.records import KINDS, Kind
+from data.running.records import KINDS, Kind
 from tasks.reporting.effort import CURRICULUM_METHOD, Effort, effort_of
 from tasks.reporting.reading import must_exist, numbers, read_lines, read_object, texts
 from tasks.running.layout import output_folder, tokens_folder

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from data.records import Kind
+from data.running.records import Kind
 from tasks.reporting.gather import DatasetOutputs, Predictions
 from tasks.running.stage import StageError
 from training.running.metrics import Floats, weighted_metric

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data.records import Kind
+from data.running.records import Kind
 from tasks.reporting.gather import Cost, DatasetOutputs
 from tasks.reporting.margins import Margin, bootstrap_margin, margin_of, mean_margin
 from tasks.reporting.scores import DEV, META_TEACHER, TEACHER, dev_rows, headlines, score_rows, values_of

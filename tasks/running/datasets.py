@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.records import DatasetSpec
-from data.tokens import TokenSplit, open_split
+from data.running.records import DatasetSpec
+from data.running.tokens import TokenSplit, open_split
 from models.heads import HeadSpec
 from tasks.running.layout import tokens_folder
 from tasks.running.stage import Stage, StageError

@@ -26,7 +26,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from config import ConfigError, Parameters, load
-from data.errors import DataError
+from data.running.errors import DataError
 from models.errors import ModelError
 from models.folders import whole_folder
 from tasks.running import collector

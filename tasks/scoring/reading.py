@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from data.checks import Numbered, RawRow
 from data.description import SUFFIXES
-from data.errors import DataError, shown
+from data.running.errors import DataError, shown
 
 CHUNK = 1000
 """Rows held at a time."""

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.writing import whole_file
+from data.running.writing import whole_file
 from tasks.scoring.reading import Chunk, header_of
 
 Write = Callable[[Chunk, pd.DataFrame], None]

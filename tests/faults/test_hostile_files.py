@@ -9,7 +9,7 @@ import pytest
 import yaml
 from made_pipeline import DATASET, OUTPUTS, Made, refused, registry_of
 
-from data.errors import DataError
+from data.running.errors import DataError
 from data.yaml_reading import read_yaml
 from models.checkpoints import weight_files
 from models.errors import ModelError

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from tiny_problem import TARGET, accelerator, networks, settings, signals, splits
 
-from data.batches import Batch
+from data.running.batches import Batch
 from methods.annealing_kd import AnnealingKd
 from methods.ckd import Ckd
 from methods.dist import Dist
@@ -30,7 +30,7 @@ from methods.pkd import Pkd
 from methods.prokd import ProKd
 from methods.prokt import ProKt
 from methods.rco import Rco
-from methods.seam import Method, Needs, Phase, Scheduled
+from methods.running.seam import Method, Needs, Phase, Scheduled
 from methods.sftn import FriendlyTeacher, Sftn
 from methods.skd import Skd
 from methods.takd import Takd

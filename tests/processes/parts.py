@@ -17,7 +17,7 @@ from tiny_problem import SPEC, TARGET, settings, splits
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from data.batches import Batch
+from data.running.batches import Batch
 from methods.finetune import Finetune
 from models.outputs import Outputs
 from training.running.checkpoint_files import CheckpointFiles, State

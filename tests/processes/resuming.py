@@ -21,7 +21,7 @@ from stages import run_stage_here
 
 import methods.kd  # noqa: F401  -- as the loop in `main`
 import training.running.loop
-from training.curriculum_learner import Learner
+from training.curriculum.learner import Learner
 
 STEP = 7
 EXPECTED = {"none": 0, "one-sigterm": 128 + signal.SIGTERM, "sigterm": 128 + signal.SIGTERM}

@@ -92,7 +92,7 @@ def test_dropout_differs_between_the_processes(ran: Path) -> None:
 
 def test_some_last_batch_has_fewer_rows_than_processes_or_an_odd_number(ran: Path) -> None:
     """So that the comparison meets a process without rows of its own."""
-    from data.tokens import open_split
+    from data.running.tokens import open_split
 
     rows = len(open_split(ran / "outputs" / "split" / PAIR / "tokens", "train"))
     quiz = len(open_split(ran / "outputs" / "split" / PAIR / "tokens", "quiz"))

@@ -73,7 +73,7 @@ MAY_KNOW = {
 
 
 def first_names(path: Path) -> set[str]:
-    """First parts of the imported names: `data` of `data.errors`."""
+    """First parts of the imported names: `data` of `data.running.errors`."""
     return {name.split(".")[0] for name in imported(path)}
 
 

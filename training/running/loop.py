@@ -12,9 +12,9 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from data.batches import Batch, batch_order, collate
-from data.tokens import TokenSplit
-from methods.task_loss import Kind
+from data.running.batches import Batch, batch_order, collate
+from data.running.tokens import TokenSplit
+from methods.running.task_loss import Kind
 from models.outputs import Outputs
 from training.running.checkpoint_files import State
 from training.running.checkpoints import Checkpoints, Saved

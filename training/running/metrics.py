@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from data.records import Kind
+from data.running.records import Kind
 
 Floats: TypeAlias = NDArray[np.float64]
 

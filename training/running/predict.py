@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from data.batches import batch_order, collate
-from data.tokens import TokenSplit
+from data.running.batches import batch_order, collate
+from data.running.tokens import TokenSplit
 from training.running import termination
 from training.running.processes import run_shared
 

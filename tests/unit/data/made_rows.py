@@ -8,8 +8,8 @@ import pytest
 
 from data.checks import Table, check_table
 from data.description import read_description, to_spec
-from data.errors import Problems
-from data.records import DatasetSpec, Row
+from data.running.errors import Problems
+from data.running.records import DatasetSpec, Row
 
 ROOT = Path(__file__).parents[3]
 SHARED = Path(os.environ.get("DISTILFLOW_SHARED", ROOT.parent / "shared"))

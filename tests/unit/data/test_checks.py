@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_rows import CHOICE, PAIR, SCORE, SINGLE, checked, spec_of
 
-from data.errors import DataError, Problems
 from data.raw_files import read_raw
+from data.running.errors import DataError, Problems
 
 
 def refusal(description: dict, rows: list[dict], split: str = "train", **more: object) -> str:

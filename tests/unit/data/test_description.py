@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from made_rows import CHOICE, PAIR, SCORE, SINGLE, spec_of
 
 from data.description import CATALOG, load_spec
-from data.errors import DataError
-from data.records import DatasetSpec
+from data.running.errors import DataError
+from data.running.records import DatasetSpec
 
 BUILT_IN = sorted(path.parent.relative_to(CATALOG).parts for path in CATALOG.glob("*/*/dataset.yaml"))
 GLUE = {"cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli"}

@@ -14,9 +14,9 @@ from made_rows import ROOT
 
 from data import quickstart
 from data.description import CATALOG, load_spec
-from data.errors import DataError
 from data.quickstart_world import CONDITIONS, NUMBERS, PRICES, THINGS
-from data.rendering import render
+from data.running.errors import DataError
+from data.running.rendering import render
 from data.sources import read_rows
 
 DATASETS = sorted(quickstart.MAKERS)

@@ -13,8 +13,8 @@ import pytest
 from made_rows import ROOT, SHARED, SINGLE, needs_shared, spec_of
 
 from data.description import load_spec
-from data.errors import DataError
-from data.records import DatasetSpec
+from data.running.errors import DataError
+from data.running.records import DatasetSpec
 from data.sources import read_rows
 from data.stored_rows import read_source, save_source
 
@@ -193,7 +193,7 @@ def test_another_folder_is_no_output_of_the_source_stage(tmp_path: Path) -> None
 
 def test_reading_and_splitting_import_neither_torch_nor_datasets() -> None:
     code = (
-        "import sys; sys.path.insert(0, '.'); import data.sources, data.splits, data.stored_rows, data.tokens\n"
+        "import sys; sys.path.insert(0, '.'); import data.sources, data.splits, data.stored_rows, data.running.tokens\n"
         "print([m for m in ('torch', 'datasets', 'transformers', 'pandas') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

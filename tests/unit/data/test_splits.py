@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from made_rows import PAIR, SCORE, SHARED, SINGLE, needs_shared, single_rows, spec_of
 
 from data.description import load_spec
-from data.errors import DataError
-from data.records import Row
+from data.running.errors import DataError
+from data.running.records import Row
 from data.sources import read_rows
 from data.splits import Shares, Splits, make_splits
 from data.units import apportion, input_key

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from made_rows import CHOICE, PAIR, SCORE, SHARED, SINGLE, TOKENIZER, needs_shared, single_rows, spec_of
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from data.batches import batch_order, collate, useful_share
 from data.description import load_spec
-from data.errors import DataError
-from data.records import DatasetSpec, Row
+from data.running.batches import batch_order, collate, useful_share
+from data.running.errors import DataError
+from data.running.records import DatasetSpec, Row
+from data.running.tokens import TokenSplit, open_split, save_split, tokenize_split, tokenizer_fingerprint
 from data.sources import read_rows
 from data.splits import make_splits
-from data.tokens import TokenSplit, open_split, save_split, tokenize_split, tokenizer_fingerprint
 
 WORDS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "a", "b", "c", "d", "sentence", "number", "because", "so"]
 
@@ -120,7 +120,7 @@ def test_a_missing_or_foreign_file_says_which_stage_to_run(tmp_path: Path) -> No
 
 def test_a_split_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = tokenize_split(spec_of(SINGLE), single_rows(5), word_tokenizer(), 16)
-    monkeypatch.setattr("data.writing.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr("data.running.writing.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(OSError, match="No space left"):
         save_split(tmp_path, "train", table)
     assert list(tmp_path.iterdir()) == []

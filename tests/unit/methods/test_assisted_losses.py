@@ -9,10 +9,10 @@ from small_networks import small
 
 from methods.joint import Learner, Pair
 from methods.pesf_kd import PesfKd
-from methods.seam import Method
+from methods.running.seam import Method
+from methods.running.task_loss import Kind
 from methods.sftn import FriendlyTeacher, Sftn
 from methods.takd import Takd
-from methods.task_loss import Kind
 from models.outputs import Outputs
 
 

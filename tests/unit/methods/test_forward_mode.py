@@ -14,11 +14,11 @@ from methods.forward_mode import (
     tangents,
 )
 from methods.joint import Gradients, Pair, constant
-from methods.layers import match_layers
 from methods.lgtm import Lgtm, row_influence
 from methods.metadistil import MetaDistil
 from methods.mse_kd import MseKd
-from methods.seam import Method
+from methods.running.layers import match_layers
+from methods.running.seam import Method
 
 FAMILIES = ("bert", "roberta", "deberta-v2", "opt")
 RATE = 0.05

@@ -2,7 +2,7 @@
 
 import pytest
 
-from methods.layers import match_layers
+from methods.running.layers import match_layers
 
 
 @pytest.mark.parametrize(

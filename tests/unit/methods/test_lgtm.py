@@ -14,8 +14,8 @@ from benchmarks.plain_steps import finite_difference_step
 from methods.forward_mode import RandomState, derivable_attention, moved, quiz_gradient, tangents
 from methods.joint import Gradients, Learner, Pair, Seen
 from methods.lgtm import Influence, Lgtm, row_influence
-from methods.soft_targets import per_row_cross_entropy
-from methods.task_loss import per_row_task_loss
+from methods.running.soft_targets import per_row_cross_entropy
+from methods.running.task_loss import per_row_task_loss
 from models.classifier import Classifier
 from models.outputs import Outputs
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from methods.finetune import Finetune
 from methods.mse_kd import MseKd
-from methods.seam import Method
+from methods.running.seam import Method
 from models.outputs import Outputs
 
 RNG = np.random.default_rng(1)

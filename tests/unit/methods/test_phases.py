@@ -8,7 +8,7 @@ from methods.annealing_kd import AnnealingKd
 from methods.phases import LabelsOnly, ScaledLogits
 from methods.prokd import ProKd
 from methods.rco import Rco
-from methods.seam import Scheduled
+from methods.running.seam import Scheduled
 
 
 def factors(method: Scheduled, epochs: int, teacher_epochs: int) -> list[float | None]:

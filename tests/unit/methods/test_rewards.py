@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from methods.rewards import alignment_reward, binary_reward, gain_reward, real_reward
-from methods.task_loss import true_class_score
+from methods.running.task_loss import true_class_score
 
 RNG = np.random.default_rng(3)
 OURS, THEIRS = RNG.uniform(size=8), RNG.uniform(size=8)

@@ -9,10 +9,10 @@ from references import EXACT, KINDS, Case, array, case, kl, softmax, task, unit_
 
 from methods.dist import Dist
 from methods.kd import Kd
-from methods.layers import patient_layers
 from methods.pkd import Pkd
 from methods.rco import Rco
-from methods.seam import Method
+from methods.running.layers import patient_layers
+from methods.running.seam import Method
 from methods.skd import Skd
 from models.outputs import Outputs
 

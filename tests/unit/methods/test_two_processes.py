@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from methods.dml import Dml
 from methods.joint import Learner, MovingTeacher, Pair, Seen
-from methods.layers import match_layers
 from methods.lgtm import Lgtm
 from methods.metadistil import MetaDistil
 from methods.prokt import ProKt
+from methods.running.layers import match_layers
 from training.running.processes import average, run_shared
 
 METHODS: dict[str, MovingTeacher] = {

@@ -5,15 +5,15 @@ import torch
 from small_networks import RTE, small
 from tiny_problem import TARGET, networks, signals, splits
 
-from data.batches import Batch, collate
+from data.running.batches import Batch, collate
 from methods.ckd import Ckd
 from methods.kd import Kd
 from methods.prokd import ProKd
-from methods.seam import Phase
+from methods.running.seam import Phase
 from methods.tinybert import TinyBert
 from models.errors import ModelError
-from tasks.fixed_teacher import check_between, check_pair
 from tasks.running.stage import StageError
+from tasks.students.fixed_teacher import check_between, check_pair
 from training.fixed_teacher import FixedTeacher, reworded
 
 PAIRS = ((1, 2), (2, 3))

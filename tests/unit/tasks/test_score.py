@@ -21,8 +21,8 @@ import pytest
 from made_students import PAIR, MadeStudent, empty_registry, made_rows, make_student, register_student
 from source_imports import ROOT
 
-from data.errors import DataError, Problems
 from data.raw_files import read_raw
+from data.running.errors import DataError, Problems
 from tasks import pull, score
 from tasks.registry.students import Student, load
 from tasks.scoring import reading

@@ -141,7 +141,7 @@ def test_a_checkpoint_of_other_data_is_set_aside(folder: Path, monkeypatch: pyte
 
 def test_a_checkpoint_of_other_code_is_set_aside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(folder, monkeypatch)
-    monkeypatch.setattr("tasks.checkpoints._loaded_code", lambda: {"training/running/loop.py": "another"})
+    monkeypatch.setattr("tasks.networks.checkpoints._loaded_code", lambda: {"training/running/loop.py": "another"})
     ended = run_stage_here(folder, "teacher", *ONE)
     assert "is of other code; set aside" in ended.errors and GOES_ON not in ended.errors
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from data.batches import Batch
-from methods.task_loss import task_loss
+from data.running.batches import Batch
+from methods.running.task_loss import task_loss
 from models.outputs import Outputs
 from tests.planted import NAMES, Planted, TinyStudent, plant, run
-from training.curriculum_seams import (
+from training.curriculum.policy_gradient import Reinforce
+from training.curriculum.seams import (
     CurriculumResult,
     CurriculumSettings,
 )
-from training.policy_gradient import Reinforce
 
 PAPER = CurriculumSettings(episodes=2, student_lr=1e-3)
 

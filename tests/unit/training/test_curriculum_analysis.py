@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from training.curriculum_analysis import (
+from training.curriculum.analysis import (
     action_shares,
     consecutive_distances,
     consecutive_similarities,

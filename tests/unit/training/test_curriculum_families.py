@@ -8,11 +8,11 @@ from accelerate import Accelerator
 from small_networks import FAMILY_NAMES, batch, small
 from torch import Tensor
 
-from data.batches import Batch
+from data.running.batches import Batch
 from methods.rewards import Reward
 from models.classifier import Classifier
-from training.curriculum import run_curriculum
-from training.curriculum_seams import CurriculumSettings, Probe, QuizDataset, TargetQuiz
+from training.curriculum.episodes import run_curriculum
+from training.curriculum.seams import CurriculumSettings, Probe, QuizDataset, TargetQuiz
 from training.running.checkpoint_files import State
 
 LABELS: dict[str, Tensor] = {

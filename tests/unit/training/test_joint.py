@@ -14,7 +14,7 @@ from methods.joint import MovingTeacher, Pair, TrainingBatch
 from methods.lgtm import Lgtm
 from methods.metadistil import MetaDistil
 from methods.pesf_kd import PesfKd
-from methods.seam import Needs
+from methods.running.seam import Needs
 from models.classifier import Classifier
 from training.joint import JointRun, JointSettings, JointSplits, QuizBatches, StoredTeacher, train_jointly
 from training.running.loop import Diverged, score

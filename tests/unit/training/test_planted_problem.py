@@ -9,8 +9,8 @@ import torch
 
 from methods.rewards import Reward
 from tests.planted import plant, run
-from training.curriculum_analysis import action_shares, curricula
-from training.curriculum_seams import CurriculumSettings, Probe, Sampler
+from training.curriculum.analysis import action_shares, curricula
+from training.curriculum.seams import CurriculumSettings, Probe, Sampler
 
 SEEDS = range(5)
 ARMS: dict[str, tuple[Sampler, Reward]] = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from methods.policy import Policy
-from training.policy_gradient import Reinforce
+from training.curriculum.policy_gradient import Reinforce
 
 
 def test_the_gradient_is_that_of_minus_the_weighted_log_probabilities() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tests.golden.golden_runs import NAMES, Run, Stopped, run_whole
 from tests.planted import Planted, plant, run
-from training.curriculum_seams import CurriculumResult, CurriculumSettings
+from training.curriculum.seams import CurriculumResult, CurriculumSettings
 from training.running import termination
 from training.running.checkpoint_files import CheckpointFiles, State
 from training.running.checkpoints import Cadence, Checkpoints

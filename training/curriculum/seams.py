@@ -6,10 +6,10 @@ from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
-from data.batches import Batch
+from data.running.batches import Batch
 from methods.returns import BaselineName
 from methods.rewards import Reward
-from methods.task_loss import Kind
+from methods.running.task_loss import Kind
 from models.outputs import Outputs
 from training.running.checkpoint_files import State
 from training.running.loop import BatchLoss

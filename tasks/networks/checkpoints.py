@@ -67,13 +67,9 @@ def _identity(stage: Stage, accelerator: Accelerator) -> dict[str, str]:
 def _loaded_code() -> dict[str, str]:
     """Our modules as they were loaded: what decides how the numbers come about, and nothing else."""
     files = {str(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
-    ours = sorted(Path(name) for name in files if name and Path(name).is_relative_to(ROOT))
-    folders = ("data", "methods", "models", "training", "tasks")
-    return {
-        str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in ours
-        if path.relative_to(ROOT).parts[0] in folders
-    }
+    folders = tuple(f"{ROOT / name}{os.sep}" for name in ("data", "methods", "models", "training", "tasks"))
+    ours = sorted(Path(name) for name in files if name.startswith(folders))
+    return {str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest() for path in ours}
 
 
 def _folder(stage: Stage, identity: Mapping[str, str]) -> Path:

@@ -22,9 +22,9 @@ from typing import cast
 from accelerate import Accelerator
 from torch import Tensor
 
-from training.curriculum_play import Play, check, prepare
-from training.curriculum_samplers import effective_sampler
-from training.curriculum_seams import (
+from training.curriculum.play import Play, check, prepare
+from training.curriculum.samplers import effective_sampler
+from training.curriculum.seams import (
     CurriculumResult,
     CurriculumSettings,
     Distillation,

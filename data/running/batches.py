@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.tokens import TokenSplit
+from data.running.tokens import TokenSplit
 
 POOL_BATCHES, POOLS = 16, 8
 """Shuffled rows are sorted by length within pools of an eighth of the rows, but at least 16 batches. On RTE at batch 8

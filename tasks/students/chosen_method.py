@@ -5,10 +5,10 @@ Every method's module is imported where it is made: dvc.yaml makes a student dep
 
 from config import Parameters
 from methods.joint import MovingTeacher
-from methods.layers import LayerPairs
-from methods.seam import Method, Scheduled
-from tasks.compared_layers import layer_pairs
+from methods.running.layers import LayerPairs
+from methods.running.seam import Method, Scheduled
 from tasks.running.stage import StageError
+from tasks.students.compared_layers import layer_pairs
 
 
 def make_method(given: Parameters, name: str, *, student_layers: int, teacher_layers: int) -> Method | Scheduled:

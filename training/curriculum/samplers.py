@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from methods.policy import Policy
-from training.curriculum_seams import Sampler
-from training.policy_gradient import Choice, Reinforce
+from training.curriculum.policy_gradient import Choice, Reinforce
+from training.curriculum.seams import Sampler
 from training.running.checkpoint_files import State
 from training.running.checkpoints import Saved
 

@@ -3,8 +3,8 @@
 from accelerate import Accelerator
 
 from models.classifier import Classifier
-from tasks.model_output import write_model
-from tasks.networks import parameter_count
+from tasks.networks.building import parameter_count
+from tasks.networks.output import write_model
 from tasks.running.datasets import TokenisedDataset
 from tasks.running.stage import Stage, spent
 from tasks.running.torch_runtime import as_it_is_used

@@ -9,12 +9,12 @@ from typing import cast
 from accelerate import Accelerator
 from torch import Tensor
 
-from data.batches import Batch
+from data.running.batches import Batch
 from methods.returns import Baseline, discounted_returns, make_baseline
-from training.curriculum_learner import Learner
-from training.curriculum_rewards import ProbeReader, StepReward, check_probe, make_reward
-from training.curriculum_samplers import Chooser, make_chooser
-from training.curriculum_seams import (
+from training.curriculum.learner import Learner
+from training.curriculum.rewards import ProbeReader, StepReward, check_probe, make_reward
+from training.curriculum.samplers import Chooser, make_chooser
+from training.curriculum.seams import (
     Credit,
     CurriculumSettings,
     Distillation,

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.layers import LayerPairs
-from methods.seam import same_shape
-from methods.task_loss import Kind
+from methods.running.layers import LayerPairs
+from methods.running.seam import same_shape
+from methods.running.task_loss import Kind
 from models.outputs import Outputs
 
 

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 import torch
 from accelerate import Accelerator
 
-from data.batches import Batch
-from methods.seam import Method, Needs, Phase, Scheduled
+from data.running.batches import Batch
+from methods.running.seam import Method, Needs, Phase, Scheduled
 from models.attention_scores import check_scores
 from models.classifier import Classifier
 from models.outputs import Outputs
-from tasks.checkpoints import checkpoints_of
-from tasks.networks import parameter_count
-from tasks.refused import refusal
+from tasks.networks.building import parameter_count
+from tasks.networks.checkpoints import checkpoints_of
+from tasks.networks.settings import training_settings
 from tasks.running.datasets import TokenisedDataset
 from tasks.running.stage import Stage, StageError
 from tasks.running.torch_runtime import compile_if_asked
-from tasks.settings import training_settings
+from tasks.students.refused import refusal
 from training.fixed_teacher import FixedTeacher
 from training.joint import JointRun
 from training.running.loop import BatchLoss, train

@@ -13,10 +13,10 @@ from typing import Literal, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from data.batches import Batch
+from data.running.batches import Batch
 from methods.rewards import Reward, alignment_reward, binary_reward, gain_reward, real_reward
-from methods.task_loss import Kind, per_row_task_loss, true_class_score
-from training.curriculum_seams import Probe, Student, TargetQuiz
+from methods.running.task_loss import Kind, per_row_task_loss, true_class_score
+from training.curriculum.seams import Probe, Student, TargetQuiz
 from training.running.checkpoint_files import State
 from training.running.checkpoints import Saved
 from training.running.processes import average, run_shared

@@ -10,8 +10,8 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from methods.layers import LayerPairs
-from methods.task_loss import Kind
+from methods.running.layers import LayerPairs
+from methods.running.task_loss import Kind
 from models.outputs import Outputs
 
 TeacherUse = Literal["none", "signals", "trajectory", "runs", "moves", "head_moves"]

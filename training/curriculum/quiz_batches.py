@@ -5,8 +5,8 @@ from typing import cast
 
 import numpy as np
 
-from data.batches import Batch, batch_order, collate
-from data.tokens import TokenSplit
+from data.running.batches import Batch, batch_order, collate
+from data.running.tokens import TokenSplit
 from training.running.checkpoint_files import State
 
 

@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Encoding, Tokenizer
 
-from data.errors import DataError, shown
-from data.records import DatasetSpec, Row
-from data.rendering import TextPair, Truncate
-from data.writing import whole_file
+from data.running.errors import DataError, shown
+from data.running.records import DatasetSpec, Row
+from data.running.rendering import TextPair, Truncate
+from data.running.writing import whole_file
 
 CHUNK = 2000
 """Rows tokenised at a time: bounds the memory of the encodings."""

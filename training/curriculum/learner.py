@@ -6,8 +6,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from methods.task_loss import task_loss
-from training.curriculum_seams import CurriculumSettings, Distillation, QuizDataset, Student
+from methods.running.task_loss import task_loss
+from training.curriculum.seams import CurriculumSettings, Distillation, QuizDataset, Student
 from training.running.checkpoint_files import State
 from training.running.loop import check_finite, make_optimizer
 from training.running.processes import average_gradients, draw_own_dropout, run_shared

@@ -5,7 +5,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from config import Parameters
-from data.tokens import tokenizer_fingerprint
+from data.running.tokens import tokenizer_fingerprint
 from models.checkpoints import fetch
 from models.classifier import Classifier
 from models.initialise import Start, from_checkpoint, from_config, from_pretrained_layers, from_teacher_layers

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from config import Parameters
-from methods.layers import LayerPairs, match_layers, patient_layers
+from methods.running.layers import LayerPairs, match_layers, patient_layers
 from models.checkpoints import fetch
-from tasks.networks import depth_of, search_folders
+from tasks.networks.building import depth_of, search_folders
 from tasks.running.stage import StageError
 
 MOVING = ("dml", "prokt", "pesf_kd", "metadistil", "lgtm")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal, cast
 
-from data.rendering import Render, TextPair, columns_of, render
+from data.running.rendering import Render, TextPair, columns_of, render
 
 Kind = Literal["single", "pair", "choice", "regression"]
 KINDS: tuple[Kind, ...] = ("single", "pair", "choice", "regression")

@@ -10,14 +10,14 @@ from config import Parameters
 from method_sections import MetaDistil, Moving
 from models.classifier import Classifier
 from models.store import load_model
-from tasks.checkpoints import checkpoints_of
-from tasks.chosen_method import make_moving_method
-from tasks.networks import depth_of, start_teacher
+from tasks.networks.building import depth_of, start_teacher
+from tasks.networks.checkpoints import checkpoints_of
+from tasks.networks.settings import training_settings
 from tasks.running.datasets import TokenisedDataset
 from tasks.running.layout import signals_folder
 from tasks.running.stage import Stage
 from tasks.running.torch_runtime import check_whole_parameters, compile_if_asked
-from tasks.settings import training_settings
+from tasks.students.chosen_method import make_moving_method
 from training.joint import JointRun, JointSettings, JointSplits, StoredTeacher, train_jointly
 from training.running.signals import open_signals
 

@@ -1,6 +1,6 @@
 """Which methods have no meaning for which datasets, and why: said before anything trains, and in the comparison."""
 
-from data.records import Kind
+from data.running.records import Kind
 
 
 def refusal(method: str, dataset: str, kind: Kind, classes: int) -> str | None:

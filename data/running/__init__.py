@@ -1,0 +1,1 @@
+"""What every stage that reads or writes rows runs on: rows, their text, tokens and batches."""

@@ -1,0 +1,1 @@
+"""MPDistil's curriculum (section 3, "Student curriculum learning"): its episodes and all they are made of."""
