@@ -33,7 +33,7 @@ from tests.chaos.kills import MOST_KILLS, Outcome, Undisturbed, damage_checkpoin
 from tests.chaos.targets import make_inputs, targets
 
 LONG_FORM = 100
-"""Kills from which on servers are killed, too."""
+"""Kills from which on servers are killed, too, and whole students made beside them."""
 TRAINING = ("teacher", "student", "assistant", "assisted", "meta_taught", "curriculum")
 
 
@@ -74,7 +74,7 @@ def _outcomes(work: Path, kills: int, random: Random) -> Iterator[Outcome]:
     for attack in (damage_checkpoint, terminate):
         for one in random.sample(trained, max(2, kills // 20)):
             yield _told(lambda attack=attack, one=one: attack(one, folder, random))
-    pipeline = pipelines.prepare(work)
+    pipeline = pipelines.prepare(work, short=kills < LONG_FORM)
     for check in pipelines.checks(pipeline, kills, random):
         yield _told(check)
     if kills >= LONG_FORM:

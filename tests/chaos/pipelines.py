@@ -33,13 +33,13 @@ class Pipeline:
     seconds: float
 
 
-def prepare(work: Path) -> Pipeline:
-    """Make a workspace and run it once, undisturbed."""
+def prepare(work: Path, *, short: bool) -> Pipeline:
+    """Make a workspace and run it once, undisturbed: up to a student, or, to be short, to a teacher's signals."""
     folder = work / "a pipeline"
     folder.mkdir()
     workspace = make_workspace(folder)
     with_checkpoints(workspace)
-    chain = f"evaluate@{workspace.datasets[0]}-finetune-42"
+    chain = f"signals@{workspace.datasets[0]}-42" if short else student_of(workspace)
     started = time.monotonic()
     workspace.dvc("repro", "--quiet", chain)
     seconds = time.monotonic() - started
@@ -57,6 +57,11 @@ def checks(pipeline: Pipeline, kills: int, random: Random) -> Iterator[Callable[
     yield lambda: damaged_lock(pipeline, random)
     yield lambda: kill_register(pipeline.workspace, max(2, kills // 20), random)
     yield lambda: two_at_once(pipeline)
+
+
+def student_of(workspace: Workspace) -> str:
+    """The last stage of the student that is registered."""
+    return f"evaluate@{workspace.datasets[0]}-finetune-42"
 
 
 def with_checkpoints(workspace: Workspace) -> None:
@@ -188,6 +193,7 @@ def compared(name: str, pipeline: Pipeline, kills: int, resumed: int = 0) -> Out
 def kill_register(workspace: Workspace, kills: int, random: Random) -> Outcome:
     """Kill the registration at random moments, let it end: one version and one finished run for the student."""
     name, done = "register", 0
+    workspace.dvc("repro", "--quiet", student_of(workspace))
     for _ in range(3 * kills):
         if done == kills:
             break

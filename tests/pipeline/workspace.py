@@ -132,13 +132,8 @@ def environment() -> dict[str, str]:
 
 
 def make_workspace(root: Path) -> Workspace:
-    """Copy what git knows or would add but dvc.lock, make the parameters and the generated rows small, and commit."""
-    listed = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-    names = subprocess.run(listed, cwd=ROOT, text=True, capture_output=True, check=True).stdout.split("\0")
-    for name in filter(None, names):
-        if name != "dvc.lock" and (ROOT / name).is_file():  # it is of other parameters, and may be being written
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, root / name)
+    """A copy of this repository, committed, with the parameters and the generated rows made small."""
+    copy_repository(root)
     plain, choice, other = _datasets(root)
     workspace = Workspace(root, (plain, choice), other)
     path = root / "params.yaml"
@@ -150,6 +145,22 @@ def make_workspace(root: Path) -> Workspace:
         **SMALL,
     }
     path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text(encoding="utf-8")), small), sort_keys=False))
+    make_repository(workspace)
+    return workspace
+
+
+def copy_repository(root: Path) -> None:
+    """Copy what git knows or would add, but dvc.lock: it is of other parameters, and may be being written."""
+    listed = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    names = subprocess.run(listed, cwd=ROOT, text=True, capture_output=True, check=True).stdout.split("\0")
+    for name in filter(None, names):
+        if name != "dvc.lock" and (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+
+
+def make_repository(workspace: Workspace) -> None:
+    """Make the copy a repository of its own whose first commit holds everything."""
     for command in (
         ("git", "init", "--quiet", "--initial-branch", "main"),
         ("git", "config", "user.name", "Tester"),
@@ -157,7 +168,6 @@ def make_workspace(root: Path) -> Workspace:
     ):
         workspace.run(*command)
     commit(workspace, "start")
-    return workspace
 
 
 def commit(workspace: Workspace, message: str) -> None:

