@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 # stage as parameters, which dvc.yaml tracks one by one.
 FOLDERS = ("data", "methods", "models", "strict_yaml", "tasks", "training")
 # These stand in dvc.yaml as a folder for a stage that uses at least half of their modules: networks are loaded and
-# stored as a whole, the report's folder holds its templates, and of what (nearly) every stage runs on, a file each would
-# make dvc.lock, which DVC reads and writes in Python, half as long again.
+# stored as a whole, the report's folder holds its templates, and of what many stages share, a file each would make
+# dvc.lock, which DVC reads and writes in Python, twice as long.
 WHOLE = (
     "data/running",
     "methods/running",

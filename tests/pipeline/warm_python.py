@@ -9,7 +9,6 @@ test_same_weights.py run.
 """
 
 import array
-import atexit
 import contextlib
 import gc
 import importlib
@@ -20,9 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-import traceback
 from collections.abc import Generator
 from pathlib import Path
 
@@ -60,7 +57,7 @@ answers = asked.makefile()
 stage = int(answers.readline())
 for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, lambda number, frame: os.kill(stage, number))
-sys.exit(int(answers.readline() or 137))  # nothing: it was killed
+sys.exit(int(answers.readline()))
 """
 
 
@@ -104,17 +101,26 @@ def serve(address: Path) -> None:
         own = array.array("i", passed[0][2])
         if os.fork() == 0:
             listening.close()
-            _become(connection, int.from_bytes(size, "big"), own)
+            _attend(connection, int.from_bytes(size, "big"), own)
         connection.close()
         for one in own:
             os.close(one)
 
 
-def _become(connection: socket.socket, size: int, own: "array.array[int]") -> None:
-    """Be the stage: its command line, folder, environment and streams; tell how it ended."""
+def _attend(connection: socket.socket, size: int, own: "array.array[int]") -> None:
+    """Start the stage, tell which process it is and how it ended. Returns in the stage alone, when its work is done."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    answers = connection.makefile("rwb")
-    (module, *options), folder, environment = json.loads(answers.read(size))
+    with connection.makefile("rb") as asked:
+        (module, *options), folder, environment = json.loads(asked.read(size))
+    stage = os.fork()
+    if stage:
+        for one in own:
+            os.close(one)
+        connection.sendall(b"%d\n" % stage)
+        status = os.waitstatus_to_exitcode(os.waitpid(stage, 0)[1])
+        connection.sendall(b"%d\n" % (status if status >= 0 else 128 - status))
+        os._exit(0)
+    connection.close()
     for stream, one in enumerate(own):
         os.dup2(one, stream)
         os.close(one)
@@ -122,26 +128,8 @@ def _become(connection: socket.socket, size: int, own: "array.array[int]") -> No
     os.environ.clear()
     os.environ.update(environment)
     sys.argv, sys.path[0] = [module, *options], folder
-    answers.write(b"%d\n" % os.getpid())
-    answers.flush()
-    status = 1
-    try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-        status = 0
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
-    for thread in threading.enumerate():  # this and the next are what Python does at its end
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):
-            stream.flush()
-    answers.write(b"%d\n" % status)
-    answers.flush()
-    os._exit(status)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit()
 
 
 if __name__ == "__main__":
