@@ -7,13 +7,13 @@ torch once, and its outputs are given to DVC with `dvc commit`.
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
+from benchmarks.repository_copy import copy_repository
 from benchmarks.stage_commands import ROOT, assign
 from benchmarks.stages_here import run_here
 from data.quickstart import vocabulary
@@ -50,7 +50,7 @@ VALUES: dict[str, object] = {
 
 def make(folder: Path) -> None:
     """Write the copy, run all stages but `register` and `report`, and give their outputs to DVC."""
-    _copy_repository(folder)
+    copy_repository(folder)
     _write_rows(folder / "rows")
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for key, value in VALUES.items():
@@ -73,17 +73,6 @@ def command(folder: Path, *words: str) -> str:
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)} ended with {done.returncode}: {done.stdout}{done.stderr}")
     return done.stdout
-
-
-def _copy_repository(folder: Path) -> None:
-    """What git knows or would add."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, text=True, capture_output=True, check=True
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith(("tests/", "dvc.lock")):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
 
 
 def _write_rows(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The scorer of a registered student: raw columns in; label, score and a probability per class out.
 
-A registered version holds one file of code, made by package.py: data/running/rendering.py and then this file. So nothing else of
-ours may be imported here, and torch and transformers only when a student is loaded: logging one needs neither.
+A registered version holds one file of code, made by package.py: data/running/rendering.py and then this file. So nothing
+else of ours may be imported here, and torch and transformers only when a student is loaded: logging one needs neither.
 """
 
 from __future__ import annotations

