@@ -5,7 +5,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 PIP_AUDIT ?= pip-audit==2.10.1
-WORKERS ?= 2
+# One more than the cores: tests often wait for a server or a process.
+WORKERS ?= 3
 KILLS ?= 200
 READY := .venv/.ready
 BIN := .venv/bin
@@ -17,7 +18,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup demo repro ui test test-slow chaos check format config schema bench results plots image lock audit clean
+.PHONY: help setup demo repro ui test test-slow chaos check format config schema links bench results plots image lock audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -79,6 +80,9 @@ config: $(READY) ## Check params.yaml and every profile, print all their errors
 
 schema: $(READY) ## Write the JSON schema that editors use for params.yaml
 	@python -m config --schema > params.schema.json
+
+links: $(READY) ## Write stage_code/, the modules that each stage runs, after an import has changed
+	@PYTHONPATH=tests python -m stage_links
 
 plots: $(READY) ## Render DVC's plots to outputs/plots/index.html
 	@dvc plots show -o outputs/plots

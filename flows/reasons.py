@@ -1,5 +1,7 @@
 """Why DVC would run a stage, in words, from the same comparisons that DVC itself makes."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
 
 WORDS = {"modified": "changed", "deleted": "missing", "not in cache": "not in DVC's cache"}
 NOTHING = "(none)"
+CODE = "stage_code"  # holds for every stage a folder of links to the modules that it runs
+NAMED = 3  # changed modules; more are counted
 
 
 class Statuses:
@@ -69,7 +73,22 @@ def _changed_deps(stage: "Stage", statuses: Statuses, theirs: Sequence[Path]) ->
             continue
         status = statuses.of(dep)
         if status is not None and not _overlaps(Path(dep.fs_path), theirs):
-            yield f"{WORDS.get(status, status) if dep.hash_info else 'new dependency'}: {dep.def_path}"
+            said = WORDS.get(status, status) if dep.hash_info else "new dependency"
+            yield f"{said}: {_changed_modules(stage, Path(dep.fs_path)) or dep.def_path}"
+
+
+def _changed_modules(stage: "Stage", folder: Path) -> str:
+    """For a stage's folder of links: the modules that are not what its record says it ran; '' where that can't be told."""
+    if folder.parent.name != CODE or not folder.is_dir():
+        return ""
+    try:
+        ran = dict(json.loads((Path(stage.outs[0].fs_path) / "run.json").read_text(encoding="utf-8"))["code"])
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return ""
+    now = {link.name: hashlib.sha256(link.read_bytes()).hexdigest() for link in folder.iterdir() if link.is_file()}
+    changed = [f"{name.replace('.', '/')}.py" for name in sorted({*ran, *now}) if ran.get(name) != now.get(name)]
+    more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
+    return f"{', '.join(changed[:NAMED])}{more}"
 
 
 def _overlaps(path: Path, others: Sequence[Path]) -> bool:

@@ -11,20 +11,6 @@ ROOT = Path(__file__).parents[1]
 # The folders (and a file) whose code a stage runs. config.py and params_file.py are left out on purpose: what they read reaches a
 # stage as parameters, which dvc.yaml tracks one by one.
 FOLDERS = ("data", "methods", "models", "strict_yaml", "tasks", "training")
-# These stand in dvc.yaml as a folder for a stage that uses at least half of their modules: networks are loaded and
-# stored as a whole, the report's folder holds its templates, and of what many stages share, a file each would make
-# dvc.lock, which DVC reads and writes in Python, twice as long.
-WHOLE = (
-    "data/running",
-    "methods/running",
-    "models",
-    "tasks/networks",
-    "tasks/reporting",
-    "tasks/running",
-    "tasks/students",
-    "training/curriculum",
-    "training/running",
-)
 METHOD_FILES = [f"methods/{name}.py" for name in get_args(StudentMethod) + get_args(AssistedMethod)]
 # Stages whose matrix runs over methods: each depends on its own method's file, and no such file imports another.
 BY_METHOD = ("student", "assistant", "assisted", "meta_taught")
@@ -57,17 +43,10 @@ def closure(module: str) -> list[str]:
     return sorted(str(path.relative_to(ROOT)) for path in seen if _holds_code(path))
 
 
-def code_dependencies(stage: str) -> list[str]:
-    """The code that a stage runs as dvc.yaml lists it: files, and folders of WHOLE where at least half is used."""
+def run_by(stage: str) -> list[str]:
+    """The code that a stage runs, but the files of methods where its matrix runs over them; sorted."""
     files = closure(f"tasks.{stage}")
-    if stage in BY_METHOD:
-        files = [file for file in files if file not in METHOD_FILES] + ["methods/${item.method}.py"]
-    for folder in WHOLE:
-        modules = [str(path.relative_to(ROOT)) for path in modules_of(folder)]
-        used = [file for file in files if file in modules]
-        if 2 * len(used) >= len(modules):
-            files = [*(file for file in files if file not in used), folder]
-    return sorted(files)
+    return [file for file in files if file not in METHOD_FILES] if stage in BY_METHOD else files
 
 
 def _file_of(module: str) -> Path | None:

@@ -311,6 +311,7 @@ def _record(stage: Stage) -> dict[str, object]:
         "seed": stage.seed if stage.name in SEEDED else None,
         "params": stage.recorded_parameters(),
         "input_hashes": stage.input_hashes(),
+        "code": _code(stage.name),
         SUMS: sums_for_record(stage.folder) if stage.writes else {},
         "versions": stage.versions(),
         "device": stage.device,
@@ -322,6 +323,12 @@ def _record(stage: Stage) -> dict[str, object]:
         "duration_s": round(time.monotonic() - stage.started, 3),
         **spent(),
     }
+
+
+def _code(name: str) -> dict[str, str]:
+    """sha256 of every module that the stage runs, by the links that DVC follows."""
+    folder = ROOT / "stage_code" / name  # there is none of commands that are no stages
+    return {link.name: content for link, content in file_sums(folder).items()} if folder.is_dir() else {}
 
 
 def spent() -> dict[str, float]:

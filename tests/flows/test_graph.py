@@ -93,8 +93,30 @@ def test_changed_code_is_named_at_the_stages_that_run_it_and_nowhere_else(copy: 
     with (copy / "methods" / "finetune.py").open("a") as file:
         file.write("# changed\n")
     found = out_of_date(copy)
-    assert {node.reasons for node in found.values()} == {("changed: methods/finetune.py",)}
-    assert {(node.stage, node.method) for node in found.values()} == {("teacher", None), ("student", "finetune")}
+    assert {(node.stage, node.method): node.reasons for node in found.values()} == {
+        ("teacher", None): ("changed: methods/finetune.py",),
+        ("student", "finetune"): ("changed: methods/finetune.py",),
+    }
+
+
+def test_modules_that_came_or_went_are_named_too_and_the_fourth_is_counted(copy: Path) -> None:
+    (copy / "stage_code/report/models.heads").symlink_to("../../models/heads.py")
+    (copy / "stage_code/evaluate/models.heads").unlink()
+    for name in ("classifier", "layers", "outputs"):
+        with (copy / "models" / f"{name}.py").open("a") as file:
+            file.write("# changed\n")
+    found = {node.stage: node.reasons for node in out_of_date(copy).values()}
+    assert found["report"] == ("changed: models/heads.py",)
+    assert found["evaluate"] == ("changed: models/classifier.py, models/heads.py, models/layers.py and 1 more",)
+    assert found["teacher"] == ("changed: models/classifier.py, models/layers.py, models/outputs.py",)
+
+
+def test_where_no_record_says_what_the_code_was_its_folder_is_named(copy: Path) -> None:
+    with (copy / "models" / "heads.py").open("a") as file:
+        file.write("# changed\n")
+    record = copy / "outputs/teacher" / PLAIN / "7/run.json"
+    record.write_text("{}")
+    assert "changed: stage_code/teacher" in read_graph(copy).nodes[f"teacher@{PLAIN}-7"].reasons
 
 
 def test_changed_parameters_are_shown_with_both_values(copy: Path) -> None:

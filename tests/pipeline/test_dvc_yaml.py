@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 import yaml
-from source_imports import FOLDERS, ROOT, code_dependencies
+from source_imports import FOLDERS, ROOT
+from stage_links import ALWAYS_RUN, found, wanted
 
 from config import Student
 from method_sections import AssistedMethod, StudentMethod
@@ -15,34 +16,32 @@ DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES: Mapping[str, dict] = DVC["stages"]
 # Stages whose matrix runs over methods and that train a student, or what teaches it.
 STUDENTS = ("student", "assistant", "assisted", "meta_taught")
-# What `source` reads beside code: descriptions of the built-in benchmarks.
-ALWAYS_RUN = "register"
-DESCRIPTIONS = ["data/catalog/glue", "data/catalog/superglue"]
-
-
-def code_listed(stage: str) -> list[str]:
-    """A stage's dependencies that are code of ours."""
-    return [
-        path
-        for path in STAGES[stage]["deps"]
-        if path.split("/")[0].removesuffix(".py") in FOLDERS and path not in DESCRIPTIONS
-    ]
+# What a stage reads of the folders of code that is no module: descriptions of the built-in benchmarks, the page's form.
+FILES = {"source": ["data/catalog/glue", "data/catalog/superglue"], "report": ["tasks/reporting/templates"]}
+METHOD = "methods/${item.method}.py"
 
 
 @pytest.mark.parametrize("stage", [name for name in STAGES if name != ALWAYS_RUN])
 def test_a_stage_depends_on_the_code_it_runs_and_on_no_other(stage: str) -> None:
-    expected = code_dependencies(stage)
-    wanted = "\n".join(f"      - {path}" for path in expected)
-    assert code_listed(stage) == expected, f"the code that {stage} runs, for `deps:` in dvc.yaml:\n{wanted}"
+    assert found()[stage] == wanted()[stage], "imports have changed: run `make links`"
 
 
-def test_source_depends_on_the_descriptions_of_the_built_in_benchmarks() -> None:
-    assert set(DESCRIPTIONS) <= set(STAGES["source"]["deps"])
+def test_no_stage_of_another_time_is_left_in_stage_code() -> None:
+    assert found().keys() == wanted().keys()
+
+
+@pytest.mark.parametrize("stage", [name for name in STAGES if name != ALWAYS_RUN])
+def test_code_is_one_dependency_of_a_stage_and_its_method_another(stage: str) -> None:
+    code = [
+        path for path in STAGES[stage]["deps"] if path.split("/")[0].removesuffix(".py") in (*FOLDERS, "stage_code")
+    ]
+    own = [METHOD] if stage in STUDENTS else []
+    assert sorted(code) == sorted([*FILES.get(stage, []), *own, f"stage_code/{stage}"])
 
 
 def test_register_always_runs_and_so_depends_on_no_code() -> None:
     assert STAGES[ALWAYS_RUN]["always_changed"] is True and "outs" not in STAGES[ALWAYS_RUN]
-    assert code_listed(ALWAYS_RUN) == []
+    assert {path.split("/")[0] for path in STAGES[ALWAYS_RUN]["deps"]} == {"outputs"}
 
 
 def test_no_stage_but_report_curriculum_and_register_depends_on_a_whole_output() -> None:

@@ -1,6 +1,7 @@
 """What a whole run leaves: every file, and numbers that agree with each other from stage to stage."""
 
 import csv
+import hashlib
 import json
 
 import pyarrow.parquet as parquet
@@ -9,7 +10,7 @@ from workspace import Workspace, ran
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 METHODS = ("finetune", "mse_kd", "mpdistil")
-RUN_KEYS = {"params", "input_hashes", "versions", "device", "threads", "duration_s", "cpu_s", "peak_memory_mb"}
+RUN_KEYS = {"params", "input_hashes", "code", "versions", "device", "threads", "duration_s", "cpu_s", "peak_memory_mb"}
 
 
 def test_the_first_run_ran_every_stage_and_each_said_one_final_line(ran_once: Workspace) -> None:
@@ -49,6 +50,8 @@ def test_every_output_has_a_record_that_says_what_went_in(ran_once: Workspace) -
         assert (path.parent / "metrics.json").is_file()
         if record["stage"] != "source":
             assert record["input_hashes"]
+        links = (ran_once.root / "stage_code" / record["stage"]).glob("*")
+        assert record["code"] == {link.name: hashlib.sha256(link.read_bytes()).hexdigest() for link in links}
 
 
 def test_rows_are_the_same_from_the_split_to_the_predictions_to_the_report(ran_once: Workspace) -> None:
