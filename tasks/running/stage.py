@@ -47,6 +47,8 @@ from tasks.running.written_files import (
 from training.running import termination
 
 ROOT = Path(__file__).resolve().parents[2]
+LINKS = "stage_code"
+"""Holds for every stage a folder of links to the modules that it runs, its one dependency on code in dvc.yaml."""
 # None of these may talk to anybody, and none may print what is no news to the person at the terminal.
 QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
@@ -197,6 +199,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
     try:
         stage = Stage(name, load(options.params), **chosen, sections=sections)
         _check_chosen(stage, keys)
+        _check_links(name)
         target = output_folder(name, **chosen)
         with termination.handled(), stage.resources:
             with _output(target) as stage.folder:
@@ -246,6 +249,17 @@ def _check_chosen(stage: Stage, keys: tuple[str, ...]) -> None:
             raise StageError(f"--{key} {value}: not among `{listed_as}` of params.yaml; {hint}")
     if not 0 <= stage.seed < 2**32:
         raise StageError(f"--seed {stage.seed}: a seed is a whole number from 0 to 4294967295")
+
+
+def _check_links(name: str) -> None:
+    """Raise StageError if DVC finds copies where it should find links: it would not see that a module has changed."""
+    folder = ROOT / LINKS / name
+    copies = [path for path in sorted(folder.glob("*")) if not path.is_symlink()]
+    if copies:
+        raise StageError(
+            f"{copies[0]}: a file where git has a link, so DVC would not see that the module behind it changes; "
+            f"`git config core.symlinks true && git checkout -- {LINKS}`, or copy the repository with its links"
+        )
 
 
 def _raised_on_purpose(error: ValueError) -> bool:
@@ -327,7 +341,7 @@ def _record(stage: Stage) -> dict[str, object]:
 
 def _code(name: str) -> dict[str, str]:
     """sha256 of every module that the stage runs, by the links that DVC follows."""
-    folder = ROOT / "stage_code" / name  # there is none of commands that are no stages
+    folder = ROOT / LINKS / name  # there is none of commands that are no stages
     return {link.name: content for link, content in file_sums(folder).items()} if folder.is_dir() else {}
 
 

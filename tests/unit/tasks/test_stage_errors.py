@@ -298,3 +298,18 @@ def test_a_disk_that_is_really_full_leaves_nothing(split: Path, stage: str, opti
     ended = Ended(done.returncode, done.stdout, done.stderr)
     refused(split, ended, f"{stage}: No space left on device")
     assert "half-written output" not in done.stderr.replace("Nothing half-written", "")
+
+
+def test_copies_in_place_of_the_links_that_dvc_follows_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dataset(tmp_path, rows(40))
+    params(tmp_path)
+    copy = tmp_path / "checkout" / "stage_code" / "source" / "data.checks"
+    copy.parent.mkdir(parents=True)
+    copy.write_text("../../data/checks.py")  # what git writes where it makes no links
+    monkeypatch.setattr("tasks.running.stage.ROOT", tmp_path / "checkout")
+    ended = run_stage_here(tmp_path, "source", "--dataset", "reviews")
+    assert (ended.status, ended.errors.count("\n")) == (2, 1)
+    assert f"{copy}: a file where git has a link" in ended.errors and "core.symlinks true" in ended.errors
+    assert not (tmp_path / "outputs" / "source").exists()
