@@ -24,7 +24,7 @@ STAGES = {
 def apart(ran_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The outputs of the shared run in a folder where tests may write over them."""
     root = tmp_path_factory.mktemp("apart") / "by hand"
-    shutil.copytree(ran_once.root, root, ignore=shutil.ignore_patterns(".dvc", ".git"))
+    shutil.copytree(ran_once.root, root, symlinks=True, ignore=shutil.ignore_patterns(".dvc", ".git"))
     return Workspace(root, ran_once.datasets, ran_once.another)
 
 
