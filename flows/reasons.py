@@ -22,6 +22,7 @@ class Statuses:
 
     def __init__(self) -> None:
         self._paths: dict[tuple[str, str], str | None] = {}
+        self._modules: dict[Path, dict[str, str]] = {}
         self._params: dict[tuple[str, tuple[str, ...]], dict[str, object]] = {}
 
     def of(self, entry: "Output") -> str | None:
@@ -30,6 +31,13 @@ class Statuses:
         if key not in self._paths:
             self._paths[key] = _status(entry)
         return self._paths[key]
+
+    def modules(self, folder: Path) -> dict[str, str]:
+        """sha256 of the modules behind a folder of links, by the names of the links."""
+        if folder not in self._modules:
+            links = (link for link in folder.iterdir() if link.is_file())
+            self._modules[folder] = {link.name: hashlib.sha256(link.read_bytes()).hexdigest() for link in links}
+        return self._modules[folder]
 
     def params(self, dependency: "ParamsDependency") -> dict[str, object]:
         """Values of the keys that a stage lists, as the params file has them now."""
@@ -74,10 +82,10 @@ def _changed_deps(stage: "Stage", statuses: Statuses, theirs: Sequence[Path]) ->
         status = statuses.of(dep)
         if status is not None and not _overlaps(Path(dep.fs_path), theirs):
             said = WORDS.get(status, status) if dep.hash_info else "new dependency"
-            yield f"{said}: {_changed_modules(stage, Path(dep.fs_path)) or dep.def_path}"
+            yield f"{said}: {_changed_modules(stage, Path(dep.fs_path), statuses) or dep.def_path}"
 
 
-def _changed_modules(stage: "Stage", folder: Path) -> str:
+def _changed_modules(stage: "Stage", folder: Path, statuses: Statuses) -> str:
     """For a stage's folder of links: the modules that are not what its record says it ran; '' where that can't be told."""
     if folder.parent.name != CODE or not folder.is_dir():
         return ""
@@ -85,7 +93,7 @@ def _changed_modules(stage: "Stage", folder: Path) -> str:
         ran = dict(json.loads((Path(stage.outs[0].fs_path) / "run.json").read_text(encoding="utf-8"))["code"])
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return ""
-    now = {link.name: hashlib.sha256(link.read_bytes()).hexdigest() for link in folder.iterdir() if link.is_file()}
+    now = statuses.modules(folder)
     changed = [f"{name.replace('.', '/')}.py" for name in sorted({*ran, *now}) if ran.get(name) != now.get(name)]
     more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
     return f"{', '.join(changed[:NAMED])}{more}"

@@ -5,6 +5,7 @@ runs, and only then. Fifty dependencies a stage would make dvc.lock, which DVC r
 has run, three times as long.
 """
 
+import functools
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ FOLDER = ROOT / "stage_code"
 ALWAYS_RUN = "register"
 
 
+@functools.cache
 def wanted() -> dict[str, dict[str, str]]:
     """Stage -> the name of a link, which is the module's -> where it leads to."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]

@@ -342,7 +342,7 @@ def _record(stage: Stage) -> dict[str, object]:
 def _code(name: str) -> dict[str, str]:
     """sha256 of every module that the stage runs, by the links that DVC follows."""
     folder = ROOT / LINKS / name  # there is none of commands that are no stages
-    return {link.name: content for link, content in file_sums(folder).items()} if folder.is_dir() else {}
+    return {link.name: own for link, own in file_sums(folder).items()} if folder.is_dir() else {}
 
 
 def spent() -> dict[str, float]:
