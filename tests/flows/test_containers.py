@@ -24,10 +24,15 @@ LEFT_OUT = {
         "CHANGELOG.md",
         "Dockerfile",
         "LICENSE",
+        "CITATION.cff",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        ".github",
+        ".pre-commit-config.yaml",
         "Makefile",
         "README.md",
     ),
-    *("benchmarks", "compose.yaml", "docker", "docs", "pyproject.toml", "tests"),
+    *("benchmarks", "compose.yaml", "docker", "docs", "tests"),
 }
 
 
