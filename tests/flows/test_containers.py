@@ -19,7 +19,6 @@ LEFT_OUT = {
     *(
         ".ci",
         ".dockerignore",
-        ".github",
         ".gitignore",
         "CHANGELOG.md",
         "Dockerfile",
