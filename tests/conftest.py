@@ -47,6 +47,7 @@ def settings_of_tests(folder: Path) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",  # threads change the last bits, and several workers share the machine
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PYTHONUTF8": "1",
     }
 
 
