@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -73,6 +74,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     drawn = random.Random(seed)
     files = {path: drawn.random() for path in sorted({item.path for item in items})}
     items.sort(key=lambda item: (files[item.path], drawn.random()))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Begin each test, and what is made for it, with the same random numbers, whatever ran before."""
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
