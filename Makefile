@@ -8,6 +8,8 @@ PIP_AUDIT ?= pip-audit==2.10.1
 # One more than the cores: tests often wait for a server or a process.
 WORKERS ?= 3
 KILLS ?= 200
+# make test SHUFFLE=7: the tests in an order that this number gives.
+SHUFFLE ?=
 READY := .venv/.ready
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -17,6 +19,8 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
+# Files are UTF-8 whatever the locale says.
+export PYTHONUTF8 := 1
 
 .PHONY: help setup demo repro ui test test-slow chaos check format config schema links bench results plots image lock audit clean
 
@@ -57,7 +61,7 @@ ui: $(READY) ## Start MLflow's and Prefect's user interfaces on this machine (Ct
 	@python -m flows ui
 
 test: $(READY) ## Run the tests (10 minutes at most on 2 cores)
-	@OMP_NUM_THREADS=1 python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not slow"
+	@OMP_NUM_THREADS=1 python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not slow" $(if $(SHUFFLE),--shuffle $(SHUFFLE))
 
 test-slow: $(READY) ## Run the slow tests: means over 5 seeds, the planted problem
 	@OMP_NUM_THREADS=1 python -m pytest -q -s -m slow

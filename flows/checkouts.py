@@ -103,6 +103,9 @@ def _carry_changes(root: Path, tree: Path, *, links: set[Path]) -> None:
 
 def _share_cache(root: Path, tree: Path) -> None:
     """Tell DVC in the checkout to use the cache, the run cache and the remotes of `root`."""
+    from configobj import OPTION_DEFAULTS
+
+    OPTION_DEFAULTS["default_encoding"] = "utf-8"  # DVC leaves it at ASCII, and fails at a path with a letter beyond it
     home, there = open_repository(root), open_repository(tree)
     with home, there, there.config.edit("local") as settings:
         settings.update({key: value for key, value in home.config.load_one("local").items() if value})

@@ -13,6 +13,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from programs import write_program
 
 ABSENT = ("accelerate", "datasets", "dvc", "prefect", "data", "models", "tasks", "config")
 ANSWER = f"""
@@ -26,7 +27,7 @@ for address, rows in json.load(open(sys.argv[1])).items():
 json.dump(answers, open(sys.argv[2], "w"))
 """
 PACKAGES = ("mlflow", "torch", "transformers", "pandas")
-SCRIPT = """#!{python}
+SCRIPT = """
 import sys
 from {module} import {attribute}
 sys.exit({attribute}())
@@ -64,9 +65,8 @@ def make_environment(root: Path) -> Environment:
                 (site / name).symlink_to(str(package.locate_file(name)))
         for script in package.entry_points.select(group="console_scripts"):
             path = root / "bin" / script.name
-            content = SCRIPT.format(python=root / "bin/python", module=script.module, attribute=script.attr)
-            path.write_text(content, encoding="utf-8")
-            path.chmod(0o755)
+            code = SCRIPT.format(module=script.module, attribute=script.attr)
+            write_program(path, code, python=root / "bin/python")
     folder = root.parent / "elsewhere"
     folder.mkdir()
     return Environment(root, folder)

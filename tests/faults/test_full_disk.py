@@ -76,10 +76,11 @@ def test_a_registration_that_finds_no_room_is_taken_up_again_with_no_version_twi
 
 
 # outputs/ as a file system of its own that only this shell and its children see: full up to so many KiB, or read-only.
+# (`bind`: the mount alone. To change the tmpfs, mount would give its owner again, whom another user's shell does not know.)
 MOUNTED = """
 mv outputs before && mkdir outputs && mount -t tmpfs -o size=16m none outputs && cp -r before/. outputs
 spare=$1; shift
-if [ "$spare" = read-only ]; then mount -o remount,ro outputs
+if [ "$spare" = read-only ]; then mount -o remount,bind,ro outputs
 else
   dd if=/dev/zero of=outputs/filler bs=1k 2>/dev/null
   truncate -s "-${spare}K" outputs/filler

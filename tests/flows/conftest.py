@@ -1,4 +1,4 @@
-"""What the tests of the flows share: nothing phones home, no server of the person who runs them is used."""
+"""What the tests of the flows share: no server and no registry is used but those that a test starts."""
 
 import os
 import sys
@@ -11,9 +11,6 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "pipeline"))
 
 # Before prefect is imported anywhere. It reads `.env` of the working directory, too.
-os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
-os.environ["DO_NOT_TRACK"] = "1"
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["PREFECT_API_URL"] = ""
 os.environ["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "false"  # no server but those that a test starts
 

@@ -181,5 +181,5 @@ def flows_process(
 
 
 def still_alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Those that run, a few seconds after they should have ended."""
-    return psutil.wait_procs(list(processes), timeout=5)[1]
+    """Those that still run, half a minute after they should have ended."""
+    return psutil.wait_procs(list(processes), timeout=30)[1]

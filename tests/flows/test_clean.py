@@ -202,7 +202,9 @@ def test_nothing_is_removed_while_a_run_with_other_values_is_under_way(tiny: Tin
     assert objects(tiny) == before
 
 
-def test_a_cache_outside_of_the_repository_is_left_to_those_who_share_it(tiny: TinyPipeline, tmp_path: Path) -> None:
-    tiny.dvc("cache", "dir", "--local", str(tmp_path / "shared"))
+def test_a_cache_outside_of_the_repository_is_left_to_those_who_share_it(tiny: TinyPipeline) -> None:
+    tiny.dvc(
+        "cache", "dir", "--local", "../shared"
+    )  # DVC writes no path that is no ASCII, and pytest's folder may be one
     with pytest.raises(FlowError, match="other repositories may share it"):
         clean()

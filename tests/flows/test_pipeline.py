@@ -109,11 +109,11 @@ def test_a_failure_that_may_pass_is_tried_again_and_a_wrong_value_is_not(
 
 
 def notes_when_it_runs(sources: TinyPipeline, together: int) -> None:
-    """Each source waits until so many have begun, or for six seconds."""
+    """Each source waits until so many have begun, or for a minute."""
     sources.script(
         "source",
         "echo +1 >> times; i=0\n"
-        f"while [ $i -lt 60 ] && [ $(grep -c + times) -lt {together} ]; do sleep 0.1; i=$((i+1)); done\n"
+        f"while [ $i -lt 600 ] && [ $(grep -c + times) -lt {together} ]; do sleep 0.1; i=$((i+1)); done\n"
         "echo -1 >> times; mkdir -p outputs/source; echo > outputs/source/$2",
     )
 

@@ -112,7 +112,7 @@ def test_a_remote_that_fails_is_an_error_with_what_dvc_said(tmp_path: Path) -> N
     repository = pipeline(tmp_path / "repository")
     run(repository, "dvc", "repro")
     (tmp_path / "a file").touch()
-    run(repository, "dvc", "remote", "add", "--default", "store", str(tmp_path / "a file" / "store"))
+    run(repository, "dvc", "remote", "add", "--default", "store", "../a file/store")
     done = step("push", repository)
     assert done.returncode == 2
     assert "dvc push with the remote 'store' failed:" in done.stdout

@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from local_servers import wait_until
 from tiny_pipeline import TinyPipeline, make_tiny_pipeline, tool_environment
 
 from flows.runner import Runner, StageFailed, StageStopped, clean_lines
@@ -109,14 +109,22 @@ def test_only_failures_that_may_pass_are_worth_another_try(words: str, may_pass:
 def test_a_path_that_another_process_holds_is_waited_for(tiny: TinyPipeline, runner: Runner) -> None:
     for name in ("source@left", "source@right", "teacher@left-42"):
         runner.run(name, lambda line: None)
-    tiny.script("teacher", "touch reads; sleep 3; mkdir -p outputs/teacher/$2; echo > outputs/teacher/$2/$4")
+    tiny.script(
+        "teacher",
+        "touch reads; while [ ! -e go ]; do sleep 0.05; done; mkdir -p outputs/teacher/$2; echo > outputs/teacher/$2/$4",
+    )
     other = subprocess.Popen(
         ["dvc", "repro", "-s", "teacher@left-42"], cwd=tiny.root, env=tool_environment(), stdout=subprocess.DEVNULL
     )
-    wait_for(tiny.root / "reads")
+    wait_until((tiny.root / "reads").exists)
     tiny.script("source", "echo new; mkdir -p outputs/source; echo new > outputs/source/$2")
     lines: list[str] = []
-    assert runner.run("source@left", lines.append).outcome == "ran"
+
+    def say(line: str) -> None:
+        lines.append(line)
+        (tiny.root / "go").touch()  # the first line says that it waits
+
+    assert runner.run("source@left", say).outcome == "ran"
     assert other.wait() == 0
     assert lines[0].startswith("waits: ") and "is busy" in lines[0]
     assert [line for line in lines if "ERROR" in line and not line.startswith("waits: ")] == []
@@ -135,16 +143,20 @@ def test_a_path_held_for_too_long_is_a_failure_that_names_the_holder(tiny: TinyP
 
 def test_stopping_ends_every_process_of_a_stage_and_leaves_no_lock(tiny: TinyPipeline, runner: Runner) -> None:
     # One that ends by itself, one that is deaf to everything but KILL, one in a session of its own.
-    tiny.script("source", "(trap '' INT TERM; sleep 321) & setsid sleep 321 & touch started; sleep 321")
+    tiny.script("source", "(trap '' INT TERM; sleep 321) & setsid sleep 321 & sleep 321")
     others = set(psutil.Process().children(recursive=True))  # other tests' servers, in the same process
     ended: list[BaseException] = []
     thread = threading.Thread(target=lambda: run_into(ended, runner, "source@left"))
     thread.start()
-    wait_for(tiny.root / "started")
-    family = set(psutil.Process().children(recursive=True)) - others
-    assert len([one for one in family if one.name() == "sleep"]) >= 2
+    family: set[psutil.Process] = set()
+
+    def three_sleep() -> bool:
+        family.update(set(psutil.Process().children(recursive=True)) - others)
+        return len([one for one in family if named(one) == "sleep"]) == 3
+
+    wait_until(three_sleep)
     runner.stop()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert isinstance(ended[0], StageStopped)
     assert [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
     tiny.script("source", "mkdir -p outputs/source; echo again > outputs/source/$2")
@@ -153,15 +165,16 @@ def test_stopping_ends_every_process_of_a_stage_and_leaves_no_lock(tiny: TinyPip
 
 
 def test_stages_of_a_flow_that_was_killed_are_ended(tiny: TinyPipeline) -> None:
-    tiny.script("source", "touch started; sleep 432")
+    # The file is there, with the number in it, only once the process is.
+    tiny.script("source", "sleep 432 & echo $! > starting; mv starting started; wait")
     code = f"from pathlib import Path; from flows.runner import Runner; Runner(Path({str(tiny.root)!r})).run('source@left', print)"
     flow = subprocess.Popen([sys.executable, "-c", code], env=tool_environment(), stdout=subprocess.DEVNULL)
-    wait_for(tiny.root / "started")
+    wait_until((tiny.root / "started").exists)
     family = psutil.Process(flow.pid).children(recursive=True)
-    assert any(one.name() == "sleep" for one in family)
+    assert int((tiny.root / "started").read_text(encoding="utf-8")) in {one.pid for one in family}
     flow.kill()
     flow.wait()
-    assert psutil.wait_procs(family, timeout=20)[1] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 def test_what_a_killed_dvc_left_in_the_lock_file_blocks_nobody(tiny: TinyPipeline, runner: Runner) -> None:
@@ -169,7 +182,7 @@ def test_what_a_killed_dvc_left_in_the_lock_file_blocks_nobody(tiny: TinyPipelin
     killed = subprocess.Popen(
         ["dvc", "repro", "-s", "source@left"], cwd=tiny.root, env=tool_environment(), start_new_session=True
     )
-    wait_for(tiny.root / "started")
+    wait_until((tiny.root / "started").exists)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     assert str(killed.pid) in (tiny.root / ".dvc/tmp/rwlock").read_text()
@@ -222,9 +235,9 @@ def run_into(ended: list[BaseException], runner: Runner, name: str) -> None:
         ended.append(error)
 
 
-def wait_for(path: Path, seconds: float = 20) -> None:
-    """Until a file is there."""
-    end = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < end, f"{path} did not appear within {seconds} s"
-        time.sleep(0.05)
+def named(process: psutil.Process) -> str:
+    """What a process is called; nothing if it has ended."""
+    try:
+        return process.name()
+    except psutil.Error:
+        return ""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from dvc.lock import make_lock
 from tiny_pipeline import make_tiny_pipeline
@@ -70,14 +71,18 @@ def test_an_entry_of_a_process_that_may_have_made_it_stays(root: Path, other: in
 
 def test_other_entries_stay_when_one_goes(root: Path, other: int) -> None:
     path = note(root, other)
-    kept = {"pid": 1, "cmd": "as old as the machine"}  # so it may well be at work
-    content = json.loads(path.read_text())
+    kept = {"pid": os.getpid(), "cmd": "dvc repro"}
+    content = json.loads(path.read_text(encoding="utf-8"))
     content["write"]["elsewhere"] = kept
     content["read"][str(root / "scripts/source")].append(kept)
-    path.write_text(json.dumps(content))
-    os.utime(path, (LONG_AGO, LONG_AGO))
+    path.write_text(json.dumps(content), encoding="utf-8")
+    # Of an age that only the older of the two can have written it: this process, however young the machine is.
+    starts = [psutil.Process(pid).create_time() for pid in (os.getpid(), other)]
+    assert starts[0] < starts[1]
+    written = sum(starts) / 2 - CLOCKS_S
+    os.utime(path, (written, written))
     assert mend(root)
-    left = json.loads(path.read_text())
+    left = json.loads(path.read_text(encoding="utf-8"))
     assert left == {"write": {"elsewhere": kept}, "read": {str(root / "scripts/source"): [kept]}}
 
 

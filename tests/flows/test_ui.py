@@ -62,8 +62,25 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Both servers, once they answer."""
+def started() -> Iterator[list[Running]]:
+    """What has been started for these tests; the last one may still run."""
+    found: list[Running] = []
+    yield found
+    for one in found:
+        one.process.terminate()
+        one.process.communicate(timeout=60)
+
+
+@pytest.fixture
+def running(started: list[Running], tmp_path_factory: pytest.TempPathFactory) -> Running:
+    """Both servers, which answer: those of the test before, unless it has ended them."""
+    if not started or started[-1].process.poll() is not None:
+        started.append(both(tmp_path_factory))
+    return started[-1]
+
+
+def both(tmp_path_factory: pytest.TempPathFactory) -> Running:
+    """Start both servers in a new checkout, and wait until they answer."""
     folder = copy_of_the_flows(tmp_path_factory.mktemp("ui") / "a checkout")
     prefect, mlflow = free_ports(2)
     process = start(folder, "--prefect-port", str(prefect), "--mlflow-port", str(mlflow))
@@ -73,11 +90,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         printed.append(line.rstrip("\n"))
         if line.startswith("Ctrl-C"):
             break
-    try:
-        yield Running(process, folder, prefect, mlflow, printed)
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
+    return Running(process, folder, prefect, mlflow, printed)
 
 
 def start(folder: Path, *options: str, **own: str) -> "subprocess.Popen[str]":

@@ -49,8 +49,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> TinyPipeline:
 
 @pytest.fixture
 def tiny(ran: TinyPipeline, tmp_path: Path) -> TinyPipeline:
-    """A copy to work in."""
-    return TinyPipeline(Path(shutil.copytree(ran.root, tmp_path / "outer" / "tiny", symlinks=True)))
+    """A copy to work in, in a folder whose name is no ASCII."""
+    return TinyPipeline(Path(shutil.copytree(ran.root, tmp_path / "außen" / "tiny", symlinks=True)))
 
 
 def epochs(root: Path) -> int:

@@ -1,5 +1,6 @@
 """The register stage in the pipeline: after a run, after a second one, and on a cold clone with students from the cache."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,11 @@ def versions(root: Path) -> list[tuple[str, int]]:
 
 def expected(workspace: Workspace) -> list[tuple[str, int]]:
     return sorted((f"quickstart-{name}-{method}", 1) for name in workspace.datasets for method in METHODS)
+
+
+def add_remote(workspace: Workspace, folder: Path) -> None:
+    """Make a folder the default remote. By a relative path: DVC writes none that is no ASCII, as pytest's folder may be."""
+    workspace.run("dvc", "remote", "add", "--local", "--default", "there", os.path.relpath(folder, workspace.root))
 
 
 def test_the_first_run_registered_every_student(ran_once: Workspace) -> None:
@@ -45,12 +51,12 @@ def test_a_dead_server_does_not_stop_the_pipeline(pipeline: Workspace) -> None:
 
 
 def test_a_cold_clone_trains_nothing_and_fills_an_empty_registry(pipeline: Workspace, tmp_path: Path) -> None:
-    pipeline.run("dvc", "remote", "add", "--local", "--default", "there", str(tmp_path / "remote"))
+    add_remote(pipeline, tmp_path / "remote")
     pipeline.dvc("push", "--quiet")
     pipeline.run("dvc", "remote", "remove", "--local", "there")
     clone = Workspace(tmp_path / "a clone", pipeline.datasets, pipeline.another, tools=pipeline.tools)
     pipeline.run("git", "clone", "--quiet", str(pipeline.root), str(clone.root))
-    clone.run("dvc", "remote", "add", "--local", "--default", "there", str(tmp_path / "remote"))
+    add_remote(clone, tmp_path / "remote")
     clone.dvc("pull", "--quiet")
     output = clone.dvc("repro")
     assert started(output) == {"register"}

@@ -41,15 +41,15 @@ IMPORTED = (
     "transformers.models.bert.modeling_bert",
 )
 """Packages of others; nothing of this project."""
-# Without `site`: it needs the standard library alone, and starts in a third of the time.
-ASKING = """#!{python} -SE
+ASKING = """
 import array, json, os, signal, socket, sys
 
 if sys.argv[1:2] != ["-m"] or not sys.argv[2].startswith("tasks."):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
-asked = socket.socket(socket.AF_UNIX)
-asked.connect({address!r})
 request = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]).encode()
+os.chdir({folder!r})
+asked = socket.socket(socket.AF_UNIX)
+asked.connect("socket")
 own = array.array("i", [0, 1, 2])
 asked.sendmsg([len(request).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, own)])
 asked.sendall(request)
@@ -64,10 +64,13 @@ sys.exit(int(answers.readline()))
 @contextlib.contextmanager
 def warm_folder(folder: Path) -> Generator[Path]:
     """A folder for the front of PATH whose `python` is warm, until the end of the context."""
+    from programs import write_program  # not at the top: the server, which runs this file, finds no module of the tests
+
     address, tools = folder / "socket", folder / "bin"
     tools.mkdir(parents=True)
-    (tools / "python").write_text(ASKING.format(python=sys.executable, address=str(address)), encoding="utf-8")
-    (tools / "python").chmod(0o755)
+    code = ASKING.format(python=sys.executable, folder=str(folder))
+    # Without `site`: it needs the standard library alone, and starts in a third of the time.
+    write_program(tools / "python", code, python=sys.executable, options=("-S", "-E"))
     settings = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
     server = subprocess.Popen([sys.executable, __file__, str(address)], env=os.environ | settings)
     try:
@@ -92,9 +95,10 @@ def serve(address: Path) -> None:
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
     listening = socket.socket(socket.AF_UNIX)
-    listening.bind(f"{address}.new")
+    os.chdir(address.parent)  # the address of a socket has 107 bytes at most, and a folder may take them all
+    listening.bind(f"{address.name}.new")
     listening.listen()
-    Path(f"{address}.new").rename(address)
+    Path(f"{address.name}.new").rename(address.name)
     while True:
         connection, _ = listening.accept()
         size, passed, _, _ = connection.recvmsg(8, socket.CMSG_SPACE(12))

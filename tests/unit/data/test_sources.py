@@ -158,7 +158,7 @@ def test_a_hub_that_cannot_be_reached_fails_fast_and_says_what_to_set() -> None:
         }
         began = time.monotonic()
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60
         message = done.stderr.strip().splitlines()[-1]
         for part in ("DataError", "aps/super_glue", "source.folder", "source.search", "HF_ENDPOINT", "HF_HUB_OFFLINE"):
             assert part in message

@@ -1,6 +1,5 @@
 """Two processes that share the rows of a step train both networks as one process does with all of them."""
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -52,9 +51,9 @@ def step_on(name: str, train: Rows, quiz: Rows) -> list[Tensor]:
     return [value.detach() - old for value, old in zip(parameters, before, strict=True)]
 
 
-def one_of(number: int, processes: int, port: int, folder: str) -> None:
+def one_of(number: int, processes: int, folder: str) -> None:
     """A process's share of the work; the folder gets what changed."""
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=number, world_size=processes)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=number, world_size=processes)
     try:
         assert dist.get_world_size() == processes
         found = {name: step_on(name, TRAIN, QUIZ) for name in METHODS}
@@ -67,10 +66,7 @@ def one_of(number: int, processes: int, port: int, folder: str) -> None:
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, list[Tensor]]]:
     """What changed in each of two processes."""
     folder = tmp_path_factory.mktemp("processes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(one_of, args=(2, port, str(folder)), nprocs=2)
+    multiprocessing.spawn(one_of, args=(2, str(folder)), nprocs=2)
     return [torch.load(folder / f"{number}.pt") for number in range(2)]
 
 

@@ -43,7 +43,7 @@ def test_an_unreachable_hub_is_said_quickly_with_the_way_out(tmp_path: Path) -> 
     start = time.monotonic()
     with pytest.raises(ModelError, match=r"'org/model' at revision abc.*name a folder that holds it") as caught:
         fetch("org/model", [tmp_path], revision="abc")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     assert "\n" not in str(caught.value)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +23,9 @@ def run(folder: Path, said: str, status: int = 0, stderr: str = "") -> subproces
     (folder / "requirements.in").write_text("torch==2.13.0\njinja2\n")
     (folder / "requirements.lock").write_text("# a comment\njinja2==2.4.1 \\\n    --hash=sha256:00\n    # via x\n")
     program = folder / "pip-audit"
+    words = [shlex.quote(word) for word in (said, stderr)]
     program.write_text(
-        f"#!{sys.executable}\nimport sys\nprint({said!r})\nprint({stderr!r}, file=sys.stderr)\nsys.exit({status})\n"
+        f"#!/bin/sh\nprintf '%s\\n' {words[0]}\nprintf '%s\\n' {words[1]} >&2\nexit {status}\n", encoding="utf-8"
     )
     program.chmod(0o755)
     return subprocess.run(

@@ -112,7 +112,7 @@ def test_a_registry_that_does_not_answer_is_one_line_within_seconds(
     start = time.monotonic()
     place = address.removeprefix("sqlite:///").removesuffix("x.db")
     assert place in refused(capsys, f"{NAME}@champion", "--to", "x")
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 60
     assert list(here.iterdir()) == []
 
 

@@ -79,14 +79,12 @@ def silent_server() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-def test_a_server_that_hangs_is_given_up_within_ten_seconds(
-    monkeypatch: pytest.MonkeyPatch, silent_server: str
-) -> None:
+def test_a_server_that_hangs_is_given_up_within_seconds(monkeypatch: pytest.MonkeyPatch, silent_server: str) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", silent_server)
     start = time.monotonic()
     with pytest.raises(RegistryUnreachable, match="timed out"):
         connect()
-    assert time.monotonic() - start < 12
+    assert time.monotonic() - start < 30
 
 
 def test_a_file_that_is_no_database_and_a_folder_that_cannot_be_made_are_named(
