@@ -56,7 +56,9 @@ def post(address: str, body: object, **headers: str) -> tuple[int, str]:
     parts = urlsplit(address)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     try:
-        connection.request("POST", parts.path, json.dumps(body), {name.replace("_", "-"): headers[name] for name in headers})
+        connection.request(
+            "POST", parts.path, json.dumps(body), {name.replace("_", "-"): headers[name] for name in headers}
+        )
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:
@@ -97,11 +99,20 @@ def seen_by_a_page(folder: Path, api: str, mlflow: str, start: str) -> dict[str,
     seen: queue.Queue[dict[str, object]] = queue.Queue()
     with served(re.sub("|".join(values), lambda name: values[name[0]], PAGE), seen) as port:
         command = [
-            *(chromium(), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
+            *(
+                chromium(),
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+            ),
             *(f"--user-data-dir={folder / 'browser'}", f"--host-resolver-rules=MAP {HOST} 127.0.0.1"),
             f"{ORIGIN}:{port}/",
         ]
-        browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        browser = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         try:
             return seen.get(timeout=120)
         finally:
