@@ -72,7 +72,7 @@ def _own(path: Path) -> str:
             file.write(f"distilflow:{secrets.token_urlsafe(32)}\n")
         with contextlib.suppress(FileExistsError):
             os.link(made, path)
-        os.unlink(made)
+        Path(made).unlink()
     return read(path)
 
 
@@ -82,7 +82,7 @@ def main(command: list[str]) -> int:
         if not command:
             raise FlowError("give the command to run, as in `prefect deployment ls`")
         auth_string = read(Path(os.environ.get(SECRET_FILE) or SECRET))
-        os.execvpe(command[0], command, os.environ | {CLIENT: auth_string, SERVER: auth_string})
+        os.execvpe(command[0], command, os.environ | {CLIENT: auth_string, SERVER: auth_string})  # noqa: S606
     except FlowError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
     except OSError as error:

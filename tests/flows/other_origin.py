@@ -1,5 +1,6 @@
 """What a web page of another origin asks of the servers on this machine: request by request, and in a real browser."""
 
+import base64
 import http.client
 import http.server
 import json
@@ -10,12 +11,14 @@ import shutil
 import signal
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from local_servers import answers
 
 HOST = "evil.example"
 ORIGIN = f"http://{HOST}"
@@ -68,15 +71,15 @@ def post(address: str, body: object, **headers: str) -> tuple[int, str]:
 def called(address: str, path: str, body: object, authorization: str) -> dict:
     """The answer of Prefect's API to somebody who may ask."""
     status, text = post(f"{address}{path}", body, Authorization=authorization, Content_Type="application/json")
-    assert status < 300, text
+    assert status < 300 or status == 409, text  # that of an earlier test
     return json.loads(text)
 
 
 def deployment(api: str, authorization: str) -> str:
     """A deployment of a process pool, as `prefect deploy` makes it; the address that starts a run of it."""
-    called(api, "/work_pools/", {"name": "desk", "type": "process"}, authorization)
+    called(api, "/work_pools/", {"name": "pages", "type": "process"}, authorization)
     flow = called(api, "/flows/", {"name": "distilflow"}, authorization)
-    made = {"name": "desk", "flow_id": flow["id"], "work_pool_name": "desk", "enforce_parameter_schema": False}
+    made = {"name": "pages", "flow_id": flow["id"], "work_pool_name": "pages", "enforce_parameter_schema": False}
     return f"{api}/deployments/{called(api, '/deployments/', made, authorization)['id']}/create_flow_run"
 
 
@@ -84,6 +87,48 @@ def runs(api: str, authorization: str) -> int:
     """How many runs the server knows."""
     _, text = post(f"{api}/flow_runs/count", {}, Authorization=authorization, Content_Type="application/json")
     return int(text)
+
+
+def assert_prefect_is_closed(api: str, auth_string: str) -> None:
+    """A page of another origin reads nothing and starts nothing, by whatever name it calls the machine; health is open."""
+    authorization = basic(auth_string)
+    start = deployment(api, authorization)
+    before = runs(api, authorization)
+    typed = {"Content_Type": "application/json"}
+    for own in (
+        {"Origin": ORIGIN},
+        {"Host": f"{HOST}:{urlsplit(api).port}"},
+        {"Authorization": basic("distilflow:no")},
+    ):
+        assert post(f"{api}/deployments/filter", {}, **own, **typed)[0] == 401
+        assert {name: post(start, body, **own)[0] for name, body in ATTACKS.items()} == dict.fromkeys(ATTACKS, 401)
+    assert runs(api, authorization) == before
+    with urllib.request.urlopen(f"{api}/health", timeout=30) as answer:
+        assert answer.read() == b"true"
+    for origin, allowed in ((ORIGIN, None), (api.removesuffix("/api"), api.removesuffix("/api"))):
+        request = urllib.request.Request(f"{api}/health", headers={"Origin": origin})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.headers["Access-Control-Allow-Origin"] == allowed
+
+
+def assert_mlflow_is_closed(address: str) -> None:
+    """A page of another origin writes nothing; one whose name leads to this machine reads nothing, too."""
+    create, search = (
+        f"{address}/api/2.0/mlflow/registered-models/{what}" for what in ("create", "search?max_results=9")
+    )
+    for origin in (ORIGIN, "null"):
+        for own in ({}, {"Content_Type": "application/json"}):
+            assert post(create, {"name": "by-a-web-page"}, Origin=origin, **own)[0] == 403
+    # `10.*` and `192.168.*` are patterns of MLflow's own list of hosts.
+    for host in (HOST, f"10.{HOST}", f"192.168.{HOST}"):
+        assert answers(search, host=f"{host}:{urlsplit(address).port}") == 403
+    with urllib.request.urlopen(search, timeout=30) as answer:
+        assert "by-a-web-page" not in answer.read().decode()
+
+
+def basic(auth_string: str) -> str:
+    """The header by which Prefect's clients send it."""
+    return f"Basic {base64.b64encode(auth_string.encode()).decode()}"
 
 
 def chromium() -> str:
