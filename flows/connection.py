@@ -53,11 +53,10 @@ def ensure_prefect_api() -> None:
     with locked(Path(server.environment["PREFECT_HOME"], OPENING), threading.Event()):
         process = at_exit.enter_context(running(server))
         wait_for_answer(server, process, threading.Event())
-    ours = {
-        PREFECT_API_URL: f"{server.address}/api",
-        PREFECT_API_AUTH_STRING: server.environment[auth_string.SERVER],
-    }
-    at_exit.enter_context(temporary_settings(updates=ours))
+    secret = server.environment[auth_string.SERVER]
+    at_exit.enter_context(
+        temporary_settings(updates={PREFECT_API_URL: f"{server.address}/api", PREFECT_API_AUTH_STRING: secret})
+    )
 
 
 def check(address: str) -> None:
