@@ -1,4 +1,4 @@
-"""The auth string of Prefect's API, `user:password`: its server answers nobody without it, but whether it is well.
+"""The auth string of Prefect's API, `user:password`: without it, the server answers only whether it is up.
 
     python -m flows.auth_string COMMAND ...      run a command that finds it in its environment
 
@@ -6,7 +6,6 @@ takes it from the file that DISTILFLOW_AUTH_FILE names, by default the Docker se
 argument: other users of a machine can read those.
 """
 
-import contextlib
 import os
 import secrets
 import shlex
@@ -65,15 +64,30 @@ def read(path: Path) -> str:
 def _own(path: Path) -> str:
     """The auth string in a file that is made if there is none."""
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the database has what runs were given, and said
-        # mkstemp's files are this user's alone. A link appears whole, and of two processes one makes it.
-        number, made = tempfile.mkstemp(dir=path.parent, prefix=f"{FILE}.")
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(f"distilflow:{secrets.token_urlsafe(32)}\n")
-        with contextlib.suppress(FileExistsError):
-            os.link(made, path)
-        Path(made).unlink()
+        try:
+            _make(path)
+        except OSError as error:
+            raise FlowError(
+                f"{path}: the auth string of Prefect's API can't be written ({error.strerror}); set PREFECT_HOME to a folder "
+                "that can be"
+            ) from None
     return read(path)
+
+
+def _make(path: Path) -> None:
+    """Write a new one to a file that nobody else can read."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the database has what runs were given, and said
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=f"{FILE}.")  # for this user alone, whatever the umask
+    with os.fdopen(number, "w", encoding="utf-8") as file:
+        file.write(f"distilflow:{secrets.token_urlsafe(32)}\n")
+    made = Path(name)
+    try:
+        path.hardlink_to(made)  # appears whole, and of two processes only one makes it
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        made.replace(path)
+    made.unlink(missing_ok=True)
 
 
 def main(command: list[str]) -> int:
