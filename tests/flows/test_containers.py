@@ -70,6 +70,7 @@ def test_nothing_that_lies_around_reaches_the_image() -> None:
         *(".git/config", ".venv/bin/python", "outputs/student/x/model.safetensors", ".dvc/cache/files/md5/00/1"),
         *(
             ".dvc/config.local",
+            ".dvc/tmp/lock",
             ".secrets/prefect_auth",
             ".env",
             "flows/.env",
