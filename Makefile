@@ -55,6 +55,7 @@ demo: $(READY) ## Run the whole pipeline on the embedded benchmark and print the
 	@echo "  make ui                                   Prefect and MLflow in the browser"
 
 repro: $(READY) ## Run the stages that are out of date (dvc repro)
+	@python -m config params.yaml > /dev/null
 	@dvc repro
 
 ui: $(READY) ## Start MLflow's and Prefect's user interfaces on this machine (Ctrl-C ends both)

@@ -48,6 +48,7 @@ from stage_sections import (
     Assisted,
     Checkpoint,
     Evaluate,
+    Launch,
     Models,
     Registry,
     Report,
@@ -81,7 +82,7 @@ class Parameters(Section):
     )
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(min_length=1, description="Seeds of training.")
     methods: tuple[Method, ...] = Field(min_length=1, description="What is evaluated and reported.")
-    launch: str = Field("python -m", pattern=r"^(python -m( hardware \w+)?|(accelerate launch|torchrun) .+ -m)$", description="'python -m', or 'python -m hardware NAME' for a file of hardware/; also 'accelerate launch ... -m'.")  # fmt: skip
+    launch: Launch = Field("python -m", description="'python -m', or 'python -m hardware NAME' for a file of hardware/; also 'accelerate launch ... -m'.")  # fmt: skip
     threads: int = Field(2, ge=1, le=1024, description="CPU threads; they change the last bits of a result.")
     precision: Literal["float32", "bf16"] = Field("float32", description="Of training's passes; bf16 by autocast, weights stay float32.")  # fmt: skip
     compile: bool = Field(False, description="Train through torch.compile; docs/performance.md says when it pays.")

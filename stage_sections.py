@@ -1,13 +1,39 @@
 """The sections of params.yaml that belong to a stage each, or to all of them; those of single methods: method_sections.py."""
 
+import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from method_sections import AssistedMethod, Count, Rate, Section, StudentMethod, Takd
 
 BERT_LAYERS = 12  # of a configuration that doesn't say
+# dvc.yaml puts `launch` into commands, which DVC gives to a shell: it is words that no shell changes, and options that
+# say where a stage runs, none of which names another program. DVC renders no list there, so it can't be a list of words.
+_VALUE = (
+    r"[A-Za-z0-9][A-Za-z0-9_:@=,+-]*([./][A-Za-z0-9_:@=,+-]+)*"  # a number, a name, an address, a path without `..`
+)
+_ACCELERATE = "config_file|num_processes|num_machines|machine_rank|main_process_ip|main_process_port|mixed_precision|gpu_ids|num_cpu_threads_per_process|rdzv_backend"  # fmt: skip
+_TORCHRUN = "nnodes|nproc[_-]per[_-]node|node[_-]rank|master[_-]addr|master[_-]port|rdzv[_-]backend|rdzv[_-]endpoint|rdzv[_-]id|max[_-]restarts"  # fmt: skip
+LAUNCH = (
+    "^(python -m( hardware [A-Za-z0-9_]+)?"
+    f"|accelerate launch( --(cpu|multi_gpu)| --({_ACCELERATE}) {_VALUE})* -m"
+    f"|torchrun( --standalone| --({_TORCHRUN}) {_VALUE})* -m)$"
+)
+
+
+def _launches_stages_only(value: str) -> str:
+    if re.fullmatch(LAUNCH, value) is None:
+        raise ValueError(
+            f"{value!r} is not allowed: write 'python -m', 'python -m hardware NAME' for a file of hardware/, or 'accelerate "
+            "launch ... -m' or 'torchrun ... -m' with options of theirs that say where to run, each value a plain word; "
+            "what else accelerate has goes into the file that --config_file names"
+        )
+    return value
+
+
+Launch = Annotated[str, AfterValidator(_launches_stages_only), Field(json_schema_extra={"pattern": LAUNCH})]
 
 
 class Source(Section):
@@ -15,6 +41,13 @@ class Source(Section):
 
     folder: str = Field(description="A sub-folder a dataset: rows and dataset.yaml.")
     search: tuple[str, ...] = Field((), description="Folders searched for rows before the Hub.")
+
+    @field_validator("folder")
+    @classmethod
+    def _on_this_machine(cls, value: str) -> str:
+        if "://" in value:  # DVC would fetch what is there
+            raise ValueError(f"{value!r} is an address; name a folder of this machine")
+        return value
 
 
 class Split(Section):

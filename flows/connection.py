@@ -12,11 +12,15 @@ import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
-from prefect.settings import PREFECT_API_URL, temporary_settings
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 
+from flows import auth_string
 from flows.errors import FlowError
 from flows.servers import LOOPBACK, locked, running, wait_for_answer
-from flows.ui import prefect_server
+from flows.ui import prefect_folder, prefect_server
 from places import OPENING, without_password
 
 PATIENCE = 10.0
@@ -49,27 +53,55 @@ def ensure_prefect_api() -> None:
     with locked(Path(server.environment["PREFECT_HOME"], OPENING), threading.Event()):
         process = at_exit.enter_context(running(server))
         wait_for_answer(server, process, threading.Event())
-    at_exit.enter_context(temporary_settings(updates={PREFECT_API_URL: f"{server.address}/api"}))
+    secret = server.environment[auth_string.SERVER]
+    at_exit.enter_context(
+        temporary_settings(updates={PREFECT_API_URL: f"{server.address}/api", PREFECT_API_AUTH_STRING: secret})
+    )
 
 
 def check(address: str) -> None:
-    """Raise FlowError unless a Prefect API answers at this address."""
-    try:
-        with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=PATIENCE) as answer:  # noqa: S310
-            if json.load(answer) is True:
-                return
-            problem = "what answers there is no Prefect API"
-    except urllib.error.HTTPError as error:
-        if error.code in (401, 403):
-            return  # a Prefect that wants a key; its client has it
-        problem = f"what answers there is no Prefect API (status {error.code})"
-    except urllib.error.URLError as error:
-        problem = f"nothing answers there ({getattr(error.reason, 'strerror', None) or error.reason})"
-    except (OSError, ValueError) as error:
-        problem = f"no Prefect API answers there ({error})"
+    """Raise FlowError unless a Prefect API answers at this address, and answers this process."""
+    problem = _problem(address)
+    if problem is None:
+        return _check_auth_string(address)
     raise FlowError(
         f"PREFECT_API_URL={without_password(address)}: {problem}; start a server (`make ui`), correct the address "
         f"(it ends with /api, as in http://{LOOPBACK}:4200/api), or unset it"
+    )
+
+
+def _problem(address: str) -> str | None:
+    """Why what answers at this address, if anything does, is no Prefect API."""
+    try:
+        with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=PATIENCE) as answer:  # noqa: S310
+            return None if json.load(answer) is True else "what answers there is no Prefect API"
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            return None  # a Prefect that wants a key even for this
+        return f"what answers there is no Prefect API (status {error.code})"
+    except urllib.error.URLError as error:
+        return f"nothing answers there ({getattr(error.reason, 'strerror', None) or error.reason})"
+    except (OSError, ValueError) as error:
+        return f"no Prefect API answers there ({error})"
+
+
+def _check_auth_string(address: str) -> None:
+    """Raise FlowError if the API, whose health anybody may ask for, answers this process nothing else."""
+    given = PREFECT_API_AUTH_STRING.value()
+    with SyncPrefectClient(address, auth_string=given, api_key=PREFECT_API_KEY.value()) as client:
+        try:
+            client.api_version()
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != httpx.codes.UNAUTHORIZED:
+                return
+        except httpx.HTTPError:
+            return  # it answered a moment ago; what is asked next says what is wrong now
+        else:
+            return
+    raise FlowError(
+        f"PREFECT_API_URL={without_password(address)}: the server asks for an auth string, and {auth_string.CLIENT} is "
+        f"{'another one' if given else 'not set'}; that of `make ui` here: "
+        f"{auth_string.export_line(prefect_folder())}"
     )
 
 

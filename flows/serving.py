@@ -33,7 +33,7 @@ def main(options: ServeOptions, timezone: str = "UTC") -> int:
     if address is None:
         raise FlowError(
             "PREFECT_API_URL is not set, and a schedule needs a server that stays: start one with `make ui`, then here "
-            "`export PREFECT_API_URL=http://127.0.0.1:4200/api`"
+            "the two `export PREFECT_...` that it prints"
         )
     check(Path.cwd(), options.run)
     parameters = parameters_of(options)

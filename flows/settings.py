@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from flows.errors import FlowError
 
 WEBHOOK = "DISTILFLOW_WEBHOOK"
+# No stage asks Prefect anything.
+NOT_FOR_STAGES = {WEBHOOK, "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"}
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -51,8 +53,8 @@ def webhook() -> str | None:
 
 
 def stage_environment() -> dict[str, str]:
-    """The environment of a stage: this one without the secret, its lines written as they come."""
-    return {key: value for key, value in os.environ.items() if key != WEBHOOK} | {"PYTHONUNBUFFERED": "1"}
+    """The environment of a stage: this one without the flow's secrets, its lines written as they come."""
+    return {key: value for key, value in os.environ.items() if key not in NOT_FOR_STAGES} | {"PYTHONUNBUFFERED": "1"}
 
 
 def _number(name: str, default: str, *, whole: bool) -> float:

@@ -4,7 +4,9 @@
 
 MLflow shows the embedded registry, or the database that MLFLOW_TRACKING_URI names; where that is a server, its address
 is printed and nothing is started. Prefect keeps its database in outputs/prefect, unless PREFECT_HOME is set: what is
-scheduled here does not mix with other projects. Ctrl-C stops both.
+scheduled here does not mix with other projects. Its API asks for an auth string, which lies beside the database: any
+web page in a browser of this machine reaches a server on loopback, and who may start runs may run commands. Ctrl-C
+stops both.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import sys
 from pathlib import Path
 
 import places
+from flows import auth_string
 from flows.errors import FlowError
 from flows.servers import LOOPBACK, Server, serve
 
@@ -22,6 +25,8 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # Background jobs of MLflow's server (evaluations of language models): processes that nobody here needs.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # MLflow's own list lets `10.*` through, which a web page's name can be, such as 10.example.org.
+    "MLFLOW_SERVER_ALLOWED_HOSTS": "localhost,localhost:*,127.0.0.1,127.0.0.1:*",
 }
 PROGRAM = "python -m flows ui"
 
@@ -51,7 +56,7 @@ def mlflow_server(port: int, registry: str) -> Server:
     fresh = database is not None and not database.exists()
     command = (
         *(sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", registry, "--artifacts-destination", str(folder / "artifacts")),
+        *("--artifacts-destination", str(folder / "artifacts")),
     )
     return Server(
         name="MLflow",
@@ -60,7 +65,8 @@ def mlflow_server(port: int, registry: str) -> Server:
         option="--mlflow-port",
         health="/health",
         folder=folder,
-        environment=_environment({}),
+        # Not an argument: other users of the machine can read those, and it may hold a password.
+        environment=_environment({"MLFLOW_BACKEND_STORE_URI": registry}),
         lock=places.lock_folder(registry) / places.OPENING,
         # MLflow makes its tables in place: a server that is killed on the way leaves what nobody can open.
         first=(sys.executable, "-m", "tasks.registry.store") if fresh else (),
@@ -69,9 +75,12 @@ def mlflow_server(port: int, registry: str) -> Server:
 
 def prefect_server(port: int) -> Server:
     """Prefect's server with its scheduler."""
-    folder = Path(os.environ.get("PREFECT_HOME") or places.home() / "outputs" / "prefect").expanduser().absolute()
+    folder = prefect_folder()
+    origins = ",".join(f"http://{host}:{port}" for host in (LOOPBACK, "localhost"))
     own = {
         "PREFECT_HOME": str(folder),
+        auth_string.SERVER: auth_string.server_auth_string(folder),
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": os.environ.get("PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS") or origins,
         "PREFECT_API_URL": "",  # of a client; a server that reads another server's address would use it
         "PREFECT_SERVER_UI_API_URL": f"http://{LOOPBACK}:{port}/api",
     }
@@ -88,17 +97,25 @@ def prefect_server(port: int) -> Server:
     )
 
 
+def prefect_folder() -> Path:
+    """Where Prefect's database lies, and the auth string of its API."""
+    return Path(os.environ.get("PREFECT_HOME") or places.home() / "outputs" / "prefect").expanduser().absolute()
+
+
 def _announcement(servers: list[Server], registry: str) -> str:
     """The addresses, what another terminal needs, and what to do next."""
     addresses = {server.name: server.address for server in servers}
     mlflow = addresses.get("MLflow", places.without_password(registry))
     where = "" if "MLflow" in addresses else " (MLFLOW_TRACKING_URI; not started here)"
+    folder = prefect_folder()
     return "\n".join(
         [
             f"  MLflow   {mlflow}{where}   registered students: {mlflow}/#/models",
             f"  Prefect  {addresses['Prefect']}   runs of the flow, schedules",
+            f"           its login takes {auth_string.login(folder)}",
             "In another terminal:",
             f"  export PREFECT_API_URL={addresses['Prefect']}/api",
+            f"  {auth_string.export_line(folder)}",
             f"  export MLFLOW_TRACKING_URI={mlflow}   # only for programs outside this folder",
             "Next: python -m flows run   there; the run shows up in Prefect, its students in MLflow.",
             "Ctrl-C here stops what was started.",

@@ -12,6 +12,8 @@ sys.path.append(str(ROOT / "tests" / "pipeline"))
 
 # Before prefect is imported anywhere. It reads `.env` of the working directory, too.
 os.environ["PREFECT_API_URL"] = ""
+# That of the tests' servers; whoever asks them finds it here, too.
+os.environ["PREFECT_API_AUTH_STRING"] = os.environ["PREFECT_SERVER_API_AUTH_STRING"] = "tester:of the tests"
 os.environ["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "false"  # no server but those that a test starts
 
 from prefect_server import api, first, server, sources, tiny  # noqa: E402

@@ -72,7 +72,16 @@ def test_the_context_is_what_git_tracks_less_what_is_for_people() -> None:
 def test_nothing_that_lies_around_reaches_the_image() -> None:
     junk = [
         *(".git/config", ".venv/bin/python", "outputs/student/x/model.safetensors", ".dvc/cache/files/md5/00/1"),
-        *(".dvc/config.local", ".dvc/tmp/lock", ".env", "flows/.env", "data/.env.local", "mlflow.db", "notes.txt"),
+        *(
+            ".dvc/config.local",
+            ".dvc/tmp/lock",
+            ".secrets/prefect_auth",
+            ".env",
+            "flows/.env",
+            "data/.env.local",
+            "mlflow.db",
+            "notes.txt",
+        ),
         *("tasks/__pycache__/stage.cpython-311.pyc", "id_rsa", ".pytest_cache/README.md"),
     ]
     assert context(junk) == set()
@@ -145,6 +154,25 @@ def test_a_worker_waits_for_servers_that_say_they_are_well_and_named_volumes_exi
     for each in SERVICES.values():
         for volume in each.get("volumes", []):
             assert f" {volume.split(':')[1]}" in made[0], "a volume takes its owner from the folder in the image"
+
+
+def test_the_line_that_makes_the_secret_makes_it_once_in_a_folder_of_this_users(tmp_path: Path) -> None:
+    lines = {
+        line.removeprefix("#").strip()
+        for name in ("compose.yaml", "docs/containers.md")
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+        if "mkdir .secrets" in line
+    }
+    assert len(lines) == 1
+    assert COMPOSE["secrets"] == {"prefect_auth": {"file": "${DISTILFLOW_AUTH_FILE:-./.secrets/prefect_auth}"}}
+    folder, file = tmp_path / ".secrets", tmp_path / ".secrets" / "prefect_auth"
+    line = lines.pop()
+    assert subprocess.run(("sh", "-c", line), cwd=tmp_path).returncode == 0
+    made = file.read_text(encoding="utf-8")
+    assert re.fullmatch(r"distilflow:[0-9a-f]{48}\n", made)
+    assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o644)
+    assert subprocess.run(("sh", "-c", line), cwd=tmp_path, stderr=subprocess.DEVNULL).returncode != 0
+    assert file.read_text(encoding="utf-8") == made
 
 
 def test_only_the_gpu_worker_asks_for_a_gpu_and_only_in_its_profile() -> None:

@@ -21,7 +21,7 @@ from prefect_server import FirstRun, flows_process, run, states, still_alive, ta
 from stages import ROOT
 from tiny_pipeline import TinyPipeline
 
-from flows import pipeline
+from flows import auth_string, pipeline
 from flows.gpu import launches_on_gpu, stages_on_gpu
 from flows.pipeline import distilflow
 
@@ -218,7 +218,8 @@ def test_two_flows_with_other_values_at_once_are_both_right_and_nobody_edits_par
 def test_without_a_server_two_runs_at_once_start_their_own_on_one_fresh_database(
     tiny: TinyPipeline, tmp_path: Path
 ) -> None:
-    fresh = {"PREFECT_API_URL": "", "PREFECT_HOME": str(tmp_path / "prefect")}
+    none = dict.fromkeys(("PREFECT_API_URL", auth_string.CLIENT, auth_string.SERVER), "")
+    fresh = {**none, "PREFECT_HOME": str(tmp_path / "prefect")}
     with (
         flows_process(tiny, "run", "--datasets", "left", environment=fresh) as one,
         flows_process(tiny, "run", "--datasets", "right", environment=fresh) as two,
@@ -227,6 +228,8 @@ def test_without_a_server_two_runs_at_once_start_their_own_on_one_fresh_database
     assert [one.returncode, two.returncode] == [0, 0], outputs
     assert all("starting a temporary Prefect server" in output for output in outputs)
     assert all("4 stages: 4 cached" in output for output in outputs)
+    assert [path.name for path in (tmp_path / "prefect").glob(f"{auth_string.FILE}*")] == [auth_string.FILE]
+    assert (tmp_path / "prefect" / auth_string.FILE).stat().st_mode & 0o777 == 0o600
 
 
 class Heard(BaseHTTPRequestHandler):
@@ -289,6 +292,32 @@ def test_wrong_values_end_a_run_with_one_error_that_is_its_message(
     state = distilflow(overrides=["teacher.epoch=3"], return_state=True)  # ty: ignore[no-matching-overload]
     assert isinstance(state, State) and state.is_failed()
     assert state.message is not None and "did you mean 'epochs'?" in state.message
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "launch=accelerate launch x; touch by-a-run; true -m",
+        "launch=torchrun --no-python touch -m",
+        "datasets=['north; touch by-a-run']",
+        "mpdistil.base=$(touch by-a-run)",
+        "student.methods=['`touch by-a-run`']",
+    ],
+)
+def test_a_shell_command_among_the_values_of_a_run_is_an_error_and_runs_nothing(
+    api: SyncPrefectClient, sources: TinyPipeline, override: str
+) -> None:
+    sources.script("source", "touch by-a-run")
+    key, _, value = override.partition("=")
+    params = yaml.safe_load((sources.root / "params.yaml").read_text(encoding="utf-8"))
+    *section, last = key.split(".")
+    (params[section[0]] if section else params)[last] = yaml.safe_load(value)
+    for overrides in ([override], []):  # in the form of a run, then in the file itself
+        state = distilflow(overrides=overrides, return_state=True)  # ty: ignore[no-matching-overload]
+        assert isinstance(state, State) and state.is_failed()
+        assert state.message is not None and f"{key}" in state.message and "is not allowed" in state.message
+        (sources.root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    assert [*sources.root.rglob("by-a-run")] == []
 
 
 def test_the_form_has_a_description_of_every_field_and_the_methods_to_choose_from() -> None:

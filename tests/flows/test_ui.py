@@ -1,6 +1,7 @@
 """`python -m flows ui`: both servers really run, on loopback only, and end together without a trace."""
 
 import contextlib
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -21,8 +22,17 @@ from local_servers import (
     quiet_environment,
     wait_until,
 )
+from other_origin import (
+    assert_mlflow_is_closed,
+    assert_prefect_is_closed,
+    basic,
+    chromium,
+    deployment,
+    runs,
+    seen_by_a_page,
+)
 
-from flows import ui
+from flows import auth_string, ui
 from flows.servers import Server
 
 pytestmark = pytest.mark.xdist_group("local servers")
@@ -59,6 +69,16 @@ class Running:
     prefect: int
     mlflow: int
     printed: list[str]
+
+    @property
+    def api(self) -> str:
+        """The address of Prefect's API."""
+        return f"http://127.0.0.1:{self.prefect}/api"
+
+    @property
+    def auth_string(self) -> str:
+        """What Prefect's API asks for."""
+        return auth_string.read(self.folder / "outputs" / "prefect" / auth_string.FILE)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +137,62 @@ def test_both_answer_and_what_is_printed_leads_to_them(running: Running) -> None
 def test_they_listen_on_loopback_and_nowhere_else(running: Running) -> None:
     assert listeners(running.prefect) == {LOOPBACK}
     assert listeners(running.mlflow) == {LOOPBACK}
+
+
+def test_a_web_page_of_another_origin_reads_nothing_and_starts_nothing(running: Running) -> None:
+    assert_prefect_is_closed(running.api, running.auth_string)
+    assert_mlflow_is_closed(f"http://127.0.0.1:{running.mlflow}")
+
+
+def test_nor_does_it_in_a_real_browser(running: Running, tmp_path: Path) -> None:
+    chromium()
+    authorization = basic(running.auth_string)
+    start = deployment(running.api, authorization)
+    before = runs(running.api, authorization)
+    seen = seen_by_a_page(tmp_path, running.api, f"http://127.0.0.1:{running.mlflow}", start)
+    # What it sends without asking is sent whether or not the server takes it.
+    assert seen == {"read": "refused", "start": "sent", "register": "sent", "registry": "refused", "logs": "closed"}
+    assert runs(running.api, authorization) == before
+    assert_mlflow_is_closed(f"http://127.0.0.1:{running.mlflow}")
+
+
+def test_the_auth_string_is_for_this_user_alone_and_on_no_command_line(running: Running) -> None:
+    file = running.folder / "outputs" / "prefect" / auth_string.FILE
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    family = [psutil.Process(running.process.pid), *psutil.Process(running.process.pid).children(recursive=True)]
+    assert running.auth_string not in "\n".join(
+        [*running.printed, *(word for each in family for word in each.cmdline())]
+    )
+    logs = "".join(path.read_text(encoding="utf-8") for path in running.folder.glob("outputs/*/server.log"))
+    assert running.auth_string not in logs
+    registry = "postgresql://somebody:pa55word@registry.example.org/mlflow"
+    assert "pa55word" not in " ".join(ui.mlflow_server(1, registry).command)
+
+
+def test_another_terminal_gets_in_by_the_printed_lines_and_is_told_so_without_them(running: Running) -> None:
+    exports = "\n".join(line for line in running.printed if line.startswith("  export PREFECT_"))
+    command = f"exec {shlex.quote(sys.executable)} -m flows status"
+    inside = terminal(running.folder, f"{exports}\n{command}")
+    assert (inside.returncode, inside.stderr) == (0, "")
+    assert "No run of distilflow yet." in inside.stdout
+    for own, said in (
+        (f"unset {auth_string.CLIENT}", "not set"),
+        (f"{auth_string.CLIENT}=distilflow:no", "another one"),
+    ):
+        outside = terminal(running.folder, f"{exports}\n{own}\n{command}")
+        assert outside.returncode == 2
+        line = next(line for line in running.printed if auth_string.CLIENT in line).strip()
+        assert (
+            f"asks for an auth string, and {auth_string.CLIENT} is {said}; that of `make ui` here: {line}"
+            in outside.stderr
+        )
+
+
+def terminal(folder: Path, commands: str) -> "subprocess.CompletedProcess[str]":
+    """What a person types into another terminal."""
+    return subprocess.run(
+        ("sh", "-c", commands), cwd=folder, env=quiet_environment(), text=True, capture_output=True, timeout=120
+    )
 
 
 def test_they_keep_everything_in_outputs_of_the_checkout(running: Running) -> None:

@@ -1,6 +1,7 @@
 """config.py: good files load, bad ones say everything that is wrong with them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,91 @@ def test_a_launch_line_ends_where_the_stages_module_follows(launch: str, tmp_pat
     assert load(written(tmp_path, params)).launch == launch
     params["launch"] = launch.removesuffix(" -m") + " tasks.teacher"
     assert "launch: " in errors_of(tmp_path, params)
+
+
+@pytest.mark.parametrize(
+    "launch",
+    [
+        "accelerate launch x; id > F; true -m",
+        "accelerate launch --config_file $(id) -m",
+        "accelerate launch --config_file `id` -m",
+        "accelerate launch --cpu && id; accelerate launch -m",
+        "accelerate launch --config_file ../elsewhere.yaml -m",
+        "accelerate launch --config_file hardware/../../elsewhere.yaml -m",
+        "accelerate launch --config_file /tmp/elsewhere.yaml -m",
+        "accelerate launch --config_file hardware/cpu.yaml another_program.py -m",
+        "accelerate launch --cpu another_program.py -m",
+        "accelerate launch --no_python sh -m",
+        "torchrun --no-python sh -m",
+        "torchrun --standalone | sh -m",
+        "torchrun --rdzv_id ~ -m",
+        "python -m hardware cpu_2\nid",
+        "python -m hardware cpu_2\n",
+        "python -m hardware ../cpu_2",
+        "python -m http.server",
+        "python -c print -m",
+        "python  -m",
+        " python -m",
+        "sh -m",
+        "",
+    ],
+)
+def test_a_launch_line_is_no_shell_command_and_starts_nothing_else(launch: str, tmp_path: Path, params: dict) -> None:
+    params["launch"] = launch
+    error = errors_of(tmp_path, params)
+    assert f"launch: {launch!r} is not allowed: write 'python -m'" in error
+    assert (
+        re.search(Parameters.model_json_schema()["properties"]["launch"]["pattern"].removesuffix("$") + r"\Z", launch)
+        is None
+    )
+
+
+def test_a_launch_line_names_machines_and_ports(tmp_path: Path, params: dict) -> None:
+    for launch in (
+        "torchrun --nnodes 2 --node_rank 1 --nproc-per-node 4 --rdzv_backend c10d --rdzv_endpoint host-1.example.org:29500 -m",
+        "accelerate launch --multi_gpu --num_processes 2 --gpu_ids 0,1 --mixed_precision bf16 -m",
+    ):
+        params["launch"] = launch
+        assert load(written(tmp_path, params)).launch == launch
+
+
+@pytest.mark.parametrize(
+    "bad", ["rte; id", "$(id)", "../rte", "a/b", "`id`", "rte id", "rte\n", "-m", "", "rte|sh", "a'b"]
+)
+def test_nothing_that_a_command_or_a_path_of_a_stage_names_is_more_than_a_word(
+    bad: str, tmp_path: Path, params: dict
+) -> None:
+    dvc_yaml = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    # Their items, and themselves; `launch` and `source.folder`, which is in no command, have tests of their own.
+    assert set(re.findall(r"\$\{([^}]+)\}", dvc_yaml)) == {
+        *(
+            "datasets",
+            "seeds",
+            "methods",
+            "student.methods",
+            "assisted.methods",
+            "mpdistil.datasets",
+            "mpdistil.teaches",
+        ),
+        *("item.dataset", "item.seed", "item.method", "mpdistil.base", "mpdistil.preset", "launch", "source.folder"),
+    }
+    assert "source.folder" not in "".join(re.findall(r"cmd: .*", dvc_yaml))
+    params.update(benchmark=bad, datasets=[bad], seeds=[bad], methods=[bad])
+    params["student"]["methods"] = params["assisted"]["methods"] = [bad]
+    params["mpdistil"].update(datasets=[bad], teaches=[bad], base=bad, preset=bad)
+    errors = errors_of(tmp_path, params).splitlines()
+    for key in (
+        *("benchmark", "datasets.1", "seeds.1", "methods.1", "student.methods.1", "assisted.methods.1"),
+        *("mpdistil.datasets.1", "mpdistil.teaches.1", "mpdistil.base", "mpdistil.preset"),
+    ):
+        assert any(line.strip().startswith(f"{key}: {bad!r} is not allowed") for line in errors), (key, errors)
+
+
+def test_rows_are_in_a_folder_and_not_at_an_address(tmp_path: Path, params: dict) -> None:
+    params["source"]["folder"] = "http://127.0.0.1:9/rows"
+    assert "source.folder: 'http://127.0.0.1:9/rows' is an address" in errors_of(tmp_path, params)
+    params["source"]["folder"] = "../rows"
+    assert load(written(tmp_path, params)).source.folder == "../rows"
 
 
 def test_sections_can_not_be_changed_once_read() -> None:
