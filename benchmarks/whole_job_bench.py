@@ -121,7 +121,7 @@ def _reading(workspace: Workspace, repetitions: int) -> list[Part]:
 
 def _curriculum(workspace: Workspace, repetitions: int) -> Part:
     quiz, selection = workspace.split("rte", "quiz"), workspace.split("rte", "selection")
-    steps, chosen = EPISODES * EPISODE_STEPS, draw_rows(len(selection), PROBE_ROWS)
+    steps, chosen = EPISODES * EPISODE_STEPS, draw_rows(len(selection), PROBE_ROWS, 0)
     probe = fixed_batches(selection, chosen, EVAL_BATCH)
     ours = [steps * curriculum_seconds(quiz, probe, recorded_sources(quiz, number)) for number in range(repetitions)]
     wide = padded_batches(selection, 1, PROBE_ROWS)

@@ -15,6 +15,7 @@ from data.running.batches import Batch, batch_order, collate
 from data.running.tokens import TokenSplit
 from methods.joint import Learner, MovingTeacher, Pair, Seen
 from models.classifier import Classifier
+from seeds import named
 from training.running.checkpoint_files import State
 from training.running.checkpoints import Checkpoints
 from training.running.loop import (
@@ -130,7 +131,7 @@ class QuizBatches:
         if number != self._round:
             self._round = number
             self._order = batch_order(
-                self._split.lengths, self._batch_size, seed=self._seed + 1, epoch=number, shuffle=True
+                self._split.lengths, self._batch_size, seed=self._seed, epoch=number, shuffle=True
             )
         self.given += 1
         return collate(self._split, self._order[position]).to(self._device)
@@ -154,7 +155,7 @@ class _Run:
         draw_own_dropout()
         self._learners = (self.pair.student, self.pair.teacher)
         self._schedules = [make_schedule(learner.optimizer, own, rows) for learner in self._learners]
-        self._quiz = QuizBatches(splits.quiz, settings.quiz_batch_size, own.seed, accelerator.device)
+        self._quiz = QuizBatches(splits.quiz, settings.quiz_batch_size, named(own.seed, "quiz"), accelerator.device)
         self._epochs, self._autocast = own.epochs, accelerator.autocast
         self.best = BestEpoch(student)
         self.epoch, self.steps = 1, list[dict[str, float]]()

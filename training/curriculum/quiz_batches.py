@@ -7,6 +7,7 @@ import numpy as np
 
 from data.running.batches import Batch, batch_order, collate
 from data.running.tokens import TokenSplit
+from seeds import numpy_generator
 from training.running.checkpoint_files import State
 
 
@@ -59,6 +60,6 @@ def fixed_batches(split: TokenSplit, rows: Sequence[int], batch_size: int) -> li
     return [collate(split, index[indices].tolist()) for indices in order]
 
 
-def draw_rows(count: int, wanted: int) -> list[int]:
-    """Indices of `wanted` rows of `count` (all, if there are fewer), the same on every run, in ascending order."""
-    return sorted(np.random.default_rng(0).permutation(count)[:wanted].tolist())
+def draw_rows(count: int, wanted: int, seed: int) -> list[int]:
+    """Indices of `wanted` rows of `count` (all, if there are fewer), by seed, in ascending order."""
+    return sorted(numpy_generator(seed, "rows").permutation(count)[:wanted].tolist())
