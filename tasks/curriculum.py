@@ -3,8 +3,8 @@
     python -m tasks.curriculum --dataset rte --seed 42
 
 Reads: the student of `mpdistil.base`, the meta-teacher, the target's signals, the quiz splits of every dataset. Writes:
-outputs/student/<dataset>/mpdistil/<seed>/model, steps.jsonl (every action, log-probability, reward, return),
-episodes.jsonl (selection scores and the share of each action), metrics.json, run.json.
+outputs/student/<dataset>/mpdistil/<seed>/model, steps.jsonl (every action, log-probability, reward, both rewards of the
+paper, return), episodes.jsonl (selection scores and the share of each action), metrics.json, run.json.
 
 Where this departs from the paper (docs/papers.md): the student that comes in is a candidate, episodes are chosen on
 selection and not on dev, and `gain` and `alignment` are rewards of ours.
