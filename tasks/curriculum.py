@@ -152,6 +152,7 @@ def _without(split: TokenSplit, exam: list[int]) -> list[int]:
 
 
 def curriculum_settings(stage: Stage) -> CurriculumSettings:
+    """The stage's section, as the training code takes it; what goes with the reward where a key is null."""
     given = stage.parameters.curriculum
     reward = given.reward or "gain"
     own = credit_for(reward)
@@ -169,6 +170,7 @@ def curriculum_settings(stage: Stage) -> CurriculumSettings:
         credit=credit,
         student_lr=given.student_learning_rate or 0.0,
         weight_decay=given.weight_decay or 0.0,
+        clip_norm=given.clip_norm,
         seed=stage.seed_of("curriculum"),
     )
 

@@ -52,7 +52,7 @@ def meta_teacher(stage: Stage) -> None:
         head.bias.detach() if head.bias is not None else None,
         kind=dataset.spec.kind,
         choices=dataset.spec.choices,
-        settings=_settings(stage, dataset),
+        settings=meta_teacher_settings(stage, label_range=dataset.spec.label_range),
         accelerator=accelerator,
     )
     module = result.module.cpu()
@@ -73,10 +73,11 @@ def meta_teacher(stage: Stage) -> None:
     stage.headline = f"{metric} {scores['selection'][metric]:.3f} on {dataset.selected_on}, epoch {result.best_epoch}"
 
 
-def _settings(stage: Stage, dataset: TokenisedDataset) -> MetaTeacherSettings:
+def meta_teacher_settings(stage: Stage, *, label_range: tuple[float, float] | None) -> MetaTeacherSettings:
+    """The stage's section, as the training code takes it."""
     values = stage.parameters.meta_teacher.model_dump()
     values["max_grad_norm"] = values.pop("clip_norm")
-    return MetaTeacherSettings(**values, label_range=dataset.spec.label_range, seed=stage.seed_of("training"))
+    return MetaTeacherSettings(**values, label_range=label_range, seed=stage.seed_of("training"))
 
 
 def _run(stage: Stage, student: Classifier, dataset: TokenisedDataset, device: torch.device) -> torch.Tensor:
