@@ -152,6 +152,7 @@ class MetaDistil(Moving):
     teacher_warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="Share of the steps at the start in which the teacher stays as it is."
     )
+    analysis_every: Count = Field(10, description="Steps between two readings of section 5.1; each costs quiz passes.")
 
 
 class Influence(Section):
@@ -261,13 +262,14 @@ class MetaTeacher(Section):
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout before the linear layer.")
     patience: Count | None = Field(None, description="Epochs without a better selection loss.")
     clip_norm: float | None = Field(None, gt=0, description="Gradient norm is clipped to this.")
+    weight_decay: Share | None = Field(None, description="AdamW's weight decay.")
 
 
 class Curriculum(Section):
-    """Stage 4 of MPDistil. A null is the preset's value."""
+    """Stage 4 of MPDistil. A null is the preset's value; where that has none, what the key's description says."""
 
     episodes: Count | None = Field(None, description="Passes over the target's quiz batches.")
-    max_steps_per_episode: Count | None = Field(None, description="Bounds an episode on a large quiz split.")
+    max_steps_per_episode: Count | None = Field(None, description="Steps of an episode, at most; null: the whole pass.")
     batch_size: Count | None = Field(None, description="Rows of a quiz batch.")
     sampler: Literal["policy", "uniform", "target", "kd_only"] | None = Field(
         None, description="Who picks the dataset of a step."
@@ -277,10 +279,13 @@ class Curriculum(Section):
     probe: Literal["selection", "exam"] | None = Field(None, description="Fixed rows for gain and alignment.")
     probe_rows: Count | None = Field(None, description="Rows of the probe, at most.")
     gamma: Share | None = Field(None, description="Discount (binary and real).")
-    baseline: Literal["none", "running", "episode"] | None = Field(None, description="Subtracted from the return.")
+    baseline: Literal["none", "running", "episode", "normalised"] | None = Field(
+        None, description="Subtracted from the return; normalised: and divided by its deviation."
+    )
     policy_learning_rate: Rate | None = Field(None, description="The policy's learning rate.")
     student_learning_rate: Rate | None = Field(None, description="The student's learning rate.")
-    weight_decay: float | None = Field(None, ge=0, le=1, description="The student's weight decay.")
+    weight_decay: Share | None = Field(None, description="The student's weight decay.")
+    clip_norm: float | None = Field(None, gt=0, description="The student's gradient norm is clipped to this.")
 
     @field_validator("probe", mode="before")
     @classmethod

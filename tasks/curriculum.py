@@ -3,8 +3,8 @@
     python -m tasks.curriculum --dataset rte --seed 42
 
 Reads: the student of `mpdistil.base`, the meta-teacher, the target's signals, the quiz splits of every dataset. Writes:
-outputs/student/<dataset>/mpdistil/<seed>/model, steps.jsonl (every action, log-probability, reward, return),
-episodes.jsonl (selection scores and the share of each action), metrics.json, run.json.
+outputs/student/<dataset>/mpdistil/<seed>/model, steps.jsonl (every action, log-probability, reward, both rewards of the
+paper, return), episodes.jsonl (selection scores and the share of each action), metrics.json, run.json.
 
 Where this departs from the paper (docs/papers.md): the student that comes in is a candidate, episodes are chosen on
 selection and not on dev, and `gain` and `alignment` are rewards of ours.
@@ -152,6 +152,7 @@ def _without(split: TokenSplit, exam: list[int]) -> list[int]:
 
 
 def curriculum_settings(stage: Stage) -> CurriculumSettings:
+    """The stage's section, as the training code takes it; what goes with the reward where a key is null."""
     given = stage.parameters.curriculum
     reward = given.reward or "gain"
     own = credit_for(reward)
@@ -169,6 +170,7 @@ def curriculum_settings(stage: Stage) -> CurriculumSettings:
         credit=credit,
         student_lr=given.student_learning_rate or 0.0,
         weight_decay=given.weight_decay or 0.0,
+        clip_norm=given.clip_norm,
         seed=stage.seed_of("curriculum"),
     )
 

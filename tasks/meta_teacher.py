@@ -3,8 +3,8 @@
     python -m tasks.meta_teacher --dataset rte --seed 42
 
 Reads: the dataset's tokens, the teacher's signals and head, the student of `mpdistil.base` and what it said. Writes:
-outputs/meta_teacher/<dataset>/<seed>/head (the head, and its logits and true-class scores on the quiz rows),
-metrics.json, curves.jsonl (one row an epoch, from 0: the teacher's own head), run.json.
+outputs/meta_teacher/<dataset>/<seed>/head (the head, its logits on the quiz rows, and the true-class scores that it gives
+teacher and student there), metrics.json, curves.jsonl (one row an epoch, from 0: the teacher's own head), run.json.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import signals_folder, student_model, student_seen, teacher_model
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
-from training.meta_teacher import MetaTeacherSettings, PooledRows, train_meta_teacher
+from training.meta_teacher import MetaTeacherResult, MetaTeacherSettings, PooledRows, train_meta_teacher
 from training.running.metrics import compute_metrics
 from training.running.predict import predict
 from training.running.signals import Signals, open_signals
@@ -52,13 +52,13 @@ def meta_teacher(stage: Stage) -> None:
         head.bias.detach() if head.bias is not None else None,
         kind=dataset.spec.kind,
         choices=dataset.spec.choices,
-        settings=_settings(stage, dataset),
+        settings=meta_teacher_settings(stage, label_range=dataset.spec.label_range),
         accelerator=accelerator,
     )
     module = result.module.cpu()
     scores = {name: _score(module, signals[name], dataset, name) for name in signals if name != "quiz"}
     if stage.writes:
-        _save(stage, module, signals["quiz"], result.quiz_scores)
+        _save(stage, module, signals["quiz"], result)
     stage.write_rows(result.curves)
     stage.write_metrics(
         {
@@ -73,10 +73,11 @@ def meta_teacher(stage: Stage) -> None:
     stage.headline = f"{metric} {scores['selection'][metric]:.3f} on {dataset.selected_on}, epoch {result.best_epoch}"
 
 
-def _settings(stage: Stage, dataset: TokenisedDataset) -> MetaTeacherSettings:
+def meta_teacher_settings(stage: Stage, *, label_range: tuple[float, float] | None) -> MetaTeacherSettings:
+    """The stage's section, as the training code takes it."""
     values = stage.parameters.meta_teacher.model_dump()
     values["max_grad_norm"] = values.pop("clip_norm")
-    return MetaTeacherSettings(**values, label_range=dataset.spec.label_range, seed=stage.seed_of("training"))
+    return MetaTeacherSettings(**values, label_range=label_range, seed=stage.seed_of("training"))
 
 
 def _run(stage: Stage, student: Classifier, dataset: TokenisedDataset, device: torch.device) -> torch.Tensor:
@@ -102,11 +103,12 @@ def _score(module: MetaTeacher, signals: Signals, dataset: TokenisedDataset, nam
 
 
 @torch.no_grad()
-def _save(stage: Stage, module: MetaTeacher, quiz: Signals, scores: torch.Tensor) -> None:
+def _save(stage: Stage, module: MetaTeacher, quiz: Signals, result: MetaTeacherResult) -> None:
     folder = stage.folder / "head"
     folder.mkdir()
     save_file({name: value.contiguous() for name, value in module.state_dict().items()}, folder / "head.safetensors")
-    save_file({"scores": scores.contiguous(), "logits": module(quiz.pooled).contiguous()}, folder / "quiz.safetensors")
+    said = {"scores": result.quiz_scores, "student_scores": result.student_scores, "logits": module(quiz.pooled)}
+    save_file({name: value.contiguous() for name, value in said.items()}, folder / "quiz.safetensors")
 
 
 if __name__ == "__main__":

@@ -47,12 +47,14 @@ class MetaTeacherSettings:
 
 @dataclass(frozen=True)
 class MetaTeacherResult:
-    """The best epoch's module in eval mode, one curve row per epoch, true-class scores of the quiz rows (N,)."""
+    """The best epoch's module in eval mode, one curve row per epoch, true-class scores of the quiz rows (N,): of T'(h_T) and
+    of T'(h_S)."""
 
     module: MetaTeacher
     best_epoch: int
     curves: list[dict[str, float]]
     quiz_scores: Tensor
+    student_scores: Tensor
     selection_logits: Tensor
 
 
@@ -85,8 +87,9 @@ def train_meta_teacher(
         curves, best_epoch = _fit(module, quiz, selection, kind, settings, accelerator)
     module.eval()
     with torch.no_grad():
-        scores = true_class_score(module(quiz.teacher), quiz.labels, kind)
-        return MetaTeacherResult(module, best_epoch, curves, scores.cpu(), module(selection.teacher).cpu())
+        own = true_class_score(module(quiz.teacher), quiz.labels, kind).cpu()
+        students = true_class_score(module.of_student(quiz.student), quiz.labels, kind).cpu()
+        return MetaTeacherResult(module, best_epoch, curves, own, students, module(selection.teacher).cpu())
 
 
 def _fit(

@@ -11,6 +11,12 @@ import numpy as np
 
 from tasks.reporting.effort import CURRICULUM_METHOD
 from tasks.reporting.gather import DatasetOutputs
+from tasks.reporting.propositions import (
+    FirstProposition,
+    SecondProposition,
+    first_propositions,
+    second_propositions,
+)
 from tasks.reporting.records import InfluenceRow, Records
 from tasks.reporting.scores import META_TEACHER, TEACHER, dev_rows, headlines
 from training.running.metrics import LOWER_IS_BETTER, Floats
@@ -92,6 +98,8 @@ class Analysis:
     followed: list[FollowedRow]
     trends: list[Trend]
     temperatures: list["Temperature"]
+    first_propositions: list[FirstProposition]
+    second_propositions: list[SecondProposition]
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,8 @@ def analyse(outputs: Sequence[DatasetOutputs], records: Sequence[Records]) -> An
         followed=[row for r in records for row in _followed(r)],
         trends=[trend for one, r in pairs if (trend := _trend(one, r)) is not None],
         temperatures=[found for one, r in pairs if (found := _temperature(one, r)) is not None],
+        first_propositions=first_propositions(outputs, records),
+        second_propositions=second_propositions(outputs, records),
     )
 
 

@@ -2,6 +2,7 @@
 
 from tasks.reporting import wording
 from tasks.reporting.analysis import Analysis
+from tasks.reporting.propositions import FirstProposition
 from tasks.reporting.ranking import p_text
 from tasks.reporting.records import Records
 from tasks.reporting.tables import Table
@@ -66,6 +67,38 @@ def temperature_table(analysis: Analysis, metrics: dict[str, str]) -> Table:
         for one in analysis.temperatures
     ]
     return Table(["dataset", "with the temperature", "without"], rows)
+
+
+def first_proposition_table(analysis: Analysis) -> Table:
+    """MPDistil's Proposition 1, a line a dataset and seed: what its premise says, and whether what it promises came."""
+    header = ["dataset", "seed", "quiz rows", "mean L col", "mean L com", "mean log p, S \N{MINUS SIGN} T", "mean p, S", "mean p, T", "reading"]  # fmt: skip
+    rows = []
+    for one in analysis.first_propositions:
+        difference = f"{one.student_log - one.teacher_log:+.3f}".replace("-", wording.MINUS)
+        losses = [f"{value:.3f}".replace("-", wording.MINUS) for value in (one.collaborative, one.competitive)]
+        means = [f"{value:.3f}" for value in (one.student, one.teacher)]
+        rows.append([one.dataset, str(one.seed), str(one.rows), *losses, difference, *means, _reading(one)])
+    return Table(header, rows, names=2)
+
+
+def _reading(one: FirstProposition) -> str:
+    if not one.premise:
+        return "says nothing: L col is not the lower"
+    return "as it promises" if one.conclusion else "contradicts it"
+
+
+def second_proposition_table(analysis: Analysis) -> Table:
+    """MPDistil's Proposition 2, a line a dataset."""
+    rows = [
+        [
+            one.dataset,
+            str(one.steps),
+            *(f"{value:+.3f}".replace("-", wording.MINUS) for value in (one.binary, one.real)),
+            str(one.binary_lower),
+        ]
+        for one in analysis.second_propositions
+    ]
+    return Table(["dataset", "steps", "mean binary reward", "mean real reward", "steps against it"], rows)
 
 
 def _signed(value: float, metric: str) -> str:

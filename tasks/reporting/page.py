@@ -84,6 +84,8 @@ def _analysed(studied: Studied | None, figures: Mapping[str, bytes]) -> dict[str
     return {
         "correlation": analysis_text.correlation_text(one),
         "rewards": analysis_text.reward_table(one, studied.records),
+        "first_proposition": analysis_text.first_proposition_table(one),
+        "second_proposition": analysis_text.second_proposition_table(one),
         "shares": analysis_text.share_table(one),
         "entropy": analysis_text.entropy_table(one),
         "temperature": analysis_text.temperature_table(one, metrics),

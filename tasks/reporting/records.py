@@ -2,10 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
 
 from tasks.reporting.effort import CURRICULUM_METHOD
-from tasks.reporting.reading import numbers, read_lines, read_object
+from tasks.reporting.reading import must_exist, numbers, read_lines, read_object
 from tasks.running.layout import output_folder
+from training.running.metrics import Floats
+
+LEVELS = ("reward_binary", "reward_real")
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,10 @@ class CurriculumRecord:
     reward: str
     rewards: list[float]
     """Of every step."""
+    levels: list[tuple[float, float]]
+    """Both rewards of the paper, binary and real, of every step; [] where only one was recorded."""
+    quiz_scores: tuple[Floats, Floats] | None
+    """Probability of the true class of the quiz rows by the meta-teacher's head: of teacher and student, each (N,)."""
     shares: dict[str, float]
     """Dataset -> share of all steps."""
     similarities: list[float]
@@ -71,10 +82,23 @@ def _add_curriculum(records: Records, seed: int) -> None:
         meta_teacher_losses=[row["selection_loss"] for row in losses if "selection_loss" in row],
         reward=str(metrics.get("reward", "")),
         rewards=[row["reward"] for row in steps if "reward" in row],
+        levels=[(row["reward_binary"], row["reward_real"]) for row in steps if {*LEVELS} <= row.keys()],
+        quiz_scores=_quiz_scores(before / "head" / "quiz.safetensors"),
         shares=numbers(metrics.get("cumulative_share")),
         similarities=_list(metrics.get("similarity_of_consecutive")),
         distances=_list(metrics.get("distance_of_consecutive")),
     )
+
+
+def _quiz_scores(path: Path) -> tuple[Floats, Floats] | None:
+    """What the head of a meta-teacher gives teacher and student; None where it kept only the teacher's."""
+    if not path.exists():
+        return None
+    must_exist(path)
+    said = load_file(path)
+    if "student_scores" not in said:
+        return None
+    return said["scores"].astype(np.float64), said["student_scores"].astype(np.float64)
 
 
 def _add_student(records: Records, method: str, seed: int) -> None:

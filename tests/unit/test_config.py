@@ -35,7 +35,8 @@ def errors_of(folder: Path, content: dict) -> str:
 def test_every_shipped_file_is_valid_and_presets_leave_nothing_open(path: Path) -> None:
     given = load(path)
     assert None not in given.meta_teacher.model_dump().values()
-    own = {"gamma", "baseline", "policy_learning_rate"}  # the reward's own where they are null
+    # The reward's own where they are null; and without a bound an episode is the whole pass.
+    own = {"gamma", "baseline", "policy_learning_rate", "max_steps_per_episode"}
     assert None not in given.curriculum.model_dump(exclude=own).values()
 
 
@@ -212,6 +213,15 @@ def test_a_preset_fills_what_is_null_and_nothing_else(tmp_path: Path, params: di
     params["curriculum"] |= {"episodes": 3, "sampler": None}
     given = load(written(tmp_path, params)).curriculum
     assert (given.episodes, given.sampler, given.reward) == (3, "policy", "binary")
+
+
+@pytest.mark.parametrize("preset", ["paper", "default"])
+def test_no_preset_ends_an_episode_before_the_whole_pass_over_the_quiz(
+    tmp_path: Path, params: dict, preset: str
+) -> None:
+    params["mpdistil"]["preset"] = preset
+    params["curriculum"]["max_steps_per_episode"] = None
+    assert load(written(tmp_path, params)).curriculum.max_steps_per_episode is None
 
 
 def test_numbers_are_read_as_dvc_reads_them_and_no_key_may_repeat(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ An episode is one pass over the target's quiz batches. At each step
 
 1. the policy sees the student as it is now and picks a dataset (the action);
 2. the student takes one optimizer step on a quiz batch of that dataset, through that dataset's own head;
-3. the reward is taken, with the updated student in eval mode, on rows of the target.
+3. the reward is taken, with the updated student in eval mode, on rows of the target; both of the paper's stand in the
+   record, whatever the policy learns from.
 
 After the episode REINFORCE improves the policy. Student and optimizer carry over to the next episode; the
 student of the best episode on `selection` is kept, and the one that came in is a candidate: this stage cannot
@@ -102,7 +103,7 @@ class _Run:
             return
         quiz = self._play.begin(self.number)
         for step in range(len(self._rows), len(quiz)):
-            self._rows.append(self._play.step(self.number, step, len(quiz)))
+            self._rows.append(self._play.step(self.number, step, quiz))
             after_step()
         self._play.learn(self._rows)
         self._learnt = True
@@ -142,15 +143,18 @@ def _episode_row(
     *,
     best: bool,
 ) -> Row:
-    """Flat, one line of JSON: mean reward and loss, share of each action, selection scores."""
+    """Flat, one line of JSON: mean rewards and loss, share of each action, selection scores."""
     actions = [row["action"] for row in rows]
     shares = {f"share_{d.name}": actions.count(d.name) / len(actions) if actions else None for d in datasets}
     return {
         "episode": number,
         "steps": len(rows),
-        "reward": fmean(float(row["reward"] or 0.0) for row in rows) if rows else None,
-        "loss": fmean(float(row["loss"] or 0.0) for row in rows) if rows else None,
+        **{name: _mean(rows, name) for name in ("reward", "reward_binary", "reward_real", "loss")},
         **shares,
         **{f"selection_{name}": value for name, value in scores.items()},
         "best": int(best),
     }
+
+
+def _mean(rows: Sequence[Row], name: str) -> float | None:
+    return fmean(float(row[name] or 0.0) for row in rows) if rows else None

@@ -12,7 +12,7 @@ from torch import Tensor
 from data.running.batches import Batch
 from methods.returns import Baseline, discounted_returns, make_baseline
 from training.curriculum.learner import Learner
-from training.curriculum.rewards import ProbeReader, StepReward, check_probe, make_reward
+from training.curriculum.rewards import Levels, ProbeReader, StepReward, check_probe, make_reward
 from training.curriculum.samplers import Chooser, make_chooser
 from training.curriculum.seams import (
     Credit,
@@ -36,6 +36,7 @@ class Play:
 
     learner: Learner
     chooser: Chooser
+    levels: Levels
     reward: StepReward
     baseline: Baseline
     credit: Credit
@@ -46,8 +47,9 @@ class Play:
 
     def begin(self, number: int) -> Sequence[Batch]:
         """The target's quiz batches of an episode: a step for each."""
-        quiz = self._quiz_of(number)
-        self.reward.start_episode(quiz)
+        quiz = self.target.one_pass(number)[: self.settings.max_steps_per_episode]
+        if not quiz:
+            raise ValueError(f"{self.target.name}: its quiz split has no rows, so an episode has no steps")
         return quiz
 
     def learn(self, rows: Sequence[Row]) -> None:
@@ -82,17 +84,20 @@ class Play:
         if self.probe is not None:
             self.probe.student_moved()
 
-    def step(self, number: int, step: int, length: int) -> Row:
-        """Choose, train, and only then take the reward, so that it is this action's."""
+    def step(self, number: int, step: int, quiz: Sequence[Batch]) -> Row:
+        """Choose, train, and only then take the rewards, so that they are this action's."""
         each = self.settings.update == "step"
         choice = self.chooser.choose()
         dataset = self.datasets[choice.action]
-        loss = self.learner.backward(dataset, share=1.0 if each else 1.0 / length)
+        loss = self.learner.backward(dataset, share=1.0 if each else 1.0 / len(quiz))
         self.reward.after_backward()
         if each:
             self._move()
-        reward = self.learner.mean(self.reward.after_step(step))
-        check_finite(reward, f"curriculum, episode {number}, step {step + 1}: the reward", "lower a learning rate")
+        levels = self.levels.of(quiz[step])
+        reward = self.learner.mean(self.reward.after_step(levels))
+        both = {f"reward_{name}": self.learner.mean(level) for name, level in levels.items()}
+        for value in (reward, *both.values()):
+            check_finite(value, f"curriculum, episode {number}, step {step + 1}: the reward", "lower a learning rate")
         named = zip(self.datasets, choice.probabilities, strict=True)
         return {
             "episode": number,
@@ -102,18 +107,13 @@ class Play:
             **{f"probability_{each.name}": probability for each, probability in named},
             "loss": loss,
             "reward": reward,
+            **both,
         }
 
     def _move(self) -> None:
         self.learner.move()
         if self.probe is not None:
             self.probe.student_moved()
-
-    def _quiz_of(self, number: int) -> Sequence[Batch]:
-        quiz = self.target.one_pass(number)[: self.settings.max_steps_per_episode]
-        if not quiz:
-            raise ValueError(f"{self.target.name}: its quiz split has no rows, so an episode has no steps")
-        return quiz
 
 
 def prepare(
@@ -151,9 +151,10 @@ def prepare(
         seed=settings.seed,
         device=device,
     )
-    reward = make_reward(settings.reward, student, target, kind, reader, device)
+    levels = Levels(student, target, kind, device)
+    reward = make_reward(settings.reward, student, target.name, reader)
     baseline = make_baseline(credit.baseline)
-    return Play(learner, chooser, reward, baseline, credit, reader, datasets, target, settings)
+    return Play(learner, chooser, levels, reward, baseline, credit, reader, datasets, target, settings)
 
 
 def check(

@@ -1,13 +1,14 @@
-"""Takes the reward of each step of the curriculum: when, with which student, on which rows.
+"""Takes the rewards of each step of the curriculum: when, with which student, on which rows.
 
-A step calls `start_episode` (once), `after_backward` (the action's gradient is there, the student has not
-moved), `after_step` (it has moved). `binary`, `real` and `gain` read the *updated* student in eval mode;
-`alignment` compares two gradients of the student as it was when the action was chosen.
+A step calls `after_backward` (the action's gradient is there, the student has not moved), reads the paper's two levels when
+it has moved, and calls `after_step` with them. The levels and `gain` read the *updated* student in eval mode; `alignment`
+compares two gradients of the student as it was when the action was chosen. The levels are read at every step, whatever the
+policy learns from: they are what curricula with different rewards can be compared by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, cast
 
 import torch
@@ -21,46 +22,46 @@ from training.running.checkpoint_files import State
 from training.running.checkpoints import Saved
 from training.running.processes import average, run_shared
 
+Level = Literal["binary", "real"]
+
 
 class StepReward(Saved, Protocol):
-    """The reward of one step, asked for at three moments."""
-
-    def start_episode(self, quiz: Sequence[Batch]) -> None: ...
+    """What the policy learns from: the reward of one step, asked for at two moments."""
 
     def after_backward(self) -> None: ...
 
-    def after_step(self, step: int) -> Tensor | float: ...
+    def after_step(self, levels: Mapping[Level, Tensor]) -> Tensor | float: ...
 
 
-class LevelReward:
-    """Eq. 4 or Eq. 5: the updated student against the meta-teacher, on the step's quiz batch of the target."""
+class Levels:
+    """Eq. 4 and Eq. 5: the student as it is now against the meta-teacher, on the step's quiz batch of the target."""
 
-    def __init__(
-        self,
-        name: Literal["binary", "real"],
-        student: Student,
-        target: TargetQuiz,
-        kind: Kind,
-        device: torch.device,
-    ) -> None:
-        self._reward = binary_reward if name == "binary" else real_reward
+    def __init__(self, student: Student, target: TargetQuiz, kind: Kind, device: torch.device) -> None:
         self._student, self._target, self._kind, self._device = student, target, kind, device
-        self._quiz: Sequence[Batch] = ()
-
-    def start_episode(self, quiz: Sequence[Batch]) -> None:
-        self._quiz = quiz
-
-    def after_backward(self) -> None:
-        return
 
     @torch.no_grad()
-    def after_step(self, step: int) -> Tensor:
-        batch = self._quiz[step].to(self._device)
+    def of(self, batch: Batch) -> dict[Level, Tensor]:
+        """Both rewards of the paper, from one forward pass in eval mode."""
+        batch = batch.to(self._device)
         self._student.eval()
         outputs = run_shared(self._student, batch.inputs, dataset=self._target.name, choices=batch.choices)
         scores = true_class_score(outputs.logits, batch.labels, self._kind)
         theirs = self._target.meta_scores[batch.rows.to(self._target.meta_scores.device)]
-        return self._reward(scores, theirs.to(scores.device, scores.dtype))
+        theirs = theirs.to(scores.device, scores.dtype)
+        return {"binary": binary_reward(scores, theirs), "real": real_reward(scores, theirs)}
+
+
+class LevelReward:
+    """One of the paper's levels."""
+
+    def __init__(self, name: Level) -> None:
+        self._name: Level = name
+
+    def after_backward(self) -> None:
+        return
+
+    def after_step(self, levels: Mapping[Level, Tensor]) -> Tensor:
+        return levels[self._name]
 
     def state_dict(self) -> State:
         return {}
@@ -123,13 +124,10 @@ class GainReward:
         self._probe = probe
         self._before = probe.loss()
 
-    def start_episode(self, quiz: Sequence[Batch]) -> None:
-        return
-
     def after_backward(self) -> None:
         return
 
-    def after_step(self, step: int) -> float:
+    def after_step(self, levels: Mapping[Level, Tensor]) -> float:
         before, self._before = self._before, self._probe.loss()
         return gain_reward(before, self._before)
 
@@ -147,13 +145,10 @@ class AlignmentReward:
         self._probe, self._shared = probe, shared
         self._cosine = torch.zeros(())
 
-    def start_episode(self, quiz: Sequence[Batch]) -> None:
-        return
-
     def after_backward(self) -> None:
         self._cosine = alignment_reward([p.grad for p in self._shared], self._probe.gradient(self._shared))
 
-    def after_step(self, step: int) -> Tensor:
+    def after_step(self, levels: Mapping[Level, Tensor]) -> Tensor:
         return self._cosine
 
     def state_dict(self) -> State:
@@ -163,21 +158,14 @@ class AlignmentReward:
         return
 
 
-def make_reward(
-    name: Reward,
-    student: Student,
-    target: TargetQuiz,
-    kind: Kind,
-    probe: ProbeReader | None,
-    device: torch.device,
-) -> StepReward:
+def make_reward(name: Reward, student: Student, target: str, probe: ProbeReader | None) -> StepReward:
     """The reward called `name`. Raises ValueError on another name, or where its probe is missing."""
     if name in ("binary", "real"):
-        return LevelReward(name, student, target, kind, device)
+        return LevelReward(name)
     if name not in ("gain", "alignment"):
         raise ValueError(f"reward {name!r}: allowed are binary, real, gain and alignment")
     if probe is None:
-        raise ValueError(f"reward {name} needs a probe: rows of {target.name} that the student never trains on")
+        raise ValueError(f"reward {name} needs a probe: rows of {target} that the student never trains on")
     if name == "gain":
         return GainReward(probe)
     in_heads = {id(parameter) for parameter in student.heads.parameters()}

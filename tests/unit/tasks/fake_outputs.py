@@ -165,7 +165,9 @@ def write_curriculum(
         lines.append(row | {f"share_{name}": count / 8 for name, count in zip(names, counts.tolist(), strict=True)})
     came_in = {"reward": None} | {f"share_{name}": None for name in names}
     steps = [
-        {"episode": row["episode"], "step": step, "reward": row["reward"]} for row in lines[1:] for step in range(8)
+        {"episode": row["episode"], "step": step, "reward": row["reward"], "reward_binary": 0.5, "reward_real": 0.125}
+        for row in lines[1:]
+        for step in range(8)
     ]
     write_lines(folder / "steps.jsonl", steps)
     share = {name: float(np.mean([row[f"share_{name}"] for row in lines])) for name in names}

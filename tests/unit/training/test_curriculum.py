@@ -154,8 +154,12 @@ def test_gains_sum_to_the_probes_first_loss_minus_its_last() -> None:
 def test_the_probe_is_read_once_a_step() -> None:
     planted, student = watched()
     run(planted, replace(PAPER, reward="gain", episodes=1), scores=lambda: {"loss": 0.0})
-    assert [call.training for call in student.calls] == [False] + 8 * [True, False]
-    assert len(student.calls[0].logits) == 64
+    # After the step the quiz batch is read for the paper's rewards, and then the probe.
+    assert [(call.training, len(call.logits)) for call in student.calls] == [(False, 64)] + 8 * [
+        (True, 8),
+        (False, 8),
+        (False, 64),
+    ]
 
 
 def test_alignment_is_the_cosine_of_the_shared_gradients_before_the_step() -> None:
@@ -167,7 +171,7 @@ def test_alignment_is_the_cosine_of_the_shared_gradients_before_the_step() -> No
     twin = TinyStudent(dropout=0.0)
     shared = [p for name, p in twin.named_parameters() if not name.startswith("heads")]
     assert len(shared) == 4
-    for row, call in zip(result.steps, student.calls[::2], strict=True):
+    for row, call in zip(result.steps, (call for call in student.calls if call.training), strict=True):
         with torch.no_grad():
             for parameter, value in zip(twin.parameters(), call.weights, strict=True):
                 parameter.copy_(value)
@@ -219,11 +223,36 @@ def test_the_same_seed_gives_the_same_bits(reward) -> None:
     assert first[0].steps != other[0].steps
 
 
+@pytest.mark.parametrize("sampler", ["policy", "uniform", "target"])
+@pytest.mark.parametrize("reward", ["binary", "real", "gain", "alignment"])
+def test_both_rewards_of_the_paper_are_recorded_whatever_the_policy_learns_from(reward, sampler) -> None:
+    result = run(plant(0, passes=1), replace(PAPER, reward=reward, sampler=sampler))
+    for row in result.steps:
+        binary, real = float(row["reward_binary"] or 0.0), row["reward_real"]
+        assert isinstance(real, float) and 0 <= binary <= 1 and real <= binary
+        assert 8 * binary == pytest.approx(round(8 * binary))  # a share of the 8 rows of a quiz batch
+        assert (row["reward"] == row.get(f"reward_{reward}")) is (reward in ("binary", "real"))
+    assert len({row["reward_real"] for row in result.steps}) == 16
+    first = [row for row in result.steps if row["episode"] == 1]
+    for name in ("reward_binary", "reward_real"):
+        assert result.episodes[0][name] is None
+        assert result.episodes[1][name] == pytest.approx(sum(float(row[name] or 0.0) for row in first) / 8)
+
+
+def test_the_recorded_rewards_are_those_that_a_policy_would_have_learnt_from() -> None:
+    """The same actions by a uniform sampler: what one curriculum records is the other's reward, to the bit."""
+    levels, gain = (
+        run(plant(0, passes=1), replace(PAPER, sampler="uniform", reward=name)) for name in ("real", "gain")
+    )
+    assert [row["reward"] for row in levels.steps] == [row["reward_real"] for row in gain.steps]
+
+
 def test_student_and_optimizer_carry_over_and_the_rows_say_everything() -> None:
     result = run(plant(0, passes=1), PAPER)
     assert [row["steps"] for row in result.episodes] == [0, 8, 8]
     probabilities = {f"probability_{name}" for name in NAMES}
     keys = {"episode", "step", "action", "log_probability", "loss", "reward", "return", "advantage"}
+    keys |= {"reward_binary", "reward_real"}
     for row in result.steps:
         assert set(row) == keys | probabilities
         assert sum(float(row[name] or 0) for name in probabilities) == pytest.approx(1.0, rel=1e-5)

@@ -1,0 +1,73 @@
+"""What trains is set by params.yaml: every setting of the training code is a key, and every key arrives."""
+
+from dataclasses import fields
+from typing import get_args
+
+from source_imports import ROOT
+
+from config import Curriculum, MetaTeacher, Student, Teacher, load
+from methods.returns import BaselineName
+from methods.rewards import Reward
+from tasks.curriculum import curriculum_settings
+from tasks.meta_teacher import meta_teacher_settings
+from tasks.running.stage import Stage
+from training.curriculum.seams import Credit, CurriculumSettings, credit_for
+from training.meta_teacher import MetaTeacherSettings
+from training.running.loop import TrainingSettings
+
+GIVEN = load(ROOT / "params.yaml")
+# Names that differ; what stands elsewhere, or is no value of a person's choice.
+ELSEWHERE = {"seed", "eval_batch_size", "label_range", "credit"}
+RENAMED = {"max_grad_norm": "clip_norm", "student_lr": "student_learning_rate", "policy_lr": "policy_learning_rate"}
+META = {"loss": "competitive", "learning_rate": 0.5, "epochs": 7, "batch_size": 3, "dropout": 0.25, "patience": 5, "clip_norm": 0.75, "weight_decay": 0.125}  # fmt: skip
+CURRICULUM = {"episodes": 7, "max_steps_per_episode": None, "update": "episode", "sampler": "target", "reward": "real", "student_learning_rate": 0.5, "weight_decay": 0.125, "clip_norm": 0.75, "gamma": 0.25, "baseline": "normalised", "policy_learning_rate": 0.375}  # fmt: skip
+
+
+Settings = type[TrainingSettings] | type[MetaTeacherSettings] | type[CurriculumSettings] | type[Credit]
+
+
+def names(settings: Settings) -> set[str]:
+    return {RENAMED.get(one.name, one.name) for one in fields(settings)} - ELSEWHERE
+
+
+def stage(name: str, **changes: Teacher | Curriculum | MetaTeacher) -> Stage:
+    return Stage(name, GIVEN.model_copy(update=changes), dataset="worth", seed=1)
+
+
+def test_every_setting_of_a_training_is_a_key_of_its_section() -> None:
+    assert names(MetaTeacherSettings) == set(MetaTeacher.model_fields)
+    batches = {"batch_size", "probe", "probe_rows"}  # the stage makes the batches and the probe itself
+    assert names(CurriculumSettings) | names(Credit) == set(Curriculum.model_fields) - batches
+    for section in (Teacher, Student):
+        assert names(TrainingSettings) <= set(section.model_fields)
+
+
+def test_every_key_of_meta_teacher_arrives() -> None:
+    made = meta_teacher_settings(stage("meta_teacher", meta_teacher=MetaTeacher.model_validate(META)), label_range=None)
+    assert {name: getattr(made, own) for own, name in _pairs(MetaTeacherSettings)} == META
+
+
+def test_every_key_of_curriculum_arrives() -> None:
+    given = Curriculum.model_validate(CURRICULUM)
+    made = curriculum_settings(stage("curriculum", curriculum=given))
+    arrived = {name: getattr(made, own) for own, name in _pairs(CurriculumSettings)}
+    arrived |= {name: getattr(made.credit, own) for own, name in _pairs(Credit)}
+    assert arrived == CURRICULUM
+
+
+def test_every_baseline_may_be_asked_for() -> None:
+    assert _choices("baseline") == set(get_args(BaselineName))
+    for reward in get_args(Reward):
+        assert credit_for(reward).baseline in _choices("baseline")
+
+
+def _pairs(settings: Settings) -> list[tuple[str, str]]:
+    """A setting's own name and its key's."""
+    named = ((one.name, RENAMED.get(one.name, one.name)) for one in fields(settings))
+    return [(own, name) for own, name in named if name not in ELSEWHERE]
+
+
+def _choices(name: str) -> set[str]:
+    """The values that a key of `curriculum` allows, without null."""
+    (allowed,) = (one for one in get_args(Curriculum.model_fields[name].annotation) if one is not type(None))
+    return set(get_args(allowed))
