@@ -86,7 +86,7 @@ def curriculum(stage: Stage) -> None:
         on_episode=ticker.episode,
         checkpoints=checkpoints_of(stage, accelerator),
     )
-    as_it_is_used(accelerator, student)
+    as_it_is_used(student)
     if result.note:
         stage.say(result.note)
     write_model(stage, student, dataset)

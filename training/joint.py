@@ -28,6 +28,7 @@ from training.running.loop import (
     score,
 )
 from training.running.metrics import compute_metrics
+from training.running.precision import scoring_precision, training_precision
 from training.running.processes import average, draw_own_dropout, run_shared
 from training.running.progress import watched
 from training.running.signals import Signals
@@ -155,14 +156,14 @@ class _Run:
         self._learners = (self.pair.student, self.pair.teacher)
         self._schedules = [make_schedule(learner.optimizer, own, rows) for learner in self._learners]
         self._quiz = QuizBatches(splits.quiz, settings.quiz_batch_size, own.seed, accelerator.device)
-        self._epochs, self._autocast = own.epochs, accelerator.autocast
+        self._epochs, self._accelerator = own.epochs, accelerator
         self.best = BestEpoch(student)
         self.epoch, self.steps = 1, list[dict[str, float]]()
 
     def take_step(self, method: MovingTeacher, batch: Batch, steps: int, where: str) -> None:
         """One update of each, in an epoch of so many steps. Raises Diverged."""
         self.pair.progress = (self.epoch - 1 + len(self.steps) / steps) / self._epochs
-        with self._autocast():
+        with training_precision(self._accelerator):
             figures = method.step(self.pair, batch, self._quiz)
         _check_step(self.pair, figures["loss"], f"{where}, step {len(self.steps) + 1}")
         for schedule in self._schedules:
@@ -232,7 +233,8 @@ def _check_step(pair: Pair, loss: float, where: str) -> None:
 def score_head(teacher: Classifier, stored: Signals, split: TokenSplit, target: Target) -> dict[str, float]:
     """Mean task loss and metrics of a split, by the teacher's head on stored pooled vectors."""
     head = teacher.head_of(target.name)
-    logits = head(stored.pooled.to(head.weight.device)).reshape(len(split), -1).cpu().numpy()
+    with scoring_precision(head.weight.device):
+        logits = head(stored.pooled.to(head.weight.device)).reshape(len(split), -1).cpu().numpy()
     return compute_metrics(("loss", *target.metrics), logits, split.labels, target.kind)
 
 

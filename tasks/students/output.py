@@ -18,7 +18,7 @@ def write_student(
     stage: Stage, model: Classifier, dataset: TokenisedDataset, run: JointRun, accelerator: Accelerator
 ) -> None:
     """model, seen (its outputs on selection), curves, influence (lgtm) and metrics; sets the headline."""
-    as_it_is_used(accelerator, model)
+    as_it_is_used(model)
     given, selection = stage.parameters, dataset.split("selection")
     said = predict(
         model,
