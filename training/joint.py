@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from data.running.batches import Batch, batch_order, collate
 from data.running.tokens import TokenSplit
 from methods.joint import Learner, MovingTeacher, Pair, Seen
+from methods.running.seam import Lasting
 from models.classifier import Classifier
 from training.running.checkpoint_files import State
 from training.running.checkpoints import Checkpoints
@@ -70,6 +71,8 @@ class JointRun:
     """Single rows over time, where the method keeps them."""
     student_updates: int
     teacher_updates: int
+    schedule: list[Lasting] = field(default_factory=list)
+    """The phases of a method whose loss changes over the epochs."""
 
 
 def train_jointly(

@@ -1,5 +1,7 @@
 """What every stage that trains a student leaves: the model, its curves and its metrics."""
 
+from dataclasses import asdict
+
 from accelerate import Accelerator
 
 from models.classifier import Classifier
@@ -41,6 +43,7 @@ def write_student(
             "parameters": parameter_count(model, dataset.spec.name),
             "updates": {"student": run.student_updates, "teacher": run.teacher_updates},
             "rows_seen": given.student.epochs * len(dataset.split("train")),
+            **({"schedule": [asdict(part) for part in run.schedule]} if run.schedule else {}),
             **spent(),
         }
     )
