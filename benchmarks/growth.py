@@ -94,7 +94,7 @@ def episode_table(counts: Sequence[int] = (1, 2, 4)) -> Growth:
     with tempfile.TemporaryDirectory() as name:
         workspace = make_workspace(Path(name), None, share=1 / 4)
         quiz, selection = workspace.split("rte", "quiz"), workspace.split("rte", "selection")
-    probe = fixed_batches(selection, draw_rows(len(selection), 32), 32)
+    probe = fixed_batches(selection, draw_rows(len(selection), 32, 0), 32)
     lines = []
     for count in counts:
         run = partial(curriculum_run, quiz, recorded_sources(quiz, 1), probe, 4, count)

@@ -164,7 +164,7 @@ class Recorded:
 def curriculum_rows(workspace: Workspace, repetitions: int) -> list[Row]:
     """A step of the curriculum with `gain`, against a training step and a forward pass of the probe."""
     quiz, selection = workspace.split("rte", "quiz"), workspace.split("rte", "selection")
-    probe = fixed_batches(selection, draw_rows(len(selection), PROBE_ROWS), EVAL_BATCH)
+    probe = fixed_batches(selection, draw_rows(len(selection), PROBE_ROWS, 0), EVAL_BATCH)
     values, floors = [], []
     for repetition in range(repetitions):
         sources = recorded_sources(quiz, repetition)

@@ -29,12 +29,12 @@ from benchmarks.pieces_bench import (
 )
 from benchmarks.plain_job import curriculum_step, forward_step, online_step, padded_batches, plain_step, stock_network
 from benchmarks.workspace import HIDDEN, LAYERS, Workspace, network
-from data.running.batches import Batch, batch_order, collate
+from data.running.batches import Batch, batch_order, collate, draw_rows
 from data.running.tokens import TokenSplit
 from methods.finetune import Finetune
 from methods.mse_kd import MseKd
 from methods.running.layers import match_layers
-from training.curriculum.quiz_batches import draw_rows, fixed_batches
+from training.curriculum.quiz_batches import fixed_batches
 from training.meta_teacher import MetaTeacherSettings, PooledRows, train_meta_teacher
 from training.running.signals import Signals
 
@@ -121,7 +121,7 @@ def _reading(workspace: Workspace, repetitions: int) -> list[Part]:
 
 def _curriculum(workspace: Workspace, repetitions: int) -> Part:
     quiz, selection = workspace.split("rte", "quiz"), workspace.split("rte", "selection")
-    steps, chosen = EPISODES * EPISODE_STEPS, draw_rows(len(selection), PROBE_ROWS)
+    steps, chosen = EPISODES * EPISODE_STEPS, draw_rows(len(selection), PROBE_ROWS, 0)
     probe = fixed_batches(selection, chosen, EVAL_BATCH)
     ours = [steps * curriculum_seconds(quiz, probe, recorded_sources(quiz, number)) for number in range(repetitions)]
     wide = padded_batches(selection, 1, PROBE_ROWS)

@@ -15,7 +15,8 @@ class Policy(nn.Module):
     def __init__(self, width: int, actions: int, *, generator: torch.Generator) -> None:
         super().__init__()
         self.vector = nn.Parameter(torch.empty(width))
-        self.head = nn.Linear(width, actions)
+        # Not drawn twice: a start of torch's own would move the global generator, and dropout with it.
+        self.head = nn.utils.skip_init(nn.Linear, width, actions)
         # The usual start of a linear layer, for v too; the bias is 0, so that it favours no dataset.
         bound = width**-0.5
         nn.init.uniform_(self.vector, -bound, bound, generator=generator)

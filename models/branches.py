@@ -56,7 +56,7 @@ class Branch(nn.Module):
 
     def __init__(self, student: Classifier, own: int, width: int, seed: int) -> None:
         super().__init__()
-        self.fit = new_linear(width, student.hidden_size, std=width**-0.5, bias=True, seed=seed + own)
+        self.fit = new_linear(width, student.hidden_size, std=width**-0.5, bias=True, seed=seed, name=f"branch {own}")
         later = range(own + 1, student.num_layers + 1)
         self.rest = Classifier(keep_layers(student.export(), later), student.spec)
         # Never read, and processes that share gradients would wait for its one.

@@ -13,7 +13,7 @@ from models.attention_scores import scores_returned
 from models.errors import ModelError
 from models.families import family_of
 from models.first_token import first_token_only
-from models.heads import HeadSpec, new_linear
+from models.heads import HeadSpec, head_name, new_linear
 from models.outputs import Outputs
 
 FEW = 4
@@ -123,18 +123,20 @@ class Classifier(nn.Module):
         return cast(nn.Linear, self.heads[dataset])
 
     def add_head(self, dataset: str, num_outputs: int, seed: int) -> nn.Linear:
-        """Add a head that starts as the family's do, N(0, initializer_range^2), from `seed` alone."""
+        """Add a head that starts as the family's do, N(0, initializer_range^2), by `seed` and its dataset's name."""
         if dataset in self.heads:
             raise ModelError(f"dataset {dataset!r} has a head already")
         std = float(getattr(self.backbone.config, self.family.std_name))
-        head = new_linear(self.hidden_size, num_outputs, std=std, bias=self._has_bias, seed=seed)
+        head = new_linear(
+            self.hidden_size, num_outputs, std=std, bias=self._has_bias, seed=seed, name=head_name(dataset)
+        )
         self._attach(dataset, head.to(self._device()))
         return head
 
     def add_projection(self, width: int, seed: int) -> nn.Linear:
         """Add the learned map of the pooled vector to the teacher's width: (B, H) -> (B, width)."""
         std = self.hidden_size**-0.5  # keeps the length of a vector, about
-        layer = new_linear(self.hidden_size, width, std=std, bias=True, seed=seed)
+        layer = new_linear(self.hidden_size, width, std=std, bias=True, seed=seed, name="projection")
         self.projection = layer.to(self._device())
         return self.projection
 

@@ -1,7 +1,5 @@
 """The final linear layers: what one answers, and how a new one starts."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +8,7 @@ from torch import nn
 from transformers import PretrainedConfig
 
 from models.errors import ModelError
+from seeds import torch_generator
 
 Kind = Literal["single", "pair", "choice", "regression"]
 
@@ -47,21 +46,15 @@ class HeadSpec:
             config.problem_type = "regression" if self.kind == "regression" else "single_label_classification"
 
 
-@contextmanager
-def seeded(seed: int) -> Generator[None]:
-    """Draw from torch's CPU generator started at `seed`, and put its state back afterwards."""
-    before = torch.get_rng_state()
-    torch.default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(before)
+def head_name(dataset: str) -> str:
+    """The name that a head's start is drawn by: with one seed, two heads of a network never start alike."""
+    return f"head of {dataset}"
 
 
-def new_linear(inputs: int, outputs: int, *, std: float, bias: bool, seed: int) -> nn.Linear:
-    """A linear layer, weight (outputs, inputs) ~ N(0, std^2), bias 0; the global generator is not touched."""
+def new_linear(inputs: int, outputs: int, *, std: float, bias: bool, seed: int, name: str) -> nn.Linear:
+    """A linear layer, weight (outputs, inputs) ~ N(0, std^2) by seed and name, bias 0; no global generator is touched."""
     layer = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch_generator(seed, name)
     with torch.no_grad():
         layer.weight.copy_(torch.randn(outputs, inputs, generator=generator) * std)
         if bias:

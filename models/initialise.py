@@ -11,9 +11,10 @@ from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, Pre
 from models.classifier import Classifier
 from models.errors import ModelError
 from models.families import Family, family_named
-from models.heads import HeadSpec, seeded
+from models.heads import HeadSpec
 from models.layers import choose_layers, keep_layers
 from models.loading import load_with_new_head
+from seeds import drawing_from
 
 ConfigValue = str | int | float | bool | Sequence[str] | None
 
@@ -73,7 +74,7 @@ def from_config(
     try:
         stock_config = _stock_config(str(config["model_type"]), family, given)
         spec.write_to(stock_config)
-        with seeded(seed):
+        with drawing_from(seed, "weights"):
             stock = AutoModelForSequenceClassification.from_config(
                 stock_config, attn_implementation=family.attention(attention)
             )

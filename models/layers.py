@@ -8,7 +8,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from models.errors import ModelError
 from models.families import family_of
-from models.heads import seeded
+from seeds import drawing_from
 
 
 def spread_layers(available: int, wanted: int) -> tuple[int, ...]:
@@ -40,7 +40,7 @@ def keep_layers(source: PreTrainedModel, layers: Sequence[int]) -> PreTrainedMod
     """A copy of a stock model with only these layers (numbered from 1); all else is carried over."""
     config = copy.deepcopy(source.config)
     config.num_hidden_layers = len(layers)
-    with seeded(0):  # every weight is overwritten: this only leaves the global generator alone
+    with drawing_from(0, "overwritten"):  # every weight is overwritten: this only leaves the global generator alone
         target = AutoModelForSequenceClassification.from_config(
             config, attn_implementation=source.config._attn_implementation
         )

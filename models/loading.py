@@ -13,7 +13,8 @@ from transformers.utils import logging
 from models.checkpoints import model_type_of, weight_files
 from models.errors import ModelError
 from models.families import Family, family_named
-from models.heads import HeadSpec, new_linear, seeded
+from models.heads import HeadSpec, head_name, new_linear
+from seeds import drawing_from
 
 
 def load_with_new_head(
@@ -34,10 +35,11 @@ def load_with_new_head(
     assert isinstance(head, torch.nn.Linear)
     std = float(getattr(stock.config, family.std_name))
     bias = head.bias is not None
-    fresh = new_linear(head.in_features, spec.num_outputs, std=std, bias=bias, seed=seed)
+    name = head_name(spec.dataset)
+    fresh = new_linear(head.in_features, spec.num_outputs, std=std, bias=bias, seed=seed, name=name)
     stock.set_submodule(family.final, fresh)
     new = sorted({name.rpartition(".")[0] for name in missing} - {family.final})
-    return stock, [f"{folder}: {name} is not in the checkpoint, made anew with seed {seed}" for name in new]
+    return stock, [f"{folder}: {layer} is not in the checkpoint, made anew" for layer in new]
 
 
 def load_whole(folder: Path, spec: HeadSpec, *, attention: str = "sdpa") -> PreTrainedModel:
@@ -57,7 +59,7 @@ def _load(
     family = family_named(model_type_of(folder), str(folder / "config.json"))
     weight_files(folder)
     try:
-        with quiet_transformers(), seeded(seed):
+        with quiet_transformers(), drawing_from(seed, "weights"):
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             spec.write_to(config)
             stock, info = AutoModelForSequenceClassification.from_pretrained(

@@ -11,12 +11,12 @@ model (a stock Hugging Face folder), signals (as the signals stage's), metrics.j
 
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 
 from models.branches import Branched
 from models.classifier import Classifier
 from models.store import load_model
+from seeds import start_all
 from tasks.networks.building import parameter_count, start_assistant, start_student, start_teacher
 from tasks.networks.checkpoints import checkpoints_of
 from tasks.networks.output import write_model
@@ -83,9 +83,8 @@ def _friendly(
         model = load_model(teacher, attention=given.models.attention)
     else:
         model = start_teacher(stage, dataset).classifier
-    branched = Branched(model, student, stage.seed).to(accelerator.device)
-    # Weights are drawn: what follows must not depend on how many numbers that took.
-    torch.manual_seed(stage.seed)
+    branched = Branched(model, student, stage.seed_of("branches")).to(accelerator.device)
+    start_all(stage.seed_of("dropout"))
     method = FriendlyTeacher(own.branch_weight, own.agreement_weight, own.branch_temperature)
     curves = train(
         branched,
@@ -93,7 +92,7 @@ def _friendly(
         dataset.split("selection"),
         dataset.target,
         lambda epoch: lambda outputs, batch: method.loss(outputs, batch.labels, dataset.spec.kind),
-        training_settings(given.teacher, stage.seed, given.evaluate.batch_size),
+        training_settings(given.teacher, stage.seed_of("training"), given.evaluate.batch_size),
         accelerator=accelerator,
         checkpoints=checkpoints_of(stage, accelerator),
         title=stage.title,

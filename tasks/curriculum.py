@@ -15,12 +15,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from data.running.batches import Batch
+from data.running.batches import Batch, draw_rows
 from data.running.tokens import TokenSplit
 from methods.mse_kd import MseKd
 from models.classifier import Classifier
 from models.outputs import Outputs
 from models.store import load_model
+from seeds import start_all
 from tasks.networks.building import parameter_count
 from tasks.networks.checkpoints import checkpoints_of
 from tasks.networks.output import write_model
@@ -35,7 +36,7 @@ from training.curriculum.analysis import (
     curricula,
 )
 from training.curriculum.episodes import run_curriculum
-from training.curriculum.quiz_batches import QuizBatches, draw_rows, fixed_batches
+from training.curriculum.quiz_batches import QuizBatches, fixed_batches
 from training.curriculum.seams import (
     Credit,
     CurriculumResult,
@@ -61,7 +62,7 @@ def curriculum(stage: Stage) -> None:
         stage.read(student_model(stage.dataset, given.mpdistil.base, stage.seed)), attention=given.models.attention
     )
     others = {name: open_dataset(stage, name, record=False) for name in given.datasets}
-    _add_heads(student, others, stage.seed)
+    _add_heads(student, others, stage.seed_of("heads"))
     student.to(accelerator.device)
     compile_if_asked(stage, student)
     head = stage.read(meta_teacher_folder(stage.dataset, stage.seed))
@@ -74,12 +75,13 @@ def curriculum(stage: Stage) -> None:
     def selection_scores() -> dict[str, float]:
         return score(student, selection, dataset.target, batch_size=batch_size, device=accelerator.device)
 
+    start_all(stage.seed_of("dropout"))
     result = run_curriculum(
         student,
         [_action(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets],
         target,
         selection_scores,
-        settings=_settings(stage),
+        settings=curriculum_settings(stage),
         accelerator=accelerator,
         probe=probe,
         distillation=_distillation(stage, dataset, head, student),
@@ -94,7 +96,7 @@ def curriculum(stage: Stage) -> None:
 
 
 def _add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: int) -> None:
-    """A seeded head for every dataset that the student has none for; it must read the same tokens."""
+    """A new head for every dataset that the student has none for; it must read the same tokens."""
     for name, dataset in datasets.items():
         if dataset.tokenizer_fingerprint != datasets[student.dataset].tokenizer_fingerprint:
             raise StageError(
@@ -108,7 +110,8 @@ def _action(stage: Stage, dataset: TokenisedDataset, exam: list[int]) -> QuizDat
     """A dataset as an action, without the rows kept for the exam."""
     quiz = dataset.split("quiz")
     rows = _without(quiz, exam)
-    batches = QuizBatches(quiz, stage.parameters.curriculum.batch_size or 1, seed=stage.seed, rows=rows)
+    seed = stage.seed_of(f"batches of {dataset.spec.name}")
+    batches = QuizBatches(quiz, stage.parameters.curriculum.batch_size or 1, seed=seed, rows=rows)
     return QuizDataset(dataset.spec.name, dataset.spec.kind, batches)
 
 
@@ -116,7 +119,8 @@ def _target(stage: Stage, dataset: TokenisedDataset, head: Path, exam: list[int]
     quiz = dataset.split("quiz")
     rows = _without(quiz, exam)
     # Another order than the action's own: the reward is taken on other rows than the step was.
-    passes = QuizBatches(quiz, stage.parameters.curriculum.batch_size or 1, seed=stage.seed + 1, rows=rows)
+    seed = stage.seed_of("batches of the reward")
+    passes = QuizBatches(quiz, stage.parameters.curriculum.batch_size or 1, seed=seed, rows=rows)
     trained = {f"train {name}" for name in dataset.split("train").row_ids}
     trained |= {f"train {quiz.row_ids[row]}" for row in rows}
     scores = load_file(head / "quiz.safetensors")["scores"]
@@ -129,12 +133,12 @@ def _probe(stage: Stage, dataset: TokenisedDataset) -> tuple[list[int], Probe | 
     wanted = given.probe_rows or 1
     if given.probe == "exam":
         quiz = dataset.split("quiz")
-        exam = draw_rows(len(quiz), min(wanted, len(quiz) // 2))
+        exam = draw_rows(len(quiz), min(wanted, len(quiz) // 2), stage.seed_of("exam"))
         return exam, _fixed(stage, quiz, exam, "train")
     selection = dataset.split("selection")
     # Row ids are unique within a file only: dev's are told apart from train's.
     file = "dev" if dataset.selected_on == "dev" else "train"
-    return [], _fixed(stage, selection, draw_rows(len(selection), wanted), file)
+    return [], _fixed(stage, selection, draw_rows(len(selection), wanted, stage.seed_of("probe")), file)
 
 
 def _fixed(stage: Stage, split: TokenSplit, rows: list[int], file: str) -> Probe:
@@ -147,7 +151,7 @@ def _without(split: TokenSplit, exam: list[int]) -> list[int]:
     return [row for row in range(len(split)) if row not in kept]
 
 
-def _settings(stage: Stage) -> CurriculumSettings:
+def curriculum_settings(stage: Stage) -> CurriculumSettings:
     given = stage.parameters.curriculum
     reward = given.reward or "gain"
     own = credit_for(reward)
@@ -165,7 +169,7 @@ def _settings(stage: Stage) -> CurriculumSettings:
         credit=credit,
         student_lr=given.student_learning_rate or 0.0,
         weight_decay=given.weight_decay or 0.0,
-        seed=stage.seed,
+        seed=stage.seed_of("curriculum"),
     )
 
 
@@ -183,7 +187,7 @@ def _distillation(stage: Stage, dataset: TokenisedDataset, head: Path, student: 
     width = pooled.pooled.shape[-1]
     if method.needs.pooled and student.projection is None and student.hidden_size != width:
         # The base's method compared no vectors, so that its student has learnt no map to the teacher's width.
-        student.add_projection(width, stage.seed)
+        student.add_projection(width, stage.seed_of("projection"))
     logits = load_file(head / "quiz.safetensors")["logits"]
 
     def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:

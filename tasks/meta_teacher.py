@@ -76,7 +76,7 @@ def meta_teacher(stage: Stage) -> None:
 def _settings(stage: Stage, dataset: TokenisedDataset) -> MetaTeacherSettings:
     values = stage.parameters.meta_teacher.model_dump()
     values["max_grad_norm"] = values.pop("clip_norm")
-    return MetaTeacherSettings(**values, label_range=dataset.spec.label_range, seed=stage.seed)
+    return MetaTeacherSettings(**values, label_range=dataset.spec.label_range, seed=stage.seed_of("training"))
 
 
 def _run(stage: Stage, student: Classifier, dataset: TokenisedDataset, device: torch.device) -> torch.Tensor:

@@ -18,6 +18,7 @@ from torch import nn
 
 from methods.finetune import Finetune
 from models.classifier import Classifier
+from seeds import start_all
 from tasks.networks.building import parameter_count, start_teacher
 from tasks.networks.checkpoints import checkpoints_of
 from tasks.networks.output import write_model
@@ -77,6 +78,7 @@ def _trained(
         return [], trajectory.epochs
     if given.teacher.trajectory:
         trajectory.said = lambda network: _said(stage, network, dataset, accelerator)
+    start_all(stage.seed_of("dropout"))
     loss = Finetune().loss
     curves = train(
         model,
@@ -84,7 +86,7 @@ def _trained(
         dataset.split("selection"),
         dataset.target,
         lambda epoch: lambda outputs, batch: loss(outputs, None, batch.labels, dataset.spec.kind),
-        training_settings(given.teacher, stage.seed, given.evaluate.batch_size),
+        training_settings(given.teacher, stage.seed_of("training"), given.evaluate.batch_size),
         accelerator=accelerator,
         after_epoch=trajectory,
         checkpoints=checkpoints_of(stage, accelerator),

@@ -8,9 +8,9 @@ from typing import get_args
 from method_sections import AssistedMethod, StudentMethod
 
 ROOT = Path(__file__).parents[1]
-# The folders (and a file) whose code a stage runs. config.py and params_file.py are left out on purpose: what they read reaches a
+# The folders (and two files) whose code a stage runs. config.py and params_file.py are left out on purpose: what they read reaches a
 # stage as parameters, which dvc.yaml tracks one by one.
-FOLDERS = ("data", "methods", "models", "strict_yaml", "tasks", "training")
+FOLDERS = ("data", "methods", "models", "seeds", "strict_yaml", "tasks", "training")
 METHOD_FILES = [f"methods/{name}.py" for name in get_args(StudentMethod) + get_args(AssistedMethod)]
 # Stages whose matrix runs over methods: each depends on its own method's file, and no such file imports another.
 BY_METHOD = ("student", "assistant", "assisted", "meta_taught")

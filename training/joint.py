@@ -16,6 +16,7 @@ from data.running.tokens import TokenSplit
 from methods.joint import Learner, MovingTeacher, Pair, Seen
 from methods.running.seam import Lasting
 from models.classifier import Classifier
+from seeds import named, numpy_generator
 from training.running.checkpoint_files import State
 from training.running.checkpoints import Checkpoints
 from training.running.loop import (
@@ -37,11 +38,15 @@ from training.running.signals import Signals
 
 @dataclass(frozen=True)
 class JointSettings:
-    """Two supervised runs side by side; epochs, batch size and seed are the student's."""
+    """Two supervised runs side by side; epochs, batch size and seed are the student's.
+
+    `followed_rows`: how many training rows, drawn at random, are followed over time where a method does (LGTM's Fig. 4: 64).
+    """
 
     student: TrainingSettings
     teacher: TrainingSettings
     quiz_batch_size: int
+    followed_rows: int = 64
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,11 @@ def train_jointly(
     return JointRun(run.best.restored(), run.pair.influence, run.pair.student.updates, run.pair.teacher.updates)
 
 
+def drawn_rows(rows: int, wanted: int, seed: int) -> frozenset[int]:
+    """`wanted` of `rows` rows at random; all, where there are fewer."""
+    return frozenset(numpy_generator(seed).permutation(rows)[:wanted].tolist())
+
+
 class QuizBatches:
     """Batches of the quiz rows without end, reshuffled each time round; knows how many it gave."""
 
@@ -134,7 +144,7 @@ class QuizBatches:
         if number != self._round:
             self._round = number
             self._order = batch_order(
-                self._split.lengths, self._batch_size, seed=self._seed + 1, epoch=number, shuffle=True
+                self._split.lengths, self._batch_size, seed=self._seed, epoch=number, shuffle=True
             )
         self.given += 1
         return collate(self._split, self._order[position]).to(self._device)
@@ -155,10 +165,11 @@ class _Run:
     ) -> None:
         own, rows = settings.student, len(splits.train)
         self.pair = _pair(student, teacher, target, settings, stored)
+        self.pair.followed = drawn_rows(rows, settings.followed_rows, named(own.seed, "followed rows"))
         draw_own_dropout()
         self._learners = (self.pair.student, self.pair.teacher)
         self._schedules = [make_schedule(learner.optimizer, own, rows) for learner in self._learners]
-        self._quiz = QuizBatches(splits.quiz, settings.quiz_batch_size, own.seed, accelerator.device)
+        self._quiz = QuizBatches(splits.quiz, settings.quiz_batch_size, named(own.seed, "quiz"), accelerator.device)
         self._epochs, self._accelerator = own.epochs, accelerator
         self.best = BestEpoch(student)
         self.epoch, self.steps = 1, list[dict[str, float]]()

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from models.classifier import Classifier
+from seeds import numpy_generator
 
 
 @torch.inference_mode()
@@ -28,7 +29,9 @@ def measure_latency(
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    ids = torch.from_numpy(np.random.default_rng(0).integers(5, max(6, vocabulary), (batch * choices, length)))
+    ids = torch.from_numpy(
+        numpy_generator(0, "latency", dataset).integers(5, max(6, vocabulary), (batch * choices, length))
+    )
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
     taken: dict[str, list[float]] = {name: [] for name in models}
     try:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from methods.meta_teacher import MetaLoss, MetaTeacher, meta_teacher_loss
 from methods.running.task_loss import Kind, task_loss, true_class_score
+from seeds import drawing_from, torch_generator
 from training.running.loop import check_finite
 
 
@@ -73,9 +74,7 @@ def train_meta_teacher(
     """
     device = accelerator.device
     quiz, selection = _on(device, quiz), _on(device, selection)
-    cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(settings.seed)
+    with drawing_from(settings.seed, "projection and dropout", device=device):
         module = MetaTeacher(
             head_weight,
             head_bias,
@@ -100,7 +99,7 @@ def _fit(
 ) -> tuple[list[dict[str, float]], int]:
     """Trains in place and leaves the best epoch's weights; every process does the same on the same rows."""
     optimizer = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    shuffle = torch.Generator().manual_seed(settings.seed)
+    shuffle = torch_generator(settings.seed, "order of rows")
     curves = [{"epoch": 0.0, **_selection_losses(module, selection, kind)}]
     best_epoch, best = 0, copy.deepcopy(module.state_dict())
     for epoch in range(1, settings.epochs + 1):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from seeds import numpy_generator
 from training.running.metrics import Floats
 
 FEWEST_DATASETS = 3
@@ -70,7 +71,7 @@ def friedman(scores: Floats, *, seed: int = 0) -> Friedman:
     if spread == 0:  # every method ties everywhere
         return Friedman(0.0, 1.0, count, methods)
     measured = _between(table)
-    generator = np.random.default_rng(seed)
+    generator = numpy_generator(seed, "Friedman")
     shuffled = np.repeat(table[None], PERMUTATIONS, axis=0)
     drawn = _between(generator.permuted(shuffled, axis=2))
     reached = int((drawn >= measured - 1e-9).sum())
@@ -143,6 +144,6 @@ def correlate(first: Sequence[float], second: Sequence[float], *, seed: int = 0)
         return None
     x, y = ((side - side.mean()) / np.sqrt(((side - side.mean()) ** 2).sum()) for side in (x, y))
     r = float(x @ y)
-    shuffled = np.random.default_rng(seed).permuted(np.repeat(y[None], PERMUTATIONS, axis=0), axis=1)
+    shuffled = numpy_generator(seed, "correlation").permuted(np.repeat(y[None], PERMUTATIONS, axis=0), axis=1)
     reached = int((np.abs(shuffled @ x) >= abs(r) - 1e-9).sum())
     return Correlation(r, (reached + 1) / (PERMUTATIONS + 1), len(x))

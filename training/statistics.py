@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seeds import numpy_generator
 from training.running.metrics import Floats, row_mean
 
 # score(predictions (N, ...), weights (R, N)) -> (R,): a metric of R weighted copies of the same rows.
@@ -70,7 +71,7 @@ def paired_bootstrap(
     the interval holds the chance of the rows, not that of training: that is the spread over seeds.
     """
     rows = _same_rows(students, teachers)
-    generator = np.random.default_rng(seed)
+    generator = numpy_generator(seed, "bootstrap")
     samples = [_difference(score, students, teachers, counts) for counts in _resamples(rows, n, generator)]
     difference = _difference(score, students, teachers, np.ones((1, rows)))
     return Bootstrap(float(difference[0]), np.concatenate(samples), rows)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from data.running.tokens import TokenSplit
+from seeds import numpy_generator
 
 POOL_BATCHES, POOLS = 16, 8
 """Shuffled rows are sorted by length within pools of an eighth of the rows, but at least 16 batches. On RTE at batch 8
@@ -70,7 +71,7 @@ def batch_order(lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int, 
         raise ValueError(f"batch_size is {batch_size}; must be 1 or more")
     if not shuffle:
         return _cut(np.argsort(-lengths, kind="stable"), batch_size)
-    generator = np.random.default_rng([seed, epoch])
+    generator = numpy_generator(seed, "order of batches", epoch)
     order = generator.permutation(len(lengths))
     pool = batch_size * max(POOL_BATCHES, len(lengths) // (POOLS * batch_size))
     batches = []
@@ -78,6 +79,11 @@ def batch_order(lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int, 
         rows = order[start : start + pool]
         batches += _cut(rows[np.argsort(lengths[rows], kind="stable")], batch_size)
     return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def draw_rows(count: int, wanted: int, seed: int) -> list[int]:
+    """Indices of `wanted` rows of `count` (all, if there are fewer), by seed, in ascending order."""
+    return sorted(numpy_generator(seed, "rows").permutation(count)[:wanted].tolist())
 
 
 def useful_share(lengths: np.ndarray, batches: Sequence[Sequence[int]]) -> float:

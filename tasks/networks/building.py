@@ -16,10 +16,13 @@ from models.tokenizer import check_same_tokenizer, load_tokenizer, padding_id
 from tasks.running.datasets import TokenisedDataset
 from tasks.running.stage import Stage, StageError
 
+START = "start"
+"""Of a network: one stream for the teacher, the student and the assistant of a dataset and seed, whatever stage makes it."""
+
 
 def start_teacher(stage: Stage, dataset: TokenisedDataset) -> Start:
     """The teacher before training; a supplied one as it is. Raises ModelError or StageError if it doesn't fit."""
-    given, seed = stage.parameters, stage.seed
+    given, seed = stage.parameters, stage.seed_of(START, of="teacher")
     if given.teacher.origin != "train":
         name = given.teacher.origin.replace("{dataset}", dataset.spec.name)
         folder = _checked_checkpoint(stage, name, dataset)
@@ -38,7 +41,7 @@ def start_student(stage: Stage, dataset: TokenisedDataset, teacher: Path) -> Sta
     Args:
         teacher: the teacher's model folder.
     """
-    given, seed = stage.parameters, stage.seed
+    given, seed = stage.parameters, stage.seed_of(START, of="student")
     init, layers, attention = given.student.init, given.student.layers, given.models.attention
     if init == "teacher_layers" and layers is not None:
         start = from_teacher_layers(load_model(teacher, attention=attention), layers)
@@ -58,12 +61,13 @@ def start_assistant(stage: Stage, dataset: TokenisedDataset, teacher: Path) -> S
 
     Where the student takes none, they are the fine-tuned teacher's.
     """
-    given, layers, attention = stage.parameters, stage.parameters.takd.layers, stage.parameters.models.attention
+    given, seed = stage.parameters, stage.seed_of(START, of="assistant")
+    layers, attention = given.takd.layers, given.models.attention
     if layers is None:
-        return _fitting(_random(given, given.takd.config or {}, dataset, stage.seed), dataset)
+        return _fitting(_random(given, given.takd.config or {}, dataset, seed), dataset)
     if given.student.init == "pretrained_teacher_layers":
         folder = _checked_checkpoint(stage, str(given.teacher.checkpoint), dataset)
-        start = from_pretrained_layers(folder, dataset.head, layers, seed=stage.seed, attention=attention)
+        start = from_pretrained_layers(folder, dataset.head, layers, seed=seed, attention=attention)
     else:
         start = from_teacher_layers(load_model(teacher, attention=attention), layers)
     return _fitting(start, dataset)

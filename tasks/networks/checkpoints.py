@@ -21,6 +21,7 @@ from typing import IO
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
+import seeds
 from places import home
 from tasks.running.layout import OUTPUTS
 from tasks.running.stage import ROOT, Stage
@@ -68,7 +69,7 @@ def _loaded_code() -> dict[str, str]:
     """Our modules as they were loaded: what decides how the numbers come about, and nothing else."""
     files = {str(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
     folders = tuple(f"{ROOT / name}{os.sep}" for name in ("data", "methods", "models", "training", "tasks"))
-    ours = sorted(Path(name) for name in files if name.startswith(folders))
+    ours = sorted(Path(name) for name in files if name.startswith(folders) or name == seeds.__file__)
     return {str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest() for path in ours}
 
 

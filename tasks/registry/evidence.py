@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from config import Parameters
 from data.running.records import DatasetSpec
+from seeds import named
 from tasks.registry.names import PREDICTIONS, model_name
 from tasks.running.layout import OUTPUTS, output_folder, student_model, tokens_folder
 from tasks.running.stage import StageError
@@ -131,7 +132,9 @@ class Student:
         def scored(logits: NDArray[np.generic], weights: Floats) -> Floats:
             return weighted_metric(self.headline, logits, labels, self.spec.kind, weights)
 
-        return interval(paired_bootstrap(scored, [student], [teacher], n=resamples), level)
+        return interval(
+            paired_bootstrap(scored, [student], [teacher], n=resamples, seed=named(0, "registry", self.dataset)), level
+        )
 
 
 def find_students(parameters: Parameters) -> tuple[list[Student], list[str]]:

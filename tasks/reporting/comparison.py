@@ -4,7 +4,6 @@ Every interval is a paired bootstrap over dev rows: both sides are scored on the
 averaged within it. A dataset on which a method did not run, or has no meaning, is a gap with its reason.
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from seeds import named
 from tasks.reporting.effort import Effort, mean_effort
 from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.margins import Margin, bootstrap_margin, margin_of
@@ -184,7 +184,7 @@ def _against(one: DatasetOutputs, method: str, baseline: str, resamples: int, le
         raise StageError(f"evaluate {one.name}: {method} and {baseline} saw different dev rows; run `dvc repro`")
     score = partial(score_rows, one.metrics[0], own[0].labels, one.kind)
     sides = [rows.student for rows in own], [rows.student for rows in other]
-    return interval(paired_bootstrap(score, *sides, n=resamples, seed=zlib.crc32(one.name.encode())), level)
+    return interval(paired_bootstrap(score, *sides, n=resamples, seed=named(0, "report", one.name)), level)
 
 
 def _outcome(against: Interval, metric: str) -> Outcome:

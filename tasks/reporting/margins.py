@@ -1,12 +1,12 @@
 """Margins: a student minus its teacher on dev, with a paired bootstrap interval over rows and the spread over seeds."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from seeds import named
 from tasks.reporting.gather import DatasetOutputs, Predictions
 from tasks.reporting.scores import TEACHER, dev_rows, headlines, score_rows
 from tasks.running.stage import StageError
@@ -32,7 +32,7 @@ def bootstrap_margin(one: DatasetOutputs, method: str, seeds: Sequence[int], res
         )
     score = partial(score_rows, one.metrics[0], all_seeds[0].labels, one.kind)
     students, teachers = [p.student for p in all_seeds], [p.teacher for p in all_seeds]
-    return paired_bootstrap(score, students, teachers, n=resamples, seed=zlib.crc32(one.name.encode()))
+    return paired_bootstrap(score, students, teachers, n=resamples, seed=named(0, "report", one.name))
 
 
 def margin_of(one: DatasetOutputs, method: str, seeds: Sequence[int], boot: Bootstrap, level: float) -> Margin:

@@ -29,6 +29,7 @@ from config import ConfigError, Parameters, load
 from data.running.errors import DataError
 from models.errors import ModelError
 from models.folders import whole_folder
+from seeds import named
 from tasks.running import collector
 from tasks.running.layout import OUTPUTS, output_folder
 from tasks.running.machine_limits import no_memory, no_room
@@ -111,6 +112,11 @@ class Stage:
             self.hashes[path] = combined(path, sums)
         return path
 
+    def seed_of(self, purpose: str, *, of: str | None = None) -> int:
+        """The seed of one of the stage's streams; `of` names the stage that the stream belongs to, where another draws it."""
+        stage = of or self.name
+        return named(self.seed, SEEDED_AS.get(stage, stage), self.dataset, purpose)
+
     def check_inputs_stayed(self) -> None:
         """Raise StageError if an input is not what it was when it was read: the result would be of neither."""
         for path, before in self.stamps.items():
@@ -171,6 +177,8 @@ class Stage:
         return " ".join(part for part in (self.name, self.dataset, self.method, seed) if part)
 
 
+# A student is drawn alike by whatever method it learns (seeds.py says what is shared, and why).
+SEEDED_AS = {"assisted": "student", "meta_taught": "student"}
 SEEDED = (
     "teacher",
     "signals",

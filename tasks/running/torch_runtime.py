@@ -2,16 +2,15 @@
 
 import contextlib
 import os
-import random
 from collections.abc import Generator
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 from transformers.utils import ModelOutput, logging
 
 from models.classifier import Classifier
+from seeds import start_all
 from tasks.running.freed_memory import keep_freed_memory
 from tasks.running.processes import PROCESSES, report_once
 from tasks.running.stage import Stage, StageError
@@ -24,17 +23,15 @@ SHARDING = ("DEEPSPEED", "MEGATRON_LM")
 def start_torch(stage: Stage) -> Accelerator:
     """Fix threads and seeds, then take the hardware that accelerate was launched for.
 
-    Threads are set here and not by the machine, because they change the last bits of a result. Seeds are alike in all
-    processes: weights are drawn from them. Raises StageError for hardware that is not there, or that no stage can use.
+    Threads are set here and not by the machine, because they change the last bits of a result. Global generators start
+    alike in all processes, and a training starts them anew. Raises StageError for hardware that is not there, or that no stage can use.
     """
     torch.set_num_threads(stage.parameters.threads)
     # Off on purpose: TF32 and autotuning would change results from one GPU to the next behind DVC's back.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
     logging.set_verbosity_error()
-    random.seed(stage.seed)
-    np.random.seed(stage.seed)
-    torch.manual_seed(stage.seed)
+    start_all(stage.seed_of("start of the process"))
     keep_freed_memory()
     accelerator = _accelerator("bf16" if stage.parameters.precision == "bf16" else "no")
     report_once()

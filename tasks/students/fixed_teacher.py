@@ -11,6 +11,7 @@ from methods.running.seam import Lasting, Method, Needs, Phase, Scheduled, sched
 from models.attention_scores import check_scores
 from models.classifier import Classifier
 from models.outputs import Outputs
+from seeds import start_all
 from tasks.networks.building import parameter_count
 from tasks.networks.checkpoints import checkpoints_of
 from tasks.networks.settings import training_settings
@@ -36,11 +37,10 @@ def train_on_fixed_teacher(
     if teacher.network is not None:
         check_pair(stage.method, model, teacher.network, needs)
         teacher.network.to(accelerator.device).eval()
-    _project_if_needed(model, teacher.width, needs, stage.seed)
+    _project_if_needed(model, teacher.width, needs, stage.seed_of("projection"))
     model.to(accelerator.device)
     compile_if_asked(stage, model)
-    # Weights and projection are drawn: what follows must not depend on how many numbers that took.
-    torch.manual_seed(stage.seed)
+    start_all(stage.seed_of("dropout"))
     epochs = given.student.epochs
     schedule = schedule_of(method, epochs, len(teacher.trajectory)) if isinstance(method, Scheduled) else []
     _say_shares(stage, schedule)
@@ -56,7 +56,7 @@ def train_on_fixed_teacher(
         dataset.split("selection"),
         dataset.target,
         lambda epoch: _epoch_loss(phase(epoch), teacher, model, dataset),
-        training_settings(given.student, stage.seed, given.evaluate.batch_size),
+        training_settings(given.student, stage.seed_of("training"), given.evaluate.batch_size),
         accelerator=accelerator,
         layers=needs.student_layers,
         wider=needs.wider(0),

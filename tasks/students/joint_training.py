@@ -10,6 +10,7 @@ from config import Parameters
 from method_sections import MetaDistil, Moving
 from models.classifier import Classifier
 from models.store import load_model
+from seeds import start_all
 from tasks.networks.building import depth_of, start_teacher
 from tasks.networks.checkpoints import checkpoints_of
 from tasks.networks.settings import training_settings
@@ -40,7 +41,7 @@ def train_with_teacher(
     else:
         teacher = start_teacher(stage, dataset).classifier
     if method.needs.pooled and teacher.hidden_size != model.hidden_size:
-        model.add_projection(teacher.hidden_size, stage.seed)
+        model.add_projection(teacher.hidden_size, stage.seed_of("projection"))
     if stage.method == "lgtm" and given.lgtm.zero_heads:
         for network in (model, teacher):
             zero_head(network)
@@ -49,11 +50,10 @@ def train_with_teacher(
     teacher.to(accelerator.device)
     for network in (model, teacher):
         compile_if_asked(stage, network)
-    # Weights are drawn: what follows must not depend on how many numbers that took.
-    torch.manual_seed(stage.seed)
+    start_all(stage.seed_of("dropout"))
     feedback = given.lgtm.feedback if stage.method == "lgtm" else "quiz"
     splits = JointSplits(dataset.split("train"), dataset.split(feedback), dataset.split("selection"))
-    settings = joint_settings(given, stage.method, stage.seed)
+    settings = joint_settings(given, stage.method, stage.seed_of("training"))
     return train_jointly(
         model,
         teacher,

@@ -40,6 +40,18 @@ def test_a_stage_run_by_hand_twice_gives_the_weights_that_dvc_got(apart: Workspa
     assert apart.weights(output) == by_dvc
 
 
+def test_without_the_other_datasets_of_the_benchmark_teacher_and_student_are_the_same(apart: Workspace) -> None:
+    name = apart.datasets[1]
+    alone = {"datasets": [name], "mpdistil": {"datasets": [name]}}
+    for stage in ("teacher", "student"):
+        options, output = STAGES[stage][0], STAGES[stage][1].format(name)
+        among_others = apart.weights(output)
+        apart.output(output, "model", "model.safetensors").unlink()
+        with apart.params(**alone):
+            assert run_stage_here(apart.root, stage, "--dataset", name, *options).status == 0
+        assert apart.weights(output) == among_others
+
+
 def test_a_killed_teacher_leaves_the_old_one_and_the_next_run_succeeds(apart: Workspace) -> None:
     name = apart.datasets[0]
     output = f"teacher/{name}/42"

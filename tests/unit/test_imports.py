@@ -16,6 +16,7 @@ OURS = {
     "stage_sections",
     "params_file",
     "places",
+    "seeds",
     "strict_yaml",
     "data",
     "models",
@@ -44,17 +45,18 @@ STAGES = (
 )
 # Folder -> what it may import of ours, itself aside.
 ALLOWED = {
-    "data": {"strict_yaml"},
+    "data": {"seeds", "strict_yaml"},
     "hardware": set[str](),
-    "models": set[str](),
-    "methods": {"models"},
-    "training": {"data", "models", "methods"},
+    "models": {"seeds"},
+    "methods": {"models", "seeds"},
+    "training": {"data", "models", "methods", "seeds"},
     "tasks": {
         "config",
         "method_sections",
         "stage_sections",
         "params_file",
         "places",
+        "seeds",
         "data",
         "models",
         "methods",

@@ -57,8 +57,3 @@ def fixed_batches(split: TokenSplit, rows: Sequence[int], batch_size: int) -> li
     index = np.asarray(rows)
     order = batch_order(split.lengths[index], batch_size, seed=0, epoch=0, shuffle=False)
     return [collate(split, index[indices].tolist()) for indices in order]
-
-
-def draw_rows(count: int, wanted: int) -> list[int]:
-    """Indices of `wanted` rows of `count` (all, if there are fewer), the same on every run, in ascending order."""
-    return sorted(np.random.default_rng(0).permutation(count)[:wanted].tolist())

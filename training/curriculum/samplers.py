@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from methods.policy import Policy
+from seeds import torch_generator
 from training.curriculum.policy_gradient import Choice, Reinforce
 from training.curriculum.seams import Sampler
 from training.running.checkpoint_files import State
@@ -99,10 +100,10 @@ def make_chooser(
     seed: int,
     device: torch.device,
 ) -> Chooser:
-    """The chooser for `sampler`; the policy's start and every action come from one CPU generator with `seed`."""
-    generator = torch.Generator().manual_seed(seed)
+    """The chooser for `sampler`; the policy's start and the actions have a generator each, by `seed`."""
+    generator = torch_generator(seed, "actions")
     if sampler == "policy":
-        policy = Policy(state().shape[-1], actions, generator=generator).to(device)
+        policy = Policy(state().shape[-1], actions, generator=torch_generator(seed, "policy")).to(device)
         return PolicyChooser(Reinforce(policy, learning_rate=policy_lr, generator=generator), state)
     if sampler == "uniform":
         return UniformChooser(actions, generator)

@@ -20,10 +20,10 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from models.outputs import Outputs
+from seeds import start_own_process
 
 BUCKET = 2**24
 """Numbers that are averaged in one message: few messages, and a small copy beside the gradients."""
-SEED_STRIDE = 1_000_003
 
 
 def count() -> int:
@@ -44,7 +44,7 @@ def is_first() -> bool:
 def draw_own_dropout() -> None:
     """Other dropout masks than those of the other processes; call it after weights are drawn, which must be alike."""
     if not is_first():
-        torch.manual_seed(torch.initial_seed() + SEED_STRIDE * number())
+        start_own_process(number())
 
 
 def share(rows: int, number: int, count: int) -> slice:

@@ -106,7 +106,7 @@ def test_row_influence_equals_a_backward_pass_per_row_and_the_finite_difference(
     found = row_influence(ours.detach(), theirs.detach(), along, own.kind)
     wanted = per_example_influence(own, batch, theirs, direction, state)
     torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-12)
-    near = finite_difference_influence(own, batch, theirs.detach(), direction, state, 1e-5)
+    near = finite_difference_influence(own, batch, theirs.detach(), direction, state, 1e-6)  # OPT's ReLUs have corners
     torch.testing.assert_close(found, near, rtol=1e-4, atol=1e-9)
 
 

@@ -122,16 +122,16 @@ def test_heads_keep_the_familys_bias(family: str) -> None:
     assert (network.head_of("rte").bias is None) == (added.bias is None) == (family == "opt")
 
 
-def test_a_head_depends_on_its_seed_alone() -> None:
-    network = small("bert")
+def test_a_head_depends_on_its_seed_and_its_datasets_name_alone() -> None:
+    network, again = small("bert"), small("bert")
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    first = network.add_head("a", 3, seed=5)
-    same, other = network.add_head("b", 3, seed=5), network.add_head("c", 3, seed=6)
+    first, other = network.add_head("a", 3, seed=5), network.add_head("b", 3, seed=5)
     assert torch.equal(torch.rand(3), expected)
-    assert torch.equal(first.weight, same.weight)
+    assert torch.equal(first.weight, again.add_head("a", 3, seed=5).weight)
     assert not torch.equal(first.weight, other.weight)
+    assert not torch.equal(first.weight, small("bert").add_head("a", 3, seed=6).weight)
     wide = small("bert", hidden=128).add_head("d", 200, seed=5)
     assert wide.weight.std().item() == pytest.approx(0.02, rel=0.05)
 

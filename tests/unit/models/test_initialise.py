@@ -90,7 +90,7 @@ def test_a_plain_encoder_gets_a_seeded_head_and_says_what_else_is_new(family: st
     assert all(torch.equal(weights[name], same[name]) for name in weights)
     assert start.classifier(batch([6, 4]), dataset="stsb").logits.shape == (2, 1)
     state = FAMILIES[family].state
-    expected = [] if family in ("bert", "opt") else [f"{state} is not in the checkpoint, made anew with seed 5"]
+    expected = [] if family in ("bert", "opt") else [f"{state} is not in the checkpoint, made anew"]
     assert [note.partition(": ")[2] for note in start.notes] == expected
 
 
@@ -98,7 +98,7 @@ def test_a_missing_pooler_is_said_and_starts_from_the_seed(tmp_path: Path) -> No
     folder = saved(small("bert"), tmp_path)
     drop(folder, "bert.pooler.dense.weight", "bert.pooler.dense.bias")
     start, other = from_checkpoint(folder, RTE, seed=5), from_checkpoint(folder, RTE, seed=6)
-    assert start.notes == [f"{folder}: bert.pooler.dense is not in the checkpoint, made anew with seed 5"]
+    assert start.notes == [f"{folder}: bert.pooler.dense is not in the checkpoint, made anew"]
     one, two = start.classifier.state_weight(), other.classifier.state_weight()
     assert one is not None and two is not None and not torch.equal(one, two)
 

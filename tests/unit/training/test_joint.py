@@ -16,7 +16,8 @@ from methods.metadistil import MetaDistil
 from methods.pesf_kd import PesfKd
 from methods.running.seam import Needs
 from models.classifier import Classifier
-from training.joint import JointRun, JointSettings, JointSplits, QuizBatches, StoredTeacher, train_jointly
+from seeds import named
+from training.joint import JointRun, JointSettings, JointSplits, QuizBatches, StoredTeacher, drawn_rows, train_jointly
 from training.running.loop import Diverged, score
 
 
@@ -171,3 +172,28 @@ def test_a_teacher_with_a_frozen_backbone_is_scored_as_if_it_had_run() -> None:
     assert all(torch.equal(*both) for both in zip(before, teacher.backbone.parameters(), strict=True))
     assert not torch.equal(head, teacher.head_of(TARGET.name).weight)
     assert selection_loss(teacher) == pytest.approx(run.curves[-1]["teacher_selection_loss"], rel=1e-5)
+
+
+def test_the_rows_that_lgtm_follows_are_drawn_from_all_rows_the_same_for_a_seed() -> None:
+    found = [drawn_rows(5000, 64, seed) for seed in (1, 1, 2)]
+    assert found[0] == found[1] != found[2]
+    assert len(found[0]) == 64 and max(found[0]) > 4000 and min(found[0]) < 1000
+    assert drawn_rows(10, 64, 1) == frozenset(range(10))
+
+
+def test_a_run_follows_the_rows_that_were_drawn_in_every_epoch() -> None:
+    (student, teacher), given = networks(), splits()
+    own = settings(epochs=2)
+    run = train_jointly(
+        student,
+        teacher,
+        JointSplits(given.train, given.quiz, given.selection),
+        TARGET,
+        Lgtm(),
+        JointSettings(own, settings(), quiz_batch_size=4, followed_rows=5),
+        accelerator=accelerator(),
+        title="followed",
+    )
+    drawn = drawn_rows(24, 5, named(own.seed, "followed rows"))
+    assert sorted(int(one["row"]) for one in run.influence) == sorted([*drawn, *drawn])
+    assert drawn != frozenset(range(5)), "not the first rows of the file"

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from seeds import numpy_generator
 from training.running.metrics import Floats, compute_metrics, weighted_metric
 from training.statistics import interval, mean_bootstrap, mean_score, mean_sd, paired_bootstrap
 
@@ -36,7 +37,7 @@ def test_the_deviation_over_seeds_divides_by_one_less_than_their_number() -> Non
 def test_a_bootstrap_of_matthews_equals_a_loop_that_repeats_rows() -> None:
     labels, student, teacher = models(rows=20)
     result = paired_bootstrap(partial(matthews, labels), [student], [teacher], n=40, seed=3)
-    drawn = np.random.default_rng(3).integers(0, 20, size=(40, 20))
+    drawn = numpy_generator(3, "bootstrap").integers(0, 20, size=(40, 20))
     for sample, rows in zip(result.samples, drawn, strict=True):
         scores = [compute_metrics(["matthews"], z[rows], labels[rows], "single") for z in (student, teacher)]
         assert sample == pytest.approx(scores[0]["matthews"] - scores[1]["matthews"])
