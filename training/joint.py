@@ -11,12 +11,12 @@ from typing import cast
 import torch
 from accelerate import Accelerator
 
-from data.running.batches import Batch, batch_order, collate
+from data.running.batches import Batch, batch_order, collate, draw_rows
 from data.running.tokens import TokenSplit
 from methods.joint import Learner, MovingTeacher, Pair, Seen
 from methods.running.seam import Lasting
 from models.classifier import Classifier
-from seeds import named, numpy_generator
+from seeds import named
 from training.running.checkpoint_files import State
 from training.running.checkpoints import Checkpoints
 from training.running.loop import (
@@ -117,11 +117,6 @@ def train_jointly(
     return JointRun(run.best.restored(), run.pair.influence, run.pair.student.updates, run.pair.teacher.updates)
 
 
-def drawn_rows(rows: int, wanted: int, seed: int) -> frozenset[int]:
-    """`wanted` of `rows` rows at random; all, where there are fewer."""
-    return frozenset(numpy_generator(seed).permutation(rows)[:wanted].tolist())
-
-
 class QuizBatches:
     """Batches of the quiz rows without end, reshuffled each time round; knows how many it gave."""
 
@@ -165,7 +160,7 @@ class _Run:
     ) -> None:
         own, rows = settings.student, len(splits.train)
         self.pair = _pair(student, teacher, target, settings, stored)
-        self.pair.followed = drawn_rows(rows, settings.followed_rows, named(own.seed, "followed rows"))
+        self.pair.followed = frozenset(draw_rows(rows, settings.followed_rows, named(own.seed, "followed rows")))
         draw_own_dropout()
         self._learners = (self.pair.student, self.pair.teacher)
         self._schedules = [make_schedule(learner.optimizer, own, rows) for learner in self._learners]

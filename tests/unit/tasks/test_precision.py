@@ -136,7 +136,7 @@ def test_a_pass_that_scores_is_float32_within_a_region_of_autocast(reader: str, 
     read: dict[str, Callable[[], object]] = {
         "predict": lambda: predict(network, rows, dataset=TARGET.name, batch_size=4, device=CPU).logits,
         "loss": own.loss,
-        "gradient": lambda: own.gradient([network.head_of(TARGET.name).weight])[0],
+        "gradient": lambda: own.gradient([*network.heads.parameters()][:1])[0],
         "level": lambda: level.after_step(0),
     }
     plain = read[reader]()

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny_problem import CPU, TARGET, accelerator, networks, settings, signals, splits
 
+from data.running.batches import draw_rows
 from methods.dml import Dml
 from methods.joint import MovingTeacher, Pair, TrainingBatch
 from methods.lgtm import Lgtm
@@ -17,7 +18,7 @@ from methods.pesf_kd import PesfKd
 from methods.running.seam import Needs
 from models.classifier import Classifier
 from seeds import named
-from training.joint import JointRun, JointSettings, JointSplits, QuizBatches, StoredTeacher, drawn_rows, train_jointly
+from training.joint import JointRun, JointSettings, JointSplits, QuizBatches, StoredTeacher, train_jointly
 from training.running.loop import Diverged, score
 
 
@@ -174,13 +175,6 @@ def test_a_teacher_with_a_frozen_backbone_is_scored_as_if_it_had_run() -> None:
     assert selection_loss(teacher) == pytest.approx(run.curves[-1]["teacher_selection_loss"], rel=1e-5)
 
 
-def test_the_rows_that_lgtm_follows_are_drawn_from_all_rows_the_same_for_a_seed() -> None:
-    found = [drawn_rows(5000, 64, seed) for seed in (1, 1, 2)]
-    assert found[0] == found[1] != found[2]
-    assert len(found[0]) == 64 and max(found[0]) > 4000 and min(found[0]) < 1000
-    assert drawn_rows(10, 64, 1) == frozenset(range(10))
-
-
 def test_a_run_follows_the_rows_that_were_drawn_in_every_epoch() -> None:
     (student, teacher), given = networks(), splits()
     own = settings(epochs=2)
@@ -194,6 +188,6 @@ def test_a_run_follows_the_rows_that_were_drawn_in_every_epoch() -> None:
         accelerator=accelerator(),
         title="followed",
     )
-    drawn = drawn_rows(24, 5, named(own.seed, "followed rows"))
+    drawn = draw_rows(24, 5, named(own.seed, "followed rows"))
     assert sorted(int(one["row"]) for one in run.influence) == sorted([*drawn, *drawn])
-    assert drawn != frozenset(range(5)), "not the first rows of the file"
+    assert drawn != list(range(5)), "not the first rows of the file"

@@ -22,9 +22,16 @@ def finetuned(network: Classifier, given: Splits, epochs: int, shift: int) -> Cl
     def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
         return Finetune().loss(outputs, None, (batch.labels + shift) % 3, TARGET.kind)
 
-    own = settings(epochs=epochs, learning_rate=5e-3)
-    last = {"may_be_kept": lambda epoch: epoch == epochs, "accelerator": accelerator()}
-    train(network, given.train, given.selection, TARGET, lambda epoch: loss, own, **last)
+    train(
+        network,
+        given.train,
+        given.selection,
+        TARGET,
+        lambda epoch: loss,
+        settings(epochs=epochs, learning_rate=5e-3),
+        accelerator=accelerator(),
+        may_be_kept=lambda epoch: epoch == epochs,
+    )
     return network
 
 
