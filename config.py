@@ -57,6 +57,7 @@ from stage_sections import (
     Split,
     Student,
     Teacher,
+    check_epochs,
     check_sizes,
 )
 
@@ -64,6 +65,8 @@ Method = Literal[StudentMethod, AssistedMethod, TaughtMethod, "mpdistil"]
 META = "_meta"
 """`kd_meta` is kd with the meta-teacher as its teacher."""
 FORWARD_MODE = ("metadistil", "lgtm")
+ANSWERING = ("dml", "prokt")
+"""Methods with `same_masks` that may be compiled."""
 ALWAYS_TRACKED = ("mse_kd", "pkd")  # dvc.yaml names a key of theirs in every pipeline
 SHARES = {
     "student.methods": "`methods` without mpdistil, takd, sftn and those that end in _meta",
@@ -161,6 +164,7 @@ class Parameters(Section):
         for method in ("prokd", "rco"):
             if method in self.methods and not self.teacher.trajectory:
                 raise ValueError(f"{method} learns from the teacher's epochs; set teacher.trajectory: true")
+        check_epochs(self.methods, self.student, self.teacher, self.prokd, self.rco)
         if self.teacher.trajectory and self.teacher.origin != "train":
             raise ValueError(
                 f"teacher.trajectory: a supplied teacher ({self.teacher.origin}) has no epochs to keep; set it to false"
@@ -171,6 +175,17 @@ class Parameters(Section):
                 f"compile: true, but {underivable[0]} takes forward derivatives, which compiled code has none of; "
                 "set it to false, or train this method in a params file of its own"
             )
+        if self.precision == "bf16" and underivable:
+            raise ValueError(
+                f"precision: bf16, but {underivable[0]} repeats the dropout masks of a bf16 pass in float32, and no GPU "
+                "test has shown yet that they agree; set it to float32, or train this method in a params file of its own"
+            )
+        for name in (name for name in ANSWERING if self.compile and name in self.methods):
+            if getattr(self, name).same_masks:
+                raise ValueError(
+                    f"compile: true, but {name}.same_masks repeats dropout masks, which compiled code draws in an order of "
+                    "its own; set one of both to false"
+                )
         if self.lgtm.feedback == "dev" and self.split.selection != "dev":
             raise ValueError("lgtm.feedback: dev is the paper's protocol, which needs split.selection: dev; use quiz")
         return self

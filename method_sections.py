@@ -121,14 +121,20 @@ class Moving(Section):
     teacher_learning_rate: Rate | None = Field(None, description="The teacher's; null: teacher.learning_rate.")
 
 
-class Dml(Moving):
+class Answering(Moving):
+    """What methods share whose teacher answers a batch twice: for its own step, and after it for the student's."""
+
+    same_masks: bool = Field(False, description="Both answers have one set of dropout masks, and not one each.")
+
+
+class Dml(Answering):
     """Two peers that learn from each other (Zhang et al., 2018)."""
 
     weight: Weight = Field(1.0, description="Weight of what each learns from the other.")
     teacher_starts: Start = Field("pretrained", description="Fine-tuned, or where the teacher stage starts.")
 
 
-class ProKt(Moving):
+class ProKt(Answering):
     """A teacher that stays near its student (Shi et al., 2021)."""
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
@@ -137,7 +143,7 @@ class ProKt(Moving):
     teacher_starts: Start = Field("pretrained", description="Fine-tuned, or where the teacher stage starts.")
 
 
-class MetaDistil(Moving):
+class MetaDistil(Answering):
     """The teacher learns to teach (Zhou et al., 2022)."""
 
     teacher_learning_rate: Rate | None = Field(5e-6, description="The teacher's; null: teacher.learning_rate.")
@@ -162,10 +168,11 @@ class Influence(Section):
     form: Literal["mixed", "weights"] = Field("mixed", description="Eq. 10 with the sign that helps, or Eq. 9.")
 
 
-class Lgtm(Moving):
+class Lgtm(Answering):
     """Learning good teacher matters (Ren et al., 2023)."""
 
-    alpha: Share = Field(0.6, description="Weight of the task loss, of student and teacher.")
+    alpha: Share = Field(0.6, description="Weight of the student's task loss (Eq. 1); the soft term has 1 - alpha.")
+    teacher_alpha: Share = Field(0.6, description="Weight of the teacher's task loss: alpha in Eq. 11.")
     influence: Influence = Influence()
     auxiliary: Literal["kl", "cross_entropy"] = Field("kl", description="Soft term of Eq. 11; the second as printed.")
     quiz_batches: Count = Field(1, description="Feedback batches a step.")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from method_sections import AssistedMethod, Count, Rate, Section, StudentMethod, Takd
+from method_sections import AssistedMethod, Count, ProKd, Rate, Rco, Section, StudentMethod, Takd
 
 BERT_LAYERS = 12  # of a configuration that doesn't say
 # dvc.yaml puts `launch` into commands, which DVC gives to a shell: it is words that no shell changes, and options that
@@ -202,6 +202,29 @@ def check_sizes(methods: Sequence[str], student: Student, teacher: Teacher, takd
             raise ValueError(f"{method} needs a student of 2 layers or more, but it has 1; use kd")
     if "takd" in methods:
         _check_assistant(takd, ours, theirs)
+
+
+def check_epochs(methods: Sequence[str], student: Student, teacher: Teacher, prokd: ProKd, rco: Rco) -> None:
+    """Raise ValueError where a student has fewer epochs than there are epochs of its teacher to learn from."""
+    taught = max(1, student.epochs - round(student.epochs * prokd.label_share))  # methods.phases.taught_epochs
+    if "prokd" in methods and taught < teacher.epochs:
+        raise ValueError(
+            f"prokd teaches every teacher epoch for one student epoch or more, but teacher.epochs is {teacher.epochs} and "
+            f"student.epochs: {student.epochs} leaves {taught} of them before prokd.label_share "
+            f"({prokd.label_share:g}); raise student.epochs or lower teacher.epochs"
+        )
+    if "rco" not in methods:
+        return
+    if rco.anchors > teacher.epochs:
+        raise ValueError(
+            f"rco.anchors: {rco.anchors}, but teacher.epochs is {teacher.epochs}, and an anchor is one of them; "
+            f"lower rco.anchors to {teacher.epochs}"
+        )
+    if rco.anchors > student.epochs:
+        raise ValueError(
+            f"rco.anchors: {rco.anchors}, but student.epochs is {student.epochs}, and an anchor teaches for one of them or "
+            f"more; raise student.epochs, or lower rco.anchors to {student.epochs}"
+        )
 
 
 def _check_assistant(takd: Takd, ours: int | None, theirs: int | None) -> None:

@@ -46,7 +46,7 @@ def metadistil_rows(shape: Shape, quiz_batches: int, repetitions: int) -> list[R
 
 def lgtm_rows(shape: Shape, repetitions: int) -> list[Row]:
     """Time and added memory of a step, against the finite difference as printed; and with a teacher's pass shared."""
-    method = Lgtm(kept_rows=0)
+    method = Lgtm()
 
     def printed(pair: Pair, batch: Batch, quiz: Iterator[Batch]) -> object:
         return finite_difference_step(method, pair, batch, [next(quiz)])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from benchmarks.measuring import Row, Step, at_least_row, cpu_seconds, row_of
 from benchmarks.workspace import HIDDEN, SEED, Workspace, network, save_network
-from data.running.batches import Batch, batch_order, collate, useful_share
+from data.running.batches import Batch, batch_order, collate, draw_rows, useful_share
 from data.running.tokens import TokenSplit
 from methods.finetune import Finetune
 from methods.kd import Kd
@@ -21,7 +21,7 @@ from methods.running.task_loss import per_row_task_loss, task_loss
 from models.classifier import Classifier
 from models.store import load_model
 from training.curriculum.episodes import run_curriculum
-from training.curriculum.quiz_batches import QuizBatches, draw_rows, fixed_batches
+from training.curriculum.quiz_batches import QuizBatches, fixed_batches
 from training.curriculum.seams import CurriculumSettings, Probe, QuizDataset, TargetQuiz
 from training.running.checkpoint_files import State
 from training.running.loop import make_optimizer

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from methods.forward_mode import RandomState, derivable_attention
+from methods.dropout_masks import RandomState
+from methods.forward_mode import derivable_attention
 from methods.joint import Gradients, Pair, TrainingBatch
 from methods.running.seam import Method
 from methods.running.soft_targets import per_row_cross_entropy

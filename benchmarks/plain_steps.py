@@ -44,7 +44,8 @@ def double_backward_step(
     ).mean()
     del said
     # The student's own graph is needed once more, for the real update.
-    teacher.apply(teacher.gradient(quizzed, keep_graph=True))
+    change = teacher.gradient(quizzed, keep_graph=True)
+    teacher.apply({name: value / student.rate for name, value in change.items()})  # see methods.metadistil, line 2
     with torch.no_grad():
         taught = teacher.see(batch, pair.dataset, needs.teacher_layers)
     student.descend(method.loss(ours, constant(taught), batch.labels, pair.kind)["loss"])

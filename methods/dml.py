@@ -2,15 +2,14 @@
 
 Two peers, here of the teacher's and the student's size; on each batch, one after the other:
   peer 1:  CE(y, p_1) + weight * KL(p_2 || p_1)
-  peer 2:  CE(y, p_2) + weight * KL(p_1 || p_2)     (with peer 1 as it now is)
+  peer 2:  CE(y, p_2) + weight * KL(p_1 || p_2)     (with peer 1 as it now is, and new dropout masks: `same_masks`)
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
+from methods.dropout_masks import RandomState
 from methods.joint import Pair, TrainingBatch, constant
 from methods.running.seam import Needs
 from methods.running.soft_targets import divergence
@@ -19,10 +18,14 @@ from methods.running.task_loss import task_loss
 
 @dataclass(frozen=True)
 class Dml:
-    """`weight` of what each learns from the other; the paper's is 1. Peers start alike: before any fine-tuning."""
+    """`weight` of what each learns from the other; the paper's is 1. Peers start alike: before any fine-tuning.
+
+    `same_masks`: peer 1 answers after its step with the dropout masks that it had before.
+    """
 
     weight: float = 1.0
     teacher_starts: Literal["finetuned", "pretrained"] = "pretrained"
+    same_masks: bool = False
 
     @property
     def needs(self) -> Needs:
@@ -31,12 +34,12 @@ class Dml:
     def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
         """See `MovingTeacher.step`; the quiz is not read."""
         ours = pair.student.see(batch, pair.dataset)
+        masks = RandomState.now(batch.labels.device)
         theirs = pair.teacher.see(batch, pair.dataset)
         learnt = divergence(theirs.logits, constant(ours).logits, pair.kind, 1.0)
         own = task_loss(theirs.logits, batch.labels, pair.kind)
         pair.teacher.descend(own + self.weight * learnt)
-        with torch.no_grad():
-            peer = pair.teacher.see(batch, pair.dataset)
+        peer = pair.teacher.say(batch, pair.dataset, masks=masks if self.same_masks else None)
         task = task_loss(ours.logits, batch.labels, pair.kind)
         soft = divergence(ours.logits, peer.logits, pair.kind, 1.0)
         total = task + self.weight * soft

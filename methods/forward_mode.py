@@ -14,7 +14,6 @@ of the pass whose outputs it derives: the random state is replayed.
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -22,33 +21,11 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from methods.dropout_masks import RandomState
 from methods.joint import Gradients, Learner, Pair, Seen, TrainingBatch, used
 from methods.running.seam import Method, Needs
 from methods.running.task_loss import Kind, task_loss
 from models.outputs import Outputs
-
-
-@dataclass(frozen=True)
-class RandomState:
-    """What dropout draws from, on the CPU and on a batch's device."""
-
-    cpu: Tensor
-    device: torch.device
-    own: Tensor | None
-
-    @classmethod
-    def now(cls, device: torch.device) -> "RandomState":
-        """The state before a pass that is to be replayed."""
-        return cls(torch.get_rng_state(), device, torch.cuda.get_rng_state(device) if device.type == "cuda" else None)
-
-    @contextmanager
-    def replayed(self) -> Generator[None]:
-        """Draw again what was drawn after `now`; the generators go on afterwards where they were."""
-        with torch.random.fork_rng(devices=[self.device] if self.own is not None else []):
-            torch.set_rng_state(self.cpu)
-            if self.own is not None:
-                torch.cuda.set_rng_state(self.own, self.device)
-            yield
 
 
 @contextmanager

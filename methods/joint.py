@@ -5,12 +5,14 @@ teacher gradients need them as values, and hooks of a distributed wrapper never 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from methods.dropout_masks import RandomState
 from methods.running.layers import LayerPairs
 from methods.running.seam import Needs
 from methods.running.task_loss import Kind
@@ -100,6 +102,14 @@ class Learner:
             return self.network.of_pooled(self.stored(batch.rows), dataset, batch.choices)
         return self.network(batch.inputs, dataset=dataset, choices=batch.choices, layers=layers)
 
+    @torch.no_grad()
+    def say(
+        self, batch: TrainingBatch, dataset: str, layers: tuple[int, ...] = (), *, masks: RandomState | None = None
+    ) -> Outputs:
+        """One forward pass without a graph; with new dropout masks, or those of the pass that followed `masks`."""
+        with nullcontext() if masks is None else masks.replayed():
+            return self.see(batch, dataset, layers)
+
     def gradient(self, loss: Tensor, *, keep_graph: bool = False) -> Gradients:
         """The gradient of a scalar, averaged over processes; zeros where a parameter plays no part."""
         parameters = self.parameters()
@@ -136,8 +146,10 @@ class Pair:
     kind: Kind
     progress: float = 0.0
     """Share of the training that is done, from 0 to 1."""
+    followed: frozenset[int] = frozenset()
+    """Training rows whose figures a method keeps over time."""
     influence: list[dict[str, float]] = field(default_factory=list)
-    """What a method keeps of single rows over time: row, step and its figures."""
+    """What a method keeps of them: row, step and its figures."""
 
 
 class MovingTeacher(Protocol):

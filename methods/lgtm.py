@@ -3,8 +3,8 @@
 One step, on a training batch of B rows, with l_i = CE(p_T, p_S) of row i:
   1. virtual:    theta'_S = theta_S - lambda * grad L_S(theta_S; T),   v = d L_val / d theta'_S on feedback rows
   2. influence:  w_i = <grad_S l_i, v>: positive where distilling row i lowers the feedback loss
-  3. teacher:    weight * influence term + alpha * CE(y, p_T) + (1 - alpha) * KL(p_S || p_T)
-  4. student:    Eq. 1 with the new teacher (the same batch and dropout masks)
+  3. teacher:    weight * influence term + alpha_T * CE(y, p_T) + (1 - alpha_T) * KL(p_S || p_T)
+  4. student:    Eq. 1 with the new teacher (the same batch and dropout masks of the student; the teacher draws new ones)
 
 All w_i come exactly from one forward-mode derivative: w_i = <d l_i / d z_S,i, (J v)_i>. The paper's Eq. 9 and 10 are two
 different objectives. `mixed`: -mean w_i, with its graph to the teacher; printed Eq. 10 adds it, which raises the feedback
@@ -19,7 +19,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from methods.forward_mode import RandomState, derivable_attention, moved, quiz_gradient, tangents
+from methods.dropout_masks import RandomState
+from methods.forward_mode import derivable_attention, moved, quiz_gradient, tangents
 from methods.joint import Gradients, Pair, TrainingBatch
 from methods.running.seam import Needs
 from methods.running.soft_targets import per_row_cross_entropy, per_row_divergence
@@ -38,14 +39,18 @@ class Influence:
 
 @dataclass(frozen=True)
 class Lgtm:
-    """Parameters; alpha is that of Eq. 1 and of Eq. 11. `kept_rows`: training rows whose influence is kept over time."""
+    """Parameters: `alpha` of Eq. 1, and `teacher_alpha`, which is alpha in Eq. 11.
+
+    `same_masks`: the teacher answers after its step with the dropout masks that it had before.
+    """
 
     alpha: float = 0.6
+    teacher_alpha: float = 0.6
     influence: Influence = field(default_factory=Influence)
     auxiliary: Literal["kl", "cross_entropy"] = "kl"
     quiz_batches: int = 1
     teacher_starts: Literal["finetuned", "pretrained"] = "pretrained"
-    kept_rows: int = 64
+    same_masks: bool = False
 
     @property
     def needs(self) -> Needs:
@@ -57,6 +62,7 @@ class Lgtm:
         random_state = RandomState.now(batch.labels.device)
         with derivable_attention():
             ours = student.see(batch, pair.dataset).logits
+        masks = RandomState.now(batch.labels.device)
         theirs = teacher.see(batch, pair.dataset).logits
         loss = self.student_loss(ours, theirs.detach(), batch.labels, pair.kind)
         values = {"loss": loss.item()}
@@ -71,8 +77,7 @@ class Lgtm:
             own = own + self.influence.weight * influence
         values["teacher"] = own.item()
         teacher.descend(own)
-        with torch.no_grad():
-            taught = teacher.see(batch, pair.dataset).logits
+        taught = teacher.say(batch, pair.dataset, masks=masks if self.same_masks else None).logits
         student.descend(self.student_loss(ours, taught, batch.labels, pair.kind))
         return values
 
@@ -92,7 +97,7 @@ class Lgtm:
             soft = per_row_divergence(teacher, student, kind, 1.0).mean()  # KL(p_S || p_T): the teacher learns
         else:
             soft = per_row_cross_entropy(student, teacher, kind).mean()
-        return self.alpha * task_loss(teacher, labels, kind) + (1 - self.alpha) * soft
+        return self.teacher_alpha * task_loss(teacher, labels, kind) + (1 - self.teacher_alpha) * soft
 
     def influence_loss(self, student: Tensor, teacher: Tensor, along: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
         """Its term of the teacher's loss, and the influence of every row w (B,), detached.
@@ -118,7 +123,7 @@ class Lgtm:
     def _keep(self, pair: Pair, batch: TrainingBatch, rows: Tensor, student: Tensor, teacher: Tensor) -> None:
         """Influence and both predictions of the rows that are followed (Figs. 3 and 4 of the paper)."""
         for i, row in enumerate(batch.rows.tolist()):
-            if row < self.kept_rows:
+            if row in pair.followed:
                 truth = batch.labels[i].long() if pair.kind != "regression" else 0
                 scores = [said[i] if pair.kind == "regression" else said[i].softmax(-1) for said in (student, teacher)]
                 pair.influence.append(

@@ -2,24 +2,28 @@
 
 One step, on a training batch:
   1. pilot:    theta'_S = theta_S - lambda * grad L_S(theta_S; T)         (plain gradient descent, no clipping)
-  2. teacher:  T <- T - mu * grad_T L_quiz(theta'_S(T))                   (exact, see methods.forward_mode)
+  2. teacher:  T <- T - mu * grad_T L_quiz(theta'_S(T)) / lambda          (exact, see methods.forward_mode)
   3. student:  theta_S <- theta_S - lambda * grad L_S(theta_S; new T)     (the same batch and dropout masks)
+
+The gradient of line 2 has lambda for a factor. It is divided out: times 2e-5, a third of its entries would lie below
+AdamW's eps, and clipping would never see it. AdamW's step is otherwise the same for every factor.
+In line 3 the teacher draws new dropout masks (`same_masks`: those of line 1), the student's stay.
 
 L_S is Eq. 1 with a soft term of mean squared error between softened probabilities, times tau^2: the text names hidden
 states in one place and logits in another; beta adds hidden states. One pass of the student serves 1 and 3. The quiz is
 taken without dropout. `pilot: False` is the paper's ablation: the experiment itself is the student's update.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from methods.forward_mode import RandomState, change_along, derivable_attention, moved, quiz_gradient, tangents
-from methods.joint import Pair, TrainingBatch, constant
+from methods.dropout_masks import RandomState
+from methods.forward_mode import change_along, derivable_attention, moved, quiz_gradient, tangents
+from methods.joint import Gradients, Pair, TrainingBatch, constant
 from methods.running.layers import LayerPairs
 from methods.running.seam import Needs, teacher_given
 from methods.running.soft_targets import hidden_loss, probability_error
@@ -32,8 +36,9 @@ class MetaDistil:
     """Parameters of L_S, and of the teacher's step.
 
     `quiz_batches` a step. `teacher_warmup`: share of the training at its start in which the teacher stays as it is (the
-    authors' vision code has 150 of 240 epochs of that). `analysis_every`: steps between two comparisons of the real update with the pilot, both as
-    plain gradient steps (section 5.1 of the paper); each costs a pass over the quiz batches.
+    authors' vision code has 150 of 240 epochs of that). `same_masks`: the teacher answers after its step with the dropout
+    masks that it had before. `analysis_every`: steps between two readings of section 5.1; each costs a pass of the
+    teacher and a backward pass of the student.
     """
 
     alpha: float = 0.5
@@ -44,6 +49,7 @@ class MetaDistil:
     quiz_batches: int = 1
     teacher_starts: Literal["finetuned", "pretrained"] = "finetuned"
     teacher_warmup: float = 0.0
+    same_masks: bool = False
     analysis_every: int = 10
 
     @property
@@ -79,33 +85,43 @@ class MetaDistil:
         random_state = RandomState.now(batch.labels.device)
         with derivable_attention():
             ours = student.see(batch, pair.dataset, needs.student_layers)
+        masks = RandomState.now(batch.labels.device)
         theirs = teacher.see(batch, pair.dataset, needs.teacher_layers)
         parts = self.loss(ours, constant(theirs), batch.labels, pair.kind)
         pilot = student.gradient(parts["loss"], keep_graph=True)
         ahead = moved(student, pilot, student.rate)
-        if self.pilot:
+        compares = student.updates % self.analysis_every == 0
+        if self.pilot and not compares:
             pilot.clear()  # as large as the student, and the real update has its own
-        kept: list[TrainingBatch] = []
-        direction, quiz_loss = quiz_gradient(pair, ahead, _kept(quiz, kept), self.quiz_batches)
+        direction, quiz_loss = quiz_gradient(pair, ahead, quiz, self.quiz_batches)
         ahead.clear()
         along = tangents(student.network, batch, pair.dataset, needs, direction, random_state)
-        direction.clear()
+        if not compares:
+            direction.clear()
         change = change_along(self, ours, theirs, along, batch.labels, pair.kind)
-        teacher.descend(-student.rate * change)
-        with torch.no_grad():
-            taught = teacher.see(batch, pair.dataset, needs.teacher_layers)
+        teacher.descend(-change)
+        taught = teacher.say(batch, pair.dataset, needs.teacher_layers, masks=masks if self.same_masks else None)
         values = {name: value.item() for name, value in parts.items()} | {"quiz": quiz_loss}
-        nearer = distance(self, ours, taught, pair.kind) < distance(self, ours, theirs, pair.kind)
-        values["teacher_comes_nearer"] = float(nearer)
-        if not self.pilot:
+        if compares:
+            # With other masks than before, they and not the teacher's step would decide both.
+            again = teacher.say(batch, pair.dataset, needs.teacher_layers, masks=masks)
+            real = student.gradient(self.loss(ours, again, batch.labels, pair.kind)["loss"], keep_graph=True)
+            values["real_beats_pilot"] = beats(real, pilot, direction)
+            values["teacher_comes_nearer"] = self.comes_nearer(ours, theirs, again, pair.kind)
+            direction.clear()
+        if self.pilot:
+            student.descend(self.loss(ours, taught, batch.labels, pair.kind)["loss"])
+        else:
             student.apply(pilot)
-            return values
-        real = student.gradient(self.loss(ours, taught, batch.labels, pair.kind)["loss"])
-        if student.updates % self.analysis_every == 0:
-            after = quiz_loss_at(pair, moved(student, real, student.rate), kept)
-            values["real_beats_pilot"] = float(after < quiz_loss)
-        student.apply(real)
         return values
+
+    def comes_nearer(self, student: Outputs, before: Outputs, after: Outputs, kind: Kind) -> float:
+        """Whether the teacher's update lowers the soft term between both: 1 if so, 0 if not, one half for a tie."""
+        ours = student.logits.detach()
+        old, new = (
+            probability_error(ours, said.logits.detach(), kind, self.temperature).item() for said in (before, after)
+        )
+        return 0.5 if new == old else float(new < old)
 
     def _plain_step(self, pair: Pair, batch: TrainingBatch) -> dict[str, float]:
         """The student on L_S, the teacher untouched."""
@@ -117,30 +133,10 @@ class MetaDistil:
         return {name: value.item() for name, value in parts.items()}
 
 
-def distance(method: MetaDistil, student: Outputs, teacher: Outputs, kind: Kind) -> float:
-    """The soft term between both: section 5.1 counts the steps in which the teacher's update lowers it."""
-    return probability_error(student.logits.detach(), teacher.logits.detach(), kind, method.temperature).item()
+def beats(real: Mapping[str, Tensor], pilot: Mapping[str, Tensor], direction: Gradients) -> float:
+    """Whether a step along `real` lowers the quiz loss more than one along `pilot`, to first order; `direction` is v.
 
-
-def quiz_loss_at(pair: Pair, parameters: dict[str, Tensor], quiz: list[TrainingBatch]) -> float:
-    """The mean quiz loss of the student with other parameters: section 5.1 compares the pilot's and the real update's."""
-    network = pair.student.network
-    network.eval()
-    with torch.no_grad():
-        losses = [
-            task_loss(
-                functional_call(network, parameters, (one.inputs, pair.dataset, one.choices, ())).logits,
-                one.labels,
-                pair.kind,
-            ).item()
-            for one in quiz
-        ]
-    network.train()
-    return sum(losses) / len(losses)
-
-
-def _kept(quiz: Iterator[TrainingBatch], into: list[TrainingBatch]) -> Iterator[TrainingBatch]:
-    """The same batches, noted."""
-    for batch in quiz:
-        into.append(batch)
-        yield batch
+    <real - pilot, v> > 0: 1 if so, 0 if not, one half for a tie.
+    """
+    found = torch.stack([((real[name] - pilot[name]) * along).sum() for name, along in direction.items()]).sum()
+    return (torch.sign(found).item() + 1) / 2

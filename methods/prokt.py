@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
+from methods.dropout_masks import RandomState
 from methods.joint import Pair, TrainingBatch, constant
 from methods.running.seam import Needs
 from methods.running.soft_targets import divergence
@@ -23,12 +22,16 @@ from methods.running.task_loss import task_loss
 
 @dataclass(frozen=True)
 class ProKt:
-    """`proximal`: weight of the term that keeps the teacher near the student."""
+    """`proximal`: weight of the term that keeps the teacher near the student.
+
+    `same_masks`: the teacher answers after its step with the dropout masks that it had before.
+    """
 
     alpha: float = 0.5
     temperature: float = 2.0
     proximal: float = 0.3
     teacher_starts: Literal["finetuned", "pretrained"] = "pretrained"
+    same_masks: bool = False
 
     @property
     def needs(self) -> Needs:
@@ -37,12 +40,12 @@ class ProKt:
     def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
         """See `MovingTeacher.step`; the quiz is not read."""
         ours = pair.student.see(batch, pair.dataset)
+        masks = RandomState.now(batch.labels.device)
         theirs = pair.teacher.see(batch, pair.dataset)
         near = divergence(theirs.logits, constant(ours).logits, pair.kind, 1.0)
         own = task_loss(theirs.logits, batch.labels, pair.kind)
         pair.teacher.descend(own + self.proximal * near)
-        with torch.no_grad():
-            taught = pair.teacher.see(batch, pair.dataset)
+        taught = pair.teacher.say(batch, pair.dataset, masks=masks if self.same_masks else None)
         task = task_loss(ours.logits, batch.labels, pair.kind)
         soft = divergence(ours.logits, taught.logits, pair.kind, self.temperature)
         total = self.alpha * task + (1 - self.alpha) * soft

@@ -18,7 +18,7 @@ from models.outputs import Outputs
 
 @dataclass(frozen=True)
 class Rco:
-    """kd's parameters and the number of anchors; more than the teacher's epochs are as many as those."""
+    """kd's parameters and the number of anchors (config.py refuses more than either network has epochs)."""
 
     alpha: float = 0.5
     temperature: float = 2.0

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from data.running.batches import Batch
+from data.running.batches import Batch, draw_rows
 from data.running.tokens import TokenSplit
 from methods.mse_kd import MseKd
 from models.classifier import Classifier
@@ -36,7 +36,7 @@ from training.curriculum.analysis import (
     curricula,
 )
 from training.curriculum.episodes import run_curriculum
-from training.curriculum.quiz_batches import QuizBatches, draw_rows, fixed_batches
+from training.curriculum.quiz_batches import QuizBatches, fixed_batches
 from training.curriculum.seams import (
     Credit,
     CurriculumResult,
@@ -88,7 +88,7 @@ def curriculum(stage: Stage) -> None:
         on_episode=ticker.episode,
         checkpoints=checkpoints_of(stage, accelerator),
     )
-    as_it_is_used(accelerator, student)
+    as_it_is_used(student)
     if result.note:
         stage.say(result.note)
     write_model(stage, student, dataset)

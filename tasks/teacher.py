@@ -42,7 +42,7 @@ def teacher(stage: Stage) -> None:
     model = start.classifier.to(accelerator.device)
     compile_if_asked(stage, model)
     curves, trajectory = _trained(stage, model, dataset, accelerator)
-    as_it_is_used(accelerator, model)
+    as_it_is_used(model)
     if stage.writes:
         save_trajectory(stage.folder / "trajectory", trajectory)
     metrics = dataset.target.metrics

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
 import torch
 from accelerate import Accelerator
 
-from data.running.batches import Batch, batch_order, collate
+from data.running.batches import Batch, batch_order, collate, draw_rows
 from data.running.tokens import TokenSplit
 from methods.joint import Learner, MovingTeacher, Pair, Seen
+from methods.running.seam import Lasting
 from models.classifier import Classifier
 from seeds import named
 from training.running.checkpoint_files import State
@@ -29,6 +30,7 @@ from training.running.loop import (
     score,
 )
 from training.running.metrics import compute_metrics
+from training.running.precision import scoring_precision, training_precision
 from training.running.processes import average, draw_own_dropout, run_shared
 from training.running.progress import watched
 from training.running.signals import Signals
@@ -36,11 +38,15 @@ from training.running.signals import Signals
 
 @dataclass(frozen=True)
 class JointSettings:
-    """Two supervised runs side by side; epochs, batch size and seed are the student's."""
+    """Two supervised runs side by side; epochs, batch size and seed are the student's.
+
+    `followed_rows`: how many training rows, drawn at random, are followed over time where a method does (LGTM's Fig. 4: 64).
+    """
 
     student: TrainingSettings
     teacher: TrainingSettings
     quiz_batch_size: int
+    followed_rows: int = 64
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ class JointRun:
     """Single rows over time, where the method keeps them."""
     student_updates: int
     teacher_updates: int
+    schedule: list[Lasting] = field(default_factory=list)
+    """The phases of a method whose loss changes over the epochs."""
 
 
 def train_jointly(
@@ -152,18 +160,19 @@ class _Run:
     ) -> None:
         own, rows = settings.student, len(splits.train)
         self.pair = _pair(student, teacher, target, settings, stored)
+        self.pair.followed = frozenset(draw_rows(rows, settings.followed_rows, named(own.seed, "followed rows")))
         draw_own_dropout()
         self._learners = (self.pair.student, self.pair.teacher)
         self._schedules = [make_schedule(learner.optimizer, own, rows) for learner in self._learners]
         self._quiz = QuizBatches(splits.quiz, settings.quiz_batch_size, named(own.seed, "quiz"), accelerator.device)
-        self._epochs, self._autocast = own.epochs, accelerator.autocast
+        self._epochs, self._accelerator = own.epochs, accelerator
         self.best = BestEpoch(student)
         self.epoch, self.steps = 1, list[dict[str, float]]()
 
     def take_step(self, method: MovingTeacher, batch: Batch, steps: int, where: str) -> None:
         """One update of each, in an epoch of so many steps. Raises Diverged."""
         self.pair.progress = (self.epoch - 1 + len(self.steps) / steps) / self._epochs
-        with self._autocast():
+        with training_precision(self._accelerator):
             figures = method.step(self.pair, batch, self._quiz)
         _check_step(self.pair, figures["loss"], f"{where}, step {len(self.steps) + 1}")
         for schedule in self._schedules:
@@ -233,7 +242,8 @@ def _check_step(pair: Pair, loss: float, where: str) -> None:
 def score_head(teacher: Classifier, stored: Signals, split: TokenSplit, target: Target) -> dict[str, float]:
     """Mean task loss and metrics of a split, by the teacher's head on stored pooled vectors."""
     head = teacher.head_of(target.name)
-    logits = head(stored.pooled.to(head.weight.device)).reshape(len(split), -1).cpu().numpy()
+    with scoring_precision(head.weight.device):
+        logits = head(stored.pooled.to(head.weight.device)).reshape(len(split), -1).cpu().numpy()
     return compute_metrics(("loss", *target.metrics), logits, split.labels, target.kind)
 
 

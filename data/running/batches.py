@@ -81,6 +81,11 @@ def batch_order(lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int, 
     return [batches[i] for i in generator.permutation(len(batches))]
 
 
+def draw_rows(count: int, wanted: int, seed: int) -> list[int]:
+    """Indices of `wanted` rows of `count` (all, if there are fewer), by seed, in ascending order."""
+    return sorted(numpy_generator(seed, "rows").permutation(count)[:wanted].tolist())
+
+
 def useful_share(lengths: np.ndarray, batches: Sequence[Sequence[int]]) -> float:
     """Share of the tokens in padded batches that are no padding, from 0 to 1 (rows counted by their longest candidate)."""
     padded = sum(len(batch) * int(lengths[list(batch)].max()) for batch in batches)

@@ -6,6 +6,7 @@ signals were read.
 """
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -60,7 +61,7 @@ class Phase:
     """What a scheduled method minimises in one epoch of the student."""
 
     name: str
-    """For the curves."""
+    """For the records."""
     method: "Method"
     teacher_epoch: int | None = None
     """The epoch of the teacher's trajectory that teaches, from 1; None: the teacher as it ended."""
@@ -78,6 +79,22 @@ class Scheduled(Protocol):
     def phase(self, epoch: int, epochs: int, teacher_epochs: int) -> Phase:
         """Epoch `epoch` (from 1) of `epochs` of the student, after a teacher that trained for `teacher_epochs`."""
         ...
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """A phase, and for how many of the student's epochs it lasts."""
+
+    phase: str
+    teacher_epoch: int | None
+    epochs: int
+
+
+def schedule_of(method: Scheduled, epochs: int, teacher_epochs: int) -> list[Lasting]:
+    """The phases of a student's training, in their order."""
+    phases = [method.phase(epoch, epochs, teacher_epochs) for epoch in range(1, epochs + 1)]
+    named = groupby(phases, lambda phase: (phase.name, phase.teacher_epoch))
+    return [Lasting(name, teacher_epoch, len(list(same))) for (name, teacher_epoch), same in named]
 
 
 class Method(Protocol):

@@ -128,7 +128,8 @@ def _rows(student: Student) -> str:
     }
     splits = [*uses, *student.spec.dev_sets]
     lines = ["| split | rows | what for |", "|---|---:|---|"]
-    lines += [f"| {name} | {_count(student, name):,} | {uses.get(name, 'reported on')} |" for name in splits]
+    dev = "reported on; the gate of `champion` reads it"
+    lines += [f"| {name} | {_count(student, name):,} | {uses.get(name, dev)} |" for name in splits]
     held_out = " Dev was held out of the train rows, as the dataset has none." if manifest.get("dev_held_out") else ""
     return "\n".join(lines) + (
         f"\n\nTrain rows dropped because dev holds the same input: {manifest.get('dropped_equal_to_dev', 0)}. Inputs "
@@ -155,9 +156,10 @@ def _selection(student: Student) -> str:
     else:
         chosen = "Epochs and episodes were chosen by the mean task loss on selection; dev rows chose none of them."
     return (
-        f"{chosen} The alias `candidate` names the seed with the lowest loss on selection. The alias `champion` moves by a "
-        "comparison of task losses that looks at selection **and dev** rows: across versions, the dev scores of a champion "
-        "are therefore not those of rows that nobody has looked at."
+        f"{chosen} The alias `candidate` names the seed with the lowest loss on selection. The alias `champion` moves by a gate "
+        "that compares task losses on selection **and dev** rows, and asks a first champion for a margin to its teacher on "
+        "dev. The champion of many versions was thus chosen on dev many times: its dev scores, and the interval above, which "
+        "knows nothing of that choice, are **optimistic**, and on rows that no gate has read it is likely to be worse."
     )
 
 

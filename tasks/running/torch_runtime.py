@@ -97,7 +97,6 @@ def compile_if_asked(stage: Stage, model: Classifier) -> None:
     model.backbone.forward = forward
 
 
-def as_it_is_used(accelerator: Accelerator, model: Classifier) -> None:
-    """Take back what training wrapped around a network's passes: from here on it runs in float32, uncompiled."""
-    accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+def as_it_is_used(model: Classifier) -> None:
+    """Take back what `compile_if_asked` wrapped around a network's passes."""
     vars(model.backbone).pop("forward", None)

@@ -82,7 +82,7 @@ def make_moving_method(given: Parameters, name: str, *, student_layers: int, tea
     if name == "dml":
         from methods.dml import Dml
 
-        return Dml(given.dml.weight, given.dml.teacher_starts)
+        return Dml(**given.dml.model_dump(exclude={"teacher_learning_rate"}))
     if name == "prokt":
         from methods.prokt import ProKt
 

@@ -1,13 +1,13 @@
 """A student by a method whose teacher stays as it is: signals or trajectory are read by row, or the teacher runs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from accelerate import Accelerator
 
 from data.running.batches import Batch
-from methods.running.seam import Method, Needs, Phase, Scheduled
+from methods.running.seam import Lasting, Method, Needs, Phase, Scheduled, schedule_of
 from models.attention_scores import check_scores
 from models.classifier import Classifier
 from models.outputs import Outputs
@@ -42,6 +42,8 @@ def train_on_fixed_teacher(
     compile_if_asked(stage, model)
     start_all(stage.seed_of("dropout"))
     epochs = given.student.epochs
+    schedule = schedule_of(method, epochs, len(teacher.trajectory)) if isinstance(method, Scheduled) else []
+    _say_shares(stage, schedule)
 
     def phase(epoch: int) -> Phase:
         return (
@@ -63,7 +65,17 @@ def train_on_fixed_teacher(
         title=stage.title,
     )
     steps = epochs * math.ceil(len(train_rows) / given.student.batch_size)
-    return JointRun(curves, [], student_updates=steps, teacher_updates=0)
+    return JointRun(curves, [], student_updates=steps, teacher_updates=0, schedule=schedule)
+
+
+def _say_shares(stage: Stage, schedule: Sequence[Lasting]) -> None:
+    """Say where the teacher's epochs teach for unequal shares of the student's; the stage's metrics have each."""
+    shares = [part.epochs for part in schedule if part.teacher_epoch is not None]
+    if len(set(shares)) > 1:
+        stage.say(
+            f"{sum(shares)} epochs along {len(shares)} of the teacher's: {min(shares)} to {max(shares)} for each (schedule in "
+            "metrics.json)"
+        )
 
 
 def _epoch_loss(phase: Phase, teacher: FixedTeacher, model: Classifier, dataset: TokenisedDataset) -> BatchLoss:

@@ -1,5 +1,7 @@
 """What every stage that trains a student leaves: the model, its curves and its metrics."""
 
+from dataclasses import asdict
+
 from accelerate import Accelerator
 
 from models.classifier import Classifier
@@ -18,7 +20,7 @@ def write_student(
     stage: Stage, model: Classifier, dataset: TokenisedDataset, run: JointRun, accelerator: Accelerator
 ) -> None:
     """model, seen (its outputs on selection), curves, influence (lgtm) and metrics; sets the headline."""
-    as_it_is_used(accelerator, model)
+    as_it_is_used(model)
     given, selection = stage.parameters, dataset.split("selection")
     said = predict(
         model,
@@ -41,6 +43,7 @@ def write_student(
             "parameters": parameter_count(model, dataset.spec.name),
             "updates": {"student": run.student_updates, "teacher": run.teacher_updates},
             "rows_seen": given.student.epochs * len(dataset.split("train")),
+            **({"schedule": [asdict(part) for part in run.schedule]} if run.schedule else {}),
             **spent(),
         }
     )

@@ -95,6 +95,8 @@ def _write(folder: Path, curriculum: Mapping[str, object], others: Mapping[str, 
         },
         "assisted": {"methods": list(ASSISTED)},
         "takd": {"layers": 3},
+        "rco": {"anchors": 2},  # both along two teacher epochs in two of the student's
+        "prokd": {"label_share": 0.0},
         "mpdistil": {"base": "mse_kd", "datasets": list(DATASETS), "teaches": ["kd"]},
         "metadistil": {"quiz_batch_size": 8},
         "lgtm": {"quiz_batch_size": 8},

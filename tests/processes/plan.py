@@ -131,6 +131,8 @@ def _params(folder: Path, name: str, curriculum: Mapping[str, object]) -> None:
         # Its teacher follows a difference of gradients: at the others' rate (1e-3) rounding grows to 1.02e-5 in two epochs.
         "lgtm": {"teacher_learning_rate": 3e-4},
         "takd": {"layers": 3},
+        "rco": {"anchors": 2},  # both along two teacher epochs in two of the student's
+        "prokd": {"label_share": 0.0},
         "mpdistil": {"base": "mse_kd", "datasets": [PAIR, CHOICE, REGRESSION], "teaches": ["kd"]},
         "meta_teacher": {"epochs": 2},
         "curriculum": {

@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from config import META, load
-from method_sections import SignalMethod, TaughtMethod
+from method_sections import ProKd, Rco, SignalMethod, TaughtMethod
+from methods.phases import taught_epochs
 from params_file import ConfigError
+from stage_sections import Student, Teacher, check_epochs
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"model_type": "bert", "hidden_size": 16, "num_attention_heads": 2}
@@ -96,3 +98,62 @@ def test_a_student_of_one_layer_is_too_small_for_relations_and_branches(
     params["student"]["config"]["num_hidden_layers"] = 1
     with pytest.raises(ConfigError, match=f"{method} needs a student of 2 layers or more"):
         load(written(tmp_path, params))
+
+
+def learning_from_epochs(params: dict, method: str, **values: object) -> dict:
+    """The same for one method that learns from a teacher of 10 epochs."""
+    params["methods"], params["student"]["methods"], params["assisted"]["methods"] = [method], [method], []
+    params["mpdistil"] |= {"base": "finetune", "datasets": [], "teaches": []}
+    params["teacher"] |= {"trajectory": True, "epochs": 10}
+    return params | {method: values}
+
+
+@pytest.mark.parametrize(
+    ("method", "values", "epochs", "expected"),
+    [
+        ("prokd", {"label_share": 0.3}, 14, None),
+        ("prokd", {"label_share": 0.3}, 13, "teacher.epochs is 10 and student.epochs: 13 leaves 9 of them before"),
+        ("prokd", {"label_share": 0.0}, 10, None),
+        ("prokd", {"label_share": 0.0}, 9, "raise student.epochs or lower teacher.epochs"),
+        ("rco", {"anchors": 4}, 4, None),
+        ("rco", {"anchors": 4}, 3, "student.epochs is 3, and an anchor teaches for one of them or more"),
+        ("rco", {"anchors": 11}, 20, "rco.anchors: 11, but teacher.epochs is 10"),
+    ],
+)
+def test_no_epoch_of_the_teacher_is_left_out_in_silence(
+    tmp_path: Path, params: dict, method: str, values: dict, epochs: int, expected: str | None
+) -> None:
+    params = learning_from_epochs(params, method, **values)
+    params["student"]["epochs"] = epochs
+    if expected is None:
+        assert load(written(tmp_path, params)).student.epochs == epochs
+        return
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, params))
+    assert expected in str(caught.value) and len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("share", [0.0, 0.13, 0.3, 0.5, 0.9])
+def test_what_the_config_takes_for_prokds_first_phase_is_what_it_lasts(share: float) -> None:
+    """The config has no torch, and so a formula of its own: it refuses one teacher epoch more than there is room for."""
+    method, rco = ProKd(label_share=share), Rco()
+    for epochs in range(1, 40):
+        room, student = taught_epochs(epochs, share), Student.model_construct(epochs=epochs)
+        check_epochs(["prokd"], student, Teacher.model_construct(epochs=room), method, rco)
+        with pytest.raises(ValueError, match=f"leaves {room} of them"):
+            check_epochs(["prokd"], student, Teacher.model_construct(epochs=room + 1), method, rco)
+
+
+@pytest.mark.parametrize("method", ["metadistil", "lgtm"])
+def test_methods_that_repeat_masks_in_float32_refuse_bf16(tmp_path: Path, params: dict, method: str) -> None:
+    params = learning_from_epochs(params, method) | {"precision": "bf16"}
+    with pytest.raises(ConfigError, match=f"precision: bf16, but {method} repeats the dropout masks"):
+        load(written(tmp_path, params))
+
+
+@pytest.mark.parametrize("method", ["dml", "prokt"])
+def test_repeated_masks_refuse_compiled_code(tmp_path: Path, params: dict, method: str) -> None:
+    params = learning_from_epochs(params, method, same_masks=True)
+    assert getattr(load(written(tmp_path, params)), method).same_masks
+    with pytest.raises(ConfigError, match=f"compile: true, but {method}.same_masks repeats dropout masks"):
+        load(written(tmp_path, params | {"compile": True}))

@@ -10,11 +10,12 @@ from methods.running.task_loss import task_loss
 from training.curriculum.seams import CurriculumSettings, Distillation, QuizDataset, Student
 from training.running.checkpoint_files import State
 from training.running.loop import check_finite, make_optimizer
+from training.running.precision import training_precision
 from training.running.processes import average_gradients, draw_own_dropout, run_shared
 
 
 class Learner:
-    """Student and optimizer, prepared by accelerate; both carry over from episode to episode."""
+    """Student and optimizer; both carry over from episode to episode."""
 
     def __init__(
         self,
@@ -30,8 +31,7 @@ class Learner:
         self._target, self._settings, self._distillation = target, settings, distillation
         self._accelerator = accelerator
         optimizer = make_optimizer(self._module, settings.student_lr, settings.weight_decay)
-        # Precision and compilation only: gradients are averaged over processes by hand, see training.running.processes.
-        self._forward = accelerator.prepare_model(self._module, evaluation_mode=True)
+        # The student is not prepared: gradients are averaged by hand (training.running.processes), precision goes by pass.
         self._optimizer = accelerator.prepare_optimizer(optimizer)
         draw_own_dropout()
 
@@ -45,7 +45,9 @@ class Learner:
         batch = dataset.batches.next_batch().to(self._accelerator.device)
         distilled = self._distillation if dataset.name == self._target else None
         layers = () if distilled is None else distilled.layers
-        outputs = run_shared(self._forward, batch.inputs, dataset=dataset.name, choices=batch.choices, layers=layers)
+        asked = {"dataset": dataset.name, "choices": batch.choices, "layers": layers}
+        with training_precision(self._accelerator):
+            outputs = run_shared(self._module, batch.inputs, **asked)
         if distilled is None:
             loss = task_loss(outputs.logits, batch.labels, dataset.kind)
         else:

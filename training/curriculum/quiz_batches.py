@@ -7,7 +7,6 @@ import numpy as np
 
 from data.running.batches import Batch, batch_order, collate
 from data.running.tokens import TokenSplit
-from seeds import numpy_generator
 from training.running.checkpoint_files import State
 
 
@@ -58,8 +57,3 @@ def fixed_batches(split: TokenSplit, rows: Sequence[int], batch_size: int) -> li
     index = np.asarray(rows)
     order = batch_order(split.lengths[index], batch_size, seed=0, epoch=0, shuffle=False)
     return [collate(split, index[indices].tolist()) for indices in order]
-
-
-def draw_rows(count: int, wanted: int, seed: int) -> list[int]:
-    """Indices of `wanted` rows of `count` (all, if there are fewer), by seed, in ascending order."""
-    return sorted(numpy_generator(seed, "rows").permutation(count)[:wanted].tolist())

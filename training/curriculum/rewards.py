@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from data.running.batches import Batch
 from methods.rewards import Reward, alignment_reward, binary_reward, gain_reward, real_reward
 from methods.running.task_loss import Kind, per_row_task_loss, true_class_score
+from models.outputs import Outputs
 from training.curriculum.seams import Probe, Student, TargetQuiz
 from training.running.checkpoint_files import State
 from training.running.checkpoints import Saved
+from training.running.precision import scoring_precision
 from training.running.processes import average, run_shared
 
 Level = Literal["binary", "real"]
@@ -44,7 +46,8 @@ class Levels:
         """Both rewards of the paper, from one forward pass in eval mode."""
         batch = batch.to(self._device)
         self._student.eval()
-        outputs = run_shared(self._student, batch.inputs, dataset=self._target.name, choices=batch.choices)
+        with scoring_precision(self._device):
+            outputs = run_shared(self._student, batch.inputs, dataset=self._target.name, choices=batch.choices)
         scores = true_class_score(outputs.logits, batch.labels, self._kind)
         theirs = self._target.meta_scores[batch.rows.to(self._target.meta_scores.device)]
         theirs = theirs.to(scores.device, scores.dtype)
@@ -78,7 +81,7 @@ class ProbeReader:
             raise ValueError("the probe has no rows: give it some of selection, or use another reward")
         self._batches = [batch.to(device) for batch in probe.batches]
         self._rows = sum(len(batch.labels) for batch in self._batches)
-        self._student, self._target, self._kind = student, target, kind
+        self._student, self._target, self._kind, self._device = student, target, kind, device
         self._reading: tuple[float, Tensor] | None = None
 
     def student_moved(self) -> None:
@@ -96,11 +99,11 @@ class ProbeReader:
         """Gradient of `loss()` by each parameter; leaves their `.grad` alone."""
         self._student.eval()
         total: list[Tensor | None] = [None] * len(parameters)
-        for batch in self._batches:
-            outputs = run_shared(self._student, batch.inputs, dataset=self._target, choices=batch.choices)
-            loss = per_row_task_loss(outputs.logits, batch.labels, self._kind).sum() / self._rows
-            parts = torch.autograd.grad(loss, list(parameters), allow_unused=True)
-            total = [_add(old, new) for old, new in zip(total, parts, strict=True)]
+        with scoring_precision(self._device):
+            for batch in self._batches:
+                loss = per_row_task_loss(self._run(batch).logits, batch.labels, self._kind).sum() / self._rows
+                parts = torch.autograd.grad(loss, list(parameters), allow_unused=True)
+                total = [_add(old, new) for old, new in zip(total, parts, strict=True)]
         average([part for part in total if part is not None])
         return total
 
@@ -109,12 +112,16 @@ class ProbeReader:
         if self._reading is None:
             self._student.eval()
             losses, vectors = [], []
-            for batch in self._batches:
-                outputs = run_shared(self._student, batch.inputs, dataset=self._target, choices=batch.choices)
-                losses.append(per_row_task_loss(outputs.logits, batch.labels, self._kind))
-                vectors.append(outputs.pooled)
+            with scoring_precision(self._device):
+                for batch in self._batches:
+                    outputs = self._run(batch)
+                    losses.append(per_row_task_loss(outputs.logits, batch.labels, self._kind))
+                    vectors.append(outputs.pooled)
             self._reading = (torch.cat(losses).mean().item(), torch.cat(vectors).mean(0))
         return self._reading
+
+    def _run(self, batch: Batch) -> Outputs:
+        return run_shared(self._student, batch.inputs, dataset=self._target, choices=batch.choices)
 
 
 class GainReward:

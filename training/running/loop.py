@@ -19,6 +19,7 @@ from models.outputs import Outputs
 from training.running.checkpoint_files import State
 from training.running.checkpoints import Checkpoints, Saved
 from training.running.metrics import compute_metrics
+from training.running.precision import training_precision
 from training.running.predict import predict
 from training.running.processes import average_gradients, draw_own_dropout, is_part, run_shared
 from training.running.progress import watched
@@ -143,7 +144,8 @@ def train(
                 for indices in watched(order[run.step :], total=len(order), done=run.step, title=where, unit="steps"):
                     batch = collate(train_split, indices).to(accelerator.device)
                     given = {"dataset": target.name, "choices": batch.choices}
-                    outputs = run_shared(run.prepared, batch.inputs, **given, **asked)
+                    with training_precision(accelerator):
+                        outputs = run_shared(network, batch.inputs, **given, **asked)
                     run.take_step(batch_loss(outputs, batch), rows=len(indices), where=where)
                     after_step()
                 scores = score(network, selection_split, target, batch_size=size, device=accelerator.device)
@@ -172,8 +174,7 @@ class _Run:
         optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay)
         schedule = make_schedule(optimizer, settings, rows)
         self._model, self._settings, self._rows, self._accelerator = model, settings, rows, accelerator
-        # Precision and compilation only: gradients are averaged over processes by hand, see training.running.processes.
-        self.prepared = accelerator.prepare_model(model, evaluation_mode=True)
+        # The model is not prepared: gradients are averaged by hand (training.running.processes), precision goes by pass.
         self._optimizer, self._schedule = accelerator.prepare_optimizer(optimizer), schedule
         draw_own_dropout()
         self.best, self._after_epoch = BestEpoch(model), after_epoch
@@ -188,7 +189,7 @@ class _Run:
         self._accelerator.backward(loss)
         average_gradients(self._model.parameters())
         if settings.clip_norm is not None:
-            norm = self._accelerator.clip_grad_norm_(self.prepared.parameters(), settings.clip_norm)
+            norm = self._accelerator.clip_grad_norm_(self._model.parameters(), settings.clip_norm)
             if norm is not None and self._accelerator.scaler is None:  # which skips such steps of 16-bit gradients
                 check_finite(norm, f"{where}: the norm of the gradient", slower)
         self._optimizer.step()

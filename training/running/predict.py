@@ -10,6 +10,7 @@ from torch import nn
 from data.running.batches import batch_order, collate
 from data.running.tokens import TokenSplit
 from training.running import termination
+from training.running.precision import scoring_precision
 from training.running.processes import run_shared
 
 
@@ -51,7 +52,7 @@ def predict(
     so_far: SoFar | None = None,
     after_batch: Callable[[], None] = lambda: None,
 ) -> Predictions:
-    """Run a network (`Classifier`, or one with the same forward) over a split. Batches are grouped by length, results put back into the split's order.
+    """Run a network (`Classifier`, or one with the same forward) over a split, in float32. Batches are grouped by length, results put back into the split's order.
 
     Several processes share the rows of each batch, every row once; all of them get the results of all rows.
 
@@ -69,7 +70,8 @@ def predict(
     for indices in order[so_far.batches :]:
         termination.check()
         batch = collate(split, indices).to(device)
-        outputs = run_shared(model, batch.inputs, dataset=dataset, choices=batch.choices, layers=layers)
+        with scoring_precision(device):
+            outputs = run_shared(model, batch.inputs, dataset=dataset, choices=batch.choices, layers=layers)
         named = {"logits": outputs.logits, "pooled": outputs.pooled}
         named |= {f"vectors.{layer}": outputs.vectors[layer].half() for layer in layers}
         so_far.add({name: value.reshape(len(indices), -1) for name, value in named.items()})

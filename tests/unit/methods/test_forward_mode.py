@@ -5,8 +5,8 @@ import torch
 from pairs import BATCHES, Rows, endless, pair, rows
 
 from benchmarks.plain_gradients import double_backward, finite_difference_influence, per_example_influence
+from methods.dropout_masks import RandomState
 from methods.forward_mode import (
-    RandomState,
     change_along,
     derivable_attention,
     moved,

@@ -11,7 +11,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.plain_gradients import per_example_influence
 from benchmarks.plain_steps import finite_difference_step
-from methods.forward_mode import RandomState, derivable_attention, moved, quiz_gradient, tangents
+from methods.dropout_masks import RandomState
+from methods.forward_mode import derivable_attention, moved, quiz_gradient, tangents
 from methods.joint import Gradients, Learner, Pair, Seen
 from methods.lgtm import Influence, Lgtm, row_influence
 from methods.running.soft_targets import per_row_cross_entropy
@@ -98,7 +99,7 @@ def given_to_the_teacher(
 def test_the_teachers_gradient_is_the_papers_from_a_backward_pass_per_row(kind, form, monkeypatch) -> None:
     """Eq. 9 has w_i constant; the mixed form is -mean of the mixed second derivative, by autograd twice per row."""
     spec, batch, quiz = BATCHES[kind]
-    method = Lgtm(alpha=0.6, influence=Influence(2.0, form))
+    method = Lgtm(alpha=0.6, teacher_alpha=0.8, influence=Influence(2.0, form))
     found = given_to_the_teacher(method, pair("bert", spec), batch, quiz, monkeypatch)
     own = pair("bert", spec)
     torch.manual_seed(1)
@@ -179,12 +180,13 @@ def test_the_influence_of_a_row_with_wrong_teacher_logits_turns_negative(seed: i
     assert late[planted].max() < late[others].median()
 
 
-def test_rows_are_followed_over_time_up_to_a_number() -> None:
+def test_the_rows_that_were_drawn_are_followed_over_time_and_no_other() -> None:
     spec, batch, quiz = BATCHES["pair"]
-    own, method = pair("bert", spec), Lgtm(kept_rows=2)
+    own = pair("bert", spec)
+    own.followed = frozenset({1, 3, 77})
     for _ in range(2):
-        method.step(own, batch, endless(quiz))
-    assert [(one["step"], one["row"]) for one in own.influence] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+        Lgtm().step(own, batch, endless(quiz))
+    assert [(one["step"], one["row"]) for one in own.influence] == [(0, 1), (0, 3), (1, 1), (1, 3)]
     assert all(0 < one["student"] < 1 and 0 < one["teacher"] < 1 for one in own.influence)
 
 

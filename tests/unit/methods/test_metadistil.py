@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.plain_gradients import double_backward
 from benchmarks.plain_steps import double_backward_step
-from methods.joint import Learner, Pair
+from methods.joint import Gradients, Learner, Pair
 from methods.metadistil import MetaDistil
 
 SPEC, BATCH, QUIZ = BATCHES["pair"]
@@ -54,12 +54,12 @@ def test_the_pilot_changes_the_students_update_and_not_the_teachers() -> None:
 
 @pytest.mark.parametrize("pilot", [True, False])
 def test_the_teacher_steps_down_the_quiz_loss_of_the_pilot(pilot: bool) -> None:
-    """T - mu * grad, the gradient by double backward with the same dropout masks; mu is the learner's rate."""
+    """T - mu * grad / rate, the gradient by double backward with the same dropout masks; mu is the learner's rate."""
     found, own = stepped(MetaDistil(pilot=pilot)), pair("bert", SPEC)
     torch.manual_seed(1)
     gradient = double_backward(own, MetaDistil(), BATCH, [QUIZ], own.student.rate)
     for name, value in own.teacher.parameters().items():
-        wanted = value - own.teacher.rate * gradient[name]
+        wanted = value - own.teacher.rate * gradient[name] / own.student.rate
         torch.testing.assert_close(found.teacher.parameters()[name], wanted, rtol=1e-8, atol=1e-14)
 
 
@@ -98,8 +98,34 @@ def test_a_step_draws_as_many_quiz_batches_as_it_is_told(count: int) -> None:
 def test_the_comparison_of_both_updates_comes_every_so_many_steps() -> None:
     own, method = pair("bert", SPEC), MetaDistil(analysis_every=3)
     values = [method.step(own, BATCH, endless(QUIZ)) for _ in range(4)]
-    assert ["real_beats_pilot" in one for one in values] == [True, False, False, True]
-    assert all(one["teacher_comes_nearer"] in (0.0, 1.0) for one in values)
+    for share in ("real_beats_pilot", "teacher_comes_nearer"):
+        assert [share in one for one in values] == [True, False, False, True]
+        assert all(one[share] in (0.0, 1.0) for one in values if share in one)
+
+
+def test_the_teachers_first_adamw_step_is_a_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AdamW's first step is |g| / (|g| + eps) of its learning rate: with the pilot's rate for a factor of g, a part of it."""
+    own, given = pair("bert", SPEC, rate=2e-5), list[Tensor]()
+    with torch.no_grad():  # heads as trained ones are
+        for one in (own.student, own.teacher):
+            one.network.network.head_of(own.dataset).weight.mul_(25.0)
+    own.teacher.optimizer = torch.optim.AdamW(own.teacher.network.parameters(), lr=5e-6, weight_decay=0.0)
+    plain = Learner.apply
+
+    def noting(learner: Learner, gradients: Gradients) -> None:
+        given.extend(value.flatten() for value in gradients.values() if learner is own.teacher)
+        plain(learner, gradients)
+
+    monkeypatch.setattr(Learner, "apply", noting)
+    before = weights(own.teacher)
+    torch.manual_seed(1)
+    MetaDistil().step(own, BATCH, endless(QUIZ))
+    gradient = torch.cat(given).abs()
+    moves = gradient > 0  # not the rows of the embedding whose tokens no row has
+    steps = torch.cat([(new - old).flatten() for new, old in zip(weights(own.teacher), before, strict=True)]).abs()
+    assert (steps[moves] / 5e-6).mean() > 0.99
+    scaled = gradient[moves] * own.student.rate
+    assert (scaled / (scaled + 1e-8)).mean() < 0.9, "with the factor it would be shorter: this test can fail"
 
 
 def test_the_networks_are_in_training_mode_after_a_step() -> None:

@@ -87,14 +87,14 @@ def test_prokt_keeps_the_teacher_near_its_student_and_teaches_with_the_new_one(k
 @pytest.mark.parametrize("auxiliary", ["kl", "cross_entropy"])
 @pytest.mark.parametrize("kind", PART)
 def test_lgtms_auxiliary_loss_and_the_students_are_equations_11_and_1(kind, auxiliary, monkeypatch) -> None:
-    method = Lgtm(alpha=0.3, influence=Influence(weight=0.0), auxiliary=auxiliary)
+    method = Lgtm(alpha=0.3, teacher_alpha=0.8, influence=Influence(weight=0.0), auxiliary=auxiliary)
     seen, _ = step_of(method, kind, monkeypatch)
     z, labels = seen.logits, labels_of(kind)
     if auxiliary == "kl":
         soft = kl(z["student"], z["teacher"], kind)
     else:
         soft = cross_entropy_rows(z["teacher"], z["student"], kind).mean()
-    teacher = 0.3 * task(z["teacher"], labels, kind) + 0.7 * soft
+    teacher = 0.8 * task(z["teacher"], labels, kind) + 0.2 * soft
     student = 0.3 * task(z["student"], labels, kind) + 0.7 * cross_entropy_rows(z["taught"], z["student"], kind).mean()
     np.testing.assert_allclose(seen.losses["teacher"], teacher, rtol=EXACT)
     np.testing.assert_allclose(seen.losses["student"], student, rtol=EXACT)

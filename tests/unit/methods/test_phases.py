@@ -8,7 +8,7 @@ from methods.annealing_kd import AnnealingKd
 from methods.phases import LabelsOnly, ScaledLogits
 from methods.prokd import ProKd
 from methods.rco import Rco
-from methods.running.seam import Scheduled
+from methods.running.seam import Lasting, Scheduled, schedule_of
 
 
 def factors(method: Scheduled, epochs: int, teacher_epochs: int) -> list[float | None]:
@@ -92,3 +92,23 @@ def test_rco_goes_from_anchor_to_anchor_and_ends_at_the_teachers_last_epoch() ->
 def test_every_phase_has_a_name_for_the_curves() -> None:
     names = [method.phase(1, 4, 2).name for method in (AnnealingKd(), ProKd(), Rco())]
     assert names == ["3/7", "teacher epoch 1", "anchor 1"]
+
+
+def test_a_schedule_names_each_phase_its_teacher_epoch_and_how_long_it_lasts() -> None:
+    assert schedule_of(ProKd(label_share=0.25), 8, 3) == [
+        Lasting("teacher epoch 1", 1, 2),
+        Lasting("teacher epoch 2", 2, 2),
+        Lasting("teacher epoch 3", 3, 2),
+        Lasting("labels", None, 2),
+    ]
+    assert [part.teacher_epoch for part in schedule_of(Rco(anchors=4), 8, 10)] == [3, 5, 8, 10]
+
+
+@pytest.mark.parametrize("teacher_epochs", range(1, 12))
+def test_with_room_for_all_every_teacher_epoch_teaches_and_shares_differ_by_one_epoch_at_most(teacher_epochs) -> None:
+    for epochs in range(teacher_epochs, 30):
+        for method in (ProKd(label_share=0.0), Rco(anchors=teacher_epochs)):
+            schedule = schedule_of(method, epochs, teacher_epochs)
+            assert [part.teacher_epoch for part in schedule] == list(range(1, teacher_epochs + 1))
+            shares = [part.epochs for part in schedule]
+            assert sum(shares) == epochs and max(shares) - min(shares) <= 1

@@ -20,7 +20,7 @@ from training.running.processes import average, run_shared
 
 METHODS: dict[str, MovingTeacher] = {
     "metadistil": MetaDistil(beta=5.0, layers=tuple(match_layers("uniform", 2, 3)), analysis_every=10**9),
-    "lgtm": Lgtm(kept_rows=0),
+    "lgtm": Lgtm(),
     "dml": Dml(),
     "prokt": ProKt(),
 }

@@ -1,16 +1,24 @@
 """`precision` and `compile`: training really runs in bf16 or compiled, and what is saved and scored does not change its form."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
-from stages import run_stage_here, write_params
+from stages import merged, run_stage_here, write_params
+from tiny_problem import CPU, TARGET, networks, splits
 
 from config import ConfigError, load
+from methods.meta_teacher import MetaTeacher
 from models.classifier import Classifier
+from training.curriculum.quiz_batches import fixed_batches
+from training.curriculum.rewards import LevelReward, ProbeReader
+from training.curriculum.seams import Probe, TargetQuiz
+from training.running.predict import predict
 
 pytestmark = pytest.mark.xdist_group("precision")
 SMALL = {
@@ -51,24 +59,91 @@ def teacher(folder: Path, **changes: object) -> dict[str, torch.Tensor]:
     return load_file(folder / "outputs/teacher/standing/42/model/model.safetensors")
 
 
-def test_bf16_trains_under_autocast_and_leaves_float32_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, seen = prepared(tmp_path), set[tuple[bool, bool]]()
-    forward = Classifier.forward
+@dataclass
+class Passes:
+    """Every pass of a network: which one, whether it was in training mode, and whether under autocast."""
 
-    def watched(self: Classifier, *values: object, **named: object) -> object:
-        seen.add((self.training, torch.is_autocast_enabled("cpu")))
-        return forward(self, *values, **named)  # ty: ignore[invalid-argument-type]
+    seen: set[tuple[str, bool, bool]] = field(default_factory=set)
 
-    monkeypatch.setattr(Classifier, "forward", watched)
+    def scored_under_autocast(self) -> set[str]:
+        return {name for name, training, autocast in self.seen if autocast and not training}
+
+    def trained_under_autocast(self) -> bool:
+        return ("Classifier", True, True) in self.seen
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> Passes:
+    noted = Passes()
+    for network in (Classifier, MetaTeacher):
+        forward = network.forward
+
+        def watched(self, *values, _forward=forward, **named):
+            noted.seen.add((type(self).__name__, self.training, torch.is_autocast_enabled("cpu")))
+            return _forward(self, *values, **named)
+
+        monkeypatch.setattr(network, "forward", watched)
+    return noted
+
+
+def test_bf16_trains_under_autocast_and_leaves_float32_weights(tmp_path: Path, passes: Passes) -> None:
+    folder = prepared(tmp_path)
     plain = teacher(folder)
-    assert (True, True) not in seen
-    seen.clear()
+    assert not passes.trained_under_autocast()
     half = teacher(folder, precision="bf16")
-    assert (True, True) in seen, "training runs under autocast"
-    assert (False, False) in seen, "what is saved is scored in float32"
+    assert passes.trained_under_autocast()
     assert {value.dtype for value in half.values()} == {torch.float32}
     assert half.keys() == plain.keys()
     assert any(not torch.equal(half[name], plain[name]) for name in plain)
+
+
+def test_whatever_is_scored_or_chosen_by_is_float32_in_bf16_training_too(tmp_path: Path, passes: Passes) -> None:
+    """Selection, trajectory, signals, quiz and probe: each is a pass in eval mode. Training passes are not in it."""
+    few = {"episodes": 1, "max_steps_per_episode": 2}
+    folder = prepared(tmp_path, precision="bf16")
+
+    def run(stage: str, *options: str, **changes: object) -> None:
+        AcceleratorState._reset_state(reset_partial_state=True)
+        passes.seen.clear()
+        write_params(folder, **merged(merged({}, SMALL), {"precision": "bf16", **changes}))
+        ended = run_stage_here(folder, stage, *ONE, *options)
+        assert ended.status == 0, ended.errors
+        assert passes.seen and not passes.scored_under_autocast(), (stage, options, changes)
+
+    run("teacher", teacher={"epochs": 1, "trajectory": True})
+    run("signals")
+    for method in ("mse_kd", "dml"):
+        methods = ["mse_kd", "mpdistil", *({method} - {"mse_kd"})]
+        listed = {"methods": methods, "student": {"epochs": 1, "methods": [m for m in methods if m != "mpdistil"]}}
+        run("student", "--method", method, **listed)
+        assert passes.trained_under_autocast()
+    run("meta_teacher")
+    for reward in ("binary", "real", "gain", "alignment"):
+        run("curriculum", curriculum={**few, "reward": reward, "gamma": None, "baseline": None})
+        assert passes.trained_under_autocast()
+    run("evaluate", "--method", "mpdistil")
+
+
+@pytest.mark.parametrize("reader", ["predict", "loss", "gradient", "level"])
+def test_a_pass_that_scores_is_float32_within_a_region_of_autocast(reader: str, passes: Passes) -> None:
+    network, rows = networks()[0], splits().selection
+    probe = Probe(fixed_batches(rows, range(len(rows)), 4), frozenset())
+    own = ProbeReader(probe, network, TARGET.name, TARGET.kind, CPU)
+    level = LevelReward(
+        "real", network, TargetQuiz(TARGET.name, lambda _: [], torch.zeros(12), frozenset()), "pair", CPU
+    )
+    level.start_episode(probe.batches)
+    read: dict[str, Callable[[], object]] = {
+        "predict": lambda: predict(network, rows, dataset=TARGET.name, batch_size=4, device=CPU).logits,
+        "loss": own.loss,
+        "gradient": lambda: own.gradient([*network.heads.parameters()][:1])[0],
+        "level": lambda: level.after_step(0),
+    }
+    plain = read[reader]()
+    own.student_moved()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert np.array_equal(np.asarray(read[reader]()), np.asarray(plain))
+    assert passes.seen == {("Classifier", False, False)}
 
 
 def test_a_bf16_student_learns_from_signals_too(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny_problem import CPU, TARGET, accelerator, networks, settings, signals, splits
 
+from data.running.batches import draw_rows
 from methods.dml import Dml
 from methods.joint import MovingTeacher, Pair, TrainingBatch
 from methods.lgtm import Lgtm
@@ -16,6 +17,7 @@ from methods.metadistil import MetaDistil
 from methods.pesf_kd import PesfKd
 from methods.running.seam import Needs
 from models.classifier import Classifier
+from seeds import named
 from training.joint import JointRun, JointSettings, JointSplits, QuizBatches, StoredTeacher, train_jointly
 from training.running.loop import Diverged, score
 
@@ -171,3 +173,21 @@ def test_a_teacher_with_a_frozen_backbone_is_scored_as_if_it_had_run() -> None:
     assert all(torch.equal(*both) for both in zip(before, teacher.backbone.parameters(), strict=True))
     assert not torch.equal(head, teacher.head_of(TARGET.name).weight)
     assert selection_loss(teacher) == pytest.approx(run.curves[-1]["teacher_selection_loss"], rel=1e-5)
+
+
+def test_a_run_follows_the_rows_that_were_drawn_in_every_epoch() -> None:
+    (student, teacher), given = networks(), splits()
+    own = settings(epochs=2)
+    run = train_jointly(
+        student,
+        teacher,
+        JointSplits(given.train, given.quiz, given.selection),
+        TARGET,
+        Lgtm(),
+        JointSettings(own, settings(), quiz_batch_size=4, followed_rows=5),
+        accelerator=accelerator(),
+        title="followed",
+    )
+    drawn = draw_rows(24, 5, named(own.seed, "followed rows"))
+    assert sorted(int(one["row"]) for one in run.influence) == sorted([*drawn, *drawn])
+    assert drawn != list(range(5)), "not the first rows of the file"

@@ -62,8 +62,17 @@ def test_the_limits_are_said(here: Place) -> None:
     card = card_of(student_of(here))
     assert "Tested on 500 dev rows of payment and on nothing else" in card
     assert "(a share of 25 %); dev has none" in card
-    assert "selection **and dev** rows" in card
     assert "selected on dev" not in card.lower()
+
+
+@pytest.mark.parametrize("selected_on", ["selection", "dev"])
+def test_it_says_that_the_gate_reads_dev_and_what_that_does_to_a_champion(here: Place, selected_on: str) -> None:
+    student = student_of(here)
+    card = card_of(replace(student, metrics={**student.metrics, "selected_on": selected_on}))
+    assert "| dev | 500 | reported on; the gate of `champion` reads it |" in card
+    assert "a gate that compares task losses on selection **and dev** rows" in card
+    assert "chosen on dev many times: its dev scores, and the interval above" in card
+    assert "are **optimistic**" in card.split("many times")[1]
 
 
 def test_label_noise_that_nobody_knows_is_said_to_be_unknown(here: Place) -> None:
