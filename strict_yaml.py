@@ -64,7 +64,9 @@ class StrictLoader(yaml.SafeLoader):
         seen: set[str] = set()
         for key_node, _ in node.value:
             if key_node.tag == TAG + "merge":
-                raise ConstructorError(None, None, "merge keys (<<) are not read; write the keys out", key_node.start_mark)
+                raise ConstructorError(
+                    None, None, "merge keys (<<) are not read; write the keys out", key_node.start_mark
+                )
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise ConstructorError(None, None, f"key {key!r} is no word", key_node.start_mark)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -175,8 +176,12 @@ def _score(spec: DatasetSpec, value: object, split: str) -> float:
 
 def _class_index(spec: DatasetSpec, value: object) -> int | None:
     """Names come before integers: with labels [1, 2, 3], a row's 1 is the first class, and 0 is unknown."""
-    if isinstance(value, str) and value.strip() in spec.label_names:
-        return spec.label_names.index(value.strip())
+    if isinstance(value, str):
+        # One and the same é may be one character or two, by the system that a file comes from.
+        composed = [unicodedata.normalize("NFC", name).strip() for name in spec.label_names]
+        given = unicodedata.normalize("NFC", value).strip()
+        if given in composed:
+            return composed.index(given)
     if isinstance(value, bool):
         return _class_of_boolean(spec, value)
     number = _whole_number(value)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -227,9 +228,11 @@ def _label_disagreements(described: Description) -> Iterable[str]:
             )
     elif described.range is not None:
         yield f"key 'range' is {shown(described.range)}, but only kind 'regression' has one"
-    if kind in ("single", "pair") and len(set(names)) < max(2, len(names)):
+    # Compared as rows' labels are: without the white space around them, é as one character.
+    different = {unicodedata.normalize("NFC", name.strip()) for name in names}
+    if kind in ("single", "pair") and len(different) < max(2, len(names)):
         yield f"key 'labels' is {shown(names)}: needs two or more different names, in the order of their integers"
-    if kind == "choice" and names and len(set(names)) != len(described.choices):
+    if kind == "choice" and names and len(different) != len(described.choices):
         yield f"key 'labels' is {shown(names)}: kind 'choice' has one different name for each of 'choices', or none"
     if described.true_label is not None and (len(names) != 2 or described.true_label not in names):
         yield f"key 'true_label' is {shown(described.true_label)}: must be one of two 'labels', the one that a row's true means"

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.classifier import Classifier
-from models.store import load_model
 from tasks.networks.building import parameter_count
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import signals_folder, student_model, teacher_model
@@ -32,7 +31,7 @@ def evaluate(stage: Stage) -> None:
     folder = stage.read(student_model(stage.dataset, stage.method, stage.seed))
     teacher_folder = stage.read(teacher_model(stage.dataset, stage.seed))
     signals = stage.read(signals_folder(stage.dataset, stage.seed))
-    model = _as_stock(load_model(folder, attention=given.models.attention)).to(accelerator.device)
+    model = _as_stock(dataset.load(folder, attention=given.models.attention)).to(accelerator.device)
     tables: list[pa.Table] = []
     scores: dict[str, dict[str, float]] = {}
     rows: dict[str, int] = {}
@@ -95,7 +94,7 @@ def _sizes(
 ) -> dict[str, object]:
     """Parameters, bytes of the weights on disk, and CPU latency of both models, timed in turns."""
     given = stage.parameters.evaluate
-    teacher = _as_stock(load_model(teacher_folder, attention=stage.parameters.models.attention))
+    teacher = _as_stock(dataset.load(teacher_folder, attention=stage.parameters.models.attention))
     length = min(given.latency_length, dataset.max_length)
     timed = measure_latency(
         {"student": student, "teacher": teacher},

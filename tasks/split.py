@@ -16,14 +16,15 @@ from data.running.tokens import save_split, tokenize_split, tokenizer_fingerprin
 from data.splits import make_splits
 from data.stored_rows import read_source
 from models.checkpoints import fetch
+from models.errors import ModelError
 from models.tokenizer import (
     build_word_tokenizer,
-    copy_tokenizer,
     load_tokenizer,
     padding_id,
     save_tokenizer,
-    write_tokenizer,
+    vocabulary_size,
 )
+from models.tokenizer_files import CONFIG, contradictions, special_tokens, write_as_read
 from tasks.running.layout import output_folder
 from tasks.running.stage import Stage, run_stage
 
@@ -37,7 +38,7 @@ def split(stage: Stage) -> None:
     spec = rows.spec
     folder = stage.folder / "tokens"
     folder.mkdir()
-    tokenizer = _tokenizer(stage, folder / "tokenizer")
+    tokenizer, pad_id = _tokenizer(stage, folder / "tokenizer")
     splits = make_splits(
         spec,
         rows.rows["train"],
@@ -52,14 +53,14 @@ def split(stage: Stage) -> None:
     )
     truncated: dict[str, int] = {}
     for name, part in splits.rows.items():
-        table = tokenize_split(spec, part, tokenizer, given.max_length, padding_id(tokenizer))
+        table = tokenize_split(spec, part, tokenizer, given.max_length, pad_id)
         truncated[name] = json.loads(table.schema.metadata[b"distilflow"])["truncated"]
         save_split(folder, name, table)
     manifest = {
         **splits.manifest,
         "max_length": given.max_length,
         "truncated": truncated,
-        "vocabulary": tokenizer.get_vocab_size(),
+        "vocabulary": vocabulary_size(tokenizer),
         "tokenizer_fingerprint": tokenizer_fingerprint(tokenizer),
     }
     (folder / "spec.json").write_text(json.dumps(spec.to_json(), indent=2) + "\n", encoding="utf-8")
@@ -69,20 +70,26 @@ def split(stage: Stage) -> None:
     stage.headline = f"{', '.join(f'{name} {count}' for name, count in counts.items())} rows"
 
 
-def _tokenizer(stage: Stage, folder: Path) -> Tokenizer:
-    """The tokenizer, its files put into `folder` as a model folder holds them."""
+def _tokenizer(stage: Stage, folder: Path) -> tuple[Tokenizer, int]:
+    """The tokenizer and its padding id; its files are put into `folder` as a model folder holds them."""
     given = stage.parameters
     if given.split.tokenizer == EMBEDDED:
         tokenizer = build_word_tokenizer(vocabulary())
         save_tokenizer(tokenizer, folder, max_length=given.split.max_length)
-        return tokenizer
+        return tokenizer, padding_id(tokenizer)
     found = fetch(given.split.tokenizer, [Path(path) for path in given.models.search], given.models.revision)
     tokenizer = load_tokenizer(str(found))
-    folder.mkdir()
-    copy_tokenizer(found, folder)
-    if not (folder / "tokenizer.json").exists():
-        write_tokenizer(tokenizer, folder)
-    return tokenizer
+    for note in contradictions(found, tokenizer):
+        stage.say(f"WARNING: {note}")
+    special = special_tokens(found, tokenizer)
+    if "pad_token" not in special:
+        raise ModelError(
+            f"{found}: the tokenizer has no padding token; name one of its tokens as pad_token in {CONFIG}"
+        )
+    write_as_read(tokenizer, special, folder, max_length=given.split.max_length)
+    pad_id = tokenizer.token_to_id(special["pad_token"])
+    assert pad_id is not None  # `special_tokens` gives those that the tokenizer knows
+    return tokenizer, pad_id
 
 
 if __name__ == "__main__":

@@ -46,11 +46,11 @@ DISPUTED = (
 
 
 def ours(text: str) -> object:
-    return yaml.load(text, Loader=StrictLoader)  # noqa: S506 (a safe loader)
+    return yaml.load(text, Loader=StrictLoader)
 
 
 def described(text: str) -> object:
-    return yaml.load(text, Loader=DescriptionLoader)  # noqa: S506 (a safe loader)
+    return yaml.load(text, Loader=DescriptionLoader)
 
 
 @pytest.mark.parametrize("written", ALIKE)

@@ -32,7 +32,11 @@ def test_labels_may_be_names_integers_or_digits() -> None:
     rows = [{"text": "t", "label": label} for label in ("good", 1, "1", 1.0, "bad")]
     assert [row.label for row in checked(spec_of(SINGLE), rows)] == [1, 1, 1, 1, 0]
     signed = spec_of(SINGLE, labels=["+1", "-1"])
-    assert [row.label for row in checked(signed, [{"text": "t", "label": label} for label in (1, -1, "+1")])] == [0, 1, 0]
+    assert [row.label for row in checked(signed, [{"text": "t", "label": label} for label in (1, -1, "+1")])] == [
+        0,
+        1,
+        0,
+    ]
 
 
 @pytest.mark.parametrize(

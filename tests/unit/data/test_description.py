@@ -156,7 +156,8 @@ def test_wild_yaml_is_a_data_error(tmp_path_factory: pytest.TempPathFactory, tex
 
 
 @pytest.mark.parametrize(
-    "names", [["0110", "0111"], ["01", "02"], ["+1", "-1"], ["1:30", "1_0"], ["0x1F", "0o17"], ["True", "yes"], ["1", "2"]]
+    "names",
+    [["0110", "0111"], ["01", "02"], ["+1", "-1"], ["1:30", "1_0"], ["0x1F", "0o17"], ["True", "yes"], ["1", "2"]],
 )
 def test_labels_are_named_as_they_are_written(names: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "made"
