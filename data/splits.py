@@ -131,7 +131,9 @@ def _part(pool: RowTable, units: Units, shares: Shares, selection_on_dev: bool) 
 def _quota(spec: DatasetSpec, units: Units, total: int) -> dict[int, int]:
     """Rows per class: in proportion, at least one."""
     if not len(units):
-        raise DataError(f"dataset {spec.name}: no train rows are left to split; every split needs rows of its own: add some")
+        raise DataError(
+            f"dataset {spec.name}: no train rows are left to split; every split needs rows of its own: add some"
+        )
     counts = np.bincount(units.strata, weights=units.sizes)
     return apportion(total, {int(stratum): int(counts[stratum]) for stratum in np.unique(units.strata)})
 
@@ -177,8 +179,8 @@ def _check_classes(spec: DatasetSpec, rows: Mapping[str, RowTable], parted: Sequ
         gone = f", and {dropped} more were dropped because dev holds the same inputs" if dropped else ""
         raise DataError(
             f"{start} ({', '.join(parted[:-1])} and {parted[-1]} are parts of the train file, which needs {len(parted)} "
-            f"rows of each class that differ in input and group; it has {having or sum(counts.values())}{gone}); add rows, "
-            "or drop the class from the description"
+            f"rows of each class that differ in input and group; it has {having or sum(counts.values())}{gone}); every "
+            "split needs every class: add rows, or drop the class from the description"
         )
 
 

@@ -113,7 +113,8 @@ class Classifier(nn.Module):
     def max_length(self) -> int:
         """The longest input in tokens; RoBERTa's positions start after its padding id."""
         config = self.backbone.config
-        lost = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+        padding = -1 if config.pad_token_id is None else config.pad_token_id  # None is refused by `check_tokenizer`
+        lost = padding + 1 if config.model_type == "roberta" else 0
         return config.max_position_embeddings - lost
 
     def head_of(self, dataset: str) -> nn.Linear:

@@ -78,6 +78,8 @@ def contradictions(source: Path, tokenizer: Tokenizer) -> list[str]:
         for key, theirs in NORMALISING.items()
         if key in config and normalizer.get("type") == "BertNormalizer" and config[key] != normalizer.get(theirs)
     ]
+    if not tokenizer.num_special_tokens_to_add(is_pair=False) and "cls_token" in special_tokens(source, tokenizer):
+        found.append("tokenizer.json has no post_processor, so no special token is put in front of a text")
     if config.get("truncation_side") == "left":
         found.append("truncation_side is left in tokenizer_config.json, and texts are cut on the right here")
     return [f"{source}: {text}; tokenizer.json is followed, here and in the folders that are written" for text in found]

@@ -84,7 +84,7 @@ def _tokenizer(stage: Stage, folder: Path) -> tuple[Tokenizer, int]:
     special = special_tokens(found, tokenizer)
     if "pad_token" not in special:
         raise ModelError(
-            f"{found}: the tokenizer has no padding token; name one of its tokens as pad_token in {CONFIG}"
+            f"{found}: the tokenizer has no padding token (pad_token) in {CONFIG} that is one of its tokens; name it there"
         )
     write_as_read(tokenizer, special, folder, max_length=given.split.max_length)
     pad_id = tokenizer.token_to_id(special["pad_token"])

@@ -165,7 +165,9 @@ def test_a_split_that_would_lack_a_class_is_an_error_that_names_it() -> None:
     rows = [Row(str(i), {"text": f"text {i}"}, int(i < 2)) for i in range(100)]
     with pytest.raises(DataError, match=r"split 'train' of .* rows holds no row of good .*bad 98, good 2"):
         made(rows)
-    with pytest.raises(DataError, match=r"split 'dev' of 1 rows holds no row of good; .* add such rows to the dev file"):
+    with pytest.raises(
+        DataError, match=r"split 'dev' of 1 rows holds no row of good; .* add such rows to the dev file"
+    ):
         made(single_rows(100), [Row("d", {"text": "only"}, 0)])
 
 
@@ -185,7 +187,9 @@ def test_a_class_needs_a_row_for_each_part_of_the_train_file(
         return [Row(str(i), {"text": f"text {i}"}, int(i < good)) for i in range(100)]
 
     assert made(rows(needed), dev, on_dev=on_dev)
-    with pytest.raises(DataError, match=rf"\({parts} are parts of .* needs {needed} rows of each .*good {needed - 1}\)"):
+    with pytest.raises(
+        DataError, match=rf"\({parts} are parts of .* needs {needed} rows of each .*good {needed - 1}\)"
+    ):
         made(rows(needed - 1), dev, on_dev=on_dev)
 
 
