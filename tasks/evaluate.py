@@ -35,6 +35,7 @@ def evaluate(stage: Stage) -> None:
     tables: list[pa.Table] = []
     scores: dict[str, dict[str, float]] = {}
     rows: dict[str, int] = {}
+    truncated: dict[str, int] = {}
     for name in ("selection", *dataset.spec.dev_sets):
         split = dataset.split(name)
         own = predict(
@@ -45,7 +46,7 @@ def evaluate(stage: Stage) -> None:
         wanted = ("loss", *dataset.spec.metrics)
         scores[name] = compute_metrics(wanted, own, split.labels, dataset.spec.kind)
         scores[f"teacher_{name}"] = compute_metrics(wanted, teacher, split.labels, dataset.spec.kind)
-        rows[name] = len(split)
+        rows[name], truncated[name] = len(split), split.truncated
     metric = dataset.spec.metrics[0]
     stage.headline = f"{metric} {scores['dev'][metric]:.3f} on dev (teacher {scores['teacher_dev'][metric]:.3f})"
     if not stage.writes:
@@ -53,7 +54,14 @@ def evaluate(stage: Stage) -> None:
     pq.write_table(pa.concat_tables(tables), stage.folder / "predictions.parquet")
     sizes = _sizes(stage, dataset, model.cpu(), folder, teacher_folder)
     stage.write_metrics(
-        {**scores, "rows": rows, "selected_on": dataset.selected_on, **_plain_baselines(dataset), **sizes}
+        {
+            **scores,
+            "rows": rows,
+            "truncated": truncated,
+            "selected_on": dataset.selected_on,
+            **_plain_baselines(dataset),
+            **sizes,
+        }
     )
 
 

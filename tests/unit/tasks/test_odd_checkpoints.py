@@ -10,16 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from stages import Ended, merged, run_stage_here, write_params
 from tokenizers import Tokenizer
-from transformers import (
-    AutoTokenizer,
-    BertConfig,
-    BertForSequenceClassification,
-    OPTConfig,
-    OPTForSequenceClassification,
-    PreTrainedModel,
-    RobertaConfig,
-    RobertaForSequenceClassification,
-)
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from models.tokenizer import build_word_tokenizer, save_tokenizer
 
@@ -39,11 +30,15 @@ def network(family: str) -> PreTrainedModel:
     torch.manual_seed(0)
     sizes = {"vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     sizes |= {"max_position_embeddings": 32, "pad_token_id": 0}
-    if family == "opt":
-        return OPTForSequenceClassification(OPTConfig(**sizes, ffn_dim=16, word_embed_proj_dim=16))
-    if family == "roberta":
-        return RobertaForSequenceClassification(RobertaConfig(**sizes, intermediate_size=16, type_vocab_size=1))
-    return BertForSequenceClassification(BertConfig(**sizes, intermediate_size=16))
+    sizes |= {"ffn_dim": 16, "word_embed_proj_dim": 16} if family == "opt" else {"intermediate_size": 16}
+    return AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **sizes))
+
+
+def resized(checkpoint: Path, target: Path, size: int) -> None:
+    """Save the checkpoint with so many embeddings."""
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint)
+    model.resize_token_embeddings(size)
+    model.save_pretrained(target)
 
 
 def made(folder: Path, family: str = "bert", **params: object) -> Path:
@@ -133,7 +128,7 @@ def with_a_gap(checkpoint: Path) -> None:
 
 
 def in_shards(checkpoint: Path) -> None:
-    model = BertForSequenceClassification.from_pretrained(checkpoint)
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint)
     (checkpoint / "model.safetensors").unlink()
     model.save_pretrained(checkpoint, max_shard_size="6KB")
 
@@ -147,9 +142,7 @@ def padded_later(checkpoint: Path) -> None:
     """An OPT whose tokenizer got a padding token of its own, with resized embeddings."""
     tokens(lambda tokenizer: tokenizer.add_special_tokens(["<fill>"]))(checkpoint)
     json_file("tokenizer_config.json", pad_token="<fill>")(checkpoint)
-    model = OPTForSequenceClassification.from_pretrained(checkpoint)
-    model.resize_token_embeddings(VOCABULARY + 1)
-    model.save_pretrained(checkpoint)
+    resized(checkpoint, checkpoint, VOCABULARY + 1)
 
 
 @pytest.mark.parametrize(
@@ -186,9 +179,7 @@ def test_a_supplied_teacher_is_checked_too(tmp_path: Path) -> None:
 def test_a_students_own_checkpoint_is_checked_too(tmp_path: Path) -> None:
     checkpoint = made(tmp_path, student={"init": "checkpoint", "checkpoint": "short", "layers": None})
     shutil.copytree(checkpoint, tmp_path / "short")
-    model = BertForSequenceClassification.from_pretrained(checkpoint)
-    model.resize_token_embeddings(VOCABULARY - 3)
-    model.save_pretrained(tmp_path / "short")
+    resized(checkpoint, tmp_path / "short", VOCABULARY - 3)
     refused(run(tmp_path, "student"), "student", f"the model's embeddings only {VOCABULARY - 3}")
 
 
@@ -240,6 +231,7 @@ def test_the_folder_that_is_written_reads_a_text_as_the_pipeline_does(
     assert run_stage_here(tmp_path, "teacher", "--dataset", "reviews", "--seed", "1").status == 0
     folder = tmp_path / "outputs" / "teacher" / "reviews" / "1" / "model"
     stock, own = AutoTokenizer.from_pretrained(folder), Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert stock is not None
     assert len(stock) == VOCABULARY
     own.enable_truncation(16)
     own.enable_padding(pad_id=0, pad_token="[PAD]")
@@ -262,6 +254,7 @@ def test_a_padding_token_of_another_name_is_the_one_that_the_configuration_names
     ended = run(tmp_path, "student")
     assert ended.status == 0, ended.errors
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "outputs" / "teacher" / "reviews" / "1" / "model")
+    assert tokenizer is not None
     assert (tokenizer.pad_token, tokenizer.pad_token_id) == ("[FILL]", 0)
 
 
