@@ -11,6 +11,8 @@ from stages import run_stage_here, write_params
 
 from config import ConfigError, load
 from models.classifier import Classifier
+from tasks.running.stage import StageError
+from tasks.running.torch_runtime import check_compiler
 
 pytestmark = pytest.mark.xdist_group("precision")
 SMALL = {
@@ -95,3 +97,28 @@ def test_methods_with_forward_derivatives_refuse_compile(tmp_path: Path) -> None
     write_params(tmp_path, compile=True, methods=methods, student={"methods": methods}, mpdistil=nothing)
     with pytest.raises(ConfigError, match="metadistil takes forward derivatives"):
         load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("CXX", "no-such-compiler", "there is no C++ compiler 'no-such-compiler'"),
+        ("TORCHINDUCTOR_CACHE_DIR", "/tmp/a space", "cannot link with a space in a path: /tmp/a space"),
+    ],
+)
+def test_a_compiler_that_cannot_run_is_one_line_before_anything_is_compiled(
+    variable: str, value: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(tmp_path, compile=True)
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: pytest.fail("compiled"))
+    ended = run_stage_here(tmp_path, "teacher", *ONE)
+    assert (ended.status, ended.output) == (2, "")
+    assert ended.errors.startswith("teacher: compile: true, but ") and ended.errors.count("\n") == 1
+    assert said in ended.errors
+
+
+def test_an_environment_in_a_folder_with_a_space_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__file__", "/home/ann o/work/.venv/lib/torch/__init__.py")
+    with pytest.raises(StageError, match=r"a space in a path: /home/ann o/work/.*false"):
+        check_compiler()
