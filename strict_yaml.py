@@ -1,7 +1,10 @@
 """YAML without surprises, for params files and dataset descriptions: what it says is what DVC and a person read.
 
-YAML 1.1, which PyYAML speaks, takes `labels: [no, yes]` for two booleans and `1e-3` for a word, and keeps the last of
-two equal keys. Here, as in YAML 1.2, they are words and a number; a key that stands twice is an error.
+YAML 1.1, which PyYAML speaks, takes `labels: [no, yes]` for two booleans, `042` for 34, `1:30` for 90 and `1e-3` for a
+word, and keeps the last of two equal keys. Here, as in YAML 1.2, they are words, 42, a word and a number; a key that
+stands twice is an error. Params files are read by DVC too, by another library: what the two would read differently is
+refused there (`StrictLoader`). A description is read here alone, and nothing in it is a date or a time
+(`DescriptionLoader`).
 """
 
 import math
@@ -13,9 +16,41 @@ from yaml.constructor import ConstructorError
 LARGEST = 100_000
 """Values that one file may have once its aliases are written out: a small file can name billions."""
 
+TAG = "tag:yaml.org,2002:"
+BOOLEAN, FLOAT, INTEGER, NULL, AMBIGUOUS = (TAG + name for name in ("bool", "float", "int", "null", "ambiguous"))
+UNREAD = ("timestamp", "binary", "omap", "pairs", "set")
+"""Types that no file of ours holds, and that DVC's reader makes other values of."""
+
+# YAML 1.2's core schema, less what DVC's reader (ruamel.yaml) takes for a word or for another number.
+NUMBERS = {
+    INTEGER: r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+",
+    FLOAT: r"[-+]?[0-9]+\.[0-9]*([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.[0-9]+([eE][-+][0-9]+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+# What YAML 1.1, 1.2 and DVC's reader don't all read alike: digits with _ or :, other bases with a sign, dates.
+DISPUTED = (
+    r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)"
+    r"|[-+]?([0-9][0-9_]*\.[0-9_]*|\.[0-9_]*[0-9][0-9_]*|[0-9][0-9_]*(?=[eE]))([eE][-+]?[0-9]+)?"
+    r"|[0-9]{4}-[0-9][0-9]?-[0-9][0-9]?([Tt \t][0-9: .Zt\t+-]*)?"
+)
+DIGITS = "-+0123456789."
+
+
+class Written(int):
+    """A whole number that a file writes in another form than Python does: +1, 007, 0x1F."""
+
+    text: str
+
 
 class StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, less its surprises."""
+    """PyYAML's safe loader, less its surprises: for params files, in which DVC reads the same values."""
+
+    def process_directives(self) -> object:
+        """Refuse `%YAML 1.1`, which makes another language of the rest for DVC's reader."""
+        found = super().process_directives()
+        if self.yaml_version not in (None, (1, 2)):
+            raise ConstructorError(None, None, "%YAML: this is read as YAML 1.2; remove the line")
+        return found
 
     def get_single_node(self) -> yaml.Node | None:
         """The document, if it stays small when every alias is written out, and none holds itself."""
@@ -28,6 +63,10 @@ class StrictLoader(yaml.SafeLoader):
         """A mapping whose keys are words, each given once."""
         seen: set[str] = set()
         for key_node, _ in node.value:
+            if key_node.tag == TAG + "merge":
+                raise ConstructorError(
+                    None, None, "merge keys (<<) are not read; write the keys out", key_node.start_mark
+                )
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise ConstructorError(None, None, f"key {key!r} is no word", key_node.start_mark)
@@ -35,6 +74,43 @@ class StrictLoader(yaml.SafeLoader):
                 raise ConstructorError(None, None, f"key '{key}' is there twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """A whole number of YAML 1.2: a leading zero makes no octal."""
+        text = self.construct_scalar(node)
+        if not re.fullmatch(NUMBERS[INTEGER], text):
+            return self.refuse_disputed(node)
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        """A number of YAML 1.2; `!!float 1:30` is none."""
+        text = self.construct_scalar(node)
+        if not re.fullmatch(f"{NUMBERS[FLOAT]}|[-+]?[0-9]+", text):
+            return self.refuse_disputed(node)
+        return super().construct_yaml_float(node)
+
+    def refuse_disputed(self, node: yaml.ScalarNode) -> int:
+        """Raise ConstructorError for what its readers take for different values."""
+        raise ConstructorError(
+            None,
+            None,
+            f"{node.value} is one value to some readers of YAML and another to others: quote it ('{node.value}') if it is "
+            "a word, else write a plain decimal number",
+            node.start_mark,
+        )
+
+
+class DescriptionLoader(StrictLoader):
+    """For dataset.yaml, whose words are names of labels and columns: a number keeps how it was written."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """A whole number; `Written` where it stands in another form than Python's."""
+        number = super().construct_yaml_int(node)
+        if str(number) == node.value:
+            return number
+        written = Written(number)
+        written.text = str(node.value)
+        return written
 
 
 def _size(node: yaml.Node, known: dict[int, float]) -> float:
@@ -47,10 +123,23 @@ def _size(node: yaml.Node, known: dict[int, float]) -> float:
     return known[id(node)]
 
 
-BOOLEAN, FLOAT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"
-StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (BOOLEAN, "tag:yaml.org,2002:timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-StrictLoader.add_implicit_resolver(BOOLEAN, re.compile("^(?:true|false)$"), list("tf"))
-StrictLoader.add_implicit_resolver(FLOAT, re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789."))
+def _teach(loader: type[StrictLoader], booleans: str, disputed: str | None) -> None:
+    """Give a loader its own rules for words without quotes, in place of YAML 1.1's."""
+    loader.yaml_implicit_resolvers = {}
+    loader.add_implicit_resolver(NULL, re.compile(r"^(~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+    loader.add_implicit_resolver(TAG + "merge", re.compile("^<<$"), ["<"])
+    loader.add_implicit_resolver(BOOLEAN, re.compile(f"^({booleans})$"), list("tTfF"))
+    for tag, numbers in NUMBERS.items():
+        loader.add_implicit_resolver(tag, re.compile(f"^({numbers})$"), list(DIGITS))
+    if disputed is not None:
+        loader.add_implicit_resolver(AMBIGUOUS, re.compile(f"^({disputed})$"), list(DIGITS))
+    loader.yaml_constructors = {
+        tag: how for tag, how in loader.yaml_constructors.items() if tag not in {TAG + name for name in UNREAD}
+    }
+    loader.add_constructor(INTEGER, loader.construct_yaml_int)
+    loader.add_constructor(FLOAT, loader.construct_yaml_float)
+    loader.add_constructor(AMBIGUOUS, loader.refuse_disputed)
+
+
+_teach(StrictLoader, "true|True|TRUE|false|False|FALSE", DISPUTED)
+_teach(DescriptionLoader, "true|false", None)  # True and False are names there, as yes and no are

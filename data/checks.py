@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from data.description import nearest
+from data.description import DESCRIPTION, nearest
 from data.running.errors import Problems, shown
 from data.running.records import UNLABELLED, DatasetSpec, Row
 from data.running.rendering import integer_columns, render
@@ -158,6 +159,8 @@ def _label(spec: DatasetSpec, raw: RawRow, split: str) -> int | float:
     if index is None or not (0 <= index < spec.num_classes or (index == UNLABELLED and split == "test")):
         names = ", ".join(f"{i} {name}" for i, name in enumerate(spec.label_names))
         only = "; -1 is legal in test only" if index == UNLABELLED else ""
+        if isinstance(value, bool) and spec.num_classes == 2:
+            only = f"; if true means one of them, say so in {DESCRIPTION}: true_label: {spec.label_names[1]}"
         raise Refused(f"field '{column}' is {shown(value)}; must be one of: {names}{only}")
     return index
 
@@ -173,16 +176,34 @@ def _score(spec: DatasetSpec, value: object, split: str) -> float:
 
 def _class_index(spec: DatasetSpec, value: object) -> int | None:
     """Names come before integers: with labels [1, 2, 3], a row's 1 is the first class, and 0 is unknown."""
-    if isinstance(value, str) and value.strip() in spec.label_names:
-        return spec.label_names.index(value.strip())
-    if isinstance(value, bool):  # SuperGLUE's own files: false and true
-        return int(value) if spec.num_classes == 2 else None
+    if isinstance(value, str):
+        # One and the same é may be one character or two, by the system that a file comes from.
+        composed = [unicodedata.normalize("NFC", name).strip() for name in spec.label_names]
+        given = unicodedata.normalize("NFC", value).strip()
+        if given in composed:
+            return composed.index(given)
+    if isinstance(value, bool):
+        return _class_of_boolean(spec, value)
     number = _whole_number(value)
+    if f"+{number}" in spec.label_names:  # `labels: [+1, -1]`
+        return spec.label_names.index(f"+{number}")
     if str(number) in spec.label_names:
         return spec.label_names.index(str(number))
     if number != UNLABELLED and any(_whole_number(name) is not None for name in spec.label_names):
         return None
     return number
+
+
+def _class_of_boolean(spec: DatasetSpec, value: bool) -> int | None:
+    """The class that is called true (in any case) or 1, or that the description says is meant; never one by its position."""
+    if spec.true_label is not None:
+        other = [name for name in spec.label_names if name != spec.true_label]
+        return spec.label_names.index(spec.true_label if value else other[0])
+    lower = [name.lower() for name in spec.label_names]
+    for names in (("false", "true"), ("0", "1")):
+        if all(lower.count(name) == 1 for name in names):
+            return lower.index(names[value])
+    return None
 
 
 def _number(value: object) -> float | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,6 +25,7 @@ from data.running.errors import DataError, Problems, shown
 from data.running.records import DatasetSpec, HubSource, Kind
 from data.running.rendering import MARK_COLUMNS, Render, Truncate
 from data.yaml_reading import read_yaml
+from strict_yaml import Written
 
 CATALOG = Path(__file__).parent / "catalog"
 DESCRIPTION = "dataset.yaml"
@@ -40,7 +42,18 @@ SCORE_METRICS = ("pearson", "spearman", "mse")
 
 Column = Annotated[str, Field(min_length=1)]
 Columns = Annotated[list[Column], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
-Name = Annotated[str, BeforeValidator(lambda name: str(name) if type(name) is int else name), Field(min_length=1)]
+
+
+def _as_written(name: object) -> object:
+    """A number as the file writes it. ValueError for what YAML makes of a name that should have been quoted."""
+    if isinstance(name, Written):
+        return name.text
+    if isinstance(name, bool | float) or name is None:
+        raise ValueError("is no word; quote it")
+    return str(name) if isinstance(name, int) else name
+
+
+Name = Annotated[str, BeforeValidator(_as_written), Field(min_length=1)]
 """A label's name; `labels: [1, 2, 3]` are names, too."""
 Split = Literal["train", "dev", "dev_mismatched", "test"]
 
@@ -65,6 +78,7 @@ class Description(BaseModel):
     connective: Column | None = None
     label: Column = "label"
     labels: list[Name] = []
+    true_label: Name | None = None
     range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     metrics: list[Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman", "mse"]] = []
     id: Column | None = None
@@ -122,6 +136,7 @@ def to_spec(described: Description, benchmark: str, dataset: str) -> DatasetSpec
         label_names=tuple(names),
         label_range=(described.range[0], described.range[1]) if described.range else None,
         metrics=tuple(described.metrics) or (("pearson", "spearman") if regression else ("accuracy",)),
+        true_label=described.true_label,
         render=Render(
             text=described.text,
             choices=described.choices,
@@ -154,6 +169,7 @@ def _one_line(location: tuple[int | str, ...], kind: str, message: str, value: o
         return f"unknown key '{key}'{nearest(str(location[-1]), keys)}"
     if kind == "missing":
         return f"key '{key}' is missing"
+    message = message.removeprefix("Value error, ")
     return f"key '{key}' is {shown(value)}: {message[0].lower()}{message[1:]}"
 
 
@@ -212,10 +228,14 @@ def _label_disagreements(described: Description) -> Iterable[str]:
             )
     elif described.range is not None:
         yield f"key 'range' is {shown(described.range)}, but only kind 'regression' has one"
-    if kind in ("single", "pair") and len(set(names)) < max(2, len(names)):
+    # Compared as rows' labels are: without the white space around them, é as one character.
+    different = {unicodedata.normalize("NFC", name.strip()) for name in names}
+    if kind in ("single", "pair") and len(different) < max(2, len(names)):
         yield f"key 'labels' is {shown(names)}: needs two or more different names, in the order of their integers"
-    if kind == "choice" and names and len(set(names)) != len(described.choices):
+    if kind == "choice" and names and len(different) != len(described.choices):
         yield f"key 'labels' is {shown(names)}: kind 'choice' has one different name for each of 'choices', or none"
+    if described.true_label is not None and (len(names) != 2 or described.true_label not in names):
+        yield f"key 'true_label' is {shown(described.true_label)}: must be one of two 'labels', the one that a row's true means"
     allowed = SCORE_METRICS if kind == "regression" else CLASS_METRICS
     for metric in described.metrics:
         if metric not in allowed:

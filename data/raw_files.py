@@ -1,4 +1,7 @@
-"""Reads the raw rows of one file: JSON lines (also gzipped), CSV or Parquet; a broken file is a DataError."""
+"""Reads the raw rows of one file: JSON lines (also gzipped), CSV or Parquet; a broken file is a DataError.
+
+`csv_records`, `json_row` and `check_columns` are shared with tasks/scoring/reading.py, which reads in chunks.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,46 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import cast
+from typing import TextIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.checks import Numbered
+from data.checks import Numbered, RawRow
 from data.running.errors import Problems, shown
 
 READ_AT_ONCE = 4000
 """Rows of a Parquet file."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """What spreadsheets put in front."""
+LONGEST_FIELD = 2**31 - 1
+"""Characters of a CSV field. Python's own limit of 131,072 is a web page; a text is cut at split.max_length later."""
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+OTHER_FORMATS = {
+    b"\xff\xfe": "is UTF-16; save the file as UTF-8",
+    b"\xfe\xff": "is UTF-16; save the file as UTF-8",
+    b"\x1f\x8b": "is gzipped; call it .jsonl.gz if JSON lines are in it, else unpack it",
+    b"PK\x03\x04": "is a zip archive or an Excel workbook; save it as CSV with commas in UTF-8",
+    b"PAR1": "is Parquet; call it .parquet",
+}
+"""First bytes of what is no text, and the way out."""
+
+
+class Unreadable(ValueError):
+    """One row of a file, or the file from there on (`row` None: as a whole), cannot be read."""
+
+    def __init__(self, row: int | None, message: str) -> None:
+        super().__init__(message)
+        self.row = row
 
 
 def read_raw(path: Path, problems: Problems) -> Iterator[Numbered]:
     """The rows of a file with their 1-based lines, one at a time; what cannot be read is noted in `problems`."""
     try:
+        check_format(path)
         if path.name.endswith(".parquet"):
             yield from _parquet(path)
         elif path.name.endswith(".csv"):
@@ -35,69 +58,151 @@ def read_raw(path: Path, problems: Problems) -> Iterator[Numbered]:
                 yield from _jsonl(path, cast(Iterable[bytes], file), problems)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         problems.add(str(path), None, f"is no whole gzip file ({error})")
+    except Unreadable as error:
+        problems.add(str(path), error.row, str(error))
     except (pa.ArrowException, ValueError, OverflowError) as error:
         problems.add(str(path), None, f"is no readable Parquet file ({shown(str(error), 120)})")
     except OSError as error:
         problems.add(str(path), None, f"cannot be read ({shown(error.strerror or str(error), 120)})")
 
 
+def check_format(path: Path) -> None:
+    """Raise Unreadable for a file whose first bytes are those of another format than its name says."""
+    if path.name.endswith((".csv", ".jsonl")):
+        with path.open("rb") as file:
+            first = file.read(4)
+        for sign, message in OTHER_FORMATS.items():
+            if first.startswith(sign):
+                raise Unreadable(None, message)
+
+
 def _jsonl(path: Path, lines: Iterable[bytes], problems: Problems) -> Iterator[Numbered]:
-    for number, whole in enumerate(lines, start=1):
-        line = whole.removesuffix(b"\n")
-        if number == 1:
-            line = line.removeprefix(BYTE_ORDER_MARK)
+    first = True
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            problems.add(str(path), number, f"byte {error.start} is no UTF-8; save the file as UTF-8")
-        except (ValueError, RecursionError) as error:
-            problems.add(str(path), number, f"is no JSON ({error}): {shown(line.decode('utf-8', 'replace'))}")
+            row = json_row(number, line, first=first)
+        except Unreadable as error:
+            problems.add(str(path), error.row, str(error))
+            if error.row is None:
+                return
         else:
-            if isinstance(row, dict):
-                yield number, row
-            else:
-                problems.add(str(path), number, f"must be a JSON object of named fields, not {shown(row)}")
+            yield number, row
+        first = False
+
+
+def json_row(number: int, line: bytes, *, first: bool = False) -> RawRow:
+    """The object in one line of JSON lines; `first`: no line with a row came before.
+
+    Raises Unreadable, with the row None where no later line could be read either.
+    """
+    line = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).removesuffix(b"\n")
+    if first and line.strip() in (b"[", b"{"):
+        raise Unreadable(None, "holds JSON over several lines; write JSON lines, each row as one object in one line")
+    try:
+        row = json.loads(line.decode("utf-8"), object_pairs_hook=_once)
+    except UnicodeDecodeError as error:
+        raise Unreadable(number, f"byte {error.start} is no UTF-8; save the file as UTF-8") from error
+    except Unreadable as error:
+        raise Unreadable(number, str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(number, f"is no JSON ({error}): {shown(line.decode('utf-8', 'replace'))}") from error
+    if isinstance(row, dict):
+        return row
+    if first and isinstance(row, list) and row and isinstance(row[0], dict):
+        raise Unreadable(None, "holds one JSON array; write JSON lines, each row as one object in one line")
+    raise Unreadable(number, f"must be a JSON object of named fields, not {shown(row)}")
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object; json itself would keep the last of two equal names and say nothing."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise Unreadable(None, f"names a field twice: {shown(next(name for name in names if names.count(name) > 1))}")
+    return made
 
 
 def _csv(path: Path, problems: Problems) -> Iterator[Numbered]:
     """Rows of a CSV file with a header; every value is text."""
-    line = _line_that_is_no_text(path)
-    if line is not None:
-        problems.add(str(path), line, "holds a byte that is no UTF-8; save the file as UTF-8")
-        return
+    records = csv_records(path)
+    _, header = next(records, (0, []))
+    for number, values in records:
+        if len(values) == len(header):
+            yield number, dict(zip(header, values, strict=True))
+        elif values:
+            problems.add(str(path), number, f"has {len(values)} fields; the header has {len(header)}")
+
+
+def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The records of a CSV file, its header first, with the number of the (last) line that each stands in.
+
+    Raises Unreadable for what is no CSV with commas in UTF-8.
+    """
+    csv.field_size_limit(LONGEST_FIELD)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
+        reader, before = csv.reader(_without_nul(file), strict=True), 0
         try:
-            header = next(reader, [])
-            if len(set(header)) < len(header):
-                problems.add(str(path), 1, f"names a column twice: {shown(header)}")
-                return
             for values in reader:
-                if len(values) == len(header):
-                    yield reader.line_num, dict(zip(header, values, strict=True))
-                elif values:
-                    problems.add(str(path), reader.line_num, f"has {len(values)} fields; the header has {len(header)}")
+                if not before:
+                    _check_header(values)
+                before = reader.line_num
+                yield before, values
         except csv.Error as error:
-            problems.add(
-                str(path), reader.line_num, f"is no CSV ({error}); quote fields with commas or quotation marks"
+            if str(error) == "unexpected end of data":
+                raise Unreadable(before + 1, "is no CSV: a quotation mark opens here and none closes it") from error
+            message = f"is no CSV ({error}); quote fields with commas or quotation marks"
+            raise Unreadable(reader.line_num, message) from error
+        except UnicodeDecodeError as error:
+            raise _without_utf8(path) from error
+
+
+def _without_nul(file: TextIO) -> Iterator[str]:
+    for number, line in enumerate(file, start=1):
+        if "\0" in line:
+            raise Unreadable(number, "holds a NUL byte; remove it, or if the file is UTF-16, save it as UTF-8")
+        yield line
+
+
+def _check_header(header: Sequence[str]) -> None:
+    """Raise Unreadable for a header that is separated by something else, or names a column twice."""
+    whole = ",".join(header)
+    if not header:
+        raise Unreadable(1, "is empty; the first line must name the columns")
+    if whole.lower().startswith("sep="):
+        raise Unreadable(1, f"is {shown(whole)}, which only Excel reads; remove the line")
+    for sign, name in OTHER_SEPARATORS.items():
+        if whole.count(sign) >= len(header):
+            fields = "one field" if len(header) == 1 else f"{len(header)} fields"
+            raise Unreadable(
+                1,
+                f"the header is {fields}, {shown(whole)}: separated by {name}? Only commas are read; save it with commas",
             )
+    check_columns(header)
 
 
-def _line_that_is_no_text(path: Path) -> int | None:
-    """The first line that is no UTF-8."""
+def check_columns(names: Sequence[str]) -> None:
+    """Raise Unreadable where two columns have one name: a row would keep the last."""
+    if len(set(names)) < len(names):
+        raise Unreadable(1, f"names a column twice: {shown(list(names))}")
+
+
+def _without_utf8(path: Path) -> Unreadable:
+    """The error for the first line that is no UTF-8: the decoder reads ahead of the lines, and does not know."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError:
-                return number
-    return None
+                return Unreadable(number, "holds a byte that is no UTF-8; save the file as UTF-8")
+    return Unreadable(None, "is no UTF-8; save the file as UTF-8")
 
 
 def _parquet(path: Path) -> Iterator[Numbered]:
     """Rows of a Parquet file, counted from 1."""
     with pa.OSFile(str(path)) as file:
-        parts = (part.to_pylist() for part in pq.ParquetFile(file).iter_batches(READ_AT_ONCE))
+        whole = pq.ParquetFile(file)
+        check_columns(whole.schema_arrow.names)
+        parts = (part.to_pylist() for part in whole.iter_batches(READ_AT_ONCE))
         yield from enumerate(chain.from_iterable(parts), start=1)

@@ -28,6 +28,11 @@ DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
 }
 """Split -> names that its file may have, if the description gives none."""
 
+DEV_LIKE = tuple(f"{name}." for name in ("dev", "val", "valid", "validation", "validation_matched", "eval"))
+"""How the name of a file begins that is a dev set to those who made it."""
+UNREAD_LISTED = 5
+"""Files that an error lists."""
+
 DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?$")
 """How a file of DVC's cache ends, wherever the cache lies: with `cache.type symlink` data are links to it."""
 
@@ -77,8 +82,24 @@ def _find(
     looked = ", ".join(str(place) for place in places) or "nowhere: no folder is set"
     raise DataError(
         f"dataset {spec.name}: no rows found (looked in {looked}); expected {_expected(spec, 'train')}. "
-        f"Set source.folder to the folder that holds {spec.name}/, or add one to source.search"
+        f"{_unread(places)}Set source.folder to the folder that holds {spec.name}/, or add one to source.search"
     )
+
+
+def _unread(places: Sequence[Path]) -> str:
+    """A sentence on files that are called as rows would be, in formats that are not read; empty where there are none."""
+    names = {name for names in DEFAULT_NAMES.values() for name in names}
+    found = [
+        path
+        for place in places
+        if place.is_dir()
+        for path in sorted(place.iterdir())
+        if path.is_file() and path.name.partition(".")[0].lower() in names
+    ]
+    if not found:
+        return ""
+    listed = ", ".join(str(path) for path in found[:UNREAD_LISTED])
+    return f"{listed} {'is' if len(found) == 1 else 'are'} of no name and format that is read: save as CSV with commas or JSON lines. "
 
 
 def _places(spec: DatasetSpec, root: Path) -> list[Path]:
@@ -107,7 +128,20 @@ def _files_in(spec: DatasetSpec, place: Path) -> list[tuple[str, Path]]:
             f"dataset {spec.name}: {place} holds {found[0][1].name} but no train file; expected "
             f"{_expected(spec, 'train')}"
         )
+    if found and not any(split == "dev" for split, _ in found):
+        _refuse_unread_dev(spec, place)
     return _within(spec, place, found)
+
+
+def _refuse_unread_dev(spec: DatasetSpec, place: Path) -> None:
+    """Raise DataError for a file that somebody means as the dev set: without one, train rows would be held out."""
+    for path in sorted(place.iterdir()):
+        if path.is_file() and path.name.lower().startswith(DEV_LIKE):
+            raise DataError(
+                f"dataset {spec.name}: {path} is not read, and without dev rows some of train would be held out in their "
+                f"place; if it is the dev set, call it dev with {', '.join(SUFFIXES)} (and save it so), else name the files "
+                f"that are meant under 'files:' in {DESCRIPTION}"
+            )
 
 
 def _within(spec: DatasetSpec, place: Path, files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:

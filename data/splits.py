@@ -82,13 +82,17 @@ def make_splits(
     pool, dev_rows = RowTable.of(spec, train), {name: RowTable.of(spec, rows) for name, rows in dev.items()}
     if held_out:
         pool, dev_rows = _hold_out(pool, shares, dev_seed)
-    pool, keys, dropped = _without_dev_rows(pool, dev_rows)
+    whole = pool
+    pool, keys, dropped = _without_dev_rows(whole, dev_rows)
+    if not len(pool):
+        raise DataError(_no_rows_left(spec, len(whole), dropped))
     units = make_units(pool, keys, str(seed))
     rows = _part(pool, units, shares, selection_on_dev)
     if selection_on_dev:
         rows["selection"] = next(iter(dev_rows.values()))
     rows |= dev_rows
-    _check_classes(spec, rows)
+    parted = ("train", "quiz", *([] if selection_on_dev else ["selection"]), *(dev_rows if held_out else []))
+    _check_classes(spec, rows, parted, dropped)
     done: dict[str, object] = {
         "seed": seed,
         "selected_on": "dev" if selection_on_dev else "selection",
@@ -127,7 +131,9 @@ def _part(pool: RowTable, units: Units, shares: Shares, selection_on_dev: bool) 
 def _quota(spec: DatasetSpec, units: Units, total: int) -> dict[int, int]:
     """Rows per class: in proportion, at least one."""
     if not len(units):
-        raise DataError(f"dataset {spec.name}: no train rows are left to split")
+        raise DataError(
+            f"dataset {spec.name}: no train rows are left to split; every split needs rows of its own: add some"
+        )
     counts = np.bincount(units.strata, weights=units.sizes)
     return apportion(total, {int(stratum): int(counts[stratum]) for stratum in np.unique(units.strata)})
 
@@ -137,20 +143,45 @@ def _rows_of(pool: RowTable, units: Units) -> RowTable:
     return pool.pick(np.sort(units.rows))
 
 
-def _check_classes(spec: DatasetSpec, rows: Mapping[str, RowTable]) -> None:
-    """Every split holds every class; a regression's splits hold rows."""
+def _no_rows_left(spec: DatasetSpec, given: int, dropped: int) -> str:
+    """The error where nothing is left to train on."""
+    if not dropped:
+        return f"dataset {spec.name}: no train rows are left to split ({given} given, and dev was held out of them): add rows"
+    return (
+        f"dataset {spec.name}: no train rows are left to split: all {dropped} were dropped, because dev holds the same "
+        "inputs, and a score on rows that were trained on says nothing. Give dev rows that train does not hold, or remove "
+        "the dev file: split.dev_fraction of train is then held out"
+    )
+
+
+def _check_classes(spec: DatasetSpec, rows: Mapping[str, RowTable], parted: Sequence[str], dropped: int) -> None:
+    """Every split holds every class; a regression's splits hold rows.
+
+    Args:
+        rows: of every split.
+        parted: the splits that the train file was parted into.
+        dropped: train rows left out because dev holds them.
+    """
     for split, members in rows.items():
         present = set(members.labels.tolist())
         lacking = [name for label, name in enumerate(spec.label_names) if label not in present]
-        if not len(members) or lacking:
-            what = f"no row of {', '.join(lacking)}" if len(members) else "no row at all"
-            counts = Counter(label for name in ("train", "quiz", "selection") for label in rows[name].labels.tolist())
-            having = ", ".join(f"{name} {counts[label]}" for label, name in enumerate(spec.label_names))
+        if len(members) and not lacking:
+            continue
+        what = f"no row of {', '.join(lacking)}" if lacking else "no row at all"
+        start = f"dataset {spec.name}: split '{split}' of {len(members)} rows holds {what}"
+        if split not in parted:
             raise DataError(
-                f"dataset {spec.name}: split '{split}' of {len(members)} rows holds {what} (train, quiz and "
-                f"selection together: {having or sum(counts.values())}); every split needs every class: add "
-                f"rows, enlarge split.quiz or split.selection, or drop the class from the description"
+                f"{start}; every split needs every class: add such rows to the dev file, or remove the file, and "
+                "split.dev_fraction of train is held out, or drop the class from the description"
             )
+        counts = Counter(label for name in parted for label in rows[name].labels.tolist())
+        having = ", ".join(f"{name} {counts[label]}" for label, name in enumerate(spec.label_names))
+        gone = f", and {dropped} more were dropped because dev holds the same inputs" if dropped else ""
+        raise DataError(
+            f"{start} ({', '.join(parted[:-1])} and {parted[-1]} are parts of the train file, which needs {len(parted)} "
+            f"rows of each class that differ in input and group; it has {having or sum(counts.values())}{gone}); every "
+            "split needs every class: add rows, or drop the class from the description"
+        )
 
 
 def _repetitions(labels: np.ndarray, keys: np.ndarray, units: Units) -> dict[str, int]:

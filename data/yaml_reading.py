@@ -7,13 +7,13 @@ from pathlib import Path
 import yaml
 
 from data.running.errors import DataError, shown
-from strict_yaml import StrictLoader
+from strict_yaml import DescriptionLoader
 
 
 def read_yaml(path: Path, dataset: str) -> object:
     """The parsed file; DataError names file, line and what is wrong."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)  # noqa: S506 - it is a safe loader
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=DescriptionLoader)  # noqa: S506 - it is a safe loader
     except OSError as error:
         raise DataError(f"dataset {dataset}: cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

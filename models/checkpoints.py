@@ -10,6 +10,7 @@ from models.json_files import read_json
 
 HUB_ID = re.compile(r"^[\w-][\w.-]*(/[\w-][\w.-]*)?$")
 # Only weights in safetensors and what a tokenizer needs; other formats are not even downloaded.
+FLOATS = ("F64", "F32", "F16", "BF16")
 HUB_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
 
 
@@ -76,7 +77,7 @@ def weight_files(folder: Path) -> list[Path]:
     Raises ModelError for a missing, truncated or corrupt file, and for weights in another format.
     """
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
-    if index.is_file():
+    if index.is_file() and not single.is_file():  # transformers takes the single file where both are there
         shards = read_json(index).get("weight_map")
         names = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
         if any(Path(name).name != name for name in names):
@@ -98,6 +99,12 @@ def _check_file(file: Path) -> None:
         raise ModelError(f"{file}: missing; only weights in safetensors are read{hint}")
     try:
         with safe_open(file, framework="np") as tensors:
-            tensors.keys()
+            types = {name: tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise ModelError(f"{file}: corrupt or cut short ({error}); write or download it again") from error
+    for name, kind in types.items():
+        if name.endswith((".weight", ".bias")) and kind not in FLOATS:
+            raise ModelError(
+                f"{file}: {name} holds numbers of type {kind}; quantised weights are not read, save them in float32 or a "
+                f"16-bit float ({', '.join(FLOATS)})"
+            )

@@ -113,7 +113,8 @@ class Classifier(nn.Module):
     def max_length(self) -> int:
         """The longest input in tokens; RoBERTa's positions start after its padding id."""
         config = self.backbone.config
-        lost = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+        padding = -1 if config.pad_token_id is None else config.pad_token_id  # None is refused by `check_tokenizer`
+        lost = padding + 1 if config.model_type == "roberta" else 0
         return config.max_position_embeddings - lost
 
     def head_of(self, dataset: str) -> nn.Linear:
@@ -179,13 +180,14 @@ class Classifier(nn.Module):
         if vocab_size > config.vocab_size:
             raise ModelError(
                 f"the tokenizer has {vocab_size} tokens, the model's embeddings only {config.vocab_size}: "
-                "it is another model's tokenizer"
+                "it is another model's tokenizer, or tokens were added to it without resize_token_embeddings"
             )
         # RoBERTa counts positions, and OPT finds the last token, by the padding id; the others go by the mask.
         if config.model_type in ("roberta", "opt") and pad_id != config.pad_token_id:
             raise ModelError(
                 f"the tokenizer pads with {pad_id}, {self.family.name} expects {config.pad_token_id}: "
-                "it is another model's tokenizer, or pad_token_id is missing in the model configuration"
+                "it is another model's tokenizer, or its padding token was added later: give pad_token_id in the model "
+                "configuration the number that the tokenizer pads with"
             )
         if longest > self.max_length:
             raise ModelError(

@@ -1,5 +1,6 @@
 """Stock models out of a checkpoint folder: quiet, seeded, and with nothing missing that should be there."""
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from models.checkpoints import model_type_of, weight_files
 from models.errors import ModelError
 from models.families import Family, family_named
 from models.heads import HeadSpec, head_name, new_linear
+from models.json_files import read_json
 from seeds import drawing_from
 
 
@@ -58,6 +60,10 @@ def _load(
     """Model, family, names of missing weights, names of weights whose shape differs."""
     family = family_named(model_type_of(folder), str(folder / "config.json"))
     weight_files(folder)
+    if read_json(folder / "config.json").get("quantization_config") is not None:
+        raise ModelError(
+            f"{folder / 'config.json'}: has a quantization_config; quantised checkpoints are not read, save it dequantised"
+        )
     try:
         with quiet_transformers(), drawing_from(seed, "weights"):
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -73,10 +79,27 @@ def _load(
                 ignore_mismatched_sizes=True,  # reported below, by name
                 output_loading_info=True,
             )
-    except (StrictDataclassError, SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:
+    # torch asserts that the padding id is one of the embeddings, and a configuration may ask for a package that is not there
+    except (StrictDataclassError, SafetensorError, OSError, RuntimeError, ValueError, TypeError, AssertionError, ImportError) as error:  # fmt: skip
         raise ModelError(f"{folder}: cannot be loaded ({' '.join(str(error).split())})") from error
     changed = {str(entry[0]) for entry in info["mismatched_keys"]}
+    _check_read(folder, stock, family, [str(name) for name in info["unexpected_keys"]])
     return stock, family, set(info["missing_keys"]), changed
+
+
+def _check_read(folder: Path, stock: PreTrainedModel, family: Family, unread: list[str]) -> None:
+    """Raise ModelError for layers that were left out, and for weights that are no numbers."""
+    layers = family.layers.partition(".")[2]  # a checkpoint may leave out the name of the backbone
+    numbered = {name: re.search(rf"\b{re.escape(layers)}\.(\d+)\.", name) for name in unread}
+    depth = stock.config.num_hidden_layers
+    left = sorted(name for name, found in numbered.items() if found and int(found[1]) >= depth)
+    if left:
+        raise ModelError(
+            f"{folder}: config.json has {depth} layers, and the weights more ({_some(left)}): correct num_hidden_layers"
+        )
+    for name, weight in stock.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise ModelError(f"{folder}: {name} holds NaN or infinity; write or download the checkpoint again")
 
 
 @contextmanager

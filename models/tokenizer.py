@@ -67,6 +67,11 @@ def padding_id(tokenizer: Tokenizer) -> int:
     raise ModelError(f"the tokenizer has no padding token; looked for {' and '.join(PADDING_NAMES)}")
 
 
+def vocabulary_size(tokenizer: Tokenizer) -> int:
+    """Embeddings that its ids need: the highest and one. The number of its tokens is lower where ids have gaps."""
+    return max(tokenizer.get_vocab().values(), default=-1) + 1
+
+
 def check_same_tokenizer(teacher: str, student: str) -> None:
     """Compare two fingerprints; ModelError if teacher and student read text differently."""
     if teacher != student:

@@ -15,7 +15,6 @@ from accelerate import Accelerator
 
 from models.branches import Branched
 from models.classifier import Classifier
-from models.store import load_model
 from seeds import start_all
 from tasks.networks.building import parameter_count, start_assistant, start_student, start_teacher
 from tasks.networks.checkpoints import checkpoints_of
@@ -64,7 +63,7 @@ def _between(
     for note in start.notes:
         stage.say(note)
     model = start.classifier
-    check_between(model, student, load_model(teacher, attention=attention))
+    check_between(model, student, dataset.load(teacher, attention=attention))
     folder = stage.read(signals_folder(stage.dataset, stage.seed))
     signals = open_signals(folder, "train", rows=len(dataset.split("train")))
     method = make_assisted_method(stage.parameters, "takd")
@@ -80,7 +79,7 @@ def _friendly(
 
     given, own = stage.parameters, stage.parameters.sftn
     if own.teacher_starts == "finetuned":
-        model = load_model(teacher, attention=given.models.attention)
+        model = dataset.load(teacher, attention=given.models.attention)
     else:
         model = start_teacher(stage, dataset).classifier
     branched = Branched(model, student, stage.seed_of("branches")).to(accelerator.device)

@@ -20,7 +20,6 @@ from data.running.tokens import TokenSplit
 from methods.mse_kd import MseKd
 from models.classifier import Classifier
 from models.outputs import Outputs
-from models.store import load_model
 from seeds import start_all
 from tasks.networks.building import parameter_count
 from tasks.networks.checkpoints import checkpoints_of
@@ -58,7 +57,7 @@ def curriculum(stage: Stage) -> None:
     given, dataset = stage.parameters, open_dataset(stage, stage.dataset, record=False)
     accelerator = start_torch(stage)
     stage.read(OUTPUTS / "split")
-    student = load_model(
+    student = dataset.load(
         stage.read(student_model(stage.dataset, given.mpdistil.base, stage.seed)), attention=given.models.attention
     )
     others = {name: open_dataset(stage, name, record=False) for name in given.datasets}
@@ -102,6 +101,7 @@ def _add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed:
             raise StageError(
                 f"{name} and {student.dataset} were tokenised differently; run the split stage of both again"
             )
+        dataset.check(student)
         if name not in student.heads:
             student.add_head(name, dataset.spec.num_outputs, seed)
 

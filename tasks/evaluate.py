@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.classifier import Classifier
-from models.store import load_model
 from tasks.networks.building import parameter_count
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import signals_folder, student_model, teacher_model
@@ -32,10 +31,11 @@ def evaluate(stage: Stage) -> None:
     folder = stage.read(student_model(stage.dataset, stage.method, stage.seed))
     teacher_folder = stage.read(teacher_model(stage.dataset, stage.seed))
     signals = stage.read(signals_folder(stage.dataset, stage.seed))
-    model = _as_stock(load_model(folder, attention=given.models.attention)).to(accelerator.device)
+    model = _as_stock(dataset.load(folder, attention=given.models.attention)).to(accelerator.device)
     tables: list[pa.Table] = []
     scores: dict[str, dict[str, float]] = {}
     rows: dict[str, int] = {}
+    truncated: dict[str, int] = {}
     for name in ("selection", *dataset.spec.dev_sets):
         split = dataset.split(name)
         own = predict(
@@ -46,7 +46,7 @@ def evaluate(stage: Stage) -> None:
         wanted = ("loss", *dataset.spec.metrics)
         scores[name] = compute_metrics(wanted, own, split.labels, dataset.spec.kind)
         scores[f"teacher_{name}"] = compute_metrics(wanted, teacher, split.labels, dataset.spec.kind)
-        rows[name] = len(split)
+        rows[name], truncated[name] = len(split), split.truncated
     metric = dataset.spec.metrics[0]
     stage.headline = f"{metric} {scores['dev'][metric]:.3f} on dev (teacher {scores['teacher_dev'][metric]:.3f})"
     if not stage.writes:
@@ -54,7 +54,14 @@ def evaluate(stage: Stage) -> None:
     pq.write_table(pa.concat_tables(tables), stage.folder / "predictions.parquet")
     sizes = _sizes(stage, dataset, model.cpu(), folder, teacher_folder)
     stage.write_metrics(
-        {**scores, "rows": rows, "selected_on": dataset.selected_on, **_plain_baselines(dataset), **sizes}
+        {
+            **scores,
+            "rows": rows,
+            "truncated": truncated,
+            "selected_on": dataset.selected_on,
+            **_plain_baselines(dataset),
+            **sizes,
+        }
     )
 
 
@@ -95,7 +102,7 @@ def _sizes(
 ) -> dict[str, object]:
     """Parameters, bytes of the weights on disk, and CPU latency of both models, timed in turns."""
     given = stage.parameters.evaluate
-    teacher = _as_stock(load_model(teacher_folder, attention=stage.parameters.models.attention))
+    teacher = _as_stock(dataset.load(teacher_folder, attention=stage.parameters.models.attention))
     length = min(given.latency_length, dataset.max_length)
     timed = measure_latency(
         {"student": student, "teacher": teacher},

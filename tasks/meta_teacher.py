@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 
 from methods.meta_teacher import MetaTeacher
 from models.classifier import Classifier
-from models.store import load_model
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import signals_folder, student_model, student_seen, teacher_model
 from tasks.running.stage import Stage, run_stage
@@ -29,8 +28,8 @@ def meta_teacher(stage: Stage) -> None:
     given, dataset = stage.parameters, open_dataset(stage, stage.dataset)
     accelerator = start_torch(stage)
     attention = given.models.attention
-    teacher = load_model(stage.read(teacher_model(stage.dataset, stage.seed)), attention=attention)
-    student = load_model(
+    teacher = dataset.load(stage.read(teacher_model(stage.dataset, stage.seed)), attention=attention)
+    student = dataset.load(
         stage.read(student_model(stage.dataset, given.mpdistil.base, stage.seed)), attention=attention
     ).to(accelerator.device)
     folder = stage.read(signals_folder(stage.dataset, stage.seed))

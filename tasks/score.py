@@ -3,8 +3,8 @@
     python -m tasks.score quickstart-payment-mpdistil@champion rows.csv
 
 Reads: the student, of the registry or a pulled folder; a CSV, JSONL (also gzipped) or Parquet file of raw rows. Writes:
-rows.scored.csv, whole or not at all: all columns of the file, then student_label, student_score and a
-student_probability_... per class. The prefix is there because files of raw rows often hold a `label` of their own.
+rows.scored.csv, whole or not at all: all columns of the file, then student_label, student_score, a
+student_probability_... per class and student_truncated. The prefix is there because files of raw rows often hold a `label` of their own.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tasks.scoring.reading import Chunk, header_of, read_chunks, suffix_of
 from tasks.scoring.writing import scored_copy
 from training.running.progress import watched
 
-PREFIX = "student_"
+PREFIX, TRUNCATED = "student_", "truncated"
 EXAMPLES = """examples:
   python -m tasks.score quickstart-payment-mpdistil@champion rows.csv
   python -m tasks.score outputs/pulled/quickstart-payment-mpdistil-v3 rows.jsonl.gz --output scored.jsonl.gz"""
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         header_of(options.file)  # before a student is fetched: is there a file at all?
         student = load(options.model)
         total = check(student, options.file)
-        score(student, options.file, target, total=total, batch_size=options.batch_size)
+        cut = score(student, options.file, target, total=total, batch_size=options.batch_size)
     except (DataError, RegistryError) as error:
         print(f"score: {error}", file=sys.stderr)
         return 2
@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = error.filename or options.output or options.file
         print(f"score: {where}: {error.strerror or error}; nothing half-written was left there", file=sys.stderr)
         return 2
-    print(f"score {student.title}: {total} rows, {time.monotonic() - started:.1f} s, {target}")
+    said = f", {cut} of them longer than it reads and cut" if cut else ""
+    print(f"score {student.title}: {total} rows{said}, {time.monotonic() - started:.1f} s, {target}")
     return 0
 
 
@@ -84,16 +85,19 @@ def check(student: Student, source: Path) -> int:
     return total
 
 
-def score(student: Student, source: Path, target: Path, *, total: int, batch_size: int) -> None:
-    """Score all rows, a chunk in memory at a time."""
+def score(student: Student, source: Path, target: Path, *, total: int, batch_size: int) -> int:
+    """Score all rows, a chunk in memory at a time; how many were cut."""
     new = {PREFIX + name: kind for name, kind in student.answers.items()}
     title = f"score {source.name}"
-    bar = watched(range(total), total=total, title=title, unit="rows")
+    bar, cut = watched(range(total), total=total, title=title, unit="rows"), 0
     with scored_copy(source, target, new) as write:
         for chunk in read_chunks(source, student.columns):
-            write(chunk, student.score(_frame(student, source, chunk), batch_size).add_prefix(PREFIX))
+            answers = student.score(_frame(student, source, chunk), batch_size)
+            cut += int(answers[TRUNCATED].sum()) if TRUNCATED in answers else 0  # versions made before do not say
+            write(chunk, answers.add_prefix(PREFIX))
             deque(islice(bar, len(chunk.rows)), maxlen=0)
         deque(bar, maxlen=0)
+    return cut
 
 
 def _frame(student: Student, source: Path, chunk: Chunk) -> pd.DataFrame:

@@ -7,7 +7,6 @@ split: logits, pooled vectors, and for train the sequence vectors of the layers 
 metrics.json, run.json.
 """
 
-from models.store import load_model
 from tasks.networks.checkpoints import checkpoints_of
 from tasks.running.datasets import open_dataset
 from tasks.running.layout import teacher_model
@@ -22,7 +21,7 @@ def signals(stage: Stage) -> None:
     given, dataset = stage.parameters, open_dataset(stage, stage.dataset)
     accelerator = start_torch(stage)
     folder = stage.read(teacher_model(stage.dataset, stage.seed))
-    model = load_model(folder, attention=given.models.attention).to(accelerator.device)
+    model = dataset.load(folder, attention=given.models.attention).to(accelerator.device)
     layers = stored_layers(given, student_layers=student_depth(given), teacher_layers=model.num_layers)
     kept = checkpoints_of(stage, accelerator)
     scores = store_signals(stage, model, dataset, device=accelerator.device, layers=layers, checkpoints=kept)

@@ -13,7 +13,6 @@ from typing import get_args
 
 from method_sections import StudentMethod
 from methods.running.seam import TeacherUse
-from models.store import load_model
 from tasks.networks.building import depth_of, start_student
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import signals_folder, teacher_model, trajectory_folder
@@ -53,7 +52,7 @@ def _fixed_teacher(stage: Stage, dataset: TokenisedDataset, teacher: Path, use: 
     if use == "none":
         return FixedTeacher()
     if use == "runs":
-        return FixedTeacher(network=load_model(teacher, attention=stage.parameters.models.attention))
+        return FixedTeacher(network=dataset.load(teacher, attention=stage.parameters.models.attention))
     rows = len(dataset.split("train"))
     signals = open_signals(stage.read(signals_folder(stage.dataset, stage.seed)), "train", rows=rows)
     if use != "trajectory":

@@ -41,6 +41,8 @@ class DatasetSpec:
     metrics: tuple[str, ...]
     """The first is the headline."""
     render: Render
+    true_label: str | None = None
+    """The class that a boolean true means, where none is called so."""
     id_column: str | None = None
     group_column: str | None = None
     dev_sets: tuple[str, ...] = ("dev",)

@@ -2,17 +2,14 @@
 
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from config import Parameters
 from data.running.tokens import tokenizer_fingerprint
 from models.checkpoints import fetch
 from models.classifier import Classifier
 from models.initialise import Start, from_checkpoint, from_config, from_pretrained_layers, from_teacher_layers
 from models.json_files import read_json
-from models.store import load_model
 from models.supplied import load_supplied
-from models.tokenizer import check_same_tokenizer, load_tokenizer, padding_id
+from models.tokenizer import check_same_tokenizer, load_tokenizer
 from tasks.running.datasets import TokenisedDataset
 from tasks.running.stage import Stage, StageError
 
@@ -44,7 +41,7 @@ def start_student(stage: Stage, dataset: TokenisedDataset, teacher: Path) -> Sta
     given, seed = stage.parameters, stage.seed_of(START, of="student")
     init, layers, attention = given.student.init, given.student.layers, given.models.attention
     if init == "teacher_layers" and layers is not None:
-        start = from_teacher_layers(load_model(teacher, attention=attention), layers)
+        start = from_teacher_layers(dataset.load(teacher, attention=attention), layers)
     elif init == "pretrained_teacher_layers" and layers is not None:
         folder = _checked_checkpoint(stage, str(given.teacher.checkpoint), dataset)
         start = from_pretrained_layers(folder, dataset.head, layers, seed=seed, attention=attention)
@@ -69,7 +66,7 @@ def start_assistant(stage: Stage, dataset: TokenisedDataset, teacher: Path) -> S
         folder = _checked_checkpoint(stage, str(given.teacher.checkpoint), dataset)
         start = from_pretrained_layers(folder, dataset.head, layers, seed=seed, attention=attention)
     else:
-        start = from_teacher_layers(load_model(teacher, attention=attention), layers)
+        start = from_teacher_layers(dataset.load(teacher, attention=attention), layers)
     return _fitting(start, dataset)
 
 
@@ -85,13 +82,12 @@ def depth_of(folder: Path) -> int:
 def _random(
     given: Parameters, config: dict[str, int | float | str | bool], dataset: TokenisedDataset, seed: int
 ) -> Start:
-    pad = padding_id(Tokenizer.from_file(str(dataset.tokenizer_folder / "tokenizer.json")))
     return from_config(
         config,
         dataset.head,
         seed=seed,
         vocab_size=dataset.vocabulary,
-        pad_token_id=pad,
+        pad_token_id=dataset.pad_id,
         attention=given.models.attention,
     )
 
@@ -110,12 +106,8 @@ def search_folders(given: Parameters) -> list[Path]:
 
 
 def _fitting(start: Start, dataset: TokenisedDataset) -> Start:
-    """The same, if inputs of `split.max_length` tokens go through it."""
-    longest = start.classifier.max_length
-    if dataset.max_length > longest:
-        raise StageError(
-            f"split.max_length: {dataset.max_length} tokens, but the model reads {longest} at most; lower it to that"
-        )
+    """The same, if it reads the dataset's tokens."""
+    dataset.check(start.classifier)
     return start
 
 

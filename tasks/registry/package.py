@@ -45,7 +45,7 @@ ARTIFACTS = {STUDENT: STUDENT, "scoring": SCORING, "sums": SUMS}
 FORMAT = 1
 BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 PACKAGES = ("mlflow", "torch", "transformers", "pandas")
-HEADER = '''"""The scorer of a student made by distilflow: raw columns in; label, score and probabilities out. A generated file."""
+HEADER = '''"""The scorer of a student made by distilflow: raw columns in; label, score, probabilities and cuts out. A generated file."""
 
 from __future__ import annotations
 '''
@@ -154,7 +154,7 @@ def signature(settings: Scoring) -> ModelSignature:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    from tasks.registry.scorer import BATCH_SIZE
+    from tasks.registry.scorer import BATCH_SIZE, TRUNCATED
 
     positions = integer_columns(settings["render"])
     inputs: list[ColSpec | TensorSpec] = [
@@ -165,6 +165,7 @@ def signature(settings: Scoring) -> ModelSignature:
     outputs: list[ColSpec | TensorSpec] = [
         ColSpec("double" if regression else "string", "label"),
         *(ColSpec("double", name) for name in ("score", *probabilities)),
+        ColSpec("boolean", TRUNCATED),
     ]
     return ModelSignature(
         inputs=Schema(inputs),

@@ -1,4 +1,4 @@
-"""The scorer of a registered student: raw columns in; label, score and a probability per class out.
+"""The scorer of a registered student: raw columns in; label, score, a probability per class, and what was cut, out.
 
 A registered version holds one file of code, made by package.py: data/running/rendering.py and then this file. So nothing
 else of ours may be imported here, and torch and transformers only when a student is loaded: logging one needs neither.
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 32
 SHOWN_PROBLEMS = 5
+TRUNCATED = "truncated"
+"""The column that says whether a row's text was cut."""
 STRATEGIES = {"longest": "longest_first", "first": "only_first", "second": "only_second"}
 KEPT_WHOLE = {"first": 1, "second": 0}
 """Where one text gives way, the other (by its position) must not be cut."""
@@ -95,7 +97,11 @@ class StudentScorer(PythonModel):
         encodings = self._cutting.encode_batch_fast(
             [first if second is None else (first, second) for first, second in texts]
         )
-        return answers(self.scoring, self._logits(encodings, size), frame.index)
+        choices = len(self.scoring["render"]["choices"]) or 1
+        # What does not fit is in `overflowing`; a choice is cut where one of its candidates is.
+        cut = [bool(one.overflowing) for one in encodings]
+        truncated = [any(cut[start : start + choices]) for start in range(0, len(cut), choices)]
+        return answers(self.scoring, self._logits(encodings, size), frame.index, truncated)
 
     def texts(self, model_input: pd.DataFrame) -> list[TextPair]:
         """The texts that the rows become, K candidates each; raises as `predict` does, and costs next to nothing."""
@@ -213,11 +219,15 @@ def listed(problems: Sequence[str]) -> str:
     return "; ".join([*problems[:SHOWN_PROBLEMS], *more])
 
 
-def answers(scoring: Scoring, logits: np.ndarray, index: pd.Index) -> pd.DataFrame:
-    """What logits (N, C) say: label, score and the probability of each class; the predicted value for regression."""
+def answers(scoring: Scoring, logits: np.ndarray, index: pd.Index, truncated: Sequence[bool]) -> pd.DataFrame:
+    """What logits (N, C) say: label, score and the probability of each class; the predicted value for regression.
+
+    truncated: (N,) whether a row was longer than the student reads, so that the answer is about a part of it.
+    """
+    cut = pd.Series(truncated, index=index, dtype="bool")
     if scoring["kind"] == "regression":
         values = pd.Series(logits[:, 0], index=index, dtype="float64")
-        return pd.DataFrame({"label": values, "score": values}, index=index)
+        return pd.DataFrame({"label": values, "score": values, TRUNCATED: cut}, index=index)
     names = scoring["label_names"]
     powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
     probabilities = powers / powers.sum(axis=1, keepdims=True)
@@ -227,4 +237,4 @@ def answers(scoring: Scoring, logits: np.ndarray, index: pd.Index) -> pd.DataFra
         "score": pd.Series(probabilities.max(axis=1, initial=0.0), index=index, dtype="float64"),
     }
     columns |= {f"probability_{name}": pd.Series(probabilities[:, k], index=index) for k, name in enumerate(names)}
-    return pd.DataFrame(columns, index=index)
+    return pd.DataFrame({**columns, TRUNCATED: cut}, index=index)

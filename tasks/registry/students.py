@@ -63,7 +63,7 @@ class Student:
 
     @property
     def answers(self) -> dict[str, str]:
-        """The columns that it answers with, and their types: "string" or "double"."""
+        """The columns that it answers with, and their types: "string", "double" or "boolean"."""
         schema = self.model.metadata.get_output_schema()
         return {column.name: column.type.name for column in schema.inputs}
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from data.running.records import DatasetSpec
 from data.running.tokens import TokenSplit, open_split
+from models.classifier import Classifier
 from models.heads import HeadSpec
+from models.store import load_model, read_stored
+from models.tokenizer import check_same_tokenizer
 from tasks.running.layout import tokens_folder
 from tasks.running.stage import Stage, StageError
 from training.running.loop import Target
@@ -43,13 +46,36 @@ class TokenisedDataset:
 
     @property
     def vocabulary(self) -> int:
-        """Entries of the tokenizer."""
+        """The tokenizer's highest id and one."""
         return int(str(self.manifest["vocabulary"]))
 
     @property
     def max_length(self) -> int:
         """Tokens of an input, at most."""
         return int(str(self.manifest["max_length"]))
+
+    @property
+    def pad_id(self) -> int:
+        """The id that batches are filled up with."""
+        return self.split("train").pad_id
+
+    def check(self, network: Classifier) -> None:
+        """Raise StageError or ModelError for a network that cannot read these tokens as they are meant."""
+        if self.max_length > network.max_length:
+            raise StageError(
+                f"split.max_length: {self.max_length} tokens, but the model reads {network.max_length} at most; "
+                "lower it to that"
+            )
+        network.check_tokenizer(self.vocabulary, self.pad_id, self.max_length)
+
+    def load(self, folder: Path, *, attention: str) -> Classifier:
+        """The network of an earlier stage; ModelError where it was made for other tokens than these."""
+        made_for = read_stored(folder).tokenizer_fingerprint
+        if made_for:
+            check_same_tokenizer(self.tokenizer_fingerprint, made_for)
+        network = load_model(folder, attention=attention)
+        self.check(network)
+        return network
 
     @property
     def selected_on(self) -> str:

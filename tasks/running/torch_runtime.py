@@ -2,7 +2,11 @@
 
 import contextlib
 import os
+import shutil
+import sysconfig
+import tempfile
 from collections.abc import Generator
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -89,12 +93,35 @@ def compile_if_asked(stage: Stage, model: Classifier) -> None:
     if not stage.parameters.compile:
         return
     check_whole_parameters("compile: true")
+    if next(model.backbone.parameters()).device.type == "cpu":
+        check_compiler()
     plain, compiled = model.backbone.forward, torch.compile(model.backbone.forward, dynamic=True)
 
     def forward(*values: Tensor, **named: Tensor) -> ModelOutput:
         return (compiled if model.training else plain)(*values, **named)
 
     model.backbone.forward = forward
+
+
+def check_compiler() -> None:
+    """Raise StageError where torch.compile would fail on a CPU: it starts a C++ compiler, and quotes no path for it."""
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise StageError(
+            f"compile: true, but there is no C++ compiler '{compiler}', which torch.compile needs on a CPU; install g++, name "
+            "another one in CXX, or set compile: false"
+        )
+    folders = {
+        "the environment that torch is installed in": Path(torch.__file__).parent,
+        "Python's headers": Path(sysconfig.get_paths()["include"]),
+        "TORCHINDUCTOR_CACHE_DIR": Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or tempfile.gettempdir()),
+    }
+    for what, folder in folders.items():
+        if any(sign.isspace() for sign in str(folder)):
+            raise StageError(
+                f"compile: true, but torch.compile cannot link with a space in a path: {folder} ({what}); put it in a folder "
+                "without spaces, or set compile: false"
+            )
 
 
 def as_it_is_used(model: Classifier) -> None:

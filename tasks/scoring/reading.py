@@ -1,14 +1,12 @@
 """Reads a file of raw rows in chunks, so that its size does not matter: CSV, JSON lines (also gzipped), Parquet.
 
-The formats and the errors are those of data/raw_files.py, which reads whole files; a test holds the two together. What
-cannot be read is a DataError that names file and row.
+The formats and the errors are those of data/raw_files.py, which goes on after an error; a test holds the two together.
+Here the first thing that cannot be read is a DataError that names file and row.
 """
 
 from __future__ import annotations
 
-import csv
 import gzip
-import json
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,11 +20,11 @@ import pyarrow.parquet as pq
 
 from data.checks import Numbered, RawRow
 from data.description import SUFFIXES
+from data.raw_files import Unreadable, check_columns, check_format, csv_records, json_row
 from data.running.errors import DataError, shown
 
 CHUNK = 1000
 """Rows held at a time."""
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -52,16 +50,20 @@ def suffix_of(path: Path) -> str:
 def header_of(path: Path) -> list[str] | None:
     """The columns that a file names before its first row: CSV and Parquet; None for JSON lines."""
     with _readable(path):
+        check_format(path)
         if path.name.endswith(".parquet"):
-            return list(pq.read_schema(path).names)
+            names = list(pq.read_schema(path).names)
+            check_columns(names)
+            return names
         if path.name.endswith(".csv"):
-            return next(_csv_lines(path), (0, []))[1]
+            return next(csv_records(path), (0, []))[1]
     return None
 
 
 def read_chunks(path: Path, columns: Sequence[str]) -> Iterator[Chunk]:
     """The rows of a file; `columns` are those that are needed of a Parquet file."""
     with _readable(path):
+        check_format(path)
         if path.name.endswith(".parquet"):
             yield from _parquet(path, columns)
             return
@@ -72,67 +74,29 @@ def read_chunks(path: Path, columns: Sequence[str]) -> Iterator[Chunk]:
 
 def _jsonl(path: Path) -> Iterator[Numbered]:
     """Rows of a file of JSON lines; empty lines are passed over."""
+    first = True
     with _opened(path) as file:
         for number, line in enumerate(file, start=1):
-            line = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).removesuffix(b"\n")
             if line.strip():
-                yield number, _json_row(path, number, line)
-
-
-def _json_row(path: Path, number: int, line: bytes) -> RawRow:
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}, row {number}: byte {error.start} is no UTF-8; save the file as UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        text = shown(line.decode("utf-8", "replace"))
-        raise DataError(f"{path}, row {number}: is no JSON ({error}): {text}") from error
-    if not isinstance(row, dict):
-        raise DataError(f"{path}, row {number}: must be a JSON object of named fields, not {shown(row)}")
-    return row
+                yield number, json_row(number, line, first=first)
+                first = False
 
 
 def _csv(path: Path) -> Iterator[Numbered]:
     """Rows of a CSV file with a header; every value is text."""
-    lines = _csv_lines(path)
-    _, header = next(lines, (0, []))
-    if len(set(header)) < len(header):
-        raise DataError(f"{path}, row 1: names a column twice: {shown(header)}")
-    for number, values in lines:
+    records = csv_records(path)
+    _, header = next(records, (0, []))
+    for number, values in records:
         if len(values) == len(header):
             yield number, dict(zip(header, values, strict=True))
         elif values:
-            raise DataError(f"{path}, row {number}: has {len(values)} fields; the header has {len(header)}")
-
-
-def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The fields of each line of a CSV file, with the number of the (last) line that they stand in."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            for values in reader:
-                yield reader.line_num, values
-        except csv.Error as error:
-            raise DataError(
-                f"{path}, row {reader.line_num}: is no CSV ({error}); quote fields with commas or quotation marks"
-            ) from error
-        except UnicodeDecodeError as error:
-            number = _line_without_utf8(path)
-            raise DataError(f"{path}, row {number}: holds a byte that is no UTF-8; save the file as UTF-8") from error
-
-
-def _line_without_utf8(path: Path) -> int:
-    """The first line that is no UTF-8: the decoder reads ahead of the lines, and does not know."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if "\ufffd" in line.decode("utf-8", "replace") and "\ufffd".encode() not in line:
-                return number
-    return 0
+            raise Unreadable(number, f"has {len(values)} fields; the header has {len(header)}")
 
 
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Chunk]:
     """Chunks of a Parquet file, rows counted from 1."""
     with pq.ParquetFile(path) as file:
+        check_columns(file.schema_arrow.names)
         start = 1
         for batch in file.iter_batches(CHUNK):
             known = [column for column in columns if column in batch.schema.names]
@@ -150,6 +114,9 @@ def _readable(path: Path) -> Generator[None]:
     """DataError where the file as a whole is missing or broken."""
     try:
         yield
+    except Unreadable as error:
+        where = f"{path}, row {error.row}" if error.row is not None else str(path)
+        raise DataError(f"{where}: {error}") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: is no whole gzip file ({error})") from error
     except OSError as error:

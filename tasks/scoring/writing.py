@@ -29,7 +29,7 @@ def scored_copy(source: Path, target: Path, new: Mapping[str, str]) -> Generator
     Args:
         source: what is copied; `target` has the same format.
         target: the new file.
-        new: the new columns and their types, "string" or "double".
+        new: the new columns and their types, "string", "double" or "boolean".
     """
     with whole_file(target) as file:
         if target.name.endswith(".parquet"):
@@ -78,7 +78,7 @@ def _csv(source: Path, file: BinaryIO, new: Mapping[str, str]) -> Generator[Writ
 
 @contextmanager
 def _parquet(source: Path, file: BinaryIO, new: Mapping[str, str]) -> Generator[Write]:
-    types = {"string": pa.string(), "double": pa.float64()}
+    types = {"string": pa.string(), "double": pa.float64(), "boolean": pa.bool_()}
     # Without the metadata, in which pandas would have noted columns that are no longer all.
     schema = pq.read_schema(source).remove_metadata()
     whole = pa.schema([*schema, *(pa.field(name, types[kind]) for name, kind in new.items())])

@@ -9,7 +9,6 @@ from accelerate import Accelerator
 from config import Parameters
 from method_sections import MetaDistil, Moving
 from models.classifier import Classifier
-from models.store import load_model
 from seeds import start_all
 from tasks.networks.building import depth_of, start_teacher
 from tasks.networks.checkpoints import checkpoints_of
@@ -37,7 +36,7 @@ def train_with_teacher(
         given, stage.method, student_layers=model.num_layers, teacher_layers=depth_of(teacher_folder)
     )
     if method.teacher_starts == "finetuned":
-        teacher = load_model(teacher_folder, attention=given.models.attention)
+        teacher = dataset.load(teacher_folder, attention=given.models.attention)
     else:
         teacher = start_teacher(stage, dataset).classifier
     if method.needs.pooled and teacher.hidden_size != model.hidden_size:

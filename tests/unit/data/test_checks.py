@@ -28,9 +28,45 @@ def read(path: Path) -> list:
     return rows
 
 
-def test_labels_may_be_names_integers_digits_or_booleans() -> None:
-    rows = [{"text": "t", "label": label} for label in ("good", 1, "1", 1.0, True, "bad")]
-    assert [row.label for row in checked(spec_of(SINGLE), rows)] == [1, 1, 1, 1, 1, 0]
+def test_labels_may_be_names_integers_or_digits() -> None:
+    rows = [{"text": "t", "label": label} for label in ("good", 1, "1", 1.0, "bad")]
+    assert [row.label for row in checked(spec_of(SINGLE), rows)] == [1, 1, 1, 1, 0]
+    signed = spec_of(SINGLE, labels=["+1", "-1"])
+    assert [row.label for row in checked(signed, [{"text": "t", "label": label} for label in (1, -1, "+1")])] == [
+        0,
+        1,
+        0,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "true", "more"),
+    [
+        (["True", "False"], 0, {}),
+        (["false", "true"], 1, {}),
+        (["TRUE", "unknown", "FALSE"], 0, {}),
+        ([1, 0], 0, {}),
+        ([0, 1], 1, {}),
+        (["yes", "no"], 0, {"true_label": "yes"}),
+        (["yes", "no"], 1, {"true_label": "no"}),
+    ],
+)
+def test_a_boolean_is_the_class_of_its_name(labels: list, true: int, more: dict) -> None:
+    spec = spec_of(SINGLE, labels=labels, **more)
+    found = [row.label for row in checked(spec, [{"text": "t", "label": label} for label in (True, False)])]
+    names = [str(labels[int(label)]).lower() for label in found]
+    assert found[0] == true
+    assert found[1] != true
+    assert more or names in (["true", "false"], ["1", "0"])
+
+
+def test_a_boolean_that_no_name_says_is_refused_and_not_taken_by_position() -> None:
+    for labels in (["yes", "no"], ["bad", "good"], ["true", "True"], [1, 2]):
+        for value in (True, False):
+            message = refusal(SINGLE, [{"text": "t", "label": value}], labels=labels)
+            assert f"field 'label' is {value}; must be one of" in message and "true_label" in message
+    with pytest.raises(DataError, match=r"true_label.*must be one of two 'labels'"):
+        spec_of(SINGLE, true_label="great")
 
 
 def test_names_that_are_integers_come_before_positions() -> None:

@@ -153,3 +153,23 @@ def test_a_wild_description_is_right_or_a_data_error(base: dict, changes: dict) 
 def test_wild_yaml_is_a_data_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     with pytest.raises(DataError):
         described(tmp_path_factory.mktemp("wild"), text)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["0110", "0111"], ["01", "02"], ["+1", "-1"], ["1:30", "1_0"], ["0x1F", "0o17"], ["True", "yes"], ["1", "2"]],
+)
+def test_labels_are_named_as_they_are_written(names: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "dataset.yaml").write_text(f"kind: single\ntext: text\nlabels: [{', '.join(names)}]\n")
+    assert load_spec(tmp_path, "own", "made").label_names == tuple(names)
+
+
+@pytest.mark.parametrize("written", ["[true, false]", "[1.0, 2.0]", "[null, some]"])
+def test_labels_that_yaml_takes_for_no_words_say_to_quote_them(written: str, tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "dataset.yaml").write_text(f"kind: single\ntext: text\nlabels: {written}\n")
+    with pytest.raises(DataError, match=r"labels\.0.*quote it"):
+        load_spec(tmp_path, "own", "made")

@@ -165,10 +165,42 @@ def test_a_split_that_would_lack_a_class_is_an_error_that_names_it() -> None:
     rows = [Row(str(i), {"text": f"text {i}"}, int(i < 2)) for i in range(100)]
     with pytest.raises(DataError, match=r"split 'train' of .* rows holds no row of good .*bad 98, good 2"):
         made(rows)
-    with pytest.raises(DataError, match="split 'dev' of 1 rows holds no row of good"):
+    with pytest.raises(
+        DataError, match=r"split 'dev' of 1 rows holds no row of good; .* add such rows to the dev file"
+    ):
         made(single_rows(100), [Row("d", {"text": "only"}, 0)])
-    with pytest.raises(DataError, match="no train rows are left"):
-        made(single_rows(1), single_rows(1))
+
+
+@pytest.mark.parametrize(
+    ("dev", "on_dev", "needed", "parts"),
+    [
+        (None, False, 3, "train, quiz and selection"),
+        (None, True, 2, "train and quiz"),
+        ([], False, 4, "train, quiz, selection and dev"),
+        ([], True, 3, "train, quiz and dev"),
+    ],
+)
+def test_a_class_needs_a_row_for_each_part_of_the_train_file(
+    dev: list[Row] | None, on_dev: bool, needed: int, parts: str
+) -> None:
+    def rows(good: int) -> list[Row]:
+        return [Row(str(i), {"text": f"text {i}"}, int(i < good)) for i in range(100)]
+
+    assert made(rows(needed), dev, on_dev=on_dev)
+    with pytest.raises(
+        DataError, match=rf"\({parts} are parts of .* needs {needed} rows of each .*good {needed - 1}\)"
+    ):
+        made(rows(needed - 1), dev, on_dev=on_dev)
+
+
+def test_rows_that_dev_holds_are_said_where_nothing_or_too_little_is_left() -> None:
+    with pytest.raises(DataError, match=r"no train rows are left .*all 100 were dropped, because dev holds the same"):
+        made(single_rows(100), single_rows(100))
+    rows = [Row(str(i), {"text": f"text {i}"}, int(i < 4)) for i in range(100)]
+    with pytest.raises(DataError, match=r"needs 3 rows of each .*good 2, and 3 more were dropped because dev holds"):
+        made(rows, [rows[0], rows[1], rows[99]])
+    with pytest.raises(DataError, match=r"no train rows are left to split; .*add some|needs 3 rows of each"):
+        made(single_rows(2))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from tiny_problem import CPU, TARGET, networks, splits
 from config import ConfigError, load
 from methods.meta_teacher import MetaTeacher
 from models.classifier import Classifier
+from tasks.running.stage import StageError
+from tasks.running.torch_runtime import check_compiler
 from training.curriculum.quiz_batches import fixed_batches
-from training.curriculum.rewards import LevelReward, ProbeReader
+from training.curriculum.rewards import Levels, ProbeReader
 from training.curriculum.seams import Probe, TargetQuiz
 from training.running.predict import predict
 
@@ -129,15 +131,13 @@ def test_a_pass_that_scores_is_float32_within_a_region_of_autocast(reader: str, 
     network, rows = networks()[0], splits().selection
     probe = Probe(fixed_batches(rows, range(len(rows)), 4), frozenset())
     own = ProbeReader(probe, network, TARGET.name, TARGET.kind, CPU)
-    level = LevelReward(
-        "real", network, TargetQuiz(TARGET.name, lambda _: [], torch.zeros(12), frozenset()), "pair", CPU
-    )
-    level.start_episode(probe.batches)
+    target = TargetQuiz(TARGET.name, lambda _: [], torch.zeros(12), frozenset())
+    levels = Levels(network, target, TARGET.kind, CPU)
     read: dict[str, Callable[[], object]] = {
         "predict": lambda: predict(network, rows, dataset=TARGET.name, batch_size=4, device=CPU).logits,
         "loss": own.loss,
         "gradient": lambda: own.gradient([*network.heads.parameters()][:1])[0],
-        "level": lambda: level.after_step(0),
+        "level": lambda: levels.of(probe.batches[0])["real"],
     }
     plain = read[reader]()
     own.student_moved()
@@ -170,3 +170,28 @@ def test_methods_with_forward_derivatives_refuse_compile(tmp_path: Path) -> None
     write_params(tmp_path, compile=True, methods=methods, student={"methods": methods}, mpdistil=nothing)
     with pytest.raises(ConfigError, match="metadistil takes forward derivatives"):
         load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("CXX", "no-such-compiler", "there is no C++ compiler 'no-such-compiler'"),
+        ("TORCHINDUCTOR_CACHE_DIR", "/tmp/a space", "cannot link with a space in a path: /tmp/a space"),
+    ],
+)
+def test_a_compiler_that_cannot_run_is_one_line_before_anything_is_compiled(
+    variable: str, value: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(tmp_path, compile=True)
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: pytest.fail("compiled"))
+    ended = run_stage_here(tmp_path, "teacher", *ONE)
+    assert (ended.status, ended.output) == (2, "")
+    assert ended.errors.startswith("teacher: compile: true, but ") and ended.errors.count("\n") == 1
+    assert said in ended.errors
+
+
+def test_an_environment_in_a_folder_with_a_space_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__file__", "/home/ann o/work/.venv/lib/torch/__init__.py")
+    with pytest.raises(StageError, match=r"a space in a path: /home/ann o/work/.*false"):
+        check_compiler()

@@ -30,7 +30,8 @@ from tasks.scoring.reading import read_chunks
 
 pytestmark = pytest.mark.xdist_group("students")
 MODEL = "own-payment-mpdistil@champion"
-NEW = ["student_label", "student_score", *(f"student_probability_{name}" for name in ("yes", "no", "perhaps"))]
+NUMBERS = ["student_score", *(f"student_probability_{name}" for name in ("yes", "no", "perhaps"))]
+NEW = ["student_label", *NUMBERS, "student_truncated"]
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +114,12 @@ def test_every_row_keeps_its_columns_and_gets_the_students(
     assert scored[list(rows)].equals(rows)
     answers = load(MODEL).score(rows, 32)
     assert scored["student_label"].tolist() == answers["label"].tolist()
-    assert scored[NEW[1:]].to_numpy() == pytest.approx(answers.iloc[:, 1:].to_numpy(), abs=1e-6)
-    assert re.search(rf"version 1 \(champion\): 10 rows, [\d.]+ s, {stem}.scored.{suffix}", capsys.readouterr().out)
+    assert scored[NUMBERS].to_numpy() == pytest.approx(answers.iloc[:, 1:-1].to_numpy(), abs=1e-6)
+    assert scored["student_truncated"].tolist() == answers["truncated"].tolist()
+    cut = int(answers["truncated"].sum())
+    assert 0 < cut < 10
+    said = rf"version 1 \(champion\): 10 rows, {cut} of them longer than it reads and cut, [\d.]+ s, {stem}.scored.{suffix}"
+    assert re.search(said, capsys.readouterr().out)
     assert sorted(path.name for path in here.iterdir()) == sorted([name, f"{stem}.scored.{suffix}"])
 
 
@@ -126,6 +131,15 @@ def test_a_file_without_rows_gives_one_without_rows(
     if "jsonl" not in name:
         assert score.main([MODEL, name, "--output", f"none.{name.partition('.')[2]}"]) == 0
         assert list(read(here / f"none.{name.partition('.')[2]}")) == [*rows, *NEW]
+
+
+def test_a_field_of_a_csv_file_may_be_long(rows: pd.DataFrame, here: Path) -> None:
+    long = rows.assign(premise="anna " * 40_000)
+    write_csv(long, here / "rows.csv")
+    assert score.main([MODEL, "rows.csv"]) == 0
+    scored = pd.read_csv(here / "rows.scored.csv")
+    assert scored["student_truncated"].all()
+    assert scored["premise"].equals(long["premise"])
 
 
 def test_a_pulled_folder_needs_no_registry(here: Path, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,6 +245,16 @@ WARTS: dict[str, bytes] = {
     "plain.jsonl.gz": gzip.compress(b'{"a": 1}\n{"b": 2}\n'),
     "cut.jsonl.gz": gzip.compress(b'{"a": 1}\n{"b": 2}\n')[:-9],
     "no.jsonl.gz": b"no gzip",
+    "wide.csv": "a,b\n1,2\n".encode("utf-16"),
+    "wide.jsonl": '{"a": 1}\n'.encode("utf-16"),
+    "packed.jsonl": gzip.compress(b'{"a": 1}\n'),
+    "book.csv": b"PK\x03\x04\x14",
+    "nul.csv": b"a,b\n1,\x00\n",
+    "semicolons.csv": b"a;b\n1;2\n",
+    "open.csv": b'a,b\n1,2\n3,"4\n5,6\n',
+    "array.jsonl": b'[{"a": 1}]',
+    "pretty.jsonl": b'{\n"a": 1\n}\n',
+    "twice.jsonl": b'{"a": 1, "a": 2}\n',
     "no.parquet": b"no parquet",
 }
 

@@ -142,8 +142,9 @@ def test_the_signature_names_raw_columns_answers_and_batch_size(registered: Path
     signature = mlflow.models.Model.load(str(registered)).signature
     assert signature.inputs.input_names() == ["premise", "hypothesis"]
     names = ["label", "score", "probability_yes", "probability_no", "probability_perhaps"]
+    types = {"label": "string", "truncated": "boolean"}
     assert [(column.name, column.type.name) for column in signature.outputs.inputs] == [
-        (name, "string" if name == "label" else "double") for name in names
+        (name, types.get(name, "double")) for name in [*names, "truncated"]
     ]
     assert signature.params.to_dict()[0]["default"] == 32
 
@@ -179,8 +180,13 @@ def test_two_versions_in_one_process_share_no_code(registry: Path, pair: MadeStu
         "probability_yes",
         "probability_no",
         "probability_perhaps",
+        "truncated",
     ]
-    assert list(answer(second, made_rows(other.spec, 1)))[2:] == ["probability_first", "probability_second"]
+    assert list(answer(second, made_rows(other.spec, 1)))[2:] == [
+        "probability_first",
+        "probability_second",
+        "truncated",
+    ]
 
 
 def test_logging_needs_no_torch(registry: Path, pair: MadeStudent) -> None:

@@ -9,6 +9,7 @@ import pytest
 from made_students import (
     CHOICE,
     KINDS,
+    MAX_LENGTH,
     PAIR,
     SCORE,
     SINGLE,
@@ -74,6 +75,21 @@ def test_a_text_that_may_be_cut_is_cut_as_in_the_pipeline(tmp_path: Path) -> Non
         rows = [{**row, short: "anna has a book"} for row in made_rows(made.spec, 9)]
         answers = scorer_of(made).predict(None, pd.DataFrame(rows))
         assert probabilities(answers) == pytest.approx(softmax(pipeline_logits(made, rows, tmp_path)), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_answer_says_which_rows_were_cut(kind: str, tmp_path: Path) -> None:
+    made = make_student(tmp_path, KINDS[kind])
+    scorer, special = scorer_of(made), {"single": 2, "regression": 2}.get(kind, 3)
+    columns = made.spec.columns
+    for column in columns:
+        # `column` alone grows: of a choice, one candidate.
+        shared = [other for other in columns if other != column and (kind != "choice" or other == "premise")]
+        partners = len(shared) if kind != "choice" or column != "premise" else 1
+        room = MAX_LENGTH - special - partners
+        rows = pd.DataFrame([{**dict.fromkeys(columns, "anna"), column: "anna " * n} for n in (1, room, room + 1, 90)])
+        assert scorer.predict(None, rows)["truncated"].tolist() == [False, False, True, True], column
+    assert scorer.predict(None, rows.iloc[:0])["truncated"].dtype == bool
 
 
 def test_a_text_that_must_not_be_cut_and_is_too_long_is_refused_by_row(tmp_path: Path) -> None:

@@ -1,0 +1,134 @@
+"""Files as people bring them: read as they mean them, or one error with a way out; never silently something else."""
+
+import datetime
+import decimal
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data.description import load_spec
+from data.running.errors import DataError
+from data.running.records import Row
+from data.sources import read_rows
+
+LINE = '{"text": "x", "label": "a"}\n'
+HEAD = "text,label\n"
+FIRST, SECOND = ("x", 0), ("y", 1)
+
+
+def brought(
+    folder: Path, name: str, content: bytes | str | pa.Table, labels: str = "[a, b]", more: str = ""
+) -> list[Row]:
+    """The train rows of a folder that holds one file."""
+    own = folder / "made"
+    own.mkdir()
+    (own / "dataset.yaml").write_text(f"kind: single\ntext: text\nlabels: {labels}\n{more}", encoding="utf-8")
+    if isinstance(content, pa.Table):
+        pq.write_table(content, own / name)
+    else:
+        (own / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return list(read_rows(load_spec(folder, "own", "made"), folder).rows["train"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("train.csv", b"\xef\xbb\xbf" + b"text,label\r\nx,a\r\ny,b\r\n"),
+        ("train.csv", "text,label\rx,a\ry,b\r"),
+        ("train.csv", HEAD + "x, a \ny,b\t\n"),
+        ("train.csv", HEAD + "x,0.0\ny,1.0\n"),
+        ("train.jsonl", LINE + "\n" + LINE.replace('"x"', '"y"').replace('"a"', '"b"').rstrip("\n")),
+        ("train.jsonl.gz", gzip.compress(LINE.encode()) + gzip.compress(b'{"text": "y", "label": 1}\n')),
+        ("train.parquet", pa.table({"text": pa.array(["x", "y"]).dictionary_encode(), "label": pa.array([0, 1], pa.int8())})),
+        ("train.parquet", pa.table({"text": pa.array(["x", "y"], pa.large_string()), "label": pa.array([0.0, 1.0], pa.float32())})),
+        ("train.parquet", pa.table({"text": pa.array(["x", "y"], pa.string_view()), "label": ["a", "b"]})),
+    ],
+)  # fmt: skip
+def test_what_means_two_rows_is_two_rows(name: str, content: bytes | str | pa.Table, tmp_path: Path) -> None:
+    assert [(row.fields["text"], row.label) for row in brought(tmp_path, name, content)] == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("length", [131_072, 131_073, 1_000_000])
+def test_a_field_of_a_csv_file_may_be_long(length: int, tmp_path: Path) -> None:
+    text = "x," * (length // 2) + "y" * (length % 2)
+    assert [row.fields["text"] for row in brought(tmp_path, "train.csv", f'{HEAD}"{text}",b\n')] == [text]
+
+
+def test_a_quoted_field_keeps_its_line_ends_and_a_row_is_called_by_its_last_line(tmp_path: Path) -> None:
+    rows = brought(tmp_path, "train.csv", b'text,label\r\n"x\r\n\r\nz",a\r\n')
+    assert [(row.id, row.fields["text"]) for row in rows] == [("4", "x\r\n\r\nz")]
+
+
+def test_an_accent_of_two_characters_is_the_label_with_one(tmp_path: Path) -> None:
+    assert [row.label for row in brought(tmp_path, "train.csv", HEAD + "x,cafe\u0301\n", "[b, caf\u00e9]")] == [1]
+
+
+def test_whole_numbers_over_2_to_the_53_stay_different_ids(tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"text": "x", "label": 0, "key": 2**53 + n}) + "\n" for n in range(2))
+    assert [row.id for row in brought(tmp_path, "train.jsonl", lines, more="id: key\n")] == [str(2**53), str(2**53 + 1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("train.csv", (HEAD + "x,a\n").encode("utf-16"), "train.csv: is UTF-16; save the file as UTF-8"),
+        ("train.csv", (HEAD + "x,a\n").encode("utf-16-le"), "row 1: holds a NUL byte; .* UTF-16"),
+        ("train.jsonl", LINE.encode("utf-16"), "train.jsonl: is UTF-16"),
+        ("train.jsonl", gzip.compress(LINE.encode()), "is gzipped; call it .jsonl.gz"),
+        ("train.csv", b"PK\x03\x04\x14", "Excel workbook; save it as CSV"),
+        ("train.csv", "Nr;text;label\n1;x;a\n2;y, z;b\n", "1 problem\n.*row 1: the header is one field, 'Nr;text;label': separated by semicolons"),
+        ("train.csv", "text\tlabel\nx\ta\n", "separated by tabs"),
+        ("train.csv", "Nr;text, raw;label\n1;x;a\n", "the header is 2 fields.* separated by semicolons"),
+        ("train.csv", "sep=;\ntext;label\nx;a\n", "only Excel reads; remove the line"),
+        ("train.csv", "\n" + HEAD + "x,a\n", "row 1: is empty; the first line must name the columns"),
+        ("train.csv", "text,label,,\nx,a,,\n", "names a column twice"),
+        ("train.csv", HEAD + 'x,a\n"y,b\n' + "z,a\n" * 50, "row 3: is no CSV: a quotation mark opens here and none closes it"),
+        ("train.jsonl", f"[{LINE.strip()}]", "1 problem\n.*holds one JSON array; write JSON lines"),
+        ("train.jsonl", f"[\n{LINE}]\n", "1 problem\n.*holds JSON over several lines; write JSON lines"),
+        ("train.jsonl", '{"text": "x", "label": "a", "label": "b"}\n', "row 1: names a field twice: 'label'"),
+        ("train.jsonl", LINE + '{"text": "y", "la', "row 2: is no JSON"),
+        ("train.jsonl", '{"text": "x", "label": NaN}\n', "field 'label' is nan"),
+        ("train.jsonl.gz", gzip.compress(LINE.encode() * 99)[:-12], "is no whole gzip file"),
+        ("train.parquet", pa.table([pa.array(["x"]), pa.array([0]), pa.array([1])], names=["text", "label", "label"]), "names a column twice"),
+        ("train.parquet", pa.table({"text": ["x"], "label": [decimal.Decimal("1.0")]}), "field 'label' is Decimal"),
+        ("train.parquet", pa.table({"text": [{"a": 1}], "label": [0]}), "must be text, not dict"),
+        ("train.parquet", pa.table({"text": pa.nulls(1), "label": [0]}), "field 'text' is missing"),
+        ("train.parquet", pa.table({"text": ["x"], "label": [datetime.date(2001, 1, 1)]}), "field 'label' is datetime.date"),
+        ("train.tsv", "text\tlabel\nx\ta\n", "no rows found .*train.tsv is of no name and format that is read"),
+        ("train.xlsx", b"PK\x03\x04", "no rows found .*train.xlsx is of no name and format that is read"),
+        ("Train.CSV", HEAD + "x,a\n", "no rows found .*Train.CSV is of no name and format that is read"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_one_error_with_the_cause(
+    name: str, content: bytes | str | pa.Table, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=message):
+        brought(tmp_path, name, content)
+
+
+@pytest.mark.parametrize("name", ["dev.tsv", "val.csv", "Validation.csv", "valid.jsonl", "eval.json", "dev.csv.gz"])
+def test_a_dev_set_that_would_not_be_read_is_no_reason_to_hold_out_train_rows(name: str, tmp_path: Path) -> None:
+    rows = brought(tmp_path, "train.csv", HEAD + "x,a\n")
+    assert len(rows) == 1
+    (tmp_path / "made" / name).write_text("")
+    with pytest.raises(DataError, match=f"{name} is not read, and without dev rows"):
+        read_rows(load_spec(tmp_path, "own", "made"), tmp_path)
+    with (tmp_path / "made" / "dataset.yaml").open("a") as file:
+        file.write("files: {train: train.csv}\n")
+    assert list(read_rows(load_spec(tmp_path, "own", "made"), tmp_path).rows) == ["train"]
+
+
+@pytest.mark.parametrize("name", ["train.csv", "train.jsonl", "train.parquet"])
+@pytest.mark.parametrize("opened", [Path.touch, Path.mkdir], ids=["empty", "folder"])
+def test_an_empty_file_or_a_folder_is_no_traceback(name: str, opened: Callable[[Path], None], tmp_path: Path) -> None:
+    own = tmp_path / "made"
+    own.mkdir()
+    (own / "dataset.yaml").write_text("kind: single\ntext: text\nlabels: [a, b]\n")
+    opened(own / name)
+    with pytest.raises(DataError, match=r"holds no rows|no rows found|no readable Parquet"):
+        read_rows(load_spec(tmp_path, "own", "made"), tmp_path)
