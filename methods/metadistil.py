@@ -5,7 +5,7 @@ One step, on a training batch:
   2. teacher:  T <- T - mu * grad_T L_quiz(theta'_S(T)) / lambda          (exact, see methods.forward_mode)
   3. student:  theta_S <- theta_S - lambda * grad L_S(theta_S; new T)     (the same batch and dropout masks)
 
-The gradient of line 2 has lambda for a factor. It is divided out: times 2e-5, a third of its entries would lie below
+The gradient of line 2 has lambda for a factor. It is divided out: times 2e-5, a quarter of its entries would lie below
 AdamW's eps, and clipping would never see it. AdamW's step is otherwise the same for every factor.
 In line 3 the teacher draws new dropout masks (`same_masks`: those of line 1), the student's stay.
 
