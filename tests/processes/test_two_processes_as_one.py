@@ -90,7 +90,7 @@ def test_dropout_differs_between_the_processes(ran: Path) -> None:
     for step in STEPS.values():
         trains = step.stage not in ("signals", "meta_teacher", "evaluate")  # those have no dropout, or the same rows
         purpose = "dropout" if trains else "start of the process"
-        alone = named(1, SEEDED_AS.get(step.stage, step.stage), step.dataset, purpose)
+        alone = named(named(1, SEEDED_AS.get(step.stage, step.stage), step.dataset, purpose))  # as start_all has it
         assert first["seeds"][step.label] == alone, step.label
         assert other["seeds"][step.label] == (named(alone, "process", 1) if trains else alone), step.label
 
