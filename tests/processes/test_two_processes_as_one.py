@@ -9,6 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from plan import PAIR, REWARDS, steps
 
+from seeds import named
+from tasks.running.stage import SEEDED_AS
+
 pytestmark = pytest.mark.xdist_group("processes")
 CLOSE, TINY = 1e-5, 3e-6
 """Relative; absolute, for small differences of losses (`gain`) and small correlations."""
@@ -85,9 +88,11 @@ def test_only_the_first_process_writes(ran: Path) -> None:
 def test_dropout_differs_between_the_processes(ran: Path) -> None:
     first, other = (json.loads((ran / f"two-{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1))
     for step in STEPS.values():
-        assert first["seeds"][step.label] == 1
         trains = step.stage not in ("signals", "meta_teacher", "evaluate")  # those have no dropout, or the same rows
-        assert (other["seeds"][step.label] != 1) is trains, step.label
+        purpose = "dropout" if trains else "start of the process"
+        alone = named(named(1, SEEDED_AS.get(step.stage, step.stage), step.dataset, purpose))  # as start_all has it
+        assert first["seeds"][step.label] == alone, step.label
+        assert other["seeds"][step.label] == (named(alone, "process", 1) if trains else alone), step.label
 
 
 def test_some_last_batch_has_fewer_rows_than_processes_or_an_odd_number(ran: Path) -> None:
