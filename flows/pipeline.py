@@ -27,7 +27,7 @@ from flows.hooks import announce_failure
 from flows.options import RunOptions
 from flows.outcome import Ended, Outcome, PipelineFailed, ordered
 from flows.runner import Runner
-from flows.settings import read_settings
+from flows.settings import check_environment, read_settings
 from flows.stage_task import Work, stage_task
 from flows.summary import publish, read_results
 from flows.worktree import kept_at, overridden
@@ -80,6 +80,7 @@ def distilflow(
 def run_pipeline(root: Path, options: RunOptions) -> Outcome:
     """Run the stages of the repository in `root` that belong to the options, as tasks of the current flow run."""
     logger, start = get_run_logger(), time.monotonic()
+    check_environment()
     settings, push = read_settings(), push_wanted()
     for line in vet(root):
         logger.warning("%s", line)

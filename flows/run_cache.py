@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import PipelineStage, Stage
     from dvc_data.hashfile.db import HashFileDB
-    from dvc_data.hashfile.hash_info import HashInfo
     from dvc_objects.fs.base import FileSystem
 
 RUNS, FILES = "runs", Path("files", "md5")
@@ -100,15 +99,16 @@ def _take_objects(repo: "Repo", stages: Iterable["Stage"], taken: Taken) -> None
     """Fetch what the outputs of these stages consist of, as far as the remote has it. Only true files stay."""
     known = [stage for stage in stages if any(out.hash_info for out in stage.outs)]
     objects = {one for stage in known for found in stage.get_used_objs(force=True).values() for one in found}
-    listings = {out.hash_info for stage in known for out in stage.outs if out.is_dir_checksum and out.use_cache}
-    fetched: set[HashInfo] = set()
+    wanted = {out.hash_info for stage in known for out in stage.outs if out.is_dir_checksum and out.use_cache}
     if objects:
         fetched, failed = repo.cloud.pull(objects)
         if failed:
             raise FlowError(f"{len(failed)} files could not be fetched")
+        wanted |= fetched
     # DVC deletes a file that has not the checksum in its name, and counts it as fetched.
     remote = repo.cloud.get_remote_odb(None, "pull")
-    gone = {one.value for one in fetched | listings if not Path(repo.cache.local.oid_to_path(one.value)).exists()}
+    names = {str(one.value) for one in wanted if one}
+    gone = {name for name in names if not Path(repo.cache.local.oid_to_path(name)).exists()}
     forged = [remote.oid_to_path(value) for value in sorted(gone) if remote.exists(value)]
     taken.refused += [path for path in (*forged, *vet(repo)) if path not in taken.refused]
 
@@ -171,7 +171,7 @@ class _Store:
         for source in sorted(self.there.find(folder)):
             name = self.there.name(source)
             with _aside(self.here) as copied:
-                if self.there.size(source) <= LARGEST:
+                if (self.there.size(source) or 0) <= LARGEST:
                     self.there.get_file(source, str(copied))
                 if _is_true(copied, key, name):
                     own.mkdir(parents=True, exist_ok=True)

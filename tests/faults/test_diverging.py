@@ -112,10 +112,9 @@ def test_an_infinite_gradient_of_a_finite_loss_stops_the_training(clip_norm: flo
         )
 
 
-@pytest.mark.parametrize("precision", ["no", "bf16"])
-def test_half_precision_finds_it_as_well(made: Made, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", precision)
-    made.params(teacher={"config": HUGE})
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_half_precision_finds_it_as_well(made: Made, precision: str) -> None:
+    made.params(precision=precision, teacher={"config": HUGE})
     refused(made, made.run("teacher"), "teacher reviews 1, epoch 1/1, step 1: the loss is")
 
 

@@ -12,6 +12,7 @@ from method_sections import AssistedMethod, StudentMethod
 
 OURS = {
     "config",
+    "environment",
     "method_sections",
     "stage_sections",
     "params_file",
@@ -45,12 +46,13 @@ STAGES = (
 # Folder -> what it may import of ours, itself aside.
 ALLOWED = {
     "data": {"strict_yaml"},
-    "hardware": set[str](),
+    "hardware": {"environment"},
     "models": set[str](),
     "methods": {"models"},
     "training": {"data", "models", "methods"},
     "tasks": {
         "config",
+        "environment",
         "method_sections",
         "stage_sections",
         "params_file",
@@ -60,7 +62,7 @@ ALLOWED = {
         "methods",
         "training",
     },
-    "flows": {"config", "method_sections", "stage_sections", "params_file", "places", "strict_yaml"},
+    "flows": {"config", "environment", "method_sections", "stage_sections", "params_file", "places", "strict_yaml"},
 }
 # The only code that may know a server or DVC: the registry's, and the flows.
 MAY_KNOW = {
