@@ -117,11 +117,7 @@ TABLE = (
         "of a notebook: a backend that is not installed, another look of the report's pictures",
     ),
     Rule(
-        ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_*", "MLFLOW_TAGS", "MLFLOW_NESTED_RUN", "MLFLOW_ACTIVE_MODEL_ID"),
-        "of another run: `register` would write into it",
-    ),
-    Rule(
-        ("PREFECT_FLOWS_DEFAULT_*", "PREFECT_TASKS_DEFAULT_*"),
+        ("PREFECT_FLOW*_DEFAULT_*", "PREFECT_TASK*_DEFAULT_*"),
         "repeat a flow or a task; DISTILFLOW_RETRIES says how often a stage is tried again",
     ),
     Rule(
@@ -157,7 +153,7 @@ def begin(*, launched: bool = False) -> None:
     kept = cleaned(os.environ, launched=launched)
     if sys.argv[:1] == ["-m"]:  # Python puts the module's path there once it has found it
         if kept != dict(os.environ):
-            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], kept)
+            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], kept)  # noqa: S606 (itself)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # of a locale that has no ± or →
                 stream.reconfigure(errors="backslashreplace")
