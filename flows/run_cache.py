@@ -37,6 +37,7 @@ NAME = re.compile(r"[0-9a-f]{64}")
 MARKER = "distilflow-vetted"
 """In DVC's cache: all that is older was looked at. Not in `runs`, all of which `dvc push --run-cache` would copy."""
 MARGIN = 5.0  # seconds that clocks and time stamps of a file system may be apart
+WRITING = 0.5  # seconds; an entry is written in thousandths
 LARGEST = 1_000_000  # bytes; an entry has a few thousand
 
 
@@ -62,6 +63,8 @@ def vet(repo: "Repo") -> list[str]:
         *(path for path in _newer(cache / RUNS, "??/*/*", since) if not _is_true(path, *path.parts[-2:])),
         *(path for path in _newer(cache / FILES, "??/*.dir", since) if not _stays_inside(path)),
     ]
+    if any(path.suffix != ".dir" and not NAME.fullmatch(path.name) for path in wrong):
+        time.sleep(WRITING)  # DVC in another checkout that has this cache may be writing an entry aside
     for path in wrong:
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty

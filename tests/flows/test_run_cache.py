@@ -104,6 +104,13 @@ def names_another_output_and_itself(store: Path) -> None:
     path.rename(path.with_name(_get_cache_hash(load_yaml(path))))
 
 
+def has_another_name(store: Path) -> None:
+    """The same, under a name that is none of an entry's: DVC takes the newest file, whatever its name."""
+    names_another_output(store)
+    path = entry_of(store, "outputs/rows")
+    path.rename(path.with_name("newest.tmp"))
+
+
 def lists_a_file_outside(store: Path) -> None:
     """An entry of the stage's own output, under the right names, whose folder holds a file that lies outside of it."""
     path = entry_of(store, "outputs/rows")
@@ -130,6 +137,7 @@ def is_another_file(store: Path) -> None:
 FORGERIES = (
     names_another_output,
     names_another_output_and_itself,
+    has_another_name,
     lists_a_file_outside,
     is_another_listing,
     is_another_file,
@@ -168,7 +176,7 @@ def test_a_forged_remote_puts_nothing_anywhere(
         assert said.count("\nnot taken, it is not what its name promises: ") == 1
 
 
-@pytest.mark.parametrize("forge", FORGERIES[:3])
+@pytest.mark.parametrize("forge", FORGERIES[:4])
 def test_what_dvc_itself_brought_is_removed_before_a_stage_reads_it(
     clone: Path, store: Path, forge: Callable[[Path], None]
 ) -> None:
