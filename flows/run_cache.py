@@ -79,7 +79,7 @@ def pull(repo: "Repo") -> Taken:
     """Fetch and check out what dvc.lock names, then the outputs of stages that ran elsewhere with the same inputs.
 
     Every file must have the checksum in its name. Of the record only the entries are fetched that a stage here asks for.
-    Raises FlowError if the remote holds damaged or forged files.
+    What is damaged or forged is not taken; its stages run again. Raises FlowError if files can't be fetched.
     """
     import networkx
 
