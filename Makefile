@@ -13,6 +13,8 @@ SHUFFLE ?=
 READY := .venv/.ready
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# With it, Python finds none of this repository's modules.
+unexport PYTHONSAFEPATH
 # Nothing phones home.
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from flows import run_cache
 from flows.errors import FlowError
 from flows.kept_results import REPORT
 from flows.slots import git
@@ -121,7 +122,7 @@ def _restore(tree: Path) -> None:
     Not the report: what is kept of a run at its end must be its own, and DVC's run cache has that of an earlier one.
     """
     with _without_warnings("dvc_data"), dvc_repository(tree) as repo:  # it warns of each stage that has never run
-        repo.checkout(force=True, allow_missing=True)
+        run_cache.checkout(repo)
     shutil.rmtree(tree / REPORT, ignore_errors=True)
 
 

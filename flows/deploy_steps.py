@@ -1,25 +1,24 @@
-"""What surrounds a run in a container that is thrown away: a check, `dvc pull` before it, `dvc push` after it.
+"""What surrounds a run in a container that is thrown away: a check, a pull before it, a push after it.
 
     python -m flows.deploy_steps check     when deploying: is it known where to clone from and where to register?
     python -m flows.deploy_steps pull      what dvc.lock names, and what ran elsewhere, from the default remote
-    python -m flows.deploy_steps push      everything that ran here, to the default remote
+    python -m flows.deploy_steps push      what the stages here wrote, to the default remote
+    python -m flows.deploy_steps vet       after a `dvc pull --run-cache`: remove what is not true from DVC's cache
 
 dvc.lock of the clone is thrown away with it. What remains is DVC's record of runs: by it the next clone finds what
-already ran. `dvc pull --run-cache` alone fetches that record without the files that it tells of; this fetches the files
-that the stages here ask for. A repository without a default remote lives on the cache volume of its machine; both
-commands then say so and are content. A remote that fails is an error: without it everything would run again, and nobody
-would have asked for that.
+already ran. `dvc pull --run-cache` copies all of that record, believes it (docs/security.md), and fetches no file that
+it tells of; flows/run_cache.py fetches what the stages here ask for. A repository without a default remote lives on the
+cache volume of its machine; pull and push then say so and are content. A remote that fails is an error: without it
+everything would run again, and nobody would have asked for that.
 """
 
-import contextlib
 import os
-import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from flows import run_cache
 from flows.errors import FlowError
-from flows.settings import stage_environment
 from flows.workspace import dvc_repository
 
 PUSH = "DISTILFLOW_PUSH"
@@ -29,9 +28,6 @@ NEEDED = {
     "DISTILFLOW_REF": "the branch or tag that it clones",
     "MLFLOW_TRACKING_URI": "the MLflow server that the container can reach",
 }
-# Some outputs may never have been pushed: their stages run again.
-PULL = ("pull", "--allow-missing", "--force")
-PUSH_ALL = ("push", "--run-cache")
 
 
 def main(arguments: list[str]) -> int:
@@ -42,8 +38,10 @@ def main(arguments: list[str]) -> int:
                 check(os.environ)
             case ["pull" | "push" as step]:
                 print(transfer(step, Path.cwd()))
+            case ["vet"]:
+                print("\n".join(vet(Path.cwd())) or "Nothing in DVC's cache is other than its name promises.")
             case _:
-                raise FlowError(f"{' '.join(arguments) or 'no step'}: not known; steps are check, pull, push")
+                raise FlowError(f"{' '.join(arguments) or 'no step'}: not known; steps are check, pull, push, vet")
     except FlowError as error:
         print(f"python -m flows.deploy_steps: {error}", file=sys.stderr)
         return 2
@@ -68,48 +66,26 @@ def push_wanted() -> bool:
     return text in ("1", "true")
 
 
-def transfer(step: str, root: Path) -> str:
-    """`pull` from the default remote or `push` to it, and a line that says what was done."""
+def transfer(step: str, root: Path, names: Collection[str] | None = None) -> str:
+    """`pull` from the default remote, or `push` to it what these stages (None: all) wrote; a line that says what was done."""
     remote = default_remote(root)
     if remote is None:
         return f"No default DVC remote: nothing to {step}. DVC's cache on this machine is all that remains of a run."
-    if step == "push":
-        return f"dvc push to {remote!r}: {_dvc(PUSH_ALL, remote, root)}"
-    said = _dvc(PULL, remote, root)
-    return f"dvc pull from {remote!r}: {said}; stages that ran before: {restore(root)}"
+    try:
+        with dvc_repository(root) as repo:
+            if step == "push":
+                return f"dvc push to {remote!r}: done; new entries of the record of runs: {run_cache.push(repo, names)}"
+            taken = run_cache.pull(repo)
+    except (FlowError, OSError) as error:
+        raise FlowError(f"dvc {step} with the remote {remote!r} failed:\n{error}") from None
+    refused = "".join(f"\nnot taken, it is not what its name promises: {path}" for path in taken.refused)
+    return f"dvc pull from {remote!r}: done; stages that ran before: {taken.restored}{refused}"
 
 
-def restore(root: Path) -> int:
-    """Check out the outputs of stages that ran elsewhere with the same inputs; how many stages that are."""
-    import networkx
-    from dvc.stage.cache import RunCacheNotFoundError, RunCacheNotSupported
-
+def vet(root: Path) -> list[str]:
+    """Remove from DVC's cache what is not what its name promises; a line for each."""
     with dvc_repository(root) as repo:
-        with contextlib.suppress(RunCacheNotSupported):  # some kinds of remotes hold no record of runs
-            repo.stage_cache.pull(None)
-        graph, missing = repo.index.graph, set()
-        for stage in reversed(list(networkx.topological_sort(graph))):
-            try:
-                if missing.isdisjoint(graph.successors(stage)):
-                    repo.stage_cache.restore(stage, pull=True)
-                else:
-                    missing.add(stage)
-            except RunCacheNotFoundError:
-                missing.add(stage)
-        return len(graph) - len(missing)
-
-
-def _dvc(arguments: tuple[str, ...], remote: str, root: Path) -> str:
-    """Run DVC; its last line. Raises FlowError with its last lines if it fails."""
-    # -P: `dvc` must not find this repository's folders (data, models ...) before its own libraries.
-    command = [sys.executable, "-P", "-m", "dvc", *arguments]
-    done = subprocess.run(
-        command, cwd=root, env=stage_environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    lines = [line for line in done.stdout.replace("\r", "\n").splitlines() if line.strip()]
-    if done.returncode != 0:
-        raise FlowError(f"dvc {arguments[0]} with the remote {remote!r} failed:\n" + "\n".join(lines[-30:]))
-    return lines[-1] if lines else "done"
+        return [f"removed, it is not what its name promises: {path}" for path in run_cache.vet(repo)]
 
 
 def default_remote(root: Path) -> str | None:

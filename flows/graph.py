@@ -72,7 +72,7 @@ def _nodes(repo: "Repo", root: Path) -> Iterator[Node]:
     for stage in networkx.lexicographical_topological_sort(graph.reverse(copy=False), key=position.__getitem__):
         needs = sorted(graph.successors(stage), key=position.__getitem__)
         reasons, restores = why(stage, statuses, needs)
-        name, options = _name(stage), _options(stage.cmd)
+        name, options = address(stage), _options(stage.cmd)
         kind, seed = name.split("@")[0], options.get("seed")
         yield Node(
             name=name,
@@ -80,7 +80,7 @@ def _nodes(repo: "Repo", root: Path) -> Iterator[Node]:
             dataset=options.get("dataset"),
             method="mpdistil" if kind in OF_MPDISTIL else options.get("method"),
             seed=None if seed is None else int(seed),
-            needs=tuple(map(_name, needs)),
+            needs=tuple(map(address, needs)),
             reasons=reasons,
             seconds=_last_duration(stage, root),
             always=stage.always_changed,
@@ -88,7 +88,7 @@ def _nodes(repo: "Repo", root: Path) -> Iterator[Node]:
         )
 
 
-def _name(stage: "Stage") -> str:
+def address(stage: "Stage") -> str:
     """DVC's address from the root; `stage.addressing` would be one from the current folder."""
     path, name = stage.path_in_repo, getattr(stage, "name", None)  # data under `dvc add` has a path and no name
     if name is None:

@@ -18,7 +18,7 @@ from pydantic import Field, WithJsonSchema
 import places
 from config import Method
 from flows import rwlock
-from flows.deploy_steps import push_wanted, transfer
+from flows.deploy_steps import push_wanted, transfer, vet
 from flows.errors import FlowError
 from flows.filters import select
 from flows.gpu import limit_exists, stages_on_gpu
@@ -27,7 +27,7 @@ from flows.hooks import announce_failure
 from flows.options import RunOptions
 from flows.outcome import Ended, Outcome, PipelineFailed, ordered
 from flows.runner import Runner
-from flows.settings import read_settings
+from flows.settings import check_environment, read_settings
 from flows.stage_task import Work, stage_task
 from flows.summary import publish, read_results
 from flows.worktree import kept_at, overridden
@@ -80,7 +80,10 @@ def distilflow(
 def run_pipeline(root: Path, options: RunOptions) -> Outcome:
     """Run the stages of the repository in `root` that belong to the options, as tasks of the current flow run."""
     logger, start = get_run_logger(), time.monotonic()
+    check_environment()
     settings, push = read_settings(), push_wanted()
+    for line in vet(root):
+        logger.warning("%s", line)
     with overridden(root, Path(options.profile) if options.profile else None, options.overrides) as tree:
         graph = select(read_graph(tree), datasets=options.datasets, seeds=options.seeds, methods=options.methods)
         on_gpu = stages_on_gpu(tree)
@@ -94,8 +97,9 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
             work.runner.stop()
         outcome = Outcome(ordered(work.ended, graph.nodes), time.monotonic() - start)
         publish(outcome, read_results(tree, kept_at(root, tree)))
-    if push:
-        logger.info("%s", transfer("push", root))
+        if push:
+            own = {stage.name for stage in outcome.stages if stage.state in ("Ran", "Cached")}
+            logger.info("%s", transfer("push", tree, own))
     return outcome
 
 

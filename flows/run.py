@@ -22,6 +22,7 @@ from flows.options import RunOptions
 from flows.outcome import Outcome, PipelineFailed
 from flows.overrides import params_text
 from flows.pipeline import distilflow
+from flows.settings import check_environment
 from flows.summary import table
 from params_file import ConfigError
 
@@ -45,6 +46,7 @@ def main(options: RunOptions) -> int:
 
 def check(root: Path, options: RunOptions) -> None:
     """Raise FlowError or ConfigError for what is wrong with the options, before any server is started."""
+    check_environment()
     for method in options.methods:
         if method not in get_args(config.Method):
             raise FlowError(f"--methods {method}: no such method; those are {', '.join(get_args(config.Method))}")

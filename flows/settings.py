@@ -8,6 +8,7 @@ DISTILFLOW_WEBHOOK        address that gets a JSON POST when a run fails; a secr
 import os
 from dataclasses import dataclass
 
+import environment
 from flows.errors import FlowError
 
 WEBHOOK = "DISTILFLOW_WEBHOOK"
@@ -47,14 +48,26 @@ def read_settings() -> Settings:
     )
 
 
+def check_environment() -> None:
+    """Raise FlowError for a variable that every stage would refuse."""
+    try:
+        environment.check(os.environ)
+    except environment.RefusedVariable as error:
+        raise FlowError(str(error)) from None
+
+
 def webhook() -> str | None:
     """The address that hears of failures, if there is one."""
     return os.environ.get(WEBHOOK, "").strip() or None
 
 
 def stage_environment() -> dict[str, str]:
-    """The environment of a stage: this one without the flow's secrets, its lines written as they come."""
-    return {key: value for key, value in os.environ.items() if key not in NOT_FOR_STAGES} | {"PYTHONUNBUFFERED": "1"}
+    """The environment of a stage: this one without the flow's secrets, its lines written as they come.
+
+    DVC runs a command by the login shell, which for a service's user is one that refuses to run anything.
+    """
+    own = {"PYTHONUNBUFFERED": "1", "SHELL": "/bin/sh"}
+    return {key: value for key, value in os.environ.items() if key not in NOT_FOR_STAGES} | own
 
 
 def _number(name: str, default: str, *, whole: bool) -> float:

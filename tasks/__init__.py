@@ -1,5 +1,9 @@
 """One file per stage of the pipeline: `python -m tasks.STAGE --dataset ... [--method ...] [--seed ...]`."""
 
-from tasks.running import collector
+import environment
+
+environment.begin(launched=True)  # before torch and accelerate are imported, which read it
+
+from tasks.running import collector  # noqa: E402
 
 collector.seldom()  # here, because nothing of a stage is imported before its package

@@ -14,7 +14,18 @@ from tasks.registry.evidence import Student, read_json
 from tasks.running.layout import output_folder
 
 UNKNOWN = "unknown"
-CODE = ("config.py", "params_file.py", "seeds.py", "strict_yaml.py", "data", "methods", "models", "tasks", "training")
+CODE = (
+    "config.py",
+    "environment.py",
+    "params_file.py",
+    "seeds.py",
+    "strict_yaml.py",
+    "data",
+    "methods",
+    "models",
+    "tasks",
+    "training",
+)
 ROOT = Path(__file__).resolve().parents[2]
 # Changed by every `dvc repro`, and attached to the run itself.
 NOT_DIRT = "dvc.lock"

@@ -9,8 +9,15 @@ import re
 import sys
 from types import TracebackType
 
-PROCESSES = int(os.environ.get("WORLD_SIZE", "1"))
-NUMBER = int(os.environ.get("RANK", "0")) if PROCESSES > 1 else 0
+
+def _number(name: str, default: int) -> int:
+    """A number that a launcher says; what is none is refused later, by environment.check_launcher()."""
+    text = os.environ.get(name, "")
+    return int(text) if text.isdecimal() else default
+
+
+PROCESSES = _number("WORLD_SIZE", 1)
+NUMBER = _number("RANK", 0) if PROCESSES > 1 else 0
 FIRST = NUMBER == 0
 """Whether this process writes, and speaks for all."""
 FAILED = "distilflow/failed"

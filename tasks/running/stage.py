@@ -25,8 +25,10 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+import environment
 from config import ConfigError, Parameters, load
 from data.running.errors import DataError
+from environment import RefusedVariable
 from models.errors import ModelError
 from models.folders import whole_folder
 from seeds import named
@@ -202,9 +204,11 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
         sections: sections of params.yaml that run.json records, those that the stage reads.
     """
     collector.as_usual()
+    _check_launcher(name)
     options = _arguments(name, work, keys)
     chosen = {key: getattr(options, key) for key in keys}
     try:
+        environment.check(environment.cleaned(os.environ, launched=True))
         stage = Stage(name, load(options.params), **chosen, sections=sections)
         _check_chosen(stage, keys)
         _check_links(name)
@@ -223,7 +227,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
                 print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
     except termination.Terminated as end:
         _stop(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", 128 + end.number)
-    except (ConfigError, DamagedError, DataError, ModelError, StageError) as error:
+    except (ConfigError, DamagedError, DataError, ModelError, RefusedVariable, StageError) as error:
         _stop(f"{name}: {error}")
     except ValueError as error:
         if not _raised_on_purpose(error):
@@ -237,6 +241,15 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
         if reason is None:
             raise
         _stop(f"{name}: {reason}")
+
+
+def _check_launcher(name: str) -> None:
+    """End with one line if there should be other processes, and no way to reach them: nobody to ask who speaks."""
+    try:
+        environment.check_launcher(environment.cleaned(os.environ, launched=True))
+    except RefusedVariable as error:
+        print(f"{name}: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(2) from None
 
 
 def _check_chosen(stage: Stage, keys: tuple[str, ...]) -> None:

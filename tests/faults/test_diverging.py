@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from made_pipeline import DATASET, NETWORK, OUTPUTS, SEED, Made, refused
 from safetensors.torch import load_file, save_file
 from tiny_problem import TARGET, accelerator, networks, settings, splits
@@ -112,11 +113,14 @@ def test_an_infinite_gradient_of_a_finite_loss_stops_the_training(clip_norm: flo
         )
 
 
-@pytest.mark.parametrize("precision", ["no", "bf16"])
-def test_half_precision_finds_it_as_well(made: Made, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", precision)
-    made.params(teacher={"config": HUGE})
-    refused(made, made.run("teacher"), "teacher reviews 1, epoch 1/1, step 1: the loss is")
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_half_precision_finds_it_as_well(made: Made, precision: str) -> None:
+    made.params(precision=precision, teacher={"config": HUGE})
+    AcceleratorState._reset_state(reset_partial_state=True)  # stages that other tests ran here had the other precision
+    try:
+        refused(made, made.run("teacher"), "teacher reviews 1, epoch 1/1, step 1: the loss is")
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 # Memory of a process that has torch loaded, and 900 MB more.

@@ -333,3 +333,18 @@ def test_a_flow_starts_without_torch() -> None:
     code = "import sys, flows.run, flows.serving, flows.status; print(sorted({'torch', 'transformers', 'mlflow'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_run_pushes_what_its_own_stages_wrote_also_with_other_values(
+    sources: TinyPipeline, api: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources.dvc("repro", "source@east")
+    store = sources.root / "store"
+    sources.dvc("remote", "add", "--default", "store", str(store))
+    monkeypatch.setenv("DISTILFLOW_PUSH", "true")
+    outcome, _ = run(api, datasets=["north"], overrides=["teacher.epochs=5"])
+    assert states(outcome) == {"Ran": {"source@north"}}
+    pushed = [path.read_text(encoding="utf-8") for path in store.rglob("*") if path.is_file()]
+    assert len(pushed) == 2
+    assert "rows of north\n" in pushed
+    assert any("path: outputs/source/north" in text for text in pushed)

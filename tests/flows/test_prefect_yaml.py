@@ -283,6 +283,7 @@ def pulled(repository: Path, folder: Path) -> Path:
         DISTILFLOW_REPOSITORY=str(repository),
         DISTILFLOW_REF="main",
         PREFECT_HOME=str(folder / "home"),
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="100",  # the steps start one; a busy machine takes long
     )
     run(folder, sys.executable, "-c", code, environment=environment)
     return folder / "distilflow"

@@ -12,6 +12,7 @@ from method_sections import AssistedMethod, StudentMethod
 
 OURS = {
     "config",
+    "environment",
     "method_sections",
     "stage_sections",
     "params_file",
@@ -46,12 +47,13 @@ STAGES = (
 # Folder -> what it may import of ours, itself aside.
 ALLOWED = {
     "data": {"seeds", "strict_yaml"},
-    "hardware": set[str](),
+    "hardware": {"environment"},
     "models": {"seeds"},
     "methods": {"models", "seeds"},
     "training": {"data", "models", "methods", "seeds"},
     "tasks": {
         "config",
+        "environment",
         "method_sections",
         "stage_sections",
         "params_file",
@@ -62,7 +64,7 @@ ALLOWED = {
         "methods",
         "training",
     },
-    "flows": {"config", "method_sections", "stage_sections", "params_file", "places", "strict_yaml"},
+    "flows": {"config", "environment", "method_sections", "stage_sections", "params_file", "places", "strict_yaml"},
 }
 # The only code that may know a server or DVC: the registry's, and the flows.
 MAY_KNOW = {
