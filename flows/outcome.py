@@ -63,6 +63,14 @@ class PipelineFailed(RuntimeError):
         super().__init__(outcome.headline)
 
 
+class PipelineStopped(RuntimeError):
+    """A run that was cancelled or interrupted; holds what had become of each stage, as far as it is known."""
+
+    def __init__(self, message: str, outcome: Outcome | None = None) -> None:
+        self.outcome = outcome
+        super().__init__(message)
+
+
 def newly_registered(root: Path) -> tuple[int, bool] | None:
     """(Students that are new in the registry, whether the registry answered); None if `register` wrote nothing."""
     try:

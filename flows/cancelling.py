@@ -1,0 +1,55 @@
+"""Cancelling a run that was started in a terminal: a thread asks the server, and stops the stages when it says so.
+
+Prefect's runner and workers do that for the runs that they start. A run of `python -m flows run` has neither, and would
+stay "Cancelling" while it trains on.
+"""
+
+import contextvars
+import os
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import PrefectException
+
+PERIOD = 2.0  # seconds from one question to the next
+PATIENCE = 10.0
+STARTED_BY_PREFECT = "PREFECT__FLOW_RUN_ID"  # is in the environment of what a runner or a worker starts
+
+
+@contextmanager
+def cancellable(run_id: UUID | str | None, stop: Callable[[], None]) -> Generator[threading.Event]:
+    """An event that is set, and `stop` called in another thread, once the run is cancelled on the server."""
+    cancelled, ended = threading.Event(), threading.Event()
+    if run_id is None or STARTED_BY_PREFECT in os.environ:
+        yield cancelled
+        return
+
+    def watch() -> None:
+        # Other settings than the flow's, so that it is a client of this thread's own.
+        with get_client(httpx_settings={"timeout": PATIENCE}, sync_client=True) as client:
+            while not ended.wait(PERIOD):
+                if _is_cancelled(client, UUID(str(run_id))):
+                    cancelled.set()
+                    stop()
+                    return
+
+    # The address of the server may be a setting of this context only.
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(watch,), name="cancelling", daemon=True)
+    thread.start()
+    try:
+        yield cancelled
+    finally:
+        ended.set()
+        thread.join(PERIOD)  # a server that is away is asked for longer than that
+
+
+def _is_cancelled(client: SyncPrefectClient, run_id: UUID) -> bool:
+    try:
+        state = client.read_flow_run(run_id).state
+    except (PrefectException, httpx.HTTPError):
+        return False  # a server that is away, or a run that was deleted, ends no training
+    return state is not None and (state.is_cancelling() or state.is_cancelled())
