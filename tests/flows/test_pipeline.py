@@ -15,9 +15,9 @@ import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import State
 from prefect.utilities.callables import parameter_schema
-from prefect_server import FirstRun, flows_process, run, states, still_alive, task_runs, wait_until
+from prefect_server import FirstRun, flows_process, page_of, run, states, still_alive, task_runs, wait_until
 from stages import ROOT
 from tiny_pipeline import TinyPipeline
 
@@ -34,13 +34,6 @@ def test_the_first_run_runs_every_stage_and_its_page_says_so(api: SyncPrefectCli
     assert states(first.outcome) == {"Ran": STAGES}
     assert first.run.state_name == "Completed"
     assert "| teacher@left-42 | Ran |" in page_of(api, first.run)
-
-
-def page_of(api: SyncPrefectClient, flow_run: FlowRun) -> str:
-    """The summary on the page of a run."""
-    of_run = {"artifacts": {"flow_run_id": {"any_": [str(flow_run.id)]}, "type": {"any_": ["markdown"]}}}
-    found = api._client.post("/artifacts/filter", json=of_run).json()
-    return found[0]["data"]
 
 
 def test_the_second_run_ends_with_all_cached(api: SyncPrefectClient, tiny: TinyPipeline) -> None:
