@@ -68,7 +68,9 @@ def gpu_slot(needed: bool, stopping: Event, say: Callable[[str], None]) -> Gener
             continue
         if time.monotonic() - told >= AGAIN:
             waited = f", {(time.monotonic() - begun) / 60:.0f} min so far" if told > begun - AGAIN else ""
-            say(f"waits for a slot of the limit '{LIMIT}' of Prefect{waited} (who has one: `prefect gcl inspect {LIMIT}`)")
+            say(
+                f"waits for a slot of the limit '{LIMIT}' of Prefect{waited} (who has one: `prefect gcl inspect {LIMIT}`)"
+            )
             told = time.monotonic()
         stopping.wait(POLL)
     if slot is not None and told >= begun:

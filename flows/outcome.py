@@ -32,6 +32,8 @@ class Outcome:
 
     stages: tuple[Ended, ...]
     seconds: float = 0.0
+    report: Path | None = None
+    """The report's page, if this run made it or found it up to date."""
 
     @property
     def failed(self) -> tuple[Ended, ...]:
@@ -50,6 +52,10 @@ class Outcome:
         names = f" ({', '.join(stage.name for stage in self.failed)})" if self.failed else ""
         stages = f"{len(self.stages)} stage{'s' * (len(self.stages) != 1)}"
         return f"{stages}: {', '.join(parts) or 'nothing to do'}{names}"
+
+    def up_to_date(self, name: str) -> bool:
+        """Whether this run brought a stage up to date, or found it so."""
+        return any(stage.name == name and stage.state in ("Ran", "Cached") for stage in self.stages)
 
     def _count(self, state: StageState) -> int:
         return sum(stage.state == state for stage in self.stages)

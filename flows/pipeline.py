@@ -6,6 +6,7 @@ everything else finishes. The next run does what is missing.
 
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -108,7 +109,9 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
         finally:
             work.runner.stop()
         outcome = Outcome(ordered(work.ended, graph.nodes), time.monotonic() - start)
-        publish(outcome, read_results(tree, kept_at(root, tree)))
+        results = read_results(tree, outcome, kept_at(root, tree))
+        outcome = replace(outcome, report=results.report)
+        publish(outcome, results)
         if cancelled.is_set():
             raise PipelineStopped(f"cancelled; {outcome.headline}", outcome)
     if push:
