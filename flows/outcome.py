@@ -47,11 +47,11 @@ class Outcome:
 
     @property
     def headline(self) -> str:
-        """In one line: '24 stages: 3 ran, 20 cached, 1 failed (student@rte-mse_kd-42)'."""
-        parts = [f"{count} {state.lower()}" for state in STATES if (count := self._count(state))]
-        names = f" ({', '.join(stage.name for stage in self.failed)})" if self.failed else ""
+        """In one line: '24 stages: 3 ran, 19 cached, 1 failed (student@rte-mse_kd-42), 1 skipped'."""
+        names = {"Failed": f" ({', '.join(stage.name for stage in self.failed)})"}
+        parts = [f"{count} {state.lower()}{names.get(state, '')}" for state in STATES if (count := self._count(state))]
         stages = f"{len(self.stages)} stage{'s' * (len(self.stages) != 1)}"
-        return f"{stages}: {', '.join(parts) or 'nothing to do'}{names}"
+        return f"{stages}: {', '.join(parts) or 'nothing to do'}"
 
     def up_to_date(self, name: str) -> bool:
         """Whether this run brought a stage up to date, or found it so."""

@@ -79,7 +79,7 @@ def publish(outcome: Outcome, results: Results) -> None:
     create_markdown_artifact(markdown(outcome, results), key=KEY, description=outcome.headline)
     if results.texts:
         create_markdown_artifact(report_markdown(results), key=REPORT_KEY, description=results.protocol)
-    if results.registry.startswith(("http://", "https://")):
+    if _is_web(results.registry):
         create_link_artifact(results.registry, link_text="MLflow", key="distilflow-mlflow")
 
 
@@ -95,7 +95,8 @@ def markdown(outcome: Outcome, results: Results) -> str:
         ]
         parts += ["", "## Registered students", "", *_markdown_table([("version", "seed", "aliases", ""), *rows])]
     if results.registry:
-        parts += ["", f"MLflow: {results.registry}"]
+        at = results.registry
+        parts += ["", f"Registry: {at}" if _is_web(at) else f"Registry: `{at}` (`make ui` shows it)"]
     if results.report:
         parts += ["", f"Report: artifact `{REPORT_KEY}` of this run. {_where(results.report)}"]
     return "\n".join(parts) + "\n"
@@ -103,7 +104,7 @@ def markdown(outcome: Outcome, results: Results) -> str:
 
 def report_markdown(results: Results) -> str:
     """The report as Prefect's page can show it. It can't show the HTML page, nor link to a file of this machine."""
-    parts = ["# Report", "", results.protocol]
+    parts = ["# Report"]
     for text in results.texts:
         parts += ["", "```text", *text.rstrip().splitlines(), "```"]
     if results.picture:
@@ -196,6 +197,10 @@ def _student(given: Mapping) -> Student:
         new=bool(given.get("new")),
         url=given.get("url"),
     )
+
+
+def _is_web(address: str) -> bool:
+    return address.startswith(("http://", "https://"))
 
 
 def _link(student: Student) -> str:

@@ -48,7 +48,7 @@ def written(root: Path, *, url: str | None = None) -> Path:
 
 
 def test_the_headline_counts_the_stages_by_state_and_names_the_failed_ones() -> None:
-    assert OUTCOME.headline == "4 stages: 1 ran, 1 cached, 1 failed, 1 skipped (student@rte-mse_kd-42)"
+    assert OUTCOME.headline == "4 stages: 1 ran, 1 cached, 1 failed (student@rte-mse_kd-42), 1 skipped"
     assert not OUTCOME.complete
     assert Outcome(STAGES[:2]).complete
 
