@@ -24,7 +24,7 @@ STARTED_BY_PREFECT = "PREFECT__FLOW_RUN_ID"  # is in the environment of what a r
 def cancellable(run_id: UUID | str | None, stop: Callable[[], None]) -> Generator[threading.Event]:
     """An event that is set, and `stop` called in another thread, once the run is cancelled on the server."""
     cancelled, ended = threading.Event(), threading.Event()
-    if run_id is None or STARTED_BY_PREFECT in os.environ:
+    if run_id is None or started_by_prefect():
         yield cancelled
         return
 
@@ -45,6 +45,11 @@ def cancellable(run_id: UUID | str | None, stop: Callable[[], None]) -> Generato
     finally:
         ended.set()
         thread.join(PERIOD)  # a server that is away is asked for longer than that
+
+
+def started_by_prefect() -> bool:
+    """Whether a runner or a worker of Prefect started this process, and sees to its end."""
+    return STARTED_BY_PREFECT in os.environ
 
 
 def _is_cancelled(client: SyncPrefectClient, run_id: UUID) -> bool:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from prefect import allow_failure, flow, get_run_logger
 from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
 from prefect.futures import PrefectConcurrentFuture
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
@@ -20,7 +21,7 @@ from pydantic import Field, WithJsonSchema
 import places
 from config import Method
 from flows import left_behind, process_notes, rwlock
-from flows.cancelling import cancellable
+from flows.cancelling import cancellable, started_by_prefect
 from flows.deploy_steps import push_wanted, transfer
 from flows.errors import FlowError
 from flows.filters import select
@@ -77,7 +78,9 @@ def distilflow(
         return Failed(message=str(error), data=error)
     except PipelineStopped as stopped:
         return Cancelled(message=str(stopped), data=stopped)
-    except KeyboardInterrupt:  # nothing has crashed, and nobody needs to be told
+    except (KeyboardInterrupt, TerminationSignal) as signal:  # nothing has crashed, and nobody needs to be told
+        if isinstance(signal, TerminationSignal) and started_by_prefect():
+            raise  # Prefect knows whether that was a cancellation
         stopped = PipelineStopped("interrupted by Ctrl-C or a signal")
         return Cancelled(message=str(stopped), data=stopped)
     if outcome.complete:
