@@ -114,7 +114,8 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
         outcome = Outcome(ordered(work.ended, graph.nodes), time.monotonic() - start)
         results = read_results(tree, outcome, kept_at(root, tree))
         outcome = replace(outcome, report=results.report)
-        publish(outcome, results)
+        if problem := publish(outcome, results):
+            logger.warning("%s", problem)
         if cancelled.is_set():
             raise PipelineStopped(f"cancelled; {outcome.headline}", outcome)
     if push:

@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.exceptions import PrefectException
 
 from flows.outcome import REGISTERED, STATES, Ended, Outcome
+from places import without_password
 
 REPORT = Path("outputs", "report", "report.json")
 PAGE = Path("outputs", "report", "report.html")
@@ -74,8 +77,16 @@ def read_results(root: Path, outcome: Outcome, kept: Path | None = None) -> Resu
     )
 
 
-def publish(outcome: Outcome, results: Results) -> None:
-    """Put the summary, the report and links on the page of the flow run."""
+def publish(outcome: Outcome, results: Results) -> str | None:
+    """Put the summary, the report and links on the page of the flow run; why not, if the server did not take them."""
+    try:
+        _publish(outcome, results)
+    except (PrefectException, httpx.HTTPError) as error:  # what ran has run
+        return without_password(f"Prefect did not take the summary: {' '.join(str(error).split())}")
+    return None
+
+
+def _publish(outcome: Outcome, results: Results) -> None:
     create_markdown_artifact(markdown(outcome, results), key=KEY, description=outcome.headline)
     if results.texts:
         create_markdown_artifact(report_markdown(results), key=REPORT_KEY, description=results.protocol)

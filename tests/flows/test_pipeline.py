@@ -14,14 +14,14 @@ import psutil
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.objects import State
 from prefect.utilities.callables import parameter_schema
 from prefect_server import FirstRun, flows_process, page_of, run, states, still_alive, task_runs, wait_until
 from stages import ROOT
 from tiny_pipeline import TinyPipeline
 
-from flows import pipeline
+from flows import gpu, pipeline
 from flows.gpu import launches_on_gpu, stages_on_gpu
 from flows.pipeline import distilflow
 
@@ -139,6 +139,34 @@ def test_the_gpu_limit_of_the_server_holds_for_the_stages_that_take_a_gpu(
         api.delete_global_concurrency_limit_by_name("gpu")
     assert states(outcome) == {"Ran": {"source@north", "source@east"}}
     assert most_at_once(sources) == 1
+
+
+def test_a_stage_that_waits_for_the_gpu_limit_says_so_once_and_once_that_it_has_it(
+    api: SyncPrefectClient,
+    sources: TinyPipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(pipeline, "stages_on_gpu", lambda root: frozenset({"source"}))
+    monkeypatch.setattr(gpu, "POLL", 0.2)
+    api.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name="gpu", limit=1, active_slots=1))
+    freed = threading.Timer(
+        2.0,
+        api.update_global_concurrency_limit,
+        ("gpu", GlobalConcurrencyLimitUpdate(active_slots=0)),
+    )
+    freed.start()
+    try:
+        outcome, _ = run(api, datasets=["north"])
+    finally:
+        freed.join()
+        api.delete_global_concurrency_limit_by_name("gpu")
+    assert states(outcome) == {"Ran": {"source@north"}}
+    said = [record.message for record in caplog.records if "limit 'gpu'" in record.message]
+    assert [line.split(" of ")[0] for line in said] == ["waits for a slot", "has a slot"]
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+    assert "ConcurrencySlotAcquisition" not in capfd.readouterr().err
 
 
 def test_a_stage_takes_a_gpu_if_its_hardware_file_says_so() -> None:
