@@ -108,7 +108,8 @@ def _close(client: SyncPrefectClient, run: FlowRun, why: str) -> str:
     """Set a run and its open tasks to Crashed, or to Cancelled if that was asked for; a line that says so."""
     cancelling = run.state is not None and run.state.type == StateType.CANCELLING
     state: State = (Cancelled if cancelling else Crashed)(
-        message=f"{why[0].upper()}{why[1:]}: killed, out of memory, or the machine went down. The next run does what is missing."
+        message=f"{why[0].upper()}{why[1:]}, and no end was reported: killed, out of memory, or the machine or the server went "
+        "down. The next run does what is missing."
     )
     open_tasks = client.read_task_runs(
         flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])),

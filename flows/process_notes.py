@@ -1,6 +1,6 @@
 """Notes of the processes behind flow runs and servers: what a killed one left is found by its note.
 
-A note is .dvc/tmp/flows/processes/KIND-ID.json with the process's host, boot, number and start. The process also holds a
+A note is .dvc/tmp/flows/processes/KIND-ID-PID.json with the process's host, boot, number and start. The process also holds a
 lock on it for as long as it lives, which the system gives back even after `kill -9`. A process counts as gone only if
 both say so: its number is free or another process's now, and its lock can be taken. What another host wrote (a checkout on
 a shared disk) is never judged here.
@@ -72,7 +72,7 @@ def leave(root: Path, kind: Kind, id: str, server: int | None = None) -> Path:
     """Write a note that is owned by this process until it ends; its path."""
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{kind}-{id}.json"
+    path = folder / f"{kind}-{id}-{os.getpid()}.json"
     content = {
         "kind": kind,
         "id": id,
