@@ -20,7 +20,7 @@ PAGE = Path("outputs", "report", "report.html")
 KEY = "distilflow-summary"
 REPORT_KEY = "distilflow-report"
 TEXTS = ("table.txt", "comparison.txt")
-PICTURE = Path("figures", "margins.png")
+PICTURES = ("margins.png", "comparison-margins.png")  # of figures/; with many methods there is only the second
 PICTURE_BYTES = 500_000  # a larger one would make Prefect's page slow
 UNSCALED = ("loss", "mse")  # metrics that are no shares of 100
 SHOWN = 12  # rows of the terminal's table: what is cached is only counted
@@ -73,7 +73,9 @@ def read_results(root: Path, outcome: Outcome, kept: Path | None = None) -> Resu
         registry=str(registered.get("address", "")),
         report=(kept / "report" / PAGE.name if kept else page.absolute()) if report and page.is_file() else None,
         texts=tuple(filter(None, (_text(page.with_name(name)) for name in TEXTS))) if report else (),
-        picture=_picture(page.parent / PICTURE) if report else "",
+        picture=next(filter(None, (_picture(page.parent / "figures" / name) for name in PICTURES)), "")
+        if report
+        else "",
     )
 
 
