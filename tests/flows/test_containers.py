@@ -27,7 +27,7 @@ LEFT_OUT = {
         "Makefile",
         "README.md",
     ),
-    *("benchmarks", "compose.yaml", "docker", "docs", "pyproject.toml", "tests"),
+    *("benchmarks", "compose.yaml", "docker", "docs", "tests"),
 }
 
 
