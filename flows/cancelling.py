@@ -17,7 +17,8 @@ from prefect.exceptions import PrefectException
 
 PERIOD = 2.0  # seconds from one question to the next
 PATIENCE = 10.0
-STARTED_BY_PREFECT = "PREFECT__FLOW_RUN_ID"  # is in the environment of what a runner or a worker starts
+# Is "false" in the environment of what a runner or a worker starts: it sees to the cancelling itself.
+CANCELS_BY_ITSELF = "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS"
 
 
 @contextmanager
@@ -29,8 +30,7 @@ def cancellable(run_id: UUID | str | None, stop: Callable[[], None]) -> Generato
         return
 
     def watch() -> None:
-        # Other settings than the flow's, so that it is a client of this thread's own.
-        with get_client(httpx_settings={"timeout": PATIENCE}, sync_client=True) as client:
+        with _own_client() as client:
             while not ended.wait(PERIOD):
                 if _is_cancelled(client, UUID(str(run_id))):
                     cancelled.set()
@@ -47,9 +47,22 @@ def cancellable(run_id: UUID | str | None, stop: Callable[[], None]) -> Generato
         thread.join(PERIOD)  # a server that is away is asked for longer than that
 
 
+def was_cancelled(run_id: UUID | str | None) -> bool:
+    """Whether a run is cancelled on the server."""
+    if run_id is None:
+        return False
+    with _own_client() as client:
+        return _is_cancelled(client, UUID(str(run_id)))
+
+
+def _own_client() -> SyncPrefectClient:
+    """A client of its own for a thread: with other settings than the flow's it is another one."""
+    return get_client(httpx_settings={"timeout": PATIENCE}, sync_client=True)
+
+
 def started_by_prefect() -> bool:
     """Whether a runner or a worker of Prefect started this process, and sees to its end."""
-    return STARTED_BY_PREFECT in os.environ
+    return os.environ.get(CANCELS_BY_ITSELF, "true").lower() == "false"
 
 
 def _is_cancelled(client: SyncPrefectClient, run_id: UUID) -> bool:

@@ -21,7 +21,7 @@ from pydantic import Field, WithJsonSchema
 import places
 from config import Method
 from flows import left_behind, process_notes, rwlock
-from flows.cancelling import cancellable, started_by_prefect
+from flows.cancelling import cancellable, started_by_prefect, was_cancelled
 from flows.deploy_steps import push_wanted, transfer
 from flows.errors import FlowError
 from flows.filters import select
@@ -78,14 +78,21 @@ def distilflow(
         return Failed(message=str(error), data=error)
     except PipelineStopped as stopped:
         return Cancelled(message=str(stopped), data=stopped)
-    except (KeyboardInterrupt, TerminationSignal) as signal:  # nothing has crashed, and nobody needs to be told
-        if isinstance(signal, TerminationSignal) and started_by_prefect():
-            raise  # Prefect knows whether that was a cancellation
-        stopped = PipelineStopped("interrupted by Ctrl-C or a signal")
-        return Cancelled(message=str(stopped), data=stopped)
+    except KeyboardInterrupt:  # nothing has crashed, and nobody needs to be told
+        return _stopped("interrupted by Ctrl-C or a closed terminal")
+    except TerminationSignal:
+        if not started_by_prefect():
+            return _stopped("interrupted by a signal")
+        if was_cancelled(flow_run.get_id()):
+            return _stopped("cancelled")  # Prefect's runner would say so half a minute later
+        raise
     if outcome.complete:
         return Completed(message=outcome.headline, data=outcome)
     return Failed(message=outcome.headline, data=PipelineFailed(outcome))
+
+
+def _stopped(why: str) -> State:
+    return Cancelled(message=why, data=PipelineStopped(why))
 
 
 def run_pipeline(root: Path, options: RunOptions) -> Outcome:

@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import psutil
 import pytest
-from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -26,6 +27,19 @@ from flows.serving import ONE_AT_A_TIME
 pytestmark = pytest.mark.xdist_group("prefect")
 
 
+made: list[UUID] = []
+
+
+@pytest.fixture(autouse=True)
+def no_run_of_this_test_stays(server: str) -> Iterator[None]:
+    """Other tests ask the same server what is at work."""
+    yield
+    with temporary_settings(updates={PREFECT_API_URL: server}), get_client(sync_client=True) as client:
+        for run in made:
+            client.delete_flow_run(run)
+    made.clear()
+
+
 def by_another_process(root: Path, *note: object) -> None:
     """Leave a note by a process that has ended since."""
     code = f"from pathlib import Path; from flows.process_notes import leave; leave(Path({str(root)!r}), *{note!r})"
@@ -35,9 +49,12 @@ def by_another_process(root: Path, *note: object) -> None:
 def made_run(api: SyncPrefectClient, deployment: UUID | None = None) -> FlowRun:
     """A run of the flow that nobody starts."""
     if deployment:
-        return api.create_flow_run_from_deployment(deployment, state=Scheduled())
-    answer = api._client.post("/flow_runs/", json={"flow_id": str(flow_id(api)), "state": {"type": "RUNNING"}})
-    return api.read_flow_run(UUID(answer.json()["id"]))
+        run = api.create_flow_run_from_deployment(deployment, state=Scheduled())
+    else:
+        answer = api._client.post("/flow_runs/", json={"flow_id": str(flow_id(api)), "state": {"type": "RUNNING"}})
+        run = api.read_flow_run(UUID(answer.json()["id"]))
+    made.append(run.id)
+    return run
 
 
 def flow_id(api: SyncPrefectClient) -> UUID:

@@ -17,7 +17,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.objects import State
 from prefect.utilities.callables import parameter_schema
-from prefect_server import FirstRun, flows_process, page_of, run, states, still_alive, task_runs, wait_until
+from prefect_server import FirstRun, flows_process, open_runs, page_of, run, states, still_alive, task_runs, wait_until
 from stages import ROOT
 from tiny_pipeline import TinyPipeline
 
@@ -196,10 +196,12 @@ def test_ctrl_c_leaves_no_process_and_no_lock_and_the_next_run_goes_on(
     with flows_process(tiny, "run", "--parallel", "2", environment={"PREFECT_API_URL": server}) as process:
         wait_until(lambda: len(list(tiny.root.glob("started-*"))) == 2, "two teachers that run")
         family = psutil.Process(process.pid).children(recursive=True)
+        (mine,) = open_runs(api)
         os.killpg(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in output and "Stopped. The next run does what is missing." in output
+    assert api.read_flow_run(mine.id).state_name == "Cancelled"
     assert len(family) >= 4  # DVC and a shell for each
     assert still_alive(family) == []
     locks = json.loads((tiny.root / ".dvc/tmp/rwlock").read_text())
