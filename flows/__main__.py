@@ -4,6 +4,7 @@ Exit status: 0, or 2 with one line on stderr that says what to do; a run in whic
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -29,12 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return ui(given[1:])
         options = parser().parse_args(given)
-        return WORK[options.command](options)
+        status = WORK[options.command](options)
+        sys.stdout.flush()
+        return status
     except (FlowError, ConfigError) as error:
         print(f"python -m flows {given[0]}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # `| head` has read enough; what is still to be written at exit goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _plan(options: argparse.Namespace) -> int:

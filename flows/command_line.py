@@ -2,7 +2,11 @@
 
 import argparse
 import math
+import tomllib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from places import ROOT
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -26,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
         description="Plan, run and schedule the pipeline; pull, score and promote what it registered.",
         epilog="python -m flows COMMAND --help shows its options and examples.",
     )
+    whole.add_argument("--version", action=_Version, help="print the version and end")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_plan(commands)
     _add_run(commands)
@@ -36,6 +41,29 @@ def parser() -> argparse.ArgumentParser:
     _add_clean(commands)
     commands.add_parser("ui", help="start MLflow and Prefect on this machine and print their addresses")
     return whole
+
+
+class _Version(argparse.Action):
+    """Print the version of pyproject.toml, the only place where it stands, and end."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        print(f"distilflow {version()}")
+        parser.exit()
+
+
+def version() -> str:
+    """The version of this checkout."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return tomllib.load(file)["project"]["version"]
 
 
 def _add_plan(commands: "Commands") -> None:

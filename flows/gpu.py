@@ -1,22 +1,25 @@
 """Which stages take a GPU, and the `gpu` limit of the Prefect server that says how many may do so at once."""
 
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Event
 
+import httpx
 import yaml
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectException
 
 import config
 
 LIMIT = "gpu"
 LAUNCHED = "${launch}"  # how dvc.yaml begins the command of a stage that goes onto the hardware
 DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd")
-POLL = 5.0  # seconds after which a waiting stage looks whether it was stopped
+POLL = 5.0  # seconds from one look for a free slot to the next
+AGAIN = 300.0  # seconds after which a stage that still waits says so again
 
 
 def stages_on_gpu(root: Path) -> frozenset[str]:
@@ -54,18 +57,48 @@ def limit_exists() -> bool:
 
 
 @contextmanager
-def gpu_slot(needed: bool, stopping: Event) -> Generator[None]:
-    """Hold one slot of the limit if one is needed; waits for it, until the run is stopped."""
-    slot = None
+def gpu_slot(needed: bool, stopping: Event, say: Callable[[str], None]) -> Generator[None]:
+    """Hold one slot of the limit if one is needed; waits for it, until the run is stopped, and says so now and then."""
+    slot, begun = None, time.monotonic()
+    told = begun - AGAIN
     while needed and slot is None and not stopping.is_set():
-        candidate = concurrency(LIMIT, occupy=1, timeout_seconds=POLL)
-        try:
-            candidate.__enter__()
-        except TimeoutError:
+        # Prefect logs an error for each attempt that ends without a slot, so none is made before there is one.
+        if free_slots() > 0:
+            slot = _take_slot()
             continue
-        slot = candidate
+        if time.monotonic() - told >= AGAIN:
+            waited = f", {(time.monotonic() - begun) / 60:.0f} min so far" if told > begun - AGAIN else ""
+            say(
+                f"waits for a slot of the limit '{LIMIT}' of Prefect{waited} (who has one: `prefect gcl inspect {LIMIT}`)"
+            )
+            told = time.monotonic()
+        stopping.wait(POLL)
+    if slot is not None and told >= begun:
+        say(f"has a slot of the limit '{LIMIT}' after {time.monotonic() - begun:.0f} s")
     try:
         yield
     finally:
         if slot is not None:
             slot.__exit__(None, None, None)
+
+
+def free_slots() -> int:
+    """How many slots of the limit nobody has; none as far as is known while the server does not answer."""
+    with get_client(sync_client=True) as client:
+        try:
+            limit = client.read_global_concurrency_limit_by_name(LIMIT)
+        except ObjectNotFound:
+            return 1  # it was removed since: `concurrency` goes on without
+        except (PrefectException, httpx.HTTPError):
+            return 0
+        return limit.limit - limit.active_slots
+
+
+def _take_slot() -> AbstractContextManager[None] | None:
+    """A slot, or None if others were faster."""
+    candidate = concurrency(LIMIT, occupy=1, timeout_seconds=POLL)
+    try:
+        candidate.__enter__()
+    except TimeoutError:
+        return None
+    return candidate

@@ -19,18 +19,22 @@ LINES = 5
 
 
 def announce_failure(flow: Flow, flow_run: FlowRun, state: State) -> None:
-    """Tell the webhook which run failed, at what, and where to look."""
+    """Tell the webhook of the run that fails here."""
+    if said := tell(flow.name, flow_run, state):
+        get_run_logger().info("%s", said)
+
+
+def tell(flow_name: str, run: FlowRun, state: State) -> str | None:
+    """Tell the webhook which run failed, at what, and where to look; a line for the log, None without a webhook."""
     address = webhook()
     if address is None:
-        return
-    logger = get_run_logger()
+        return None
     try:
-        post(address, message(flow.name, flow_run, state))
+        post(address, message(flow_name, run, state))
     except (OSError, ValueError, http.client.HTTPException) as error:
         # The address is a secret, and the error's own text may hold it.
-        logger.warning("The webhook could not be told: %s", _kind(error))
-    else:
-        logger.info("The webhook was told.")
+        return f"The webhook could not be told: {_kind(error)}"
+    return "The webhook was told."
 
 
 def message(flow_name: str, run: FlowRun, state: State) -> dict[str, object]:

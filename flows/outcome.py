@@ -32,6 +32,8 @@ class Outcome:
 
     stages: tuple[Ended, ...]
     seconds: float = 0.0
+    report: Path | None = None
+    """The report's page, if this run made it or found it up to date."""
 
     @property
     def failed(self) -> tuple[Ended, ...]:
@@ -45,11 +47,15 @@ class Outcome:
 
     @property
     def headline(self) -> str:
-        """In one line: '24 stages: 3 ran, 20 cached, 1 failed (student@rte-mse_kd-42)'."""
-        parts = [f"{count} {state.lower()}" for state in STATES if (count := self._count(state))]
-        names = f" ({', '.join(stage.name for stage in self.failed)})" if self.failed else ""
+        """In one line: '24 stages: 3 ran, 19 cached, 1 failed (student@rte-mse_kd-42), 1 skipped'."""
+        names = {"Failed": f" ({', '.join(stage.name for stage in self.failed)})"}
+        parts = [f"{count} {state.lower()}{names.get(state, '')}" for state in STATES if (count := self._count(state))]
         stages = f"{len(self.stages)} stage{'s' * (len(self.stages) != 1)}"
-        return f"{stages}: {', '.join(parts) or 'nothing to do'}{names}"
+        return f"{stages}: {', '.join(parts) or 'nothing to do'}"
+
+    def up_to_date(self, name: str) -> bool:
+        """Whether this run brought a stage up to date, or found it so."""
+        return any(stage.name == name and stage.state in ("Ran", "Cached") for stage in self.stages)
 
     def _count(self, state: StageState) -> int:
         return sum(stage.state == state for stage in self.stages)
@@ -61,6 +67,14 @@ class PipelineFailed(RuntimeError):
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
         super().__init__(outcome.headline)
+
+
+class PipelineStopped(RuntimeError):
+    """A run that was cancelled or interrupted; holds what had become of each stage, as far as it is known."""
+
+    def __init__(self, message: str, outcome: Outcome | None = None) -> None:
+        self.outcome = outcome
+        super().__init__(message)
 
 
 def newly_registered(root: Path) -> tuple[int, bool] | None:

@@ -6,18 +6,22 @@ everything else finishes. The next run does what is missing.
 
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from prefect import allow_failure, flow, get_run_logger
 from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
 from prefect.futures import PrefectConcurrentFuture
-from prefect.states import Completed, Failed
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed
 from pydantic import Field, WithJsonSchema
 
 import places
 from config import Method
-from flows import rwlock
+from flows import left_behind, process_notes, rwlock
+from flows.cancelling import cancellable, started_by_prefect, was_cancelled
 from flows.deploy_steps import push_wanted, transfer, vet
 from flows.errors import FlowError
 from flows.filters import select
@@ -25,7 +29,7 @@ from flows.gpu import limit_exists, stages_on_gpu
 from flows.graph import read_graph
 from flows.hooks import announce_failure
 from flows.options import RunOptions
-from flows.outcome import Ended, Outcome, PipelineFailed, ordered
+from flows.outcome import Ended, Outcome, PipelineFailed, PipelineStopped, ordered
 from flows.runner import Runner
 from flows.settings import check_environment, read_settings
 from flows.stage_task import Work, stage_task
@@ -43,7 +47,7 @@ Parallel = Annotated[int, Field(ge=1, le=64)]
 
 
 @flow(
-    name="distilflow",
+    name=left_behind.FLOW,
     description="Distil the datasets of params.yaml: every stage that is out of date, by DVC's graph.",
     persist_result=False,
     on_failure=[announce_failure],
@@ -72,15 +76,36 @@ def distilflow(
         outcome = run_pipeline(Path.cwd(), options)
     except (FlowError, ConfigError) as error:
         return Failed(message=str(error), data=error)
+    except PipelineStopped as stopped:
+        return Cancelled(message=str(stopped), data=stopped)
+    except KeyboardInterrupt:  # nothing has crashed, and nobody needs to be told
+        return _stopped("interrupted by Ctrl-C or a closed terminal")
+    except TerminationSignal:
+        if not started_by_prefect():
+            return _stopped("interrupted by a signal")
+        if was_cancelled(flow_run.get_id()):
+            return _stopped("cancelled")  # Prefect's runner would say so half a minute later
+        raise
     if outcome.complete:
         return Completed(message=outcome.headline, data=outcome)
     return Failed(message=outcome.headline, data=PipelineFailed(outcome))
 
 
+def _stopped(why: str) -> State:
+    return Cancelled(message=why, data=PipelineStopped(why))
+
+
 def run_pipeline(root: Path, options: RunOptions) -> Outcome:
-    """Run the stages of the repository in `root` that belong to the options, as tasks of the current flow run."""
+    """Run the stages of the repository in `root` that belong to the options, as tasks of the current flow run.
+
+    Raises PipelineStopped if the run was cancelled, after its stages have ended.
+    """
     logger, start = get_run_logger(), time.monotonic()
     check_environment()
+    run_id = flow_run.get_id()
+    if run_id:
+        process_notes.leave(root, "run", run_id)
+        left_behind.mend(root, logger.warning)
     settings, push = read_settings(), push_wanted()
     for line in vet(root):
         logger.warning("%s", line)
@@ -92,11 +117,17 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
         if mended := rwlock.mend(tree):
             logger.warning("%s", mended)
         try:
-            run_stages(work, options.parallel)
+            with cancellable(run_id, work.runner.stop) as cancelled:
+                run_stages(work, options.parallel)
         finally:
             work.runner.stop()
         outcome = Outcome(ordered(work.ended, graph.nodes), time.monotonic() - start)
-        publish(outcome, read_results(tree, kept_at(root, tree)))
+        results = read_results(tree, outcome, kept_at(root, tree))
+        outcome = replace(outcome, report=results.report)
+        if problem := publish(outcome, results):
+            logger.warning("%s", problem)
+        if cancelled.is_set():
+            raise PipelineStopped(f"cancelled; {outcome.headline}", outcome)
         if push:
             own = {stage.name for stage in outcome.stages if stage.state in ("Ran", "Cached")}
             logger.info("%s", transfer("push", tree, own))
@@ -111,6 +142,8 @@ def run_stages(work: Work, parallel: int) -> None:
     running: dict[Future[State], str] = {}
     finished: set[str] = set()
     while waiting or running:
+        if work.runner.stopping.is_set():
+            waiting.clear()
         for name, node in list(waiting.items()):
             if len(running) < parallel and finished.issuperset(work.needs(node)):
                 # Prefect draws an edge for each; it would not start a task behind one that was cancelled, as skipped ones are.

@@ -1,6 +1,6 @@
 """`python -m flows run`: one run of the flow from the terminal, and what it came to as the exit status.
 
-0: everything is up to date; 1: a stage failed; 2: it could not start; 130: Ctrl-C.
+0: everything is up to date; 1: a stage failed; 2: it could not start; 130: Ctrl-C, or cancelled in Prefect.
 """
 
 import signal
@@ -19,7 +19,7 @@ from flows.errors import FlowError
 from flows.filters import select
 from flows.graph import read_graph
 from flows.options import RunOptions
-from flows.outcome import Outcome, PipelineFailed
+from flows.outcome import Outcome, PipelineFailed, PipelineStopped
 from flows.overrides import params_text
 from flows.pipeline import distilflow
 from flows.settings import check_environment
@@ -63,6 +63,11 @@ def run(options: RunOptions) -> int:
         outcome = distilflow(**flow_parameters(options))
     except PipelineFailed as failure:
         outcome = failure.outcome
+    except PipelineStopped as stopped:
+        if stopped.outcome is None:
+            raise KeyboardInterrupt from None
+        print(f"\n{table(stopped.outcome)}\nCancelled in Prefect. The next run does what is missing.")
+        return 130
     except (PrefectException, httpx.HTTPError) as error:
         print(f"{PROGRAM}: the run ended, Prefect says: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

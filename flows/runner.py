@@ -3,7 +3,6 @@
 What became of the stage is what DVC says of it. Stopping a runner ends every process under it, and only then returns.
 """
 
-import contextlib
 import io
 import os
 import re
@@ -20,10 +19,10 @@ from pathlib import Path
 from typing import IO, Literal, cast
 
 from flows import rwlock
+from flows.guard import Guard
 from flows.processes import end_groups
 from flows.settings import stage_environment
 
-ROOT = Path(__file__).resolve().parents[1]
 TAIL = 30
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
 PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between attempts on a path that another process holds; the last one repeats
@@ -80,7 +79,7 @@ class Runner:
     stopping: threading.Event = field(default_factory=threading.Event)
     _processes: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _guard: subprocess.Popen[bytes] | None = None
+    _guard: Guard = field(default_factory=Guard)
 
     def run(self, name: str, say: Say) -> Done:
         """Run one stage without those it needs. Raises StageFailed, or StageStopped after `stop`.
@@ -119,9 +118,7 @@ class Runner:
             self.stopping.set()
             groups = {process.pid for process in self._processes}
         end_groups(groups)
-        if self._guard is not None and self._guard.stdin is not None:
-            self._guard.stdin.close()
-            self._guard.wait()
+        self._guard.close()
 
     def _once(self, name: str, say: Say) -> "tuple[int, _Seen]":
         seen = _Seen(name)
@@ -130,7 +127,7 @@ class Runner:
                 return -signal.SIGINT, seen
             process = self._start(name)
             self._processes.add(process)
-            self._tell_guard(f"+{process.pid}")
+            self._guard.watch(process.pid)
         try:
             for line in clean_lines(cast(IO[bytes], process.stdout)):
                 if not self.stopping.is_set():
@@ -139,17 +136,7 @@ class Runner:
         finally:
             with self._lock:
                 self._processes.discard(process)
-                self._tell_guard(f"-{process.pid}")
-
-    def _tell_guard(self, line: str) -> None:
-        """Let the guard know which groups to end should this process be killed."""
-        if self._guard is None:
-            command = [sys.executable, "-m", "flows.guard"]
-            self._guard = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True)
-        if self._guard.stdin is not None and not self._guard.stdin.closed:
-            with contextlib.suppress(BrokenPipeError):
-                self._guard.stdin.write(f"{line}\n".encode())
-                self._guard.stdin.flush()
+                self._guard.forget(process.pid)
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         # -P: `dvc` must not find this repository's folders (data, models ...) before its own libraries.

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.errors import FlowError
+from flows.guard import Guard
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 180.0  # seconds until a server answers; with a fresh database and a busy machine it takes tens
@@ -147,7 +148,7 @@ def locked(path: Path, stop: threading.Event) -> Generator[None]:
 
 @contextlib.contextmanager
 def running(server: Server) -> Generator["subprocess.Popen[bytes]"]:
-    """The server's process, and the end of it and of all its children."""
+    """The server's process, and the end of it and of all its children, even if this process is killed."""
     server.folder.mkdir(parents=True, exist_ok=True)
     with server.log.open("wb") as log:
         process = subprocess.Popen(
@@ -159,10 +160,14 @@ def running(server: Server) -> Generator["subprocess.Popen[bytes]"]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    guard = Guard()
     try:
+        guard.watch(process.pid)
         yield process
     finally:
         _stop(process)
+        guard.forget(process.pid)
+        guard.close()
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

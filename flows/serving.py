@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import signal
+import threading
 import zoneinfo
+from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,13 +19,16 @@ from pydantic import ValidationError
 
 from flows.connection import server_address
 from flows.errors import FlowError
+from flows.left_behind import mend
 from flows.options import ServeOptions
 from flows.pipeline import PROFILES, distilflow
+from flows.process_notes import leave
 from flows.run import check, flow_parameters, interrupted_by_signals
 from places import without_password
 
 # A run that would overlap another one waits: most of what it was to do is then cached.
 ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
+MENDS_S = 60.0
 
 
 def main(options: ServeOptions, timezone: str = "UTC") -> int:
@@ -43,7 +48,7 @@ def main(options: ServeOptions, timezone: str = "UTC") -> int:
         flush=True,
     )
     runner = _Runner(name=options.name, limit=1, pause_on_shutdown=True)
-    runner.add_flow(
+    deployment = runner.add_flow(
         distilflow,
         name=options.name,
         schedule=schedule,
@@ -51,9 +56,32 @@ def main(options: ServeOptions, timezone: str = "UTC") -> int:
         parameters=parameters,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
-    with contextlib.suppress(KeyboardInterrupt), interrupted_by_signals():
+    leave(Path.cwd(), "serve", str(deployment))
+    with contextlib.suppress(KeyboardInterrupt), interrupted_by_signals(), _mending(Path.cwd()):
         asyncio.run(runner.start())
     return 0
+
+
+@contextlib.contextmanager
+def _mending(root: Path) -> Generator[None]:
+    """Put right what killed runs left, now and every minute: the next run may be waiting for a slot that nobody holds."""
+    ended = threading.Event()
+
+    def work() -> None:
+        mend(root, _say)
+        while not ended.wait(MENDS_S):
+            mend(root, _say)
+
+    thread = threading.Thread(target=work, name="mending", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 class _Runner(Runner):

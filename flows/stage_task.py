@@ -88,7 +88,7 @@ def _end(node: Node, work: Work) -> Ended:
     if node.reasons:
         logger.info("out of date: %s", "; ".join(node.reasons))
     try:
-        with gpu_slot(node.stage in work.on_gpu, work.runner.stopping):
+        with gpu_slot(node.stage in work.on_gpu, work.runner.stopping, logger.info):
             return _run(node, work, logger)
     except StageStopped:
         return Ended(node.name, "Stopped", note="the run was stopped", changed=True)

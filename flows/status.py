@@ -7,8 +7,6 @@ from pathlib import Path
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterId,
     FlowRunFilterState,
@@ -24,10 +22,10 @@ from prefect.exceptions import PrefectException
 from flows.connection import server_address
 from flows.errors import FlowError
 from flows.graph import read_graph
+from flows.left_behind import OURS, end_servers, mend
 from flows.pipeline import distilflow
 from places import without_password
 
-OURS = FlowFilter(name=FlowFilterName(any_=[distilflow.name]))
 LAST_LINES = 5
 NEXT = 5  # scheduled runs that are shown
 DEPLOYMENTS = 50
@@ -38,6 +36,7 @@ def main(limit: int = 5) -> int:
     """Print the state of the server, or without one that of the workspace; the exit status."""
     address = server_address()
     if address is None:
+        print("".join(f"{line}\n" for line in end_servers(Path.cwd())), end="")
         print(
             "PREFECT_API_URL is not set, so there are no runs to show (`make ui` starts a server and prints what to set)."
         )
@@ -46,6 +45,7 @@ def main(limit: int = 5) -> int:
     try:
         with get_client(sync_client=True) as client:
             print(f"Prefect: {without_password(address)}")
+            mend(Path.cwd(), print)
             print("\n".join([*_past(client, limit), *_coming(client)]))
     except (PrefectException, httpx.HTTPError) as error:
         raise FlowError(without_password(f"{address}: {' '.join(str(error).split())}")) from None

@@ -1,17 +1,28 @@
 """What a run came to: a table of its stages, the scores, and where to look. For Prefect's page, and for the terminal."""
 
+import base64
 import json
+import shlex
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.exceptions import PrefectException
 
 from flows.outcome import REGISTERED, STATES, Ended, Outcome
+from places import without_password
 
 REPORT = Path("outputs", "report", "report.json")
 PAGE = Path("outputs", "report", "report.html")
 KEY = "distilflow-summary"
+REPORT_KEY = "distilflow-report"
+TEXTS = ("table.txt", "comparison.txt")
+PICTURES = ("margins.png", "comparison-margins.png")  # of figures/; with many methods there is only the second
+PICTURE_BYTES = 500_000  # a larger one would make Prefect's page slow
+UNSCALED = ("loss", "mse")  # metrics that are no shares of 100
 SHOWN = 12  # rows of the terminal's table: what is cached is only counted
 
 
@@ -37,60 +48,105 @@ class Results:
     students: tuple[Student, ...] = ()
     registry: str = ""
     report: Path | None = None
+    """The page, on this machine."""
+    texts: tuple[str, ...] = ()
+    """The report's tables, as they are written for a terminal."""
+    picture: str = ""
+    """The report's first picture, as an address that holds it."""
 
 
-def read_results(root: Path, kept: Path | None = None) -> Results:
-    """Scores, registered students and the report of the outputs in `root`.
+def read_results(root: Path, outcome: Outcome, kept: Path | None = None) -> Results:
+    """Scores, registered students and the report of the outputs in `root`; nothing of stages that this run left out.
 
     Args:
         root: where the stages ran.
+        outcome: what became of them. What an earlier run wrote is no result of this one.
         kept: folder in which a copy of the report stays if `root` does not.
     """
-    report, registered = _json(root / REPORT), _json(root / REGISTERED)
+    report = _json(root / REPORT) if outcome.up_to_date("report") else {}
+    registered = _json(root / REGISTERED) if outcome.up_to_date("register") else {}
     page = root / PAGE
     return Results(
         scores=tuple(_scores(report)) if report else (),
         protocol=f"{report.get('protocol', '')}; {report.get('seeds_note', '')}" if report else "",
         students=tuple(map(_student, registered.get("students", ()))),
         registry=str(registered.get("address", "")),
-        report=(kept / "report" / PAGE.name if kept else page) if page.is_file() else None,
+        report=(kept / "report" / PAGE.name if kept else page.absolute()) if report and page.is_file() else None,
+        texts=tuple(filter(None, (_text(page.with_name(name)) for name in TEXTS))) if report else (),
+        picture=next(filter(None, (_picture(page.parent / "figures" / name) for name in PICTURES)), "")
+        if report
+        else "",
     )
 
 
-def publish(outcome: Outcome, results: Results) -> None:
-    """Put the summary and links on the page of the flow run."""
+def publish(outcome: Outcome, results: Results) -> str | None:
+    """Put the summary, the report and links on the page of the flow run; why not, if the server did not take them."""
+    try:
+        _publish(outcome, results)
+    except (PrefectException, httpx.HTTPError) as error:  # what ran has run
+        return without_password(f"Prefect did not take the summary: {' '.join(str(error).split())}")
+    return None
+
+
+def _publish(outcome: Outcome, results: Results) -> None:
     create_markdown_artifact(markdown(outcome, results), key=KEY, description=outcome.headline)
-    if results.registry.startswith(("http://", "https://")):
+    if results.texts:
+        create_markdown_artifact(report_markdown(results), key=REPORT_KEY, description=results.protocol)
+    if _is_web(results.registry):
         create_link_artifact(results.registry, link_text="MLflow", key="distilflow-mlflow")
-    if results.report is not None:
-        create_link_artifact(results.report.absolute().as_uri(), link_text="Report", key="distilflow-report")
 
 
 def markdown(outcome: Outcome, results: Results) -> str:
-    """The summary as a page."""
-    parts = [f"# {outcome.headline}", ""]
-    parts += _markdown_table([("stage", "state", "seconds", ""), *map(_row, outcome.stages)])
-    for stage in outcome.failed:
-        parts += [
-            "",
-            f"## {stage.name} failed",
-            "",
-            "```text",
-            *(line.replace("```", "'''") for line in stage.tail),
-            "```",
-        ]
+    """The summary as a page: the scores, what ran or went wrong, the students, and where the rest is."""
+    parts = [f"# {outcome.headline}"]
     if results.scores:
         parts += ["", "## Scores", "", *_markdown_table(results.scores), "", results.protocol]
+    parts += ["", *_stages(outcome)]
     if results.students:
         rows = [
             (_link(one), str(one.seed), ", ".join(one.aliases), "new" if one.new else "") for one in results.students
         ]
         parts += ["", "## Registered students", "", *_markdown_table([("version", "seed", "aliases", ""), *rows])]
     if results.registry:
-        parts += ["", f"MLflow: {results.registry}"]
+        at = results.registry
+        parts += ["", f"Registry: {at}" if _is_web(at) else f"Registry: `{at}` (`make ui` shows it)"]
     if results.report:
-        parts += ["", f"Report: `{results.report}`"]
+        parts += ["", f"Report: artifact `{REPORT_KEY}` of this run. {_where(results.report)}"]
     return "\n".join(parts) + "\n"
+
+
+def report_markdown(results: Results) -> str:
+    """The report as Prefect's page can show it. It can't show the HTML page, nor link to a file of this machine."""
+    parts = ["# Report"]
+    for text in results.texts:
+        parts += ["", "```text", *text.rstrip().splitlines(), "```"]
+    if results.picture:
+        parts += ["", f"![Student minus teacher, with intervals]({results.picture})"]
+    if results.report:
+        parts += ["", _where(results.report)]
+    return "\n".join(parts) + "\n"
+
+
+def _stages(outcome: Outcome) -> Iterator[str]:
+    """What was not simply cached, with the last lines of what failed, and a line for all the others."""
+    told = [stage for stage in outcome.stages if stage.state != "Cached"]
+    cached = len(outcome.stages) - len(told)
+    yield "## Stages"
+    yield ""
+    if told:
+        yield from _markdown_table([("stage", "state", "seconds", ""), *map(_row, told)])
+        yield ""
+    if cached:
+        yield f"{cached} stage{'s' * (cached != 1)} cached."
+    for stage in outcome.failed:
+        yield from ("", f"## {stage.name} failed", "", "```text")
+        yield from (line.replace("```", "'''") for line in stage.tail)
+        yield "```"
+
+
+def _where(page: Path) -> str:
+    host = socket.gethostname()
+    return f"The whole page is `{page}` on {host}; from another machine: `scp {host}:{shlex.quote(str(page))} .`"
 
 
 def table(outcome: Outcome) -> str:
@@ -101,7 +157,8 @@ def table(outcome: Outcome) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     more = [f"... and {len(told) - len(shown)} more"] if len(told) > len(shown) else []
-    return "\n".join([*lines, *more, f"{outcome.headline}, {outcome.seconds:.0f} s"])
+    report = [f"Report: {outcome.report}"] if outcome.report else []
+    return "\n".join([*lines, *more, f"{outcome.headline}, {outcome.seconds:.0f} s", *report])
 
 
 def _row(stage: Ended) -> tuple[str, str, str, str]:
@@ -119,23 +176,29 @@ def _scores(report: Mapping) -> Iterator[tuple[str, ...]]:
     columns, methods = report["columns"], report["methods"]
     yield ("dataset", "metric", *columns.values(), *(f"margin of {columns[method]}" for method in methods))
     for dataset in report["datasets"]:
-        scores = (_points(dataset["scores"].get(column)) for column in columns)
-        margins = (_margin(dataset["margins"].get(method)) for method in methods)
-        yield (dataset["name"], dataset["headline"], *scores, *margins)
+        metric = dataset["headline"]
+        scores = (_points(dataset["scores"].get(column), metric) for column in columns)
+        margins = (_margin(dataset["margins"].get(method), metric) for method in methods)
+        yield (dataset["name"], metric, *scores, *margins)
 
 
-def _points(score: Mapping | None) -> str:
+def _points(score: Mapping | None, metric: str) -> str:
     if not score or score.get("mean") is None:
         return ""
-    spread = f" ± {100 * score['sd']:.1f}" if score.get("sd") is not None else ""
-    return f"{100 * score['mean']:.1f}{spread}"
+    spread = f" ± {_number(score['sd'], metric)}" if score.get("sd") is not None else ""
+    return f"{_number(score['mean'], metric)}{spread}"
 
 
-def _margin(margin: Mapping | None) -> str:
+def _margin(margin: Mapping | None, metric: str) -> str:
     if not margin:
         return ""
-    interval = margin["interval"]
-    return f"{100 * interval['difference']:+.1f} [{100 * interval['low']:+.1f}, {100 * interval['high']:+.1f}]"
+    difference, low, high = (_number(margin["interval"][key], metric, "+") for key in ("difference", "low", "high"))
+    return f"{difference} [{low}, {high}]"
+
+
+def _number(value: float, metric: str, sign: str = "") -> str:
+    """In points of 100, or as it is for a metric that has none."""
+    return f"{value:{sign}.3f}" if metric in UNSCALED else f"{100 * value:{sign}.1f}"
 
 
 def _student(given: Mapping) -> Student:
@@ -147,6 +210,10 @@ def _student(given: Mapping) -> Student:
         new=bool(given.get("new")),
         url=given.get("url"),
     )
+
+
+def _is_web(address: str) -> bool:
+    return address.startswith(("http://", "https://"))
 
 
 def _link(student: Student) -> str:
@@ -165,3 +232,18 @@ def _json(path: Path) -> Mapping:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _picture(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return ""
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}" if len(content) <= PICTURE_BYTES else ""

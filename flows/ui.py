@@ -83,6 +83,8 @@ def prefect_server(port: int) -> Server:
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": os.environ.get("PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS") or origins,
         "PREFECT_API_URL": "",  # of a client; a server that reads another server's address would use it
         "PREFECT_SERVER_UI_API_URL": f"http://{LOOPBACK}:{port}/api",
+        # Who holds a slot of a limit is remembered over a restart; in memory, a slot would stay taken for ever.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
     server = ("prefect", "--no-prompt", "server", "start", "--host", LOOPBACK, "--port", str(port))
     return Server(

@@ -19,8 +19,13 @@ import pytest
 from local_servers import free_ports
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import FlowRun, State, TaskRun
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
 from prefect.client.schemas.sorting import TaskRunSort
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
@@ -148,6 +153,19 @@ def task_runs(api: SyncPrefectClient, run: FlowRun, count: int) -> dict[str, Tas
 
     wait_until(lambda: len(ended()) >= count, f"{count} ended tasks of {run.name}")
     return ended()
+
+
+def page_of(api: SyncPrefectClient, flow_run: FlowRun) -> str:
+    """The summary on the page of a run."""
+    of_run = {"artifacts": {"flow_run_id": {"any_": [str(flow_run.id)]}, "type": {"any_": ["markdown"]}}}
+    found = api._client.post("/artifacts/filter", json=of_run).json()
+    return found[0]["data"]
+
+
+def open_runs(api: SyncPrefectClient) -> list[FlowRun]:
+    """The runs that are at work, as the server has it."""
+    at_work = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING])
+    return api.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=at_work)))
 
 
 def wait_until(true: Callable[[], bool], what: str, seconds: float = 60) -> None:

@@ -80,6 +80,30 @@ def test_a_forwarded_command_shows_its_own_help(command: str) -> None:
     assert f"usage: python -m tasks.{command}" in done.stdout
 
 
+def test_the_version_is_that_of_pyproject(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    printed = capsys.readouterr().out.split()
+    assert printed == ["distilflow", printed[1]]
+    assert f'\nversion = "{printed[1]}"\n' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_a_reader_that_has_read_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m flows plan --json 2>&1 >&3 | cat"  # its stderr; its stdout is closed at once
+    with subprocess.Popen(["true"], stdin=subprocess.PIPE) as reader:
+        reader.wait()
+        assert reader.stdin
+        done = subprocess.run(
+            ["bash", "-c", f"exec 3>&{reader.stdin.fileno()}; {command}"],
+            cwd=ROOT,
+            text=True,
+            capture_output=True,
+            pass_fds=(reader.stdin.fileno(),),
+        )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def test_a_forwarded_command_passes_on_its_arguments_and_its_status() -> None:
     done = flows("pull", "no model", "--to", "/dev/null/folder")
     assert done.returncode == 2

@@ -14,14 +14,14 @@ import psutil
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
+from prefect.client.schemas.objects import State
 from prefect.utilities.callables import parameter_schema
-from prefect_server import FirstRun, flows_process, run, states, still_alive, task_runs, wait_until
+from prefect_server import FirstRun, flows_process, open_runs, page_of, run, states, still_alive, task_runs, wait_until
 from stages import ROOT
 from tiny_pipeline import TinyPipeline
 
-from flows import auth_string, pipeline
+from flows import auth_string, gpu, pipeline
 from flows.gpu import launches_on_gpu, stages_on_gpu
 from flows.pipeline import distilflow
 
@@ -34,13 +34,6 @@ def test_the_first_run_runs_every_stage_and_its_page_says_so(api: SyncPrefectCli
     assert states(first.outcome) == {"Ran": STAGES}
     assert first.run.state_name == "Completed"
     assert "| teacher@left-42 | Ran |" in page_of(api, first.run)
-
-
-def page_of(api: SyncPrefectClient, flow_run: FlowRun) -> str:
-    """The summary on the page of a run."""
-    of_run = {"artifacts": {"flow_run_id": {"any_": [str(flow_run.id)]}, "type": {"any_": ["markdown"]}}}
-    found = api._client.post("/artifacts/filter", json=of_run).json()
-    return found[0]["data"]
 
 
 def test_the_second_run_ends_with_all_cached(api: SyncPrefectClient, tiny: TinyPipeline) -> None:
@@ -148,6 +141,34 @@ def test_the_gpu_limit_of_the_server_holds_for_the_stages_that_take_a_gpu(
     assert most_at_once(sources) == 1
 
 
+def test_a_stage_that_waits_for_the_gpu_limit_says_so_once_and_once_that_it_has_it(
+    api: SyncPrefectClient,
+    sources: TinyPipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(pipeline, "stages_on_gpu", lambda root: frozenset({"source"}))
+    monkeypatch.setattr(gpu, "POLL", 0.2)
+    api.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name="gpu", limit=1, active_slots=1))
+    freed = threading.Timer(
+        2.0,
+        api.update_global_concurrency_limit,
+        ("gpu", GlobalConcurrencyLimitUpdate(active_slots=0)),
+    )
+    freed.start()
+    try:
+        outcome, _ = run(api, datasets=["north"])
+    finally:
+        freed.join()
+        api.delete_global_concurrency_limit_by_name("gpu")
+    assert states(outcome) == {"Ran": {"source@north"}}
+    said = [record.message for record in caplog.records if "limit 'gpu'" in record.message]
+    assert [line.split(" of ")[0] for line in said] == ["waits for a slot", "has a slot"]
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+    assert "ConcurrencySlotAcquisition" not in capfd.readouterr().err
+
+
 def test_a_stage_takes_a_gpu_if_its_hardware_file_says_so() -> None:
     assert launches_on_gpu("accelerate launch --config_file hardware/gpu.yaml -m", ROOT)
     assert not launches_on_gpu("accelerate launch --config_file hardware/cpu.yaml -m", ROOT)
@@ -175,10 +196,12 @@ def test_ctrl_c_leaves_no_process_and_no_lock_and_the_next_run_goes_on(
     with flows_process(tiny, "run", "--parallel", "2", environment={"PREFECT_API_URL": server}) as process:
         wait_until(lambda: len(list(tiny.root.glob("started-*"))) == 2, "two teachers that run")
         family = psutil.Process(process.pid).children(recursive=True)
+        (mine,) = open_runs(api)
         os.killpg(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in output and "Stopped. The next run does what is missing." in output
+    assert api.read_flow_run(mine.id).state_name == "Cancelled"
     assert len(family) >= 4  # DVC and a shell for each
     assert still_alive(family) == []
     locks = json.loads((tiny.root / ".dvc/tmp/rwlock").read_text())

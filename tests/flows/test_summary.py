@@ -1,10 +1,13 @@
 """What a run came to, as Prefect's page and as the terminal's table."""
 
 import json
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 from flows.outcome import Ended, Outcome, newly_registered, ordered
-from flows.summary import markdown, read_results, table
+from flows.summary import UNSCALED, Results, markdown, read_results, report_markdown, table
+from training.running.metrics import LOWER_IS_BETTER
 
 STAGES = (
     Ended("source@rte", "Cached", note="up to date"),
@@ -13,6 +16,7 @@ STAGES = (
     Ended("report", "Skipped", note="needs student@rte-mse_kd-42"),
 )
 OUTCOME = Outcome(STAGES, 100.2)
+WHOLE = Outcome((*STAGES[:3], Ended("register", "Ran", 2.0), Ended("report", "Ran", 4.0)))
 REPORT = {
     "protocol": "selected on selection, reported on dev",
     "seeds_note": "one seed, no spread",
@@ -44,36 +48,66 @@ def written(root: Path, *, url: str | None = None) -> Path:
 
 
 def test_the_headline_counts_the_stages_by_state_and_names_the_failed_ones() -> None:
-    assert OUTCOME.headline == "4 stages: 1 ran, 1 cached, 1 failed, 1 skipped (student@rte-mse_kd-42)"
+    assert OUTCOME.headline == "4 stages: 1 ran, 1 cached, 1 failed (student@rte-mse_kd-42), 1 skipped"
     assert not OUTCOME.complete
     assert Outcome(STAGES[:2]).complete
 
 
-def test_the_page_has_the_stages_the_last_lines_the_scores_and_the_registered_students(tmp_path: Path) -> None:
-    page = markdown(OUTCOME, read_results(written(tmp_path, url="http://registry:5000/#/models/x")))
+def test_the_page_has_the_scores_first_then_what_ran_or_failed_and_a_line_for_all_that_was_cached(
+    tmp_path: Path,
+) -> None:
+    page = markdown(WHOLE, read_results(written(tmp_path, url="http://registry:5000/#/models/x"), WHOLE))
     assert "| teacher@rte-42 | Ran | 93.4 | params teacher.epochs: 3 -> 4 |" in page
     assert "| student@rte-mse_kd-42 | Failed |  | a \\| b |" in page
     assert "first\n'''\nlast\n```" in page
+    assert "source@rte" not in page and "\n1 stage cached.\n" in page
     assert "| rte | accuracy | 80.2 | 77.4 ± 1.2 | -2.8 [-5.8, +0.4] |" in page
     assert "selected on selection, reported on dev; one seed, no spread" in page
     assert "| [glue-rte-mse_kd 3](http://registry:5000/#/models/x) | 42 | champion | new |" in page
     assert str(tmp_path / "outputs" / "report" / "report.html") in page
+    parts = [page.index(words) for words in ("## Scores", "## Stages", "## student@", "## Registered", "Report: ")]
+    assert parts == sorted(parts)
 
 
-def test_the_page_of_a_run_that_wrote_nothing_is_its_stages_only(tmp_path: Path) -> None:
-    page = markdown(OUTCOME, read_results(tmp_path))
+def test_a_metric_that_is_no_share_of_100_is_shown_as_it_is(tmp_path: Path) -> None:
+    path = written(tmp_path) / "outputs" / "report" / "report.json"
+    path.write_text(path.read_text().replace('"accuracy"', '"mse"'))
+    assert "| rte | mse | 0.802 | 0.774 ± 0.012 | -0.028 [-0.058, +0.004] |" in markdown(
+        WHOLE, read_results(tmp_path, WHOLE)
+    )
+    assert UNSCALED == LOWER_IS_BETTER
+
+
+def test_the_report_opens_in_prefect_with_its_tables_and_its_picture_and_without_a_link_to_a_file(
+    tmp_path: Path,
+) -> None:
+    folder = written(tmp_path) / "outputs" / "report"
+    (folder / "table.txt").write_text("dataset  teacher\nrte         80.2\n")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "margins.png").write_bytes(b"picture")
+    page = report_markdown(read_results(tmp_path, WHOLE))
+    assert "```text\ndataset  teacher\nrte         80.2\n```" in page
+    assert "(data:image/png;base64,cGljdHVyZQ==)" in page
+    assert "file:" not in page and f"{folder / 'report.html'}` on {socket.gethostname()}" in page
+
+
+def test_what_an_earlier_run_wrote_is_no_result_of_a_run_that_made_no_report(tmp_path: Path) -> None:
+    results = read_results(written(tmp_path), OUTCOME)
+    assert results == Results()
+    page = markdown(OUTCOME, results)
     assert "Scores" not in page and "Registered" not in page and "Report" not in page
 
 
 def test_the_report_of_a_worktree_is_where_it_is_kept(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
-    assert read_results(written(tmp_path), kept).report == kept / "report" / "report.html"
+    assert read_results(written(tmp_path), WHOLE, kept).report == kept / "report" / "report.html"
 
 
 def test_the_table_shows_what_was_not_simply_cached() -> None:
     lines = table(OUTCOME).splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["teacher@rte-42", "student@rte-mse_kd-42", "report"]
     assert lines[-1] == f"{OUTCOME.headline}, 100 s"
+    assert table(replace(OUTCOME, report=Path("a/report.html"))).splitlines()[-1] == "Report: a/report.html"
 
 
 def test_of_many_stages_the_table_shows_those_that_failed_and_those_that_took_longest() -> None:
