@@ -38,7 +38,7 @@ class Dev:
             assert list(answers) == ["label", "score"]
             assert answers["label"] == answers["score"] == pytest.approx(self.logits[:, 0], abs=1e-5)
             return
-        assert list(answers) == ["label", "score", *(f"probability_{name}" for name in names)]
+        assert list(answers) == ["label", "score", *(f"probability_{name}" for name in names), "truncated"]
         wanted = softmax(self.logits)
         for k, name in enumerate(names):
             assert answers[f"probability_{name}"] == pytest.approx(wanted[:, k], abs=1e-5)
