@@ -35,10 +35,10 @@ class Dev:
         names = self.spec.label_names
         assert len(answers["label"]) == len(self.rows) == 60
         if self.spec.kind == "regression":
-            assert list(answers) == ["label", "score"]
+            assert list(answers) == ["label", "score", "truncated"]
             assert answers["label"] == answers["score"] == pytest.approx(self.logits[:, 0], abs=1e-5)
             return
-        assert list(answers) == ["label", "score", *(f"probability_{name}" for name in names)]
+        assert list(answers) == ["label", "score", *(f"probability_{name}" for name in names), "truncated"]
         wanted = softmax(self.logits)
         for k, name in enumerate(names):
             assert answers[f"probability_{name}"] == pytest.approx(wanted[:, k], abs=1e-5)

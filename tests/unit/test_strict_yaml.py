@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from dvc.utils.serialize import YAMLFileCorruptedError, parse_yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config import load
@@ -88,7 +88,7 @@ def test_what_dvc_would_read_as_something_else_is_refused(text: str) -> None:
 
 # Signs, digits, letters of numbers and words, and what YAML itself uses.
 @given(st.text("0179_+-.:eExobaTtruZ~yn= ", min_size=1, max_size=7))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_is_accepted_is_what_dvc_reads(written: str) -> None:
     text = f"key: {written}\n"
     try:
