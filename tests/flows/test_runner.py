@@ -17,8 +17,6 @@ from tiny_pipeline import TinyPipeline, make_tiny_pipeline, tool_environment
 
 from flows.runner import Runner, StageFailed, StageStopped, clean_lines
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> TinyPipeline:
