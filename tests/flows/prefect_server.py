@@ -150,7 +150,7 @@ def task_runs(api: SyncPrefectClient, run: FlowRun, count: int) -> dict[str, Tas
     return ended()
 
 
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_until(true: Callable[[], bool], what: str, seconds: float = 300) -> None:
     """Look until something is so."""
     end = time.monotonic() + seconds
     while not true():
