@@ -74,6 +74,8 @@ def prefect_server(port: int) -> Server:
         "PREFECT_HOME": str(folder),
         "PREFECT_API_URL": "",  # of a client; a server that reads another server's address would use it
         "PREFECT_SERVER_UI_API_URL": f"http://{LOOPBACK}:{port}/api",
+        # Its pages are made anew for each address; unless told, beside its code, where a user may not write.
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(folder / "ui"),
     }
     server = ("prefect", "--no-prompt", "server", "start", "--host", LOOPBACK, "--port", str(port))
     return Server(
