@@ -24,6 +24,7 @@ ENV PATH=/opt/venv/bin:${PATH} \
     PYTHONUNBUFFERED=1 \
     HF_HOME=/cache/huggingface \
     PREFECT_HOME=/cache/prefect \
+    PREFECT_SERVER_UI_STATIC_DIRECTORY=/cache/prefect/ui \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     DO_NOT_TRACK=1 \

@@ -8,7 +8,7 @@ PIP_AUDIT ?= pip-audit==2.10.1
 # One more than the cores: tests often wait for a server or a process.
 WORKERS ?= 3
 KILLS ?= 200
-# make test SHUFFLE=7: the tests in an order that this number gives.
+# A number that gives the order of the tests; without one, they run as they are found.
 SHUFFLE ?=
 READY := .venv/.ready
 BIN := .venv/bin
@@ -63,7 +63,7 @@ repro: $(READY) ## Run the stages that are out of date (dvc repro)
 ui: $(READY) ## Start MLflow's and Prefect's user interfaces on this machine (Ctrl-C ends both)
 	@python -m flows ui
 
-test: $(READY) ## Run the tests (10 minutes at most on 2 cores)
+test: $(READY) ## Run the tests (10 minutes at most on 2 cores; SHUFFLE=7: in another order)
 	@OMP_NUM_THREADS=1 python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not slow" $(if $(SHUFFLE),--shuffle $(SHUFFLE))
 
 test-slow: $(READY) ## Run the slow tests: means over 5 seeds, the planted problem

@@ -104,16 +104,20 @@ def _carry_changes(root: Path, tree: Path, *, links: set[Path]) -> None:
 
 def _share_cache(root: Path, tree: Path) -> None:
     """Tell DVC in the checkout to use the cache, the run cache and the remotes of `root`."""
-    from configobj import OPTION_DEFAULTS
+    from configobj import ConfigObj
+    from dvc.config import _pack_named
 
-    OPTION_DEFAULTS["default_encoding"] = "utf-8"  # DVC leaves it at ASCII, and fails at a path with a letter beyond it
     home, there = open_repository(root), open_repository(tree)
-    with home, there, there.config.edit("local") as settings:
+    with home, there:
+        settings = there.config.load_one("local")
         settings.update({key: value for key, value in home.config.load_one("local").items() if value})
         settings["remote"] = dict(home.config["remote"])
         settings["cache"] = {**settings.get("cache", {}), "dir": str(Path(home.cache.legacy.path)), "type": LINKS}
         settings["core"] = {**settings.get("core", {}), "site_cache_dir": str(tree / ".dvc" / "tmp" / "site")}
-    (tree / ".dvc" / "config.local").chmod(0o600)
+    file = tree / ".dvc" / "config.local"
+    with file.open("wb") as stream:  # not by DVC's own `edit`: it writes ASCII, and fails at a path with another letter
+        ConfigObj(_pack_named(settings), encoding="utf-8").write(stream)
+    file.chmod(0o600)
 
 
 def _restore(tree: Path) -> None:

@@ -85,6 +85,8 @@ def prefect_server(port: int) -> Server:
         "PREFECT_SERVER_UI_API_URL": f"http://{LOOPBACK}:{port}/api",
         # Who holds a slot of a limit is remembered over a restart; in memory, a slot would stay taken for ever.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        # Its pages are made anew for each address; unless told, beside its code, where a user may not write.
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(folder / "ui"),
     }
     server = ("prefect", "--no-prompt", "server", "start", "--host", LOOPBACK, "--port", str(port))
     return Server(

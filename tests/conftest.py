@@ -22,7 +22,7 @@ WORKER = "PYTEST_XDIST_WORKER"
 
 def settings_of_tests(folder: Path) -> dict[str, str]:
     """The environment in which every program is as it comes, with a folder for what it keeps for a user."""
-    for name in ("dvc", "huggingface", "prefect"):
+    for name in ("dvc", "huggingface", "prefect", "tmp"):
         (folder / name).mkdir()
     # A checkout may belong to another user than the one who runs the tests.
     (folder / "gitconfig").write_text("[safe]\n\tdirectory = *\n", encoding="utf-8")
@@ -48,7 +48,9 @@ def settings_of_tests(folder: Path) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",  # threads change the last bits, and several workers share the machine
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PYTEST_DEBUG_TEMPROOT": tempfile.gettempdir(),  # pytest's own stays, to look into after a failure
         "PYTHONUTF8": "1",
+        "TMPDIR": str(folder / "tmp"),
     }
 
 
@@ -58,6 +60,7 @@ if OWN is not None:
     for key in [key for key in os.environ if key.startswith(FOREIGN) and key not in KEPT]:
         del os.environ[key]
     os.environ.update(settings_of_tests(OWN))
+    tempfile.tempdir = os.environ["TMPDIR"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

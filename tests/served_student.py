@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-START_SECONDS = 120
+START_SECONDS = 300
 
 
 def free_port() -> int:
@@ -42,7 +42,7 @@ def served(model: str, folder: Path, environment: Mapping[str, str]) -> Generato
         yield address
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=300)
 
 
 def wait_until_it_answers(address: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -66,7 +66,7 @@ def answers(address: str, host: str | None = None) -> int:
         return 0
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 120.0) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 300.0) -> None:
     """Return once it is true; fail after this time."""
     end = time.monotonic() + seconds
     while not true():

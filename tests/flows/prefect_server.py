@@ -168,7 +168,7 @@ def open_runs(api: SyncPrefectClient) -> list[FlowRun]:
     return api.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=at_work)))
 
 
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_until(true: Callable[[], bool], what: str, seconds: float = 300) -> None:
     """Look until something is so."""
     end = time.monotonic() + seconds
     while not true():

@@ -150,7 +150,7 @@ def started(words: list[str], folder: Path, **own: str) -> Generator[None]:
         yield
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
+        process.wait(300)
 
 
 def run(folder: Path, *arguments: str, **own: str) -> str:
@@ -162,7 +162,7 @@ def run(folder: Path, *arguments: str, **own: str) -> str:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout

@@ -198,7 +198,7 @@ def test_ctrl_c_leaves_no_process_and_no_lock_and_the_next_run_goes_on(
         family = psutil.Process(process.pid).children(recursive=True)
         (mine,) = open_runs(api)
         os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in output and "Stopped. The next run does what is missing." in output
     assert api.read_flow_run(mine.id).state_name == "Cancelled"
@@ -226,7 +226,7 @@ def test_two_flows_with_other_values_at_once_are_both_right_and_nobody_edits_par
         flows_process(tiny, *command, "teacher.epochs=3", environment=at) as one,
         flows_process(tiny, *command, "teacher.epochs=4", environment=at) as two,
     ):
-        outputs = [process.communicate(timeout=120)[0] for process in (one, two)]
+        outputs = [process.communicate(timeout=300)[0] for process in (one, two)]
     assert [one.returncode, two.returncode] == [0, 0], outputs
     found = {}
     for folder in tiny.output("runs").iterdir():

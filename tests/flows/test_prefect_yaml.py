@@ -169,7 +169,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         yield Deployed(address, checkout, printed, environment)
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(60)
+        server.wait(300)
 
 
 def test_both_deployments_are_on_the_server_with_their_limit_and_their_sleeping_schedule(deployed: Deployed) -> None:
@@ -206,7 +206,7 @@ def test_a_container_deployment_without_its_addresses_is_refused(deployed: Deplo
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode != 0
     assert "not set: DISTILFLOW_REPOSITORY" in done.stdout
@@ -227,7 +227,7 @@ def run(folder: Path, *command: str, environment: dict[str, str] | None = None) 
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -242,7 +242,7 @@ def step(name: str, folder: Path, **own: str) -> subprocess.CompletedProcess[str
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=120,
+        timeout=300,
     )
 
 

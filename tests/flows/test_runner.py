@@ -17,8 +17,6 @@ from tiny_pipeline import TinyPipeline, make_tiny_pipeline, tool_environment
 
 from flows.runner import Runner, StageFailed, StageStopped, clean_lines
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> TinyPipeline:
@@ -156,7 +154,7 @@ def test_stopping_ends_every_process_of_a_stage_and_leaves_no_lock(tiny: TinyPip
 
     wait_until(three_sleep)
     runner.stop()
-    thread.join(timeout=60)
+    thread.join(timeout=300)
     assert isinstance(ended[0], StageStopped)
     assert [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
     tiny.script("source", "mkdir -p outputs/source; echo again > outputs/source/$2")
@@ -174,7 +172,7 @@ def test_stages_of_a_flow_that_was_killed_are_ended(tiny: TinyPipeline) -> None:
     assert int((tiny.root / "started").read_text(encoding="utf-8")) in {one.pid for one in family}
     flow.kill()
     flow.wait()
-    assert psutil.wait_procs(family, timeout=60)[1] == []
+    assert psutil.wait_procs(family, timeout=300)[1] == []
 
 
 def test_what_a_killed_dvc_left_in_the_lock_file_blocks_nobody(tiny: TinyPipeline, runner: Runner) -> None:

@@ -49,7 +49,7 @@ def test_a_schedule_fires_and_the_end_of_serving_ends_its_stages_and_pauses_it(
         assert len(runs_of(api, "often", StateType.RUNNING)) == 1  # those that the schedule made since then wait
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=90)
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert len(family) >= 3 and still_alive(family) == []
     assert api.read_deployment_by_name("distilflow/often").paused

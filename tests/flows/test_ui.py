@@ -88,7 +88,7 @@ def started() -> Iterator[list[Running]]:
     yield found
     for one in found:
         one.process.terminate()
-        one.process.communicate(timeout=60)
+        one.process.communicate(timeout=300)
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_a_port_in_use_is_one_error_that_names_port_and_option_and_nothing_start
     before = psutil.Process().children(recursive=True)
     free = free_ports(1)[0]
     second = start(running.folder, "--prefect-port", str(free), "--mlflow-port", str(running.mlflow))
-    output, _ = second.communicate(timeout=60)
+    output, _ = second.communicate(timeout=300)
     assert second.returncode == 2
     error = [line for line in output.splitlines() if not line.startswith("Starting")]
     assert len(error) == 1
@@ -220,7 +220,7 @@ def test_ctrl_c_stops_both_and_leaves_no_process(running: Running) -> None:
     family = psutil.Process(running.process.pid).children(recursive=True)
     assert len(family) >= 2
     running.process.send_signal(signal.SIGINT)
-    output, _ = running.process.communicate(timeout=60)
+    output, _ = running.process.communicate(timeout=300)
     assert running.process.returncode == 0
     assert output.endswith("Stopped MLflow and Prefect.\n")
     assert living(family) == []
@@ -236,7 +236,7 @@ def test_killed_while_it_makes_mlflows_database_it_leaves_none_that_cannot_be_op
     finally:
         for each in [*psutil.Process(process.pid).children(recursive=True), process]:
             each.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     opened = subprocess.run(
         (sys.executable, "-m", "tasks.registry.store"),
         cwd=folder,
@@ -259,7 +259,7 @@ def has_begun(file: Path) -> bool:
 
 def test_a_server_that_ends_by_itself_takes_the_others_along_and_its_last_lines_are_shown(tmp_path: Path) -> None:
     process, folder = small(tmp_path, "stays", "ends")
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "ends ended by itself (status 3)" in output
     assert "out of paper" in output
@@ -273,7 +273,7 @@ def test_a_child_of_a_server_ends_with_it(tmp_path: Path, number: signal.Signals
     assert process.stdout.readline() == "all answer\n"
     assert "sleep" in [each.name() for each in of(folder)]
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == 0
     assert of(folder) == []
 
@@ -303,7 +303,7 @@ def test_a_registry_on_a_server_is_not_started_but_named(
 )
 def test_wrong_ports_are_refused(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
     process = start(copy_of_the_flows(tmp_path / "checkout"), *options)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 2
     assert said in output
 

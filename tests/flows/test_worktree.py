@@ -178,7 +178,7 @@ def waiting(tiny: TinyPipeline) -> "subprocess.Popen[str]":
 def test_a_worktree_is_removed_when_its_process_is_told_to_end(tiny: TinyPipeline) -> None:
     with waiting(tiny) as process:
         process.terminate()
-        assert process.wait(30) == 128 + signal.SIGTERM
+        assert process.wait(300) == 128 + signal.SIGTERM
     assert nothing_is_left(tiny)
 
 
@@ -186,7 +186,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_one_s_is
     with waiting(tiny) as killed, waiting(tiny) as living:
         assert {owner.process for owner in owners(tiny.root)} == {str(killed.pid), str(living.pid)}
         killed.kill()
-        killed.wait(30)
+        killed.wait(300)
         assert len(dead(tiny.root)) == 1
         with overridden(tiny.root, None, ["teacher.epochs=6"], restore=False):
             assert dead(tiny.root) == []
@@ -210,7 +210,7 @@ def test_two_at_once_are_both_right(tiny: TinyPipeline) -> None:
         )
         for number in (5, 6)
     ]
-    printed = [run.communicate(timeout=120)[0] for run in runs]
+    printed = [run.communicate(timeout=300)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0]
     assert [json.loads(text.strip().splitlines()[-1]) for text in printed] == [{"epochs": 5}, {"epochs": 6}]
     assert (tiny.root / "params.yaml").read_bytes() == before

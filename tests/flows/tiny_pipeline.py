@@ -98,7 +98,7 @@ class TinyPipeline:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the repository."""
         return subprocess.run(
-            command, cwd=self.root, env=tool_environment(), text=True, capture_output=True, timeout=120, check=False
+            command, cwd=self.root, env=tool_environment(), text=True, capture_output=True, timeout=600, check=False
         )
 
     def dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:

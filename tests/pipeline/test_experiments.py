@@ -42,11 +42,11 @@ def test_an_experiment_runs_what_it_changes_and_its_numbers_can_be_compared(pipe
 
 
 @pytest.mark.slow
-def test_queued_experiments_run_to_their_end(pipeline: Workspace) -> None:
+def test_queued_experiments_run_to_their_end(aside: Workspace) -> None:
     for name, level in (("queued-1", 0.8), ("queued-2", 0.7)):
-        pipeline.dvc("exp", "run", "--queue", "--set-param", f"report.level={level}", "--name", name)
-    pipeline.dvc("exp", "run", "--run-all")
-    status = pipeline.dvc("queue", "status")
+        aside.dvc("exp", "run", "--queue", "--set-param", f"report.level={level}", "--name", name)
+    aside.dvc("exp", "run", "--run-all")
+    status = aside.dvc("queue", "status")
     assert len(re.findall(r"queued-\d\s.*Success", status)) == 2, status
-    changed = json.loads(pipeline.dvc("params", "diff", "HEAD", "queued-2", "--json"))
+    changed = json.loads(aside.dvc("params", "diff", "HEAD", "queued-2", "--json"))
     assert changed["params.yaml"]["report.level"]["new"] == 0.7

@@ -69,11 +69,11 @@ def test_a_cold_clone_trains_nothing_and_fills_an_empty_registry(pipeline: Works
     assert gates[0] == gates[1]
 
 
-def test_a_run_aside_leaves_the_workspace_alone_and_finds_its_registry(pipeline: Workspace) -> None:
-    before = pipeline.json("report", "report.json")
-    output = pipeline.dvc("exp", "run", "--temp", "--set-param", "report.level=0.9", "--name", "aside")
+def test_a_run_aside_leaves_the_workspace_alone_and_finds_its_registry(aside: Workspace) -> None:
+    before = aside.json("report", "report.json")
+    output = aside.dvc("exp", "run", "--temp", "--set-param", "report.level=0.9", "--name", "aside")
     assert ran(output) == {"report"}
-    assert pipeline.json("report", "report.json") == before
-    assert "aside" in pipeline.dvc("exp", "list", "--name-only").split()
+    assert aside.json("report", "report.json") == before
+    assert "aside" in aside.dvc("exp", "list", "--name-only").split()
     assert "register: 0 new of 6 students" in output
-    assert versions(pipeline.root) == expected(pipeline)
+    assert versions(aside.root) == expected(aside)

@@ -74,9 +74,9 @@ def warm_folder(folder: Path) -> Generator[Path]:
     settings = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
     server = subprocess.Popen([sys.executable, __file__, str(address)], env=os.environ | settings)
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while not address.exists():
-            assert server.poll() is None and time.monotonic() < end, "no warm python in two minutes"
+            assert server.poll() is None and time.monotonic() < end, "no warm python in five minutes"
             time.sleep(0.05)
         yield tools
     finally:

@@ -152,7 +152,7 @@ def test_an_unreachable_hub_is_an_error_that_says_what_to_set(tmp_path: Path) ->
         env=os.environ | nowhere | {"PYTHONPATH": str(ROOT)},
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=300,
     )
     ended = Ended(done.returncode, done.stdout, done.stderr)
     refused(tmp_path, ended, "cannot load", "from the Hub", "source.folder", "source.search")
@@ -292,7 +292,7 @@ def test_a_disk_that_is_really_full_leaves_nothing(split: Path, stage: str, opti
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     ended = Ended(done.returncode, done.stdout, done.stderr)
