@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import json
+import os
 import socket
 import sys
 import tempfile
@@ -12,6 +13,7 @@ import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
+from prefect.context import get_settings_context
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.errors import FlowError
@@ -69,8 +71,18 @@ def check(address: str) -> None:
         problem = f"no Prefect API answers there ({error})"
     raise FlowError(
         f"PREFECT_API_URL={without_password(address)}: {problem}; start a server (`make ui`), correct the address "
-        f"(it ends with /api, as in http://{LOOPBACK}:4200/api), or unset it"
+        f"(it ends with /api, as in http://{LOOPBACK}:4200/api), or {_way_without()}"
     )
+
+
+def _way_without() -> str:
+    """How to do without the address, by where it is set; a run then starts a server of its own."""
+    if os.environ.get("PREFECT_API_URL"):
+        return "unset it"
+    profile = get_settings_context().profile
+    if PREFECT_API_URL in profile.settings:
+        return f"leave Prefect's profile '{profile.name}', which sets it: `prefect profile use ephemeral`"
+    return "remove it from .env, prefect.toml or pyproject.toml"
 
 
 def _free_port() -> int:
