@@ -24,6 +24,13 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 # Files are UTF-8 whatever the locale says.
 export PYTHONUTF8 := 1
 
+# DVC does not say what an unpacked archive lacks. A repository that git does not trust is no obstacle to DVC.
+define check_repository
+@if { LC_ALL=C git rev-parse 2>&1 || true; } | grep -q "not a git repository" && ! grep -qs no_scm .dvc/config.local; then \
+  echo "This folder is no git repository, and DVC needs one: git init   (or, to do without: dvc config --local core.no_scm true)"; \
+  exit 2; fi
+endef
+
 .PHONY: help setup demo repro ui test test-slow chaos check format config schema links bench results plots image lock audit clean
 
 help: ## List the targets
@@ -42,6 +49,7 @@ $(READY): requirements/requirements.lock
 	@touch $(READY)
 
 demo: $(READY) ## Run the whole pipeline on the embedded benchmark and print the result
+	$(check_repository)
 	@python -m config params.yaml
 	@dvc repro
 	@echo
@@ -57,6 +65,7 @@ demo: $(READY) ## Run the whole pipeline on the embedded benchmark and print the
 	@echo "  make ui                                   Prefect and MLflow in the browser"
 
 repro: $(READY) ## Run the stages that are out of date (dvc repro)
+	$(check_repository)
 	@python -m config params.yaml > /dev/null
 	@dvc repro
 

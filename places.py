@@ -10,25 +10,57 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 EXPERIMENTS = (".dvc", "tmp", "exps")
+WORKTREES = (".dvc", "tmp", "flows")
+"""Folders below a checkout, in which DVC's experiments and the flows make copies of it that are thrown away."""
+PIPELINE = "dvc.yaml"
+GIT_VARIABLES = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"),
+    *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX"),
+)
+"""Set by git for its hooks, and by people who keep a repository elsewhere."""
 SQLITE = "sqlite:///"
 OPENING = "opening.lock"
 """In `lock_folder`: held by whoever opens a store, since two that make its tables at once both fail."""
 
 
 def home(root: Path = ROOT) -> Path:
-    """The checkout that a copy of the repository was made from; the folder itself where it is no such copy."""
-    parts = root.parts
-    for end in range(len(parts) - len(EXPERIMENTS), 0, -1):
-        if parts[end : end + len(EXPERIMENTS)] == EXPERIMENTS:
-            return home(Path(*parts[:end]))
+    """The checkout that a copy of the repository was made from; the folder itself where it is no such copy.
+
+    A worktree that a person made of a clone is a copy, too. One of a bare repository is its own home: there is no other
+    checkout (and none that git knows of a repository made with --separate-git-dir).
+    """
+    above = _made_in(root)
+    if above is not None:
+        return home(above)
     pointer = root / ".git"
     if pointer.is_file():  # of a worktree: "gitdir: <home>/.git/worktrees/<name>"
         git_folder = Path(pointer.read_text(encoding="utf-8").removeprefix("gitdir:").strip())
         if not git_folder.is_absolute():
             git_folder = (root / git_folder).resolve()
         if git_folder.parent.name == "worktrees" and git_folder.parent.parent.name == ".git":
-            return git_folder.parents[2]
+            above = git_folder.parents[2]
+            # A bare repository may be named .git; beside it is no checkout.
+            return above if (above / PIPELINE).is_file() else root
     return root
+
+
+def is_thrown_away(path: Path) -> bool:
+    """Whether a path lies in a copy of a checkout that is removed after one run."""
+    return _made_in(path) is not None
+
+
+def _made_in(path: Path) -> Path | None:
+    """The checkout in whose EXPERIMENTS or WORKTREES a path lies; of several the innermost."""
+    parts = path.parts
+    for end in range(len(parts) - len(WORKTREES), 0, -1):
+        if parts[end : end + len(WORKTREES)] in (EXPERIMENTS, WORKTREES):
+            return Path(*parts[:end])
+    return None
+
+
+def git_environment() -> dict[str, str]:
+    """This process's environment without what names another repository than the one of the folder git is run in."""
+    return {key: value for key, value in os.environ.items() if key not in GIT_VARIABLES}
 
 
 def registry_folder(root: Path = ROOT) -> Path:
@@ -59,6 +91,14 @@ def lock_folder(address: str) -> Path:
     """Folder of the lock files of a registry: beside a SQLite file, else the embedded registry's."""
     path = sqlite_path(address)
     return path.parent if path is not None else registry_folder()
+
+
+def artifact_folder(address: str) -> Path:
+    """Where the files of a database's new experiments go.
+
+    Never MLflow's own choice, ./mlruns of the current folder: that of a run with other values is removed after the run.
+    """
+    return lock_folder(address) / "artifacts"
 
 
 def without_password(text: str) -> str:

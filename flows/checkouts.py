@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+import shlex
 import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -25,15 +27,18 @@ def fill(slot: Path, root: Path, params: str, *, restore: bool) -> Path:
 
     It holds the current commit, over it all that is changed or new in `root` and not ignored by git, `params` as
     params.yaml, links to the data that the parameters name, and, if told to `restore`, what dvc.lock names from DVC's
-    cache.
+    cache. Where `root` is a folder of a larger git repository, only that folder of it is checked out.
     """
     data = _data_paths(root, params)
-    up = max((_levels_up(path) for path in data), default=0)
-    tree = slot.joinpath(*[OUTSIDE] * up, slot.name)
-    tree.parent.mkdir(parents=True, exist_ok=True)
-    _check_commit(root)
+    inner = Path(git(root, "rev-parse", "--show-prefix").rstrip("\n"))
+    up = max((_levels_up(path) for path in data), default=0) - len(inner.parts)
+    top = slot.joinpath(*[OUTSIDE] * up, slot.name)
+    top.parent.mkdir(parents=True, exist_ok=True)
     # Without hooks: that of `dvc install` would check out with the parameters of the commit.
-    git(root, "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--detach", str(tree), "HEAD")
+    without_hooks = ("-c", f"core.hooksPath={os.devnull}")
+    git(root, *without_hooks, "worktree", "add", "--quiet", "--detach", "--no-checkout", str(top), "HEAD")
+    git(top, *without_hooks, "checkout", "--quiet", "HEAD", "--", f"{inner}/")
+    tree = top / inner
     _carry_changes(root, tree, links=_link_data(root, tree, data))
     (tree / "params.yaml").write_text(params, encoding="utf-8")
     _share_cache(root, tree)
@@ -42,14 +47,41 @@ def fill(slot: Path, root: Path, params: str, *, restore: bool) -> Path:
     return tree
 
 
-def _check_commit(root: Path) -> None:
+def check_repository(root: Path) -> None:
+    """Raise FlowError unless a checkout can be made of `root`: a repository of git with a commit that holds it, and of DVC."""
     try:
-        git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        git(root, "rev-parse", "--git-dir")
+    except FlowError as error:
+        raise FlowError(_why_no_repository(root, str(error))) from None
+    try:
+        git(root, "cat-file", "-e", "HEAD:./dvc.yaml")
     except FlowError:
         raise FlowError(
-            f"{root}: no git repository with a commit; a profile or other values run in a git worktree. `git init` and "
-            "`git commit` once, or change params.yaml"
+            f"{root}: no commit of its git repository holds dvc.yaml yet; a profile or other values run in a git worktree. "
+            "`git add --all` and `git commit` once, or change params.yaml"
         ) from None
+    open_repository(root).close()
+
+
+def _why_no_repository(root: Path, words: str) -> str:
+    """What git's refusal means, and the way out."""
+    if found := re.search(r"dubious ownership in repository at '(.*?)'", words):
+        return (
+            f"{root}: git does not trust this repository, because it belongs to another user; if you do: "
+            f"`git config --global --add safe.directory {shlex.quote(found[1])}`"
+        )
+    if "not a git repository" in words and (root / ".git").is_file():
+        pointer = (root / ".git").read_text(encoding="utf-8").strip()
+        return (
+            f"{root}: a worktree whose repository is gone ({pointer}); if that was moved, run "
+            f"`git worktree repair {shlex.quote(str(root))}` in it"
+        )
+    if "not a git repository" in words:
+        return (
+            f"{root}: no git repository; a profile or other values run in a git worktree. `git init`, `git add --all` and "
+            "`git commit` once, or change params.yaml"
+        )
+    return words
 
 
 def _data_paths(root: Path, params: str) -> list[Path]:
@@ -88,7 +120,7 @@ def _link_data(root: Path, tree: Path, paths: list[Path]) -> set[Path]:
 
 def _carry_changes(root: Path, tree: Path, *, links: set[Path]) -> None:
     """Bring what is not committed: changed and new files, less those that are gone or ignored."""
-    changed = git(root, "diff", "--name-only", "--no-renames", "-z", "HEAD")
+    changed = git(root, "diff", "--name-only", "--no-renames", "--relative", "-z", "HEAD")
     new = git(root, "ls-files", "--others", "--exclude-standard", "-z")
     for name in filter(None, (changed + new).split("\0")):
         source, target = root / name, tree / name
@@ -103,21 +135,28 @@ def _carry_changes(root: Path, tree: Path, *, links: set[Path]) -> None:
 
 
 def _share_cache(root: Path, tree: Path) -> None:
-    """Tell DVC in the checkout to use the cache, the run cache and the remotes of `root`."""
+    """Tell DVC in the checkout to use the cache, the run cache and the remotes of `root`, and to leave git alone.
+
+    DVC has nothing to ask git there, and takes the worktree of a submodule for a repository that is somewhere else.
+    """
     from configobj import ConfigObj
     from dvc.config import _pack_named
 
+    local = tree / ".dvc" / "config.local"
+    local.write_text("[core]\n    no_scm = true\n", encoding="utf-8")  # before DVC opens it for the first time
     home, there = open_repository(root), open_repository(tree)
     with home, there:
         settings = there.config.load_one("local")
         settings.update({key: value for key, value in home.config.load_one("local").items() if value})
         settings["remote"] = dict(home.config["remote"])
         settings["cache"] = {**settings.get("cache", {}), "dir": str(Path(home.cache.legacy.path)), "type": LINKS}
-        settings["core"] = {**settings.get("core", {}), "site_cache_dir": str(tree / ".dvc" / "tmp" / "site")}
-    file = tree / ".dvc" / "config.local"
-    with file.open("wb") as stream:  # not by DVC's own `edit`: it writes ASCII, and fails at a path with another letter
+        own = {"no_scm": True, "site_cache_dir": str(tree / ".dvc" / "tmp" / "site")}
+        settings["core"] = {**settings.get("core", {}), **own}
+    with local.open(
+        "wb"
+    ) as stream:  # not by DVC's own `edit`: it writes ASCII, and fails at a path with another letter
         ConfigObj(_pack_named(settings), encoding="utf-8").write(stream)
-    file.chmod(0o600)
+    local.chmod(0o600)
 
 
 def _restore(tree: Path) -> None:

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import places
 from flows.cache import Unneeded, named, unneeded
 from flows.errors import BusyError, FlowError
 from flows.kept_results import RUNS
@@ -23,7 +24,7 @@ from flows.slots import dead, git, owners, remove_dead
 from flows.workspace import dvc_repository
 
 PARTIAL = Path("outputs", ".partial")
-EXPERIMENTS = Path(".dvc", "tmp", "exps")
+EXPERIMENTS = Path(*places.EXPERIMENTS)
 DVC_FILES = ("dvc.lock", "*.dvc")
 DAY = 86400.0
 

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import json
+import os
 import socket
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.context import get_settings_context
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 
@@ -72,7 +74,7 @@ def check(address: str) -> None:
         return _check_auth_string(address)
     raise FlowError(
         f"PREFECT_API_URL={without_password(address)}: {problem}; start a server (`make ui`), correct the address "
-        f"(it ends with /api, as in http://{LOOPBACK}:4200/api), or unset it"
+        f"(it ends with /api, as in http://{LOOPBACK}:4200/api), or {_way_without()}"
     )
 
 
@@ -109,6 +111,16 @@ def _check_auth_string(address: str) -> None:
         f"{'another one' if given else 'not set'}; that of `make ui` here: "
         f"{auth_string.export_line(prefect_folder())}"
     )
+
+
+def _way_without() -> str:
+    """How to do without the address, by where it is set; a run then starts a server of its own."""
+    if os.environ.get("PREFECT_API_URL"):
+        return "unset it"
+    profile = get_settings_context().profile
+    if PREFECT_API_URL in profile.settings:
+        return f"leave Prefect's profile '{profile.name}', which sets it: `prefect profile use ephemeral`"
+    return "remove it from .env, prefect.toml or pyproject.toml"
 
 
 def _free_port() -> int:

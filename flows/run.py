@@ -14,6 +14,7 @@ import httpx
 from prefect.exceptions import PrefectException
 
 import config
+from flows.checkouts import check_repository
 from flows.connection import ensure_prefect_api
 from flows.errors import FlowError
 from flows.filters import select
@@ -51,6 +52,7 @@ def check(root: Path, options: RunOptions) -> None:
         if method not in get_args(config.Method):
             raise FlowError(f"--methods {method}: no such method; those are {', '.join(get_args(config.Method))}")
     if options.profile or options.overrides:
+        check_repository(root)
         params_text(root, Path(options.profile) if options.profile else None, options.overrides)
     else:
         config.load(root / "params.yaml")

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.errors import FlowError
+from places import WORKTREES, git_environment
 
-SLOTS = Path(".dvc", "tmp", "flows")
+SLOTS = Path(*WORKTREES)
 GUARD = ".guard"  # held while worktrees are made or removed
 
 
@@ -46,8 +47,14 @@ class Owner:
 def guarded(root: Path) -> Generator[Path]:
     """The folder of the slots, while no other process makes or removes one."""
     folder = root / SLOTS
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / GUARD).open("w") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / GUARD).open("w")
+    except OSError as error:
+        raise FlowError(
+            f"{error.filename}: can't be written ({error.strerror}); a run with other values needs it"
+        ) from None
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield folder
 
@@ -96,13 +103,14 @@ def dead(root: Path) -> list[str]:
 
 def git(root: Path, *arguments: str) -> str:
     """Run git in `root` and return what it prints. Raises FlowError with git's words if it fails."""
-    environment = {
-        key: value for key, value in os.environ.items() if key not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
-    }
+    command = ["git", "-C", str(root), *arguments]
+    environment = git_environment() | {"LC_ALL": "C"}  # what it says is looked at
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
     except FileNotFoundError:
-        raise FlowError("git is not installed; a profile or other values run in a git worktree") from None
+        raise FlowError(
+            "git is not installed, and a profile or other values run in a git worktree; install it, or change params.yaml"
+        ) from None
     if done.returncode:
         words = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
         raise FlowError(f"git {arguments[0]} failed in {root}: {words}")

@@ -51,12 +51,15 @@ def main(arguments: list[str]) -> int:
 
 
 def mlflow_server(port: int, registry: str) -> Server:
-    """MLflow on a database, with the artifacts of new experiments beside the embedded registry."""
+    """MLflow on a database, with the artifacts of new experiments where `register` puts them."""
     folder, database = places.registry_folder(), places.sqlite_path(registry)
+    artifacts = places.artifact_folder(registry)
     fresh = database is not None and not database.exists()
     command = (
         *(sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"),
-        *("--artifacts-destination", str(folder / "artifacts")),
+        *("--artifacts-destination", str(artifacts)),
+        # What is registered through it is found without it, too.
+        *("--default-artifact-root", str(artifacts)),
     )
     return Server(
         name="MLflow",

@@ -44,7 +44,9 @@ def open_repository(root: Path) -> "Repo":
     except NotDvcRepoError:
         raise FlowError(f"{root}: no DVC repository; run from the root of a clone of the project") from None
     except DvcException as error:
-        raise FlowError(f"DVC can't open {root}: {_flat(error)}") from None
+        raise FlowError(f"DVC can't open {root}: {_flat(error)}{_without_git(error)}") from None
+    except OSError as error:
+        raise FlowError(_not_writable(root, error)) from None
     if Path(repo.root_dir).resolve() != root.resolve():
         repo.close()
         raise FlowError(f"{root}: not the root of its DVC repository, which is {repo.root_dir}; run from there")
@@ -92,6 +94,23 @@ def _check_lock_file(path: Path) -> None:
                 f"{path}: line {number} is a conflict of a merge; keep one side (`git checkout --ours dvc.lock`, or "
                 "--theirs), then `dvc repro`: what both sides computed is in DVC's cache"
             )
+
+
+def _not_writable(root: Path, error: OSError) -> str:
+    return (
+        f"{error.filename or root}: can't be written ({error.strerror}); DVC and the flow write below {root}, so run in a "
+        "copy that is yours"
+    )
+
+
+def _without_git(error: Exception) -> str:
+    """The way out of an unpacked archive, which DVC does not name; else nothing."""
+    if "is not a git repository" not in _flat(error):
+        return ""
+    return (
+        ". `git init` makes it one; to do without git, so that --profile and --set can't be used: "
+        "`dvc config --local core.no_scm true`"
+    )
 
 
 def _flat(error: Exception) -> str:

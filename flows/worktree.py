@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from uuid import uuid4
 
-from flows.checkouts import fill
+from flows.checkouts import check_repository, fill
 from flows.kept_results import keep_results, results_folder
 from flows.overrides import Overrides, params_text
 from flows.slots import claim, release
@@ -41,6 +41,7 @@ def overridden(
         yield root
         return
     text = params_text(root, profile, overrides)
+    check_repository(root)
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:4]}"
     with _sigterm_ends():
         slot = claim(root, name)

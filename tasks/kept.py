@@ -32,6 +32,10 @@ class Registered:
     name: str
     number: str
     run_id: str
+    key: str
+    """Of its student."""
+    lost: bool
+    """Whether `register` found that its files are gone."""
 
     def __str__(self) -> str:
         return f"{self.name}/{self.number}"
@@ -62,7 +66,10 @@ def fetch(folder: Path) -> tuple[int, list[str]]:
         return 0, []  # nothing was ever registered; asking would make the store
     client = connect()
     with explained(address):
-        versions = list(_versions(client))
+        found = list(_versions(client))
+        again = {version.key for version in found if not version.lost}
+        # Of a student that was registered again, because its files were gone, the later version speaks.
+        versions = [version for version in found if not (version.lost and version.key in again)]
         without = [str(version) for version in versions if not _download(client, version, folder)]
     return len(versions), without
 
@@ -74,7 +81,13 @@ def _versions(client: "MlflowClient") -> Iterator[Registered]:
         page = client.search_model_versions(max_results=PAGE, page_token=token)
         for version in page:
             if names.KEY in version.tags:
-                yield Registered(version.name, str(version.version), version.run_id or "")
+                yield Registered(
+                    version.name,
+                    str(version.version),
+                    version.run_id or "",
+                    version.tags[names.KEY],
+                    names.LOST in version.tags,
+                )
         token = page.token
         if not token:
             return
@@ -85,7 +98,8 @@ def _download(client: "MlflowClient", version: Registered, folder: Path) -> bool
     there = {Path(file.path).name for file in client.list_artifacts(version.run_id, names.EVIDENCE)}
     if not there:
         raise RegistryError(
-            f"{version}: the files of its run are gone; if the repository was moved, move it back, or delete the version"
+            f"{version}: the files of its run are gone; `python -m tasks.register` registers its student again, if that is "
+            "among the outputs; else delete the version in MLflow"
         )
     target = folder / version.name / version.number
     target.mkdir(parents=True)

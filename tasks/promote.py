@@ -14,6 +14,7 @@ from tasks.registry import names
 from tasks.registry.aliases import BY_HAND, Move, described, history, move_champion
 from tasks.registry.connection import REGISTERING, RegistryError, connect, explained, lock_folder, locked
 from tasks.registry.shelves import Shelf, read_shelves
+from tasks.registry.stored_files import locate, missing_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,6 +44,10 @@ def promote(client: "MlflowClient", wish: Wish) -> str:
     if version is None:
         numbers = ", ".join(str(number) for number in sorted(shelf.versions))
         raise RegistryError(f"{wish.name} has no version {wish.version}; it has {numbers or 'none'}")
+    if names.KEY in version.tags and (missing := missing_files(locate(client, wish.name, version), {})):
+        raise RegistryError(
+            f"{wish.name} version {wish.version} can't be pulled: {missing[0]} is gone; choose another version"
+        )
     was = shelf.aliases.get(names.CHAMPION)
     move = move_champion(client, wish.name, Move(wish.version, was, BY_HAND, wish.reason, shelf.newest))
     text = f"made champion {move.at}, {'after version ' + str(was) if was else 'the first'}: {wish.reason}"

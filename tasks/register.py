@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from places import without_password
 from tasks.registry import names
-from tasks.registry.aliases import set_candidate, set_champion
+from tasks.registry.aliases import replace_lost_champion, set_candidate, set_champion
 from tasks.registry.connection import (
     REGISTERING,
     RegistryError,
@@ -29,11 +29,13 @@ from tasks.registry.connection import (
     tracking_address,
 )
 from tasks.registry.evidence import Student, find_students
+from tasks.registry.experiment import open_experiment
 from tasks.registry.lineage import checkout
-from tasks.registry.runs import finish_interrupted, open_experiment
+from tasks.registry.runs import finish_interrupted
 from tasks.registry.shelves import Shelf, Version, read_shelves
+from tasks.registry.stored_files import Location, locate, missing_files, student_sizes
 from tasks.registry.unchanged import STATE, state_of, unchanged
-from tasks.registry.versions import Registration
+from tasks.registry.versions import Registration, mark_lost
 from tasks.running.layout import output_folder
 from tasks.running.stage import Stage, StageError, run_stage
 
@@ -49,6 +51,8 @@ class Progress:
 
     versions: dict[str, Version] = field(default_factory=dict)
     """By the student's key."""
+    locations: dict[str, Location] = field(default_factory=dict)
+    """Of versions that were there before, by the student's key."""
     new: set[str] = field(default_factory=set)
     shelves: Mapping[str, Shelf] = field(default_factory=dict)
     gates: dict[str, str | None] = field(default_factory=dict)
@@ -70,7 +74,7 @@ def register(stage: Stage) -> None:
         stage.read(student.tokens)
     address = tracking_address()
     previous = output_folder("register") / "registered.json"
-    result = unchanged(previous, state_of(address, students, stage.parameters)) or _registered(stage, students, address)
+    result = unchanged(previous, address, students, stage.parameters) or _registered(stage, students, address)
     stage.write_json("registered.json", result)
     (stage.folder / "table.txt").write_text(registered_table(result), encoding="utf-8")
     counts = {"students": len(students), "new": cast(int, result["new"]), "missing": len(missing)}
@@ -97,33 +101,74 @@ def fill(client: "MlflowClient", students: Sequence[Student], stage: Stage, done
     """Everything that needs the registry; `done` is kept up to date."""
     parameters, wanted = stage.parameters, list(dict.fromkeys(student.name for student in students))
     before = done.shelves = read_shelves(client, f"{parameters.benchmark}-%", wanted)
+    experiment = open_experiment(client, parameters.benchmark, address, stage.say)
     for student in students:
         known = before[student.name].holds(student.key)
-        if known is not None:
+        if known is not None and _has_files(client, student, known, stage, done):
             done.versions[student.key] = known
-    experiment = open_experiment(client, parameters.benchmark, address)
     leftovers = finish_interrupted(client, experiment)
     if leftovers:
         stage.say(f"deleted {leftovers} unfinished run{'s' * (leftovers > 1)} of an interrupted registration")
     new = [student for student in students if student.key not in done.versions]
     if new:
+        done.shelves = read_shelves(client, f"{parameters.benchmark}-%", wanted)  # with what was marked just now
         _register_new(Registration(client, experiment, parameters, checkout()), new, stage, done)
         done.shelves = read_shelves(client, f"{parameters.benchmark}-%", wanted)
     for name in wanted:
         own = {done.versions[student.key].number: student for student in students if student.name == name}
-        shelf = done.shelves[name]
+        shelf = replace_lost_champion(client, done.shelves[name], before[name])
+        _check_champion(client, shelf, own, stage)
         candidate = set_candidate(client, shelf, own)
         done.gates[name] = set_champion(client, shelf, before[name], candidate, own[candidate], parameters.registry)
         done.candidates[name] = candidate
+    folders = _folders(client, students, done)
     # Looked up before the last question: what somebody else writes from here on is seen as a change by the next run.
-    done.state = state_of(address, students, parameters)
+    done.state = state_of(address, students, parameters, folders)
     done.shelves = read_shelves(client, f"{parameters.benchmark}-%", wanted)
+
+
+def _has_files(client: "MlflowClient", student: Student, version: Version, stage: Stage, done: Progress) -> bool:
+    """Whether the files of a student's version are there; if not, it is marked, for the student to be registered again."""
+    location = locate(client, student.name, version)
+    missing = missing_files(location, student_sizes(student.model))
+    if missing:
+        stage.say(f"{student.title}: {mark_lost(client, student.name, version, location, missing)}; registered again")
+        return False
+    done.locations[student.key] = location
+    return True
+
+
+def _check_champion(client: "MlflowClient", shelf: Shelf, own: Mapping[int, Student], stage: Stage) -> None:
+    """Say so if the champion's files are gone and its student is none of those at hand, so that a person must choose."""
+    champion = shelf.aliases.get(names.CHAMPION)
+    version = shelf.versions.get(champion) if champion is not None else None
+    if version is None or version.number in own or names.KEY not in version.tags:
+        return
+    location = locate(client, shelf.name, version)
+    if missing := missing_files(location, {}):
+        what = mark_lost(client, shelf.name, version, location, missing)
+        stage.say(
+            f"{what}; it is the champion, and its student is not among the outputs: make another one the champion "
+            f'(`python -m flows promote {shelf.name} VERSION --reason "..."`)'
+        )
+
+
+def _folders(client: "MlflowClient", students: Sequence[Student], done: Progress) -> list[str] | None:
+    """Folders with the files of all versions; None if some are not on this machine."""
+    found: list[str] = []
+    for student in students:
+        known = done.locations.get(student.key)
+        folders = (known or locate(client, student.name, done.versions[student.key])).folders
+        if folders is None:
+            return None
+        found += folders
+    return found
 
 
 def _register_new(registration: Registration, new: Sequence[Student], stage: Stage, done: Progress) -> None:
     """Log and register students that the registry does not hold."""
     for student in new:
-        version = registration.register(student)
+        version = registration.register(student, done.shelves[student.name].lost(student.key))
         done.versions[student.key] = version
         done.new.add(student.key)
         stage.say(f"{student.title}: version {version.number} of {student.name}")

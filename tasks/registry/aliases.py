@@ -56,9 +56,13 @@ def move_champion(client: "MlflowClient", name: str, move: Move) -> Move:
 def record(client: "MlflowClient", name: str, move: Move) -> Move:
     """Note a move in the history."""
     noted = replace(move, at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
-    content = {key: value for key, value in asdict(noted).items() if key != "at"}
-    client.set_registered_model_tag(name, names.MOVED + noted.at, json.dumps(content))
+    client.set_registered_model_tag(name, names.MOVED + noted.at, _content(noted))
     return noted
+
+
+def _content(move: Move) -> str:
+    """The value of a move's tag."""
+    return json.dumps({key: value for key, value in asdict(move).items() if key != "at"})
 
 
 def set_candidate(client: "MlflowClient", shelf: Shelf, students: Mapping[int, Student]) -> int:
@@ -97,6 +101,21 @@ def set_champion(
     return verdict.text
 
 
+def replace_lost_champion(client: "MlflowClient", shelf: Shelf, before: Shelf) -> Shelf:
+    """Move `champion` from a version whose files are gone to that of the same student; the registered model after it."""
+    champion = shelf.aliases.get(names.CHAMPION)
+    lost = shelf.versions.get(champion) if champion is not None else None
+    again = shelf.holds(lost.tags.get(names.KEY, "")) if lost is not None and lost.lost else None
+    if again is None:
+        return shelf
+    last = _last_move(client, shelf, before)
+    by, newest = (last.by, last.newest) if last is not None else (BY_GATE, before.newest)
+    reason = f"the same student as version {champion}, whose files are gone"
+    move = move_champion(client, shelf.name, Move(again.number, champion, by, reason, newest))
+    tags = {**shelf.tags, names.MOVED + move.at: _content(move)}
+    return replace(shelf, aliases={**shelf.aliases, names.CHAMPION: again.number}, tags=tags)
+
+
 def described(description: str, start: str, text: str) -> str:
     """A version's description with the line that starts so replaced, or added."""
     kept = [line for line in description.splitlines() if line and not line.startswith(start)]
@@ -119,7 +138,7 @@ def _last_move(client: "MlflowClient", shelf: Shelf, before: Shelf) -> Move | No
 
 def _held_by_hand(version: Version, champion: int | None, last: Move) -> bool:
     """Whether another version is champion by hand, and this one is no newer student."""
-    return champion not in (None, version.number) and last.by == BY_HAND and version.number <= last.newest
+    return champion not in (None, version.number) and last.by == BY_HAND and version.first_number <= last.newest
 
 
 def _must_judge(version: Version, champion: int | None, settings: Registry) -> bool:

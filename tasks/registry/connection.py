@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SERVERS = ("http", "https")
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 DATABASES = ("postgresql", "mysql", "mssql")
+# Module that SQLAlchemy asks for -> the package that has it, where the names differ.
+DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+# What a database's driver says of a database that is not there now, or no longer.
+GONE = (
+    *("connection refused", "server closed the connection", "is starting up", "is shutting down"),
+    *("terminating connection", "timeout expired", "could not translate host name", "lost connection"),
+)
 # Seconds that it may take to reach a server, its name looked up and all.
 PATIENCE = 4.0
 # MLflow's own settings, unless somebody set others: it would try a dead server for minutes, and talk to its makers.
@@ -81,13 +89,18 @@ def connect() -> "MlflowClient":
     _quiet()  # MLflow set its levels while it was imported
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
+    from tasks.registry.moved import correct_paths
+
     with explained(address):
-        if is_server(address):
+        if sqlite_path(address) is None:
             _knock(address)
+        if is_server(address):
             return _opened(address)
         # Two processes that open a fresh store at once would both create its tables, and die of it.
         with locked(lock_folder(address) / OPENING):
             _make_if_fresh(address)
+            if (path := sqlite_path(address)) is not None:
+                correct_paths(path)
             return _opened(address)
 
 
@@ -97,10 +110,9 @@ def _quiet() -> None:
     logging.getLogger(SILENT).setLevel(logging.CRITICAL)
 
 
-def artifact_folder(address: str) -> str | None:
-    """Where the files of a new experiment go; None where the server decides."""
-    path = sqlite_path(address)
-    return None if path is None else str(path.parent / "artifacts")
+def artifact_folder(address: str) -> Path | None:
+    """Where the files of new experiments go; None where a server decides."""
+    return None if is_server(address) else places.artifact_folder(address)
 
 
 @contextlib.contextmanager
@@ -110,7 +122,10 @@ def locked(path: Path, waiting: str = "") -> Generator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a")
     except OSError as error:
-        raise RegistryError(f"{path}: can't be written ({error.strerror}); the registry needs its folder") from None
+        raise RegistryError(
+            f"{path}: can't be written ({error.strerror}); the registry needs its folder: make it writable, or name another "
+            "registry by MLFLOW_TRACKING_URI"
+        ) from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,27 +149,60 @@ def explained(address: str) -> Generator[None]:
         reason = _no_answer(error)
         if reason is not None:
             raise RegistryUnreachable(
-                f"{without_password(address)}: no answer from an MLflow server ({reason})"
+                f"{without_password(address)}: no answer from {_kind(address)} ({reason})"
             ) from None
         raise RegistryError(f"{without_password(address)}: {_line(error)}{_made_by_halves(address)}") from None
     except ModuleNotFoundError as error:  # of a database's driver
+        package = DRIVERS.get(str(error.name), error.name)
         raise RegistryError(
-            f"{without_password(address)}: needs the Python package {error.name}, which is not installed"
+            f"{without_password(address)}: needs the Python package {package}, which is not installed; "
+            f"`pip install {package}`, or the address of an MLflow server in front of that database"
         ) from None
     except SQLAlchemyError as error:
-        raise RegistryError(f"{without_password(address)}: {_line(error)}{_made_by_halves(address)}") from None
+        if said := _gone(error):
+            raise RegistryUnreachable(
+                f"{without_password(address)}: no answer from {_kind(address)} ({said})"
+            ) from None
+        way_out = "" if sqlite_path(address) else "; correct MLFLOW_TRACKING_URI, or what it names"
+        raise RegistryError(f"{without_password(address)}: {_line(error)}{_made_by_halves(address)}{way_out}") from None
 
 
 def _make_if_fresh(address: str) -> None:
-    """Make a SQLite store that is not there yet, whole or not at all: tables made by halves could never be opened."""
-    path = sqlite_path(address)
-    if path is None or path.exists():
+    """Make the tables of a store that has none, with `artifact_folder` for what nobody gives a folder.
+
+    A SQLite file appears whole or not at all: tables made by halves could never be opened.
+    """
+    path, folder = sqlite_path(address), artifact_folder(address)
+    if path is None:
+        _try_database(address)
+        _make_tables(address, folder)
+        return
+    if path.exists():
         return
     aside = path.with_name(f".{path.name}.partial")
     for left in path.parent.glob(f"{aside.name}*"):  # and its journal
         left.unlink()
+    _make_tables(f"{places.SQLITE}{aside}", folder)
     _opened(f"{places.SQLITE}{aside}")
     aside.rename(path)
+
+
+def _make_tables(address: str, folder: Path | None) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(address, str(folder)).engine.dispose()
+
+
+def _try_database(address: str) -> None:
+    """Connect once, since MLflow would try an hour long what is refused: a password, or a database that is not there."""
+    from sqlalchemy import create_engine
+
+    limited = {"connect_timeout": round(PATIENCE)} if not address.startswith("mssql") else {}
+    engine = create_engine(address, connect_args=limited)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
 
 
 def _made_by_halves(address: str) -> str:
@@ -194,8 +242,8 @@ def _knock(address: str) -> None:
     In a thread, because looking up a name can't be given a time limit.
     """
     parts = urlsplit(address)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    if parts.scheme in getproxies() and not proxy_bypass(host):
+    host, port = parts.hostname or "", parts.port or PORTS[parts.scheme.split("+")[0]]
+    if not host or (parts.scheme in getproxies() and not proxy_bypass(host)):  # a database's socket is in a folder
         return
     outcome: list[OSError | None] = []
 
@@ -225,7 +273,17 @@ def _no_answer(error: Exception) -> str | None:
             text = _line(cause).lower()
             return next((known for known in ("connection refused", "timed out") if known in text), text[-100:])
     codes = [code for code in (502, 503, 504) if f"failed with error code {code}" in str(error)]
-    return f"status {codes[0]}" if codes else None
+    return f"status {codes[0]}" if codes else _gone(error)
+
+
+def _gone(error: Exception) -> str | None:
+    """What a driver said of a database that is not there; None where it refused."""
+    text = str(error).lower()
+    return next((said for said in GONE if said in text), None)
+
+
+def _kind(address: str) -> str:
+    return "an MLflow server" if is_server(address) else "the database"
 
 
 def _check_address(address: str) -> None:
@@ -248,7 +306,7 @@ def _check_address(address: str) -> None:
 
 def _line(error: Exception) -> str:
     """The first lines of an error's text, on one line; what a full disk means, in words."""
-    text = without_password(" ".join(str(error).split()))
+    text = without_password(" ".join(str(error).partition("(Background on this error at")[0].split()))
     for said, way_out in DISK.items():
         if said in text:
             return f"the registry's file can't be written ({said}); {way_out} and run it again"

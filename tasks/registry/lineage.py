@@ -10,6 +10,7 @@ from typing import get_args
 import yaml
 
 from config import ConfigError, Method, Parameters, load
+from places import git_environment
 from tasks.registry.evidence import Student, read_json
 from tasks.running.layout import output_folder
 
@@ -51,7 +52,9 @@ def checkout() -> Checkout:
 def _git(*arguments: str) -> str | None:
     """What git answers; None without git, or outside of a repository."""
     try:
-        done = subprocess.run(("git", *arguments), cwd=ROOT, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            ("git", *arguments), cwd=ROOT, capture_output=True, text=True, timeout=60, env=git_environment()
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

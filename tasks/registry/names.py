@@ -25,6 +25,12 @@ GATE_AGAINST = "gate.against"
 BY_HAND = "champion.by_hand"
 """Who made it champion by hand: when, from which version, why."""
 
+# Tags of a model version about its files.
+LOST = "distilflow.files_gone"
+"""When they were missed, and which; the student is registered again if it is still among the outputs."""
+REPLACES = "distilflow.replaces"
+"""Number of the first version of the same student, whose files are gone."""
+
 # Tag of a registered model, one for each time that its champion changed: this and the time.
 MOVED = "distilflow.champion."
 

@@ -128,13 +128,17 @@ def _without_advice() -> Generator[None]:
 def stock_files(student: Path, card: str, folder: Path) -> None:
     """Copy what transformers reads of a model folder, with a card; heads and the like of our own stay behind."""
     folder.mkdir()
+    for path in stock_paths(student):
+        shutil.copyfile(path, folder / path.name)
+    (folder / CARD).write_text(card, encoding="utf-8")
+
+
+def stock_paths(student: Path) -> list[Path]:
+    """What transformers reads of a model folder."""
     weights = weight_files(student)
     index = student / "model.safetensors.index.json"
     kept = [student / "config.json", *weights, *(path for path in (index,) if path.is_file())]
-    kept += [student / file for file in FILES if (student / file).is_file()]
-    for path in kept:
-        shutil.copyfile(path, folder / path.name)
-    (folder / CARD).write_text(card, encoding="utf-8")
+    return kept + [student / file for file in FILES if (student / file).is_file()]
 
 
 def composed_scorer() -> str:

@@ -15,6 +15,10 @@ from tasks.registry.connection import RegistryError
 
 CODE, STUDENT, SCORING, SUMS = "student_scorer.py", "student", "scoring.json", "sums.json"
 PACKAGE = ("MLmodel", f"artifacts/{SCORING}", f"artifacts/{STUDENT}/config.json")
+AGAIN = (
+    "pull it again; if it is so in the registry, too, delete that version in MLflow: `python -m tasks.register`, where the "
+    "student was made, then makes a new one"
+)
 LOADER = "mlflow.pyfunc.loaders.code_model"
 """MLflow's module that runs a file of code; its other one unpickles."""
 
@@ -55,7 +59,7 @@ def _check_loader(folder: Path, title: str) -> None:
         loader, code = function["loader_module"], Path(str(function.get("model_code_path"))).name
         others = [key for key in ("python_model", "data", "code") if function.get(key) is not None]
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise RegistryError(f"{title}: MLmodel is damaged ({type(error).__name__}); pull it again") from None
+        raise RegistryError(f"{title}: MLmodel is damaged ({type(error).__name__}); {AGAIN}") from None
     if loader != LOADER or code != CODE or others:
         raise RegistryError(
             f"{title} is no student of distilflow: MLmodel asks for {loader} with {', '.join([code, *others])}, and "
@@ -71,13 +75,13 @@ def _check_sums(folder: Path, title: str) -> None:
     try:
         expected = dict(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError):
-        raise RegistryError(f"{title}: artifacts/{SUMS} is damaged; pull it again") from None
+        raise RegistryError(f"{title}: artifacts/{SUMS} is damaged; {AGAIN}") from None
     for name, own in expected.items():
         path = folder / str(name)
         if not path.resolve().is_relative_to(folder.resolve()):
             raise RegistryError(f"{title}: artifacts/{SUMS} names {name!r}, which leads out of the folder")
         if not path.is_file() or _sum(path) != own:
-            raise RegistryError(f"{title}: {name} is damaged or missing; pull it again, or register the student again")
+            raise RegistryError(f"{title}: {name} is damaged or missing; {AGAIN}")
 
 
 def _sum(file: Path) -> str:

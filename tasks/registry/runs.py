@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from config import Parameters
 from tasks.registry import names
-from tasks.registry.connection import artifact_folder
 from tasks.registry.evidence import CURVES, Student, curves
 from tasks.registry.lineage import Checkout, flattened, params_text, run_parameters, versions
 from tasks.running.stage import folder_hash
@@ -27,26 +26,7 @@ Row = TypeVar("Row")
 # MLflow takes 1000 entries at once, 100 of them parameters.
 METRICS_AT_ONCE, PARAMETERS_AT_ONCE = 900, 100
 DAY = 24 * 3600
-ALREADY_EXISTS = "RESOURCE_ALREADY_EXISTS"
 COSTS = ("duration_s", "cpu_s", "peak_memory_mb")
-
-
-def open_experiment(client: "MlflowClient", name: str, address: str) -> str:
-    """The id of the experiment that holds a benchmark's runs; made if there is none, brought back if it was deleted."""
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        folder = artifact_folder(address)
-        try:
-            return client.create_experiment(name, artifact_location=f"{folder}/{name}" if folder else None)
-        except MlflowException as error:
-            if error.error_code != ALREADY_EXISTS:
-                raise
-            return open_experiment(client, name, address)  # another machine was quicker
-    if found.lifecycle_stage != "active":
-        client.restore_experiment(found.experiment_id)
-    return found.experiment_id
 
 
 def finish_interrupted(client: "MlflowClient", experiment: str) -> int:

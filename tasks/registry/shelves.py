@@ -22,6 +22,16 @@ class Version:
     tags: Mapping[str, str]
     description: str = ""
 
+    @property
+    def lost(self) -> bool:
+        """Whether its files are gone."""
+        return names.LOST in self.tags
+
+    @property
+    def first_number(self) -> int:
+        """The number that the student got when it was registered for the first time."""
+        return int(self.tags.get(names.REPLACES, self.number))
+
 
 @dataclass(frozen=True)
 class Shelf:
@@ -33,8 +43,15 @@ class Shelf:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def holds(self, key: str) -> Version | None:
-        """The version of a student."""
-        return next((version for version in self.versions.values() if version.tags.get(names.KEY) == key), None)
+        """The version of a student, with its files; the lowest number if there are two."""
+        return next((version for version in self._of(key) if not version.lost), None)
+
+    def lost(self, key: str) -> Version | None:
+        """The newest version of a student whose files are gone."""
+        return next((version for version in reversed(self._of(key)) if version.lost), None)
+
+    def _of(self, key: str) -> list[Version]:
+        return [version for _, version in sorted(self.versions.items()) if version.tags.get(names.KEY) == key]
 
     @property
     def newest(self) -> int:

@@ -190,8 +190,7 @@ def _files_of(version: Version) -> Generator[None]:
             if isinstance(error, MlflowException) and "No such artifact" not in error.message:
                 raise
             raise RegistryError(
-                f"{version}: its files are gone. A registry in a SQLite file holds absolute paths: if the repository was "
-                "moved, move it back, or register its students again"
+                f"{version}: its files are gone; `python -m tasks.register`, where the student was made, registers it again"
             ) from None
 
 

@@ -5,21 +5,28 @@ version is what a killed registration left: the next one deletes it and starts o
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from config import Parameters
+from places import without_password
 from tasks.registry import names
+from tasks.registry.aliases import described
 from tasks.registry.card import render_card
 from tasks.registry.connection import RegistryError
 from tasks.registry.evidence import Student
+from tasks.registry.experiment import ALREADY_EXISTS
 from tasks.registry.lineage import Checkout, records, versions
-from tasks.registry.runs import ALREADY_EXISTS, delete_run, log_run, version_tags
+from tasks.registry.runs import delete_run, log_run, version_tags
 from tasks.registry.shelves import Version, read_shelves
+from tasks.registry.stored_files import Location
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+SHOWN = 3  # names of files in a sentence
 MODEL_VERSIONS = "mlflow.modelVersions"
 """MLflow's own tag that links a logged model to its versions."""
 
@@ -33,8 +40,11 @@ class Registration:
     parameters: Parameters
     checkout: Checkout
 
-    def register(self, student: Student) -> Version:
-        """Log one student with its evidence and make the version. Another machine's version of it, if that was quicker."""
+    def register(self, student: Student, lost: Version | None = None) -> Version:
+        """Log one student with its evidence and make the version. Another machine's version of it, if that was quicker.
+
+        `lost` is an earlier version of the same student, whose files are gone: what the gate said of it stands.
+        """
         from tasks.registry.package import log_student  # reads tokenizers and tables: only if something is new
 
         client, report, found = self.client, self.parameters.report, records(student)
@@ -43,9 +53,12 @@ class Registration:
         card = render_card(student, self.checkout, versions(found), margin)
         run_id = log_run(client, self.experiment, student, self.checkout, found, params=self.parameters, card=card)
         model = log_student(run_id=run_id, student=student.model, tokens=student.tokens, card=card, name=student.name)
-        return self._make_version(student, run_id, model.model_uri, model.model_id)
+        tags = version_tags(student, self.checkout) | (_inherited(lost) if lost else {})
+        return self._make_version(student, run_id, model.model_uri, model.model_id, tags)
 
-    def _make_version(self, student: Student, run_id: str, source: str, model_id: str | None) -> Version:
+    def _make_version(
+        self, student: Student, run_id: str, source: str, model_id: str | None, tags: dict[str, str]
+    ) -> Version:
         """The version, unless somebody made it meanwhile; of two made at once the lower number stays."""
         client, name = self.client, student.name
         if other := _version_of(client, student):
@@ -55,7 +68,7 @@ class Registration:
             name,
             source,
             run_id,
-            tags=version_tags(student, self.checkout),
+            tags=tags,
             description=summary(student),
             model_id=model_id,
         )
@@ -73,17 +86,28 @@ class Registration:
         return own
 
 
+def mark_lost(client: "MlflowClient", name: str, version: Version, location: Location, missing: Sequence[str]) -> str:
+    """Note at a version that its files are gone; a sentence about it."""
+    more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+    files = f"{', '.join(missing[:SHOWN])}{more}"
+    if not version.lost:
+        gone = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {files}"
+        client.set_model_version_tag(name, str(version.number), names.LOST, gone)
+        text = described(version.description, "Files:", f"gone since {gone}.")
+        client.update_model_version(name, str(version.number), description=text)
+    place = without_password(location.model)
+    return f"version {version.number} of {name} has lost files in {place} ({files})"
+
+
 def _version_of(client: "MlflowClient", student: Student) -> Version | None:
     """The version of a student that the registry has now; the lowest number if it has two."""
-    shelf = read_shelves(client, student.name, [student.name])[student.name]
-    return next(
-        (
-            shelf.versions[number]
-            for number in sorted(shelf.versions)
-            if shelf.versions[number].tags.get(names.KEY) == student.key
-        ),
-        None,
-    )
+    return read_shelves(client, student.name, [student.name])[student.name].holds(student.key)
+
+
+def _inherited(lost: Version) -> dict[str, str]:
+    """Tags that a version takes over from one of the same student, whose files are gone."""
+    kept = (names.GATE, names.GATE_PASSED, names.GATE_AGAINST, names.GATE_SETTINGS, names.BY_HAND)
+    return {key: lost.tags[key] for key in kept if key in lost.tags} | {names.REPLACES: str(lost.first_number)}
 
 
 def ensure_registered_model(client: "MlflowClient", student: Student) -> None:

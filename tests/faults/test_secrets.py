@@ -92,4 +92,4 @@ def test_no_error_about_a_registry_holds_the_password_of_its_address(
     assert SECRET not in ended.output + ended.errors + "".join(capfd.readouterr())
     assert list(holding(made.output(), SECRET)) == []
     if ended.status == 0:  # the files stay the record where nobody answers
-        assert json.loads(made.output("register", "registered.json").read_text())["address"].startswith("http://***@")
+        assert "://***@" in json.loads(made.output("register", "registered.json").read_text())["address"]

@@ -2,7 +2,8 @@
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.context import use_profile
+from prefect.settings import PREFECT_API_URL, Profile, temporary_settings
 from prefect_server import FirstRun, run, task_runs
 from tiny_pipeline import TinyPipeline
 
@@ -47,6 +48,17 @@ def test_a_dead_or_wrong_address_is_one_error_with_the_way_out(address: str, pro
     with temporary_settings(updates={PREFECT_API_URL: address}), pytest.raises(FlowError, match=problem) as error:
         status.main()
     assert address in str(error.value) and "make ui" in str(error.value)
+
+
+def test_the_way_to_do_without_an_address_is_named_by_where_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = "http://127.0.0.1:9/api"
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with use_profile(Profile(name="work", settings={PREFECT_API_URL: dead})):
+        with pytest.raises(FlowError, match=r"leave Prefect's profile 'work', .*`prefect profile use ephemeral`"):
+            status.main()
+        monkeypatch.setenv("PREFECT_API_URL", dead)
+        with pytest.raises(FlowError, match="or unset it"):
+            check(dead)
 
 
 def test_a_server_that_is_no_prefect_is_one_error(server: str) -> None:
