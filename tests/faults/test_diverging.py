@@ -115,7 +115,12 @@ def test_an_infinite_gradient_of_a_finite_loss_stops_the_training(clip_norm: flo
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_half_precision_finds_it_as_well(made: Made, precision: str) -> None:
-    made.params(precision=precision, teacher={"config": HUGE})
+    few = {
+        "methods": ["finetune"],
+        "assisted": {"methods": []},
+        "mpdistil": {"base": "finetune", "datasets": [], "teaches": []},
+    }
+    made.params(precision=precision, teacher={"config": HUGE}, student={"methods": ["finetune"]}, **few)
     AcceleratorState._reset_state(reset_partial_state=True)  # stages that other tests ran here had the other precision
     try:
         refused(made, made.run("teacher"), "teacher reviews 1, epoch 1/1, step 1: the loss is")

@@ -59,7 +59,8 @@ def test_an_unpacked_archive_is_told_both_ways_out_and_they_work(tiny: TinyPipel
 def test_a_repository_of_another_user_is_told_git_s_own_way_out(
     tiny: TinyPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+    # A person's git, not that of the tests, which trusts every repository; its command writes this file.
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     for path in (tiny.root, *tiny.root.rglob("*")):
         os.chown(path, 65534, 65534, follow_symlinks=False)
     with pytest.raises(FlowError, match="belongs to another user; if you do: `git config") as caught:

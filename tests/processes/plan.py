@@ -114,7 +114,7 @@ def _params(folder: Path, name: str, curriculum: Mapping[str, object]) -> None:
         "seeds": [1],
         "methods": [*SIGNALS, *RUNS, *MOVING, "takd", "sftn", "mpdistil", "kd_meta"],
         "source": {"folder": "catalog"},
-        "split": {"selection_minimum": 16, "max_length": 24},
+        "split": {"quiz": 0.1, "selection_minimum": 16, "max_length": 24},
         "teacher": {
             "epochs": 2,
             "batch_size": 8,

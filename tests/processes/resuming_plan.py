@@ -62,7 +62,7 @@ def _params(folder: Path, reward: str) -> None:
         seeds=[1],
         methods=["kd", "mpdistil"],
         source={"folder": "catalog"},
-        split={"selection_minimum": 16, "max_length": 24},
+        split={"quiz": 0.1, "selection_minimum": 16, "max_length": 24},
         teacher={"epochs": 1, "batch_size": 8, "config": {**NETWORK, "hidden_size": 24, "num_hidden_layers": 3}},
         student={
             "methods": ["kd"],

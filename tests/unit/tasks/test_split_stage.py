@@ -47,7 +47,7 @@ ROWS = [(known(n), n % 2) for n in range(100)]
 
 def test_of_rows_without_a_wart_only_the_counts_are_said(tmp_path: Path) -> None:
     said = line(tmp_path, ROWS)
-    assert said.startswith("split reviews: train 69, quiz 8, selection 8, dev 15 rows, "), said
+    assert said.startswith("split reviews: train 56, quiz 21, selection 8, dev 15 rows, "), said
     assert ";" not in said
 
 

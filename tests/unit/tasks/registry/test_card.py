@@ -61,7 +61,7 @@ def test_scores_and_rows_are_those_of_the_files(here: Place) -> None:
 def test_the_limits_are_said(here: Place) -> None:
     card = card_of(student_of(here))
     assert "Tested on 500 dev rows of payment and on nothing else" in card
-    assert "(a share of 25 %); dev has none" in card
+    assert "(a share of 10 %); dev has none" in card
     assert "selected on dev" not in card.lower()
 
 
