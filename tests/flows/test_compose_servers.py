@@ -150,7 +150,13 @@ def started(words: list[str], folder: Path, **own: str) -> Generator[None]:
         yield
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(300)
+        try:
+            process.wait(30)
+        except (
+            subprocess.TimeoutExpired
+        ):  # as Docker does: Prefect's worker, told to stop on its way up, stays now and then
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def run(folder: Path, *arguments: str, **own: str) -> str:
