@@ -10,6 +10,8 @@ Where this departs from the paper (docs/papers.md): the student that comes in is
 selection and not on dev, and `gain` and `alignment` are rewards of ours.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -74,10 +76,11 @@ def curriculum(stage: Stage) -> None:
     def selection_scores() -> dict[str, float]:
         return score(student, selection, dataset.target, batch_size=batch_size, device=accelerator.device)
 
+    batches = {name: _batches(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets}
     start_all(stage.seed_of("dropout"))
     result = run_curriculum(
         student,
-        [_action(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets],
+        [QuizDataset(name, others[name].spec.kind, own) for name, own in batches.items()],
         target,
         selection_scores,
         settings=curriculum_settings(stage),
@@ -91,7 +94,7 @@ def curriculum(stage: Stage) -> None:
     if result.note:
         stage.say(result.note)
     write_model(stage, student, dataset)
-    _write_records(stage, dataset, student, result)
+    _write_records(stage, dataset, student, result, _taken(stage, dataset, result, batches))
 
 
 def _add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: int) -> None:
@@ -106,13 +109,12 @@ def _add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed:
             student.add_head(name, dataset.spec.num_outputs, seed)
 
 
-def _action(stage: Stage, dataset: TokenisedDataset, exam: list[int]) -> QuizDataset:
-    """A dataset as an action, without the rows kept for the exam."""
+def _batches(stage: Stage, dataset: TokenisedDataset, exam: list[int]) -> QuizBatches:
+    """What a dataset gives as an action, without the rows kept for the exam."""
     quiz = dataset.split("quiz")
     rows = _without(quiz, exam)
     seed = stage.seed_of(f"batches of {dataset.spec.name}")
-    batches = QuizBatches(quiz, stage.parameters.curriculum.batch_size or 1, seed=seed, rows=rows)
-    return QuizDataset(dataset.spec.name, dataset.spec.kind, batches)
+    return QuizBatches(quiz, stage.parameters.curriculum.batch_size or 1, seed=seed, rows=rows)
 
 
 def _target(stage: Stage, dataset: TokenisedDataset, head: Path, exam: list[int]) -> TargetQuiz:
@@ -200,7 +202,32 @@ def _distillation(stage: Stage, dataset: TokenisedDataset, head: Path, student: 
     return Distillation(loss)
 
 
-def _write_records(stage: Stage, dataset: TokenisedDataset, student: Classifier, result: CurriculumResult) -> None:
+def _taken(
+    stage: Stage, dataset: TokenisedDataset, result: CurriculumResult, batches: Mapping[str, QuizBatches]
+) -> dict[str, object]:
+    """What the student trained on and how often it moved, from its first episode to the last.
+
+    The rows are those of train, on which the base trained, and of the quizzes. The updates are this stage's own: those of
+    the base, which come before them, are in its record.
+    """
+    drawn = Counter(str(row["action"]) for row in result.steps)
+    rows = {name: one.rows_in(drawn[name]) for name, one in batches.items()}
+    own = rows.pop(dataset.spec.name)
+    moves = [row["episode"] for row in result.steps]
+    if stage.parameters.curriculum.update == "episode":
+        moves = list(dict.fromkeys(moves))
+    kept = sum(1 for episode in moves if int(str(episode)) <= result.best_episode)
+    return {
+        "updates": {"student": len(moves), "student_kept": kept, "teacher": 0},
+        "train_rows": len(dataset.split("train")) + own,
+        "other_rows": sum(rows.values()),
+        "feedback_rows": len(dataset.split("quiz")) - own,
+    }
+
+
+def _write_records(
+    stage: Stage, dataset: TokenisedDataset, student: Classifier, result: CurriculumResult, taken: Mapping[str, object]
+) -> None:
     best: Row = result.episodes[result.best_episode]
     scores = {name.removeprefix("selection_"): value for name, value in best.items() if name.startswith("selection_")}
     stage.write_rows(result.steps, "steps.jsonl")
@@ -217,6 +244,7 @@ def _write_records(stage: Stage, dataset: TokenisedDataset, student: Classifier,
             "similarity_of_consecutive": consecutive_similarities(actions),
             "distance_of_consecutive": consecutive_distances(actions),
             "parameters": parameter_count(student, stage.dataset),
+            **taken,
         }
     )
     metric = dataset.spec.metrics[0]
