@@ -76,6 +76,7 @@ class JointRun:
     """Single rows over time, where the method keeps them."""
     student_updates: int
     teacher_updates: int
+    train_rows: int
     schedule: list[Lasting] = field(default_factory=list)
     """The phases of a method whose loss changes over the epochs."""
     feedback_rows: int = 0
@@ -127,6 +128,7 @@ def train_jointly(
         run.pair.influence,
         student_updates=run.pair.student.updates,
         teacher_updates=run.pair.teacher.updates,
+        train_rows=len(splits.train),
         feedback_rows=run.quiz_rows,
     )
 

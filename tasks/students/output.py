@@ -17,7 +17,12 @@ from training.running.signals import save_signals
 
 
 def write_student(
-    stage: Stage, model: Classifier, dataset: TokenisedDataset, run: JointRun, accelerator: Accelerator
+    stage: Stage,
+    model: Classifier,
+    dataset: TokenisedDataset,
+    run: JointRun,
+    accelerator: Accelerator,
+    splits: tuple[str, ...] = ("train",),
 ) -> None:
     """model, seen (its outputs on selection), curves, influence (lgtm) and metrics; sets the headline."""
     as_it_is_used(model)
@@ -46,10 +51,11 @@ def write_student(
                 "student_kept": run.kept_updates,
                 "teacher": run.teacher_updates,
             },
-            "train_rows": len(dataset.split("train")),
+            "trained_on": list(splits),
+            "train_rows": run.train_rows,
             "other_rows": 0,
             "feedback_rows": run.feedback_rows,
-            "rows_seen": given.student.epochs * len(dataset.split("train")),
+            "rows_seen": given.student.epochs * run.train_rows,
             **({"schedule": [asdict(part) for part in run.schedule]} if run.schedule else {}),
             **spent(),
         }
