@@ -9,8 +9,8 @@ import yaml
 from source_imports import FOLDERS, ROOT
 from stage_links import ALWAYS_RUN, found, wanted
 
-from config import Student
 from method_sections import AssistedMethod, StudentMethod
+from stage_sections import Split, Student
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES: Mapping[str, dict] = DVC["stages"]
@@ -18,6 +18,8 @@ STAGES: Mapping[str, dict] = DVC["stages"]
 STUDENTS = ("student", "assistant", "assisted", "meta_taught")
 # What a stage reads of the folders of code that is no module: descriptions of the built-in benchmarks, the page's form.
 FILES = {"source": ["data/catalog/glue", "data/catalog/superglue"], "report": ["tasks/reporting/templates"]}
+# Whose rows, or what is stored of the teacher, change with split.quiz_joins_train.
+JOINING = {"teacher", "signals", "student", "assisted"}
 METHOD = "methods/${item.method}.py"
 
 
@@ -59,6 +61,12 @@ def test_a_student_depends_on_every_key_of_its_section_but_the_list_of_methods(s
     listed = {key for key in STAGES[stage]["params"] if isinstance(key, str)}
     assert {f"student.{name}" for name in Student.model_fields if name != "methods"} <= listed
     assert not {"student", "student.methods"} & listed
+
+
+def test_the_split_depends_on_every_key_of_its_section_but_the_one_that_changes_no_row() -> None:
+    listed = {key for key in STAGES["split"]["params"] if key.startswith("split")}
+    assert listed == {f"split.{name}" for name in Split.model_fields if name != "quiz_joins_train"}
+    assert {stage for stage, content in STAGES.items() if "split.quiz_joins_train" in content["params"]} == JOINING
 
 
 @pytest.mark.parametrize("stage", [name for name in STAGES if name not in ("source", "split", "report", ALWAYS_RUN)])
