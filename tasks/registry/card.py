@@ -27,6 +27,10 @@ METHODS = {
         f"{name}_meta": f"distilled from {what}, the teacher's head replaced by the meta-teacher's"
         for name, what in SOFT.items()
     },
+    **{
+        f"{name}_multi": f"{what}, then as long as MPDistil's curriculum on the quizzes of all datasets, each as often"
+        for name, what in (("finetune", "fine-tuned on the labels alone"), ("kd", f"distilled from {SOFT['kd']}"))
+    },
     "rco": "distilled from its teacher's epochs, one after the other (RCO, Jin et al., 2019)",
     "prokd": "distilled along its teacher's own training, then from labels (Pro-KD, Rezagholizadeh et al., 2022)",
     "takd": "distilled from an assistant between it and its teacher in size (TAKD, Mirzadeh et al., 2020)",

@@ -10,6 +10,8 @@ from tasks.reporting.reading import numbers, read_object
 from tasks.running.layout import OUTPUTS, output_folder
 
 CURRICULUM_METHOD = "mpdistil"
+MULTI_TASK = "_multi"
+"""What ends the name of a student that went on from another's, as MPDistil's does."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,22 @@ class Effort:
 
 
 def effort_of(dataset: str, method: str, seed: int) -> Effort | None:
-    """What one student took; with it its assistant. MPDistil's: base, meta-teacher and curriculum. None if not trained."""
+    """What one student took; with it its assistant, or the student that it went on from. None if it was not trained.
+
+    MPDistil's: base, meta-teacher and curriculum.
+    """
     folder = output_folder("student", dataset=dataset, method=method, seed=seed)
     if not (folder / "run.json").exists():
         return None
     # Where the result is a link into another outputs folder, what it was made from lies there.
     outputs = folder.resolve().parents[3]
-    if method != CURRICULUM_METHOD:
+    if method != CURRICULUM_METHOD and not method.endswith(MULTI_TASK):
         return _with_assistant(outputs, folder, dataset, method, seed)
-    meta_teacher = _beside(outputs, "meta_teacher", dataset, None, seed)
-    own = _together([_of_stage(part) for part in (folder, meta_teacher) if _ran(part)])
-    base = _base(folder)
+    if method == CURRICULUM_METHOD:
+        base, others = _base(folder), [_beside(outputs, "meta_teacher", dataset, None, seed)]
+    else:
+        base, others = method.removesuffix(MULTI_TASK), []
+    own = _together([_of_stage(part) for part in (folder, *others) if _ran(part)])
     came_in = _beside(outputs, "student", dataset, base, seed)
     if not _ran(came_in):
         return replace(own, student_updates=None, kept_updates=None, teacher_updates=None)

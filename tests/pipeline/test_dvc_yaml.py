@@ -19,7 +19,7 @@ STUDENTS = ("student", "assistant", "assisted", "meta_taught")
 # What a stage reads of the folders of code that is no module: descriptions of the built-in benchmarks, the page's form.
 FILES = {"source": ["data/catalog/glue", "data/catalog/superglue"], "report": ["tasks/reporting/templates"]}
 # Whose rows, or what is stored of the teacher, change with split.quiz_joins_train.
-JOINING = {"teacher", "signals", "student", "assisted"}
+JOINING = {"teacher", "signals", "student", "assisted", "multi_task"}
 METHOD = "methods/${item.method}.py"
 
 
@@ -37,7 +37,7 @@ def test_code_is_one_dependency_of_a_stage_and_its_method_another(stage: str) ->
     code = [
         path for path in STAGES[stage]["deps"] if path.split("/")[0].removesuffix(".py") in (*FOLDERS, "stage_code")
     ]
-    own = [METHOD] if stage in STUDENTS else []
+    own = [METHOD] if stage in (*STUDENTS, "multi_task") else []
     assert sorted(code) == sorted([*FILES.get(stage, []), *own, f"stage_code/{stage}"])
 
 
@@ -46,14 +46,14 @@ def test_register_always_runs_and_so_depends_on_no_code() -> None:
     assert {path.split("/")[0] for path in STAGES[ALWAYS_RUN]["deps"]} == {"outputs"}
 
 
-def test_no_stage_but_report_curriculum_and_register_depends_on_a_whole_output() -> None:
+def test_no_stage_but_those_of_all_datasets_depends_on_a_whole_output() -> None:
     whole = {
         stage
         for stage, content in STAGES.items()
         for path in content["deps"]
         if path.startswith("outputs/") and not re.search(r"/(rows|tokens|model|seen|trajectory|signals|head)$", path)
     }
-    assert whole == {"report", "curriculum", ALWAYS_RUN}
+    assert whole == {"report", "curriculum", "multi_task", ALWAYS_RUN}
 
 
 @pytest.mark.parametrize("stage", STUDENTS)
