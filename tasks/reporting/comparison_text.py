@@ -74,17 +74,26 @@ def notes(comparison: Comparison) -> list[str]:
 
 def budget_text(comparison: Comparison) -> str:
     """Whether all methods had the rows and the updates of the baseline, and which had others."""
-    efforts = {line.method: line.effort for line in comparison.lines if line.effort is not None}
-    base = efforts.pop(comparison.baseline, None)
-    if base is None or not efforts:
-        return "Rows and updates of the methods can't be compared: the baseline's are not recorded."
-    different = [name for name, effort in efforts.items() if _budget(effort) != _budget(base)]
+    budgets = {line.method: _budgets(line) for line in comparison.lines}
+    base = budgets.pop(comparison.baseline)
+    different = [
+        method
+        for method, by_dataset in budgets.items()
+        if any(budget != base[name] for name, budget in by_dataset.items() if name in base)
+    ]
+    if not base:
+        return f"Rows and updates can't be compared: those of {comparison.baseline} are not recorded."
     if not different:
         return f"All methods trained on as many labelled rows, in as many updates, as {comparison.baseline}."
     return (
         f"Other labelled rows or updates than {comparison.baseline}: {', '.join(different)}. What a margin owes to those, "
         "and what to the method, these tables can't tell."
     )
+
+
+def _budgets(line: MethodLine) -> dict[str, tuple[float | None, ...]]:
+    """By dataset: one that a method did not run on says nothing of its budget."""
+    return {name: _budget(cell.effort) for name, cell in line.cells.items() if cell.effort is not None}
 
 
 def _budget(effort: Effort) -> tuple[float | None, ...]:

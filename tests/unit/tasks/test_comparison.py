@@ -139,8 +139,10 @@ def test_rows_and_updates_stand_beside_every_method_and_what_differs_is_said() -
 
 
 def test_methods_with_the_same_rows_and_updates_are_said_to_have_them() -> None:
-    text = terminal_text(compared(methods=("finetune", "kd", "mse_kd")))
-    assert "All methods trained on as many labelled rows, in as many updates, as kd." in text
+    expected = "All methods trained on as many labelled rows, in as many updates, as kd."
+    assert expected in terminal_text(compared(methods=("finetune", "kd", "mse_kd")))
+    fewer = compared((THREE_CLASSES,), ("kd", "finetune"), asked=("skd",))
+    assert expected in terminal_text(fewer)
 
 
 def test_a_record_without_rows_is_a_dash(tmp_path: Path) -> None:
