@@ -145,6 +145,12 @@ class Parameters(Section):
             )
         if "mpdistil" in self.methods and self.mpdistil.base not in self.methods:
             raise ValueError(f"mpdistil.base: {self.mpdistil.base} must be among `methods`")
+        kept = self.mpdistil.base if self.split.quiz_joins_train and "mpdistil" in self.methods else None
+        if self.split.quiz_kept_from != kept:
+            raise ValueError(
+                f"split.quiz_kept_from must be {kept or 'null'}: mpdistil.base where split.quiz_joins_train is true and "
+                "mpdistil is among `methods`, because its curriculum needs a fresh quiz; else null"
+            )
         return self
 
     def _methods_are_shared_out(self) -> None:

@@ -14,10 +14,11 @@ WITH_QUIZ = ("train", "quiz")
 def training_splits(given: Parameters, method: str) -> tuple[str, ...]:
     """The splits that a method's student trains on, in the order of its rows.
 
-    The student that a curriculum goes on from keeps to train: to its curriculum the quiz must be fresh. So `mpdistil.base`
-    does whether or not mpdistil is among the methods, and a student does not train anew for that.
+    The student that a curriculum goes on from keeps to train: to its curriculum the quiz must be fresh. params.yaml names it
+    in the split's section, too (config.py compares): students then don't depend on mpdistil's keys, and train no other way
+    when those change.
     """
-    keeps_to_train = method in NEED_THE_QUIZ or method == given.mpdistil.base
+    keeps_to_train = method in NEED_THE_QUIZ or method == given.split.quiz_kept_from
     return TRAIN if keeps_to_train else taught_splits(given)
 
 

@@ -63,10 +63,14 @@ def test_a_student_depends_on_every_key_of_its_section_but_the_list_of_methods(s
     assert not {"student", "student.methods"} & listed
 
 
-def test_the_split_depends_on_every_key_of_its_section_but_the_one_that_changes_no_row() -> None:
+def test_the_split_depends_on_every_key_of_its_section_but_those_that_change_no_row() -> None:
     listed = {key for key in STAGES["split"]["params"] if key.startswith("split")}
-    assert listed == {f"split.{name}" for name in Split.model_fields if name != "quiz_joins_train"}
+    assert listed == {
+        f"split.{name}" for name in Split.model_fields if name not in ("quiz_joins_train", "quiz_kept_from")
+    }
     assert {stage for stage, content in STAGES.items() if "split.quiz_joins_train" in content["params"]} == JOINING
+    kept = {stage for stage, content in STAGES.items() if "split.quiz_kept_from" in content["params"]}
+    assert kept == {"student", "assisted", "multi_task"}
 
 
 @pytest.mark.parametrize("stage", [name for name in STAGES if name not in ("source", "split", "report", ALWAYS_RUN)])

@@ -20,14 +20,19 @@ ONE = ("--dataset", "payment", "--seed", "1")
 
 
 def params(folder: Path, *, joins: bool) -> None:
-    """A teacher of 3 layers and a student of 2, of 16 units each; mse_kd is what a curriculum would go on from."""
+    """A teacher of 4 layers and a student of 2, of 16 units each; mse_kd is what a curriculum would go on from."""
     write_params(
         folder,
         datasets=["payment"],
         seeds=[1],
-        methods=[*METHODS, "takd"],
+        methods=[*METHODS, "takd", "mpdistil"],
         source={"folder": "catalog"},
-        split={"selection_minimum": 16, "max_length": 24, "quiz_joins_train": joins},
+        split={
+            "selection_minimum": 16,
+            "max_length": 24,
+            "quiz_joins_train": joins,
+            "quiz_kept_from": "mse_kd" if joins else None,
+        },
         teacher={"epochs": 2, "trajectory": True, "config": {**SIZES, "hidden_size": 16, "num_hidden_layers": 4}},
         student={
             "methods": list(METHODS),
@@ -37,7 +42,7 @@ def params(folder: Path, *, joins: bool) -> None:
         prokd={"label_share": 0.0},
         assisted={"methods": ["takd"]},
         takd={"layers": 3},
-        mpdistil={"base": "mse_kd", "datasets": []},
+        mpdistil={"base": "mse_kd", "datasets": ["payment"]},
     )
 
 

@@ -48,6 +48,15 @@ def test_a_student_may_go_on_without_a_curriculum_whether_or_not_there_is_one(tm
     assert "kd_multi" in load(written(tmp_path, params)).methods
 
 
+def test_the_quiz_is_kept_from_the_students_of_no_method_but_a_curriculums_base(tmp_path: Path, params: dict) -> None:
+    params["split"] |= {"quiz_joins_train": True, "quiz_kept_from": "takd"}
+    assert load(written(tmp_path, params)).split.quiz_kept_from == "takd"
+    params["methods"] = ["kd", "takd", "tinybert"]
+    params["mpdistil"] |= {"datasets": [], "teaches": []}
+    params["split"] |= {"quiz_kept_from": None}
+    assert load(written(tmp_path, params)).split.quiz_joins_train
+
+
 def test_methods_may_be_of_every_stage_and_in_any_order(tmp_path: Path, params: dict) -> None:
     assert load(written(tmp_path, params)).mpdistil.base == "takd"
     params["methods"].reverse()
@@ -81,6 +90,8 @@ def test_no_method_of_the_student_stage_is_needed(tmp_path: Path, params: dict) 
             "mpdistil.multi_task: finetune_multi goes on from finetune, which must be among `methods`",
         ),
         (lambda p: p["mpdistil"].update(multi_task=["pkd"]), "'pkd' is not allowed"),
+        (lambda p: p["split"].update(quiz_joins_train=True), "split.quiz_kept_from must be takd: mpdistil.base where"),
+        (lambda p: p["split"].update(quiz_kept_from="takd"), "split.quiz_kept_from must be null"),
         (
             lambda p: p["takd"].update(layers=2),
             "takd.layers: 2 is not between the student's 2 layers and the teacher's 6",
