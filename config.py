@@ -29,6 +29,7 @@ from method_sections import (
     MetaTeacher,
     MpDistil,
     MseKd,
+    MultiMethod,
     Name,
     PesfKd,
     Pkd,
@@ -61,17 +62,20 @@ from stage_sections import (
     check_sizes,
 )
 
-Method = Literal[StudentMethod, AssistedMethod, TaughtMethod, "mpdistil"]
+Method = Literal[StudentMethod, AssistedMethod, TaughtMethod, MultiMethod, "mpdistil"]
 META = "_meta"
 """`kd_meta` is kd with the meta-teacher as its teacher."""
+MULTI = "_multi"
+"""`kd_multi` is kd's student after as many steps on all quizzes as a curriculum takes."""
 FORWARD_MODE = ("metadistil", "lgtm")
 ANSWERING = ("dml", "prokt")
 """Methods with `same_masks` that may be compiled."""
 ALWAYS_TRACKED = ("mse_kd", "pkd")  # dvc.yaml names a key of theirs in every pipeline
 SHARES = {
-    "student.methods": "`methods` without mpdistil, takd, sftn and those that end in _meta",
+    "student.methods": "`methods` without mpdistil, takd, sftn and those that end in _meta or _multi",
     "assisted.methods": "what `methods` names of takd and sftn",
     "mpdistil.teaches": "what `methods` names with _meta behind it, without that",
+    "mpdistil.multi_task": "what `methods` names with _multi behind it, without that",
 }
 PRESETS = Path(__file__).parent / "profiles" / "presets" / "mpdistil.yaml"
 
@@ -141,6 +145,12 @@ class Parameters(Section):
             )
         if "mpdistil" in self.methods and self.mpdistil.base not in self.methods:
             raise ValueError(f"mpdistil.base: {self.mpdistil.base} must be among `methods`")
+        kept = self.mpdistil.base if self.split.quiz_joins_train and "mpdistil" in self.methods else None
+        if self.split.quiz_kept_from != kept:
+            raise ValueError(
+                f"split.quiz_kept_from must be {kept or 'null'}: mpdistil.base where split.quiz_joins_train is true and "
+                "mpdistil is among `methods`, because its curriculum needs a fresh quiz; else null"
+            )
         return self
 
     def _methods_are_shared_out(self) -> None:
@@ -149,14 +159,19 @@ class Parameters(Section):
             "student.methods": (self.student.methods, StudentMethod),
             "assisted.methods": (self.assisted.methods, AssistedMethod),
             "mpdistil.teaches": (tuple(f"{name}{META}" for name in self.mpdistil.teaches), TaughtMethod),
+            "mpdistil.multi_task": (tuple(f"{name}{MULTI}" for name in self.mpdistil.multi_task), MultiMethod),
         }
         for key, (listed, allowed) in shares.items():
             wanted = [name for name in self.methods if name in get_args(allowed)]
             if sorted(listed) != sorted(wanted):
-                names = ", ".join(name.removesuffix(META) for name in wanted)
+                names = ", ".join(name.removesuffix(META).removesuffix(MULTI) for name in wanted)
                 raise ValueError(f"{key} must be {SHARES[key]}: [{names}]")
         if self.mpdistil.teaches and "mpdistil" not in self.methods:
             raise ValueError("mpdistil.teaches: the meta-teacher is made for mpdistil, which is not among `methods`")
+        if alone := [name for name in self.mpdistil.multi_task if name not in self.methods]:
+            raise ValueError(
+                f"mpdistil.multi_task: {alone[0]}{MULTI} goes on from {alone[0]}, which must be among `methods`"
+            )
 
     @model_validator(mode="after")
     def _methods_have_what_they_need(self) -> "Parameters":
@@ -222,7 +237,9 @@ def load(path: Path = Path("params.yaml")) -> Parameters:
 def _missing_sections(content: Mapping[str, object]) -> list[str]:
     """Sections that DVC tracks by name: those of the methods used, and of those whose layers the signals hold."""
     named = content.get("methods")
-    used = [str(name).removesuffix(META) for name in named] if isinstance(named, list | tuple) else []
+    used = (
+        [str(name).removesuffix(META).removesuffix(MULTI) for name in named] if isinstance(named, list | tuple) else []
+    )
     wanted = [name for name in (*ALWAYS_TRACKED, *used) if name in get_args(Literal[StudentMethod, AssistedMethod])]
     return [
         f"{name}: the section is missing; write `{name}: {{}}` for its defaults"

@@ -28,6 +28,9 @@ StudentMethod = Literal[
 SignalMethod = Literal["kd", "mse_kd", "pkd", "dist", "skd", "annealing_kd"]
 """Methods that read the teacher's signals: any of them can take the meta-teacher for its teacher."""
 TaughtMethod = Literal["kd_meta", "mse_kd_meta", "pkd_meta", "dist_meta", "skd_meta", "annealing_kd_meta"]
+BudgetMethod = Literal["finetune", "kd"]
+"""Methods whose student can go on with MPDistil's rows and steps."""
+MultiMethod = Literal["finetune_multi", "kd_multi"]
 AssistedMethod = Literal["takd", "sftn"]
 """Methods whose teacher is made for the student: by the assistant stage, once."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -254,6 +257,9 @@ class MpDistil(Section):
     datasets: tuple[Name, ...] = Field(description="`datasets`, or [] without mpdistil in `methods`.")
     teaches: tuple[SignalMethod, ...] = Field(
         description="Methods that are also trained with the meta-teacher as teacher; `methods` names them <method>_meta."
+    )
+    multi_task: tuple[BudgetMethod, ...] = Field(
+        description="Methods whose student goes on with MPDistil's rows and steps, but no curriculum; `methods` names them <method>_multi."
     )
 
 

@@ -63,6 +63,13 @@ class Split(Section):
     selection_minimum: int = Field(64, ge=1, description="Selection rows, at least.")
     selection_maximum: float = Field(0.2, gt=0, lt=0.5, description="At most, as a share of train.")
     dev_fraction: float = Field(0.15, gt=0, lt=0.5, description="Share held out where there are no dev rows.")
+    quiz_joins_train: bool = Field(
+        description="Students of methods that need no quiz train on its rows too; those of metadistil and lgtm do not, "
+        "nor that of quiz_kept_from.",
+    )
+    quiz_kept_from: StudentMethod | AssistedMethod | None = Field(
+        description="With quiz_joins_train: mpdistil.base, to whose curriculum the quiz must be fresh; null without mpdistil."
+    )
     tokenizer: str = Field(description="Checkpoint (folder or Hub id) whose tokenizer is used, or 'quickstart'.")
     max_length: int = Field(128, ge=8, le=8192, description="Tokens of an input, at most.")
 

@@ -79,6 +79,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if taught := [name for name in options.methods if name.endswith("_meta")]:
         parser.error(f"{', '.join(taught)}: its teacher comes out of mpdistil's stages; run it by `dvc repro`")
+    if later := [name for name in options.methods if name.endswith("_multi")]:
+        parser.error(f"{', '.join(later)}: has MPDistil's updates, not those of this grid; run it by `dvc repro`")
     options.shown = " ".join(sys.argv[1:] if arguments is None else arguments)
     return options
 

@@ -9,6 +9,7 @@ Reads: the dataset's tokens, the teacher and (takd) its signals. Writes: outputs
 model (a stock Hugging Face folder), signals (as the signals stage's), metrics.json, curves.jsonl, run.json.
 """
 
+import math
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -41,13 +42,14 @@ def assistant(stage: Stage) -> None:
     teacher = stage.read(teacher_model(stage.dataset, stage.seed))
     student = start_student(stage, dataset, teacher).classifier
     make = _between if stage.method == "takd" else _friendly
-    model, curves = make(stage, dataset, teacher, student, accelerator)
+    model, curves, updates = make(stage, dataset, teacher, student, accelerator)
     write_model(stage, model, dataset)
     scores = store_signals(stage, model, dataset, device=accelerator.device)
     stage.write_rows(curves)
     parameters = parameter_count(model, dataset.spec.name)
     stage.write_metrics(
         {"assistant": scores, "selected_on": dataset.selected_on, "parameters": parameters, "layers": model.num_layers}
+        | {"updates": {"assistant": updates}}
         | spent()
     )
     metric = dataset.spec.metrics[0]
@@ -56,7 +58,7 @@ def assistant(stage: Stage) -> None:
 
 def _between(
     stage: Stage, dataset: TokenisedDataset, teacher: Path, student: Classifier, accelerator: Accelerator
-) -> tuple[Classifier, Curves]:
+) -> tuple[Classifier, Curves, int]:
     """takd's assistant, distilled from the teacher."""
     attention = stage.parameters.models.attention
     start = start_assistant(stage, dataset, teacher)
@@ -68,12 +70,12 @@ def _between(
     signals = open_signals(folder, "train", rows=len(dataset.split("train")))
     method = make_assisted_method(stage.parameters, "takd")
     run = train_on_fixed_teacher(stage, model, dataset, method, FixedTeacher(signals), accelerator)
-    return model, run.curves
+    return model, run.curves, run.student_updates
 
 
 def _friendly(
     stage: Stage, dataset: TokenisedDataset, teacher: Path, student: Classifier, accelerator: Accelerator
-) -> tuple[Classifier, Curves]:
+) -> tuple[Classifier, Curves, int]:
     """sftn's teacher: student branches train with it, and are dropped."""
     from methods.sftn import FriendlyTeacher
 
@@ -96,7 +98,8 @@ def _friendly(
         checkpoints=checkpoints_of(stage, accelerator),
         title=stage.title,
     )
-    return branched.teacher, curves
+    updates = given.teacher.epochs * math.ceil(len(dataset.split("train")) / given.teacher.batch_size)
+    return branched.teacher, curves, updates
 
 
 if __name__ == "__main__":

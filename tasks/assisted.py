@@ -14,8 +14,9 @@ from tasks.running.torch_runtime import start_torch
 from tasks.students.chosen_method import make_assisted_method
 from tasks.students.fixed_teacher import train_on_fixed_teacher
 from tasks.students.output import write_student
+from tasks.students.training_rows import row_counts, training_splits
 from training.fixed_teacher import FixedTeacher
-from training.running.signals import open_signals
+from training.running.signals import open_joined
 
 
 def assisted(stage: Stage) -> None:
@@ -26,10 +27,11 @@ def assisted(stage: Stage) -> None:
     for note in start.notes:
         stage.say(note)
     folder = stage.read(assistant_signals(stage.dataset, stage.method, stage.seed))
-    signals = open_signals(folder, "train", rows=len(dataset.split("train")))
+    splits = training_splits(stage.parameters, stage.method)
+    signals = open_joined(folder, row_counts(dataset, splits))
     method = make_assisted_method(stage.parameters, stage.method)
-    run = train_on_fixed_teacher(stage, start.classifier, dataset, method, FixedTeacher(signals), accelerator)
-    write_student(stage, start.classifier, dataset, run, accelerator)
+    run = train_on_fixed_teacher(stage, start.classifier, dataset, method, FixedTeacher(signals), accelerator, splits)
+    write_student(stage, start.classifier, dataset, run, accelerator, splits)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ Where this departs from the paper (docs/papers.md): the student that comes in is
 selection and not on dev, and `gain` and `alignment` are rewards of ours.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -26,8 +27,9 @@ from tasks.networks.checkpoints import checkpoints_of
 from tasks.networks.output import write_model
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import OUTPUTS, meta_teacher_folder, signals_folder, student_model
-from tasks.running.stage import Stage, StageError, run_stage
+from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import as_it_is_used, compile_if_asked, start_torch
+from tasks.students.quizzes import add_heads, curriculum_settings, exam_rows, quiz_batches, rows_without, taken
 from training.curriculum.analysis import (
     consecutive_distances,
     consecutive_similarities,
@@ -37,15 +39,12 @@ from training.curriculum.analysis import (
 from training.curriculum.episodes import run_curriculum
 from training.curriculum.quiz_batches import QuizBatches, fixed_batches
 from training.curriculum.seams import (
-    Credit,
     CurriculumResult,
-    CurriculumSettings,
     Distillation,
     Probe,
     QuizDataset,
     Row,
     TargetQuiz,
-    credit_for,
 )
 from training.running.loop import score
 from training.running.progress import Ticker
@@ -61,7 +60,7 @@ def curriculum(stage: Stage) -> None:
         stage.read(student_model(stage.dataset, given.mpdistil.base, stage.seed)), attention=given.models.attention
     )
     others = {name: open_dataset(stage, name, record=False) for name in given.datasets}
-    _add_heads(student, others, stage.seed_of("heads"))
+    add_heads(student, others, stage.seed_of("heads"))
     student.to(accelerator.device)
     compile_if_asked(stage, student)
     head = stage.read(meta_teacher_folder(stage.dataset, stage.seed))
@@ -74,10 +73,13 @@ def curriculum(stage: Stage) -> None:
     def selection_scores() -> dict[str, float]:
         return score(student, selection, dataset.target, batch_size=batch_size, device=accelerator.device)
 
+    batches = {
+        name: quiz_batches(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets
+    }
     start_all(stage.seed_of("dropout"))
     result = run_curriculum(
         student,
-        [_action(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets],
+        [QuizDataset(name, others[name].spec.kind, own) for name, own in batches.items()],
         target,
         selection_scores,
         settings=curriculum_settings(stage),
@@ -91,33 +93,12 @@ def curriculum(stage: Stage) -> None:
     if result.note:
         stage.say(result.note)
     write_model(stage, student, dataset)
-    _write_records(stage, dataset, student, result)
-
-
-def _add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: int) -> None:
-    """A new head for every dataset that the student has none for; it must read the same tokens."""
-    for name, dataset in datasets.items():
-        if dataset.tokenizer_fingerprint != datasets[student.dataset].tokenizer_fingerprint:
-            raise StageError(
-                f"{name} and {student.dataset} were tokenised differently; run the split stage of both again"
-            )
-        dataset.check(student)
-        if name not in student.heads:
-            student.add_head(name, dataset.spec.num_outputs, seed)
-
-
-def _action(stage: Stage, dataset: TokenisedDataset, exam: list[int]) -> QuizDataset:
-    """A dataset as an action, without the rows kept for the exam."""
-    quiz = dataset.split("quiz")
-    rows = _without(quiz, exam)
-    seed = stage.seed_of(f"batches of {dataset.spec.name}")
-    batches = QuizBatches(quiz, stage.parameters.curriculum.batch_size or 1, seed=seed, rows=rows)
-    return QuizDataset(dataset.spec.name, dataset.spec.kind, batches)
+    _write_records(stage, dataset, student, result, taken(stage, dataset, result, batches))
 
 
 def _target(stage: Stage, dataset: TokenisedDataset, head: Path, exam: list[int]) -> TargetQuiz:
     quiz = dataset.split("quiz")
-    rows = _without(quiz, exam)
+    rows = rows_without(quiz, exam)
     # Another order than the action's own: the reward is taken on other rows than the step was.
     seed = stage.seed_of("batches of the reward")
     passes = QuizBatches(quiz, stage.parameters.curriculum.batch_size or 1, seed=seed, rows=rows)
@@ -129,13 +110,10 @@ def _target(stage: Stage, dataset: TokenisedDataset, head: Path, exam: list[int]
 
 def _probe(stage: Stage, dataset: TokenisedDataset) -> tuple[list[int], Probe | None]:
     """Quiz rows kept out of training (the exam), and the fixed rows that `gain` and `alignment` are measured on."""
-    given = stage.parameters.curriculum
-    wanted = given.probe_rows or 1
-    if given.probe == "exam":
-        quiz = dataset.split("quiz")
-        exam = draw_rows(len(quiz), min(wanted, len(quiz) // 2), stage.seed_of("exam"))
-        return exam, _fixed(stage, quiz, exam, "train")
-    selection = dataset.split("selection")
+    exam = exam_rows(stage, dataset)
+    if stage.parameters.curriculum.probe == "exam":
+        return exam, _fixed(stage, dataset.split("quiz"), exam, "train")
+    selection, wanted = dataset.split("selection"), stage.parameters.curriculum.probe_rows or 1
     # Row ids are unique within a file only: dev's are told apart from train's.
     file = "dev" if dataset.selected_on == "dev" else "train"
     return [], _fixed(stage, selection, draw_rows(len(selection), wanted, stage.seed_of("probe")), file)
@@ -144,35 +122,6 @@ def _probe(stage: Stage, dataset: TokenisedDataset) -> tuple[list[int], Probe | 
 def _fixed(stage: Stage, split: TokenSplit, rows: list[int], file: str) -> Probe:
     batches = fixed_batches(split, rows, stage.parameters.evaluate.batch_size)
     return Probe(batches, frozenset(f"{file} {split.row_ids[row]}" for row in rows))
-
-
-def _without(split: TokenSplit, exam: list[int]) -> list[int]:
-    kept = set(exam)
-    return [row for row in range(len(split)) if row not in kept]
-
-
-def curriculum_settings(stage: Stage) -> CurriculumSettings:
-    """The stage's section, as the training code takes it; what goes with the reward where a key is null."""
-    given = stage.parameters.curriculum
-    reward = given.reward or "gain"
-    own = credit_for(reward)
-    credit = Credit(
-        gamma=own.gamma if given.gamma is None else given.gamma,
-        baseline=own.baseline if given.baseline is None else given.baseline,
-        policy_lr=own.policy_lr if given.policy_learning_rate is None else given.policy_learning_rate,
-    )
-    return CurriculumSettings(
-        episodes=given.episodes or 1,
-        max_steps_per_episode=given.max_steps_per_episode,
-        update=given.update or "step",
-        sampler=given.sampler or "policy",
-        reward=reward,
-        credit=credit,
-        student_lr=given.student_learning_rate or 0.0,
-        weight_decay=given.weight_decay or 0.0,
-        clip_norm=given.clip_norm,
-        seed=stage.seed_of("curriculum"),
-    )
 
 
 def _distillation(stage: Stage, dataset: TokenisedDataset, head: Path, student: Classifier) -> Distillation | None:
@@ -200,7 +149,13 @@ def _distillation(stage: Stage, dataset: TokenisedDataset, head: Path, student: 
     return Distillation(loss)
 
 
-def _write_records(stage: Stage, dataset: TokenisedDataset, student: Classifier, result: CurriculumResult) -> None:
+def _write_records(
+    stage: Stage,
+    dataset: TokenisedDataset,
+    student: Classifier,
+    result: CurriculumResult,
+    what_it_took: Mapping[str, object],
+) -> None:
     best: Row = result.episodes[result.best_episode]
     scores = {name.removeprefix("selection_"): value for name, value in best.items() if name.startswith("selection_")}
     stage.write_rows(result.steps, "steps.jsonl")
@@ -217,6 +172,7 @@ def _write_records(stage: Stage, dataset: TokenisedDataset, student: Classifier,
             "similarity_of_consecutive": consecutive_similarities(actions),
             "distance_of_consecutive": consecutive_distances(actions),
             "parameters": parameter_count(student, stage.dataset),
+            **what_it_took,
         }
     )
     metric = dataset.spec.metrics[0]

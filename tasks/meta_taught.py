@@ -7,6 +7,7 @@ meta-teacher's head, and the teacher where `student.init: teacher_layers` asks f
 outputs/student/<dataset>/<method>_meta/<seed>, as the student stage does.
 """
 
+from dataclasses import replace
 from typing import get_args
 
 from safetensors.torch import load_file
@@ -41,7 +42,8 @@ def meta_taught(stage: Stage) -> None:
     head = load_file(stage.read(meta_teacher_folder(stage.dataset, stage.seed)) / "head.safetensors")
     said = reworded(signals, head["head.weight"], head.get("head.bias"))
     run = train_on_fixed_teacher(stage, model, dataset, method, FixedTeacher(said), accelerator)
-    write_student(stage, model, dataset, run, accelerator)
+    # The quiz rows taught the meta-teacher.
+    write_student(stage, model, dataset, replace(run, feedback_rows=len(dataset.split("quiz"))), accelerator)
 
 
 if __name__ == "__main__":

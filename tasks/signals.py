@@ -3,8 +3,8 @@
     python -m tasks.signals --dataset rte --seed 42
 
 Reads: the dataset's tokens and its teacher. Writes: outputs/signals/<dataset>/<seed>/signals (one safetensors file per
-split: logits, pooled vectors, and for train the sequence vectors of the layers that a method's mapping names),
-metrics.json, run.json.
+split: logits, pooled vectors, and for train the sequence vectors of the layers that a method's mapping names; with
+`split.quiz_joins_train` for quiz, too), metrics.json, run.json.
 """
 
 from tasks.networks.checkpoints import checkpoints_of
@@ -13,6 +13,7 @@ from tasks.running.layout import teacher_model
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
 from tasks.students.compared_layers import stored_layers, student_depth
+from tasks.students.training_rows import taught_splits
 from tasks.teacher_signals import store_signals
 
 
@@ -24,7 +25,15 @@ def signals(stage: Stage) -> None:
     model = dataset.load(folder, attention=given.models.attention).to(accelerator.device)
     layers = stored_layers(given, student_layers=student_depth(given), teacher_layers=model.num_layers)
     kept = checkpoints_of(stage, accelerator)
-    scores = store_signals(stage, model, dataset, device=accelerator.device, layers=layers, checkpoints=kept)
+    scores = store_signals(
+        stage,
+        model,
+        dataset,
+        device=accelerator.device,
+        layers=layers,
+        taught=taught_splits(given),
+        checkpoints=kept,
+    )
     stage.write_metrics({"teacher": scores, "layers": list(layers)})
     stage.headline = f"{len(dataset.splits)} splits, layers {', '.join(map(str, layers)) or 'none'}"
 

@@ -23,8 +23,9 @@ from tasks.students.compared_layers import MOVING
 from tasks.students.fixed_teacher import check_kind, train_on_fixed_teacher
 from tasks.students.joint_training import train_with_teacher
 from tasks.students.output import write_student
+from tasks.students.training_rows import row_counts, taught_splits, training_splits
 from training.fixed_teacher import FixedTeacher
-from training.running.signals import open_signals, open_trajectory
+from training.running.signals import open_joined, open_trajectory
 
 
 def student(stage: Stage) -> None:
@@ -36,28 +37,35 @@ def student(stage: Stage) -> None:
     for note in start.notes:
         stage.say(note)
     model = start.classifier
+    splits = training_splits(stage.parameters, stage.method)
+    if splits != taught_splits(stage.parameters):
+        stage.say(f"trains on {' and '.join(splits)} alone; split.quiz_joins_train is for methods that need no quiz")
     if stage.method in MOVING:
         run = train_with_teacher(stage, model, dataset, teacher, accelerator)
     else:
         depths = {"student_layers": model.num_layers, "teacher_layers": depth_of(teacher)}
         method = make_method(stage.parameters, stage.method, **depths)
         check_kind(stage.method, dataset)
-        fixed = _fixed_teacher(stage, dataset, teacher, method.needs.teacher)
-        run = train_on_fixed_teacher(stage, model, dataset, method, fixed, accelerator)
-    write_student(stage, model, dataset, run, accelerator)
+        fixed = _fixed_teacher(stage, dataset, teacher, method.needs.teacher, splits)
+        run = train_on_fixed_teacher(stage, model, dataset, method, fixed, accelerator, splits)
+    write_student(stage, model, dataset, run, accelerator, splits)
 
 
-def _fixed_teacher(stage: Stage, dataset: TokenisedDataset, teacher: Path, use: TeacherUse) -> FixedTeacher:
-    """What the method needs of a teacher that stays as it is."""
+def _fixed_teacher(
+    stage: Stage, dataset: TokenisedDataset, teacher: Path, use: TeacherUse, splits: tuple[str, ...]
+) -> FixedTeacher:
+    """What the method needs of a teacher that stays as it is: its signals are those of the rows trained on."""
     if use == "none":
         return FixedTeacher()
     if use == "runs":
         return FixedTeacher(network=dataset.load(teacher, attention=stage.parameters.models.attention))
-    rows = len(dataset.split("train"))
-    signals = open_signals(stage.read(signals_folder(stage.dataset, stage.seed)), "train", rows=rows)
+    rows = row_counts(dataset, splits)
+    signals = open_joined(stage.read(signals_folder(stage.dataset, stage.seed)), rows)
     if use != "trajectory":
         return FixedTeacher(signals)
-    return FixedTeacher(signals, open_trajectory(stage.read(trajectory_folder(stage.dataset, stage.seed)), rows=rows))
+    stored = sum(row_counts(dataset, taught_splits(stage.parameters)).values())
+    epochs = open_trajectory(stage.read(trajectory_folder(stage.dataset, stage.seed)), rows=stored)
+    return FixedTeacher(signals, [logits[: sum(rows.values())] for logits in epochs])
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from tasks.networks.settings import training_settings
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.stage import Stage, StageError, run_stage
 from tasks.running.torch_runtime import as_it_is_used, compile_if_asked, start_torch
+from tasks.students.training_rows import taught_splits
 from training.running.checkpoint_files import State
 from training.running.loop import score, train
 from training.running.predict import predict
@@ -72,7 +73,7 @@ def teacher(stage: Stage) -> None:
 def _trained(
     stage: Stage, model: Classifier, dataset: TokenisedDataset, accelerator: Accelerator
 ) -> tuple[list[dict[str, float]], list[np.ndarray]]:
-    """Train in place: the curves, and the train logits (N, C) after every epoch if asked for; nothing if supplied."""
+    """Train in place: the curves, and the logits (N, C) after every epoch if asked for; nothing if supplied."""
     given, trajectory = stage.parameters, _Trajectory()
     if given.teacher.origin != "train":
         return [], trajectory.epochs
@@ -96,7 +97,7 @@ def _trained(
 
 
 class _Trajectory:
-    """The train logits (N, C) after every epoch, where they are asked for by `said`."""
+    """The logits (N, C) of all rows that students train on after every epoch, where they are asked for by `said`."""
 
     def __init__(self) -> None:
         self.epochs: list[np.ndarray] = []
@@ -116,7 +117,7 @@ class _Trajectory:
 
 
 def _said(stage: Stage, network: nn.Module, dataset: TokenisedDataset, accelerator: Accelerator) -> np.ndarray:
-    rows, size = dataset.split("train"), stage.parameters.evaluate.batch_size
+    rows, size = dataset.rows_of(taught_splits(stage.parameters)), stage.parameters.evaluate.batch_size
     return predict(network, rows, dataset=stage.dataset, batch_size=size, device=accelerator.device).logits
 
 

@@ -23,12 +23,14 @@ def store_signals(
     *,
     device: torch.device,
     layers: tuple[int, ...] = (),
+    taught: tuple[str, ...] = ("train",),
     checkpoints: Checkpoints | None = None,
 ) -> dict[str, dict[str, float]]:
     """Write <stage's folder>/signals, all splits; the scores of each are returned.
 
     Args:
-        layers: hidden-state indices whose sequence vectors are stored for train.
+        layers: hidden-state indices whose sequence vectors are stored.
+        taught: the splits that they are stored for.
         checkpoints: keep what was said so far, and begin where an interrupted run of the same stood.
     """
     scores: dict[str, dict[str, float]] = {}
@@ -43,7 +45,7 @@ def store_signals(
                 dataset=stage.dataset,
                 batch_size=stage.parameters.signals.batch_size,
                 device=device,
-                layers=layers if name == "train" else (),
+                layers=layers if name in taught else (),
                 so_far=run.of(name),
                 after_batch=after_batch,
             )

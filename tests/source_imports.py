@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("data", "methods", "models", "seeds", "strict_yaml", "tasks", "training")
 METHOD_FILES = [f"methods/{name}.py" for name in get_args(StudentMethod) + get_args(AssistedMethod)]
 # Stages whose matrix runs over methods: each depends on its own method's file, and no such file imports another.
-BY_METHOD = ("student", "assistant", "assisted", "meta_taught")
+BY_METHOD = ("student", "assistant", "assisted", "meta_taught", "multi_task")
 
 
 def imported(file: Path) -> Iterator[str]:

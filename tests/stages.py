@@ -56,7 +56,7 @@ def merged(content: dict, changes: Mapping[str, object]) -> dict:
 
 def stages_of(method: str) -> tuple[str, ...]:
     """The stages that make a method's student, but for those that come after the meta-teacher."""
-    if method == "mpdistil" or method.endswith("_meta"):
+    if method == "mpdistil" or method.endswith(("_meta", "_multi")):
         return ()
     return ("assistant", "assisted") if method in ("takd", "sftn") else ("student",)
 
@@ -85,5 +85,7 @@ def run_main_job(folder: Path, datasets: Sequence[str], methods: Sequence[str], 
         for method in methods:
             if method.endswith("_meta"):
                 run("meta_taught", *one, "--method", method.removesuffix("_meta"))
+            if method.endswith("_multi"):
+                run("multi_task", *one, "--method", method.removesuffix("_multi"))
         for method in methods:
             run("evaluate", *one, "--method", method)

@@ -19,7 +19,8 @@ from training.running.signals import Signals
 class FixedTeacher:
     """What there is of it; none of the three is a teacher that says nothing.
 
-    signals: of the train rows. trajectory: train logits (N, C) after each of its epochs. network: it runs, in eval mode.
+    signals: of the rows trained on. trajectory: their logits (N, C) after each of its epochs. network: it runs, in eval
+    mode.
     """
 
     signals: Signals | None = None

@@ -76,8 +76,17 @@ class JointRun:
     """Single rows over time, where the method keeps them."""
     student_updates: int
     teacher_updates: int
+    train_rows: int
     schedule: list[Lasting] = field(default_factory=list)
     """The phases of a method whose loss changes over the epochs."""
+    feedback_rows: int = 0
+    """Labelled rows that taught the teacher and not the student."""
+
+    @property
+    def kept_updates(self) -> int:
+        """Of the student, until its weights were those that are kept; every epoch has as many."""
+        kept = next(number for number, row in enumerate(self.curves, start=1) if row["best"])
+        return self.student_updates * kept // len(self.curves)
 
 
 def train_jointly(
@@ -114,7 +123,14 @@ def train_jointly(
             check_scores(scores, f"{where}, student")
             check_scores(theirs, f"{where}, teacher")
             run.end_epoch(scores, theirs)
-    return JointRun(run.best.restored(), run.pair.influence, run.pair.student.updates, run.pair.teacher.updates)
+    return JointRun(
+        run.best.restored(),
+        run.pair.influence,
+        student_updates=run.pair.student.updates,
+        teacher_updates=run.pair.teacher.updates,
+        train_rows=len(splits.train),
+        feedback_rows=run.quiz_rows,
+    )
 
 
 class QuizBatches:
@@ -144,6 +160,12 @@ class QuizBatches:
         self.given += 1
         return collate(self._split, self._order[position]).to(self._device)
 
+    @property
+    def rows_given(self) -> int:
+        """How many different rows were given."""
+        first = batch_order(self._split.lengths, self._batch_size, seed=self._seed, epoch=1, shuffle=True)
+        return sum(len(indices) for indices in first[: self.given])
+
 
 class _Run:
     """All that changes while two networks train: what a checkpoint holds, and the step that changes it."""
@@ -168,6 +190,11 @@ class _Run:
         self._epochs, self._accelerator = own.epochs, accelerator
         self.best = BestEpoch(student)
         self.epoch, self.steps = 1, list[dict[str, float]]()
+
+    @property
+    def quiz_rows(self) -> int:
+        """How many rows of the quiz a method has asked for."""
+        return self._quiz.rows_given
 
     def take_step(self, method: MovingTeacher, batch: Batch, steps: int, where: str) -> None:
         """One update of each, in an epoch of so many steps. Raises Diverged."""

@@ -153,6 +153,26 @@ def open_split(folder: Path, name: str) -> TokenSplit:
     )
 
 
+def joined(splits: Sequence[TokenSplit]) -> TokenSplit:
+    """The rows of several splits of one dataset, end to end in that order; the ids of more than one are copied."""
+    if len(splits) == 1:
+        return splits[0]
+    first, typed = splits[0], any(split.types is not None for split in splits)
+    types = [np.zeros(len(split.tokens), np.int8) if split.types is None else split.types for split in splits]
+    starts = np.cumsum([0, *(len(split.tokens) for split in splits)])
+    return TokenSplit(
+        row_ids=[row for split in splits for row in split.row_ids],
+        labels=np.concatenate([split.labels for split in splits]),
+        lengths=np.concatenate([split.lengths for split in splits]),
+        header={**first.header, "truncated": sum(split.truncated for split in splits)},
+        tokens=np.concatenate([split.tokens for split in splits]),
+        types=np.concatenate(types) if typed else None,
+        offsets=np.concatenate(
+            [split.offsets[:-1] + start for split, start in zip(splits, starts, strict=False)] + [starts[-1:]]
+        ),
+    )
+
+
 def tokenizer_fingerprint(tokenizer: Tokenizer) -> str:
     """sha256 of everything that turns text into ids: vocabulary, normaliser, pre-tokeniser, post-processor.
 

@@ -6,6 +6,7 @@ import yaml
 
 from tasks.registry.evidence import Student
 from tasks.registry.lineage import Checkout
+from tasks.reporting.effort import effort_of
 from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Interval
 
@@ -25,6 +26,10 @@ METHODS = {
     **{
         f"{name}_meta": f"distilled from {what}, the teacher's head replaced by the meta-teacher's"
         for name, what in SOFT.items()
+    },
+    **{
+        f"{name}_multi": f"{what}, then as long as MPDistil's curriculum on the quizzes of all datasets, each as often"
+        for name, what in (("finetune", "fine-tuned on the labels alone"), ("kd", f"distilled from {SOFT['kd']}"))
     },
     "rco": "distilled from its teacher's epochs, one after the other (RCO, Jin et al., 2019)",
     "prokd": "distilled along its teacher's own training, then from labels (Pro-KD, Rezagholizadeh et al., 2022)",
@@ -135,8 +140,25 @@ def _rows(student: Student) -> str:
         f"\n\nTrain rows dropped because dev holds the same input: {manifest.get('dropped_equal_to_dev', 0)}. Inputs "
         f"that occur more than once in train, quiz and selection: {manifest.get('duplicate_inputs', 0)} repetitions, all "
         f"kept in one split; {manifest.get('inputs_with_two_labels', 0)} inputs carry two labels.{held_out} "
-        f"{_cut(student)}"
+        f"{_cut(student)}\n\n{_taken(student)}"
     )
+
+
+def _taken(student: Student) -> str:
+    """What this student was trained on, and how often it moved: another method's may have had more of both."""
+    effort = effort_of(student.dataset, student.method, student.seed)
+    if effort is None or effort.train_rows is None:
+        return "What the student was trained on is not recorded."
+    rows = [f"{effort.train_rows:,.0f} labelled rows of {student.dataset}"]
+    if effort.other_rows:
+        rows.append(f"{effort.other_rows:,.0f} of other datasets")
+    only = f" {effort.feedback_rows:,.0f} more taught its teacher alone." if effort.feedback_rows else ""
+    updates = (
+        ""
+        if effort.student_updates is None or effort.kept_updates is None
+        else f" in {effort.student_updates:,.0f} updates; its weights are those after {effort.kept_updates:,.0f} of them"
+    )
+    return f"The student was trained on {' and '.join(rows)}{updates}.{only}"
 
 
 def _cut(student: Student) -> str:

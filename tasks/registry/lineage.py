@@ -85,6 +85,9 @@ def records(student: Student) -> dict[str, dict[str, object]]:
         base = str(_inner(_inner(own.get("params"), "mpdistil"), "base"))
         folders["base"] = output_folder("student", dataset=dataset, method=base, seed=seed)
         folders["meta_teacher"] = output_folder("meta_teacher", dataset=dataset, seed=seed)
+    if student.method.endswith("_multi"):
+        before = student.method.removesuffix("_multi")
+        folders["base"] = output_folder("student", dataset=dataset, method=before, seed=seed)
     folders |= {"student": student.folder, "evaluate": student.evaluated}
     paths = {stage: folder / "run.json" for stage, folder in folders.items()}
     return {stage: read_json(path) for stage, path in paths.items() if path.is_file()}
@@ -97,7 +100,7 @@ def run_parameters(student: Student, found: Mapping[str, Mapping[str, object]]) 
         given = found.get(stage, {}).get("params")
         sections |= given if isinstance(given, Mapping) else {}
     base = str(_inner(sections.get("mpdistil"), "base"))
-    own = (student.method, base) if student.method == "mpdistil" else (student.method,)
+    own = (student.method.removesuffix("_multi"), *([base] if student.method == "mpdistil" else []))
     kept = {key: value for key, value in sections.items() if key not in get_args(Method) or key in own}
     fixed = {"benchmark": student.benchmark, "dataset": student.dataset, "method": student.method}
     return {**fixed, "seed": str(student.seed), **flattened(kept)}

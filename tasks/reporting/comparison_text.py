@@ -33,7 +33,8 @@ def margin_table(comparison: Comparison) -> Table:
 
 def effort_table(comparison: Comparison) -> Table:
     """What each method's training took, means over datasets and seeds; beside it the grid points tried."""
-    header = ["method", "points\ntried", "student\nupdates", "teacher\nupdates", "CPU time\nof training"]
+    header = ["method", "points\ntried", "labelled\nrows", "of other\ndatasets", "for its\nteacher"]
+    header += ["student\nupdates", "to the\nkept", "teacher\nupdates", "CPU time\nof training"]
     header += [f"times\n{comparison.baseline}", "peak\nmemory"]
     base = next((line.effort for line in comparison.lines if line.method == comparison.baseline), None)
     rows = []
@@ -56,6 +57,10 @@ def notes(comparison: Comparison) -> list[str]:
         f"Rows behind one point: {', '.join(f'{name} {rows / 100:.2g}' for name, rows in comparison.dev_rows.items())}.",
         _sentence(comparison.ranking.note),
         points_text(comparison),
+        budget_text(comparison),
+        "Labelled rows: what the student was trained on, of its dataset and of others; beside them those that only its "
+        "teacher learnt from (quiz, or lgtm's feedback). Updates are all that were made; 'to the kept' counts until the "
+        "student had the weights that selection chose. MPDistil's are its base's and its curriculum's together.",
         "CPU time is that of the method's own stages; teacher and signals are made once for each dataset and seed and "
         "shared, and are not in it. A stage's start counts.",
     ]
@@ -65,6 +70,34 @@ def notes(comparison: Comparison) -> list[str]:
         }
         found += [f"Gap: {reason}." for reason in sorted(reasons)]
     return found + [f"{note}." for note in comparison.notes]
+
+
+def budget_text(comparison: Comparison) -> str:
+    """Whether all methods had the rows and the updates of the baseline, and which had others."""
+    budgets = {line.method: _budgets(line) for line in comparison.lines}
+    base = budgets.pop(comparison.baseline)
+    different = [
+        method
+        for method, by_dataset in budgets.items()
+        if any(budget != base[name] for name, budget in by_dataset.items() if name in base)
+    ]
+    if not base:
+        return f"Rows and updates can't be compared: those of {comparison.baseline} are not recorded."
+    if not different:
+        return f"All methods trained on as many labelled rows, in as many updates, as {comparison.baseline}."
+    return (
+        f"Other labelled rows or updates than {comparison.baseline}: {', '.join(different)}. What a margin owes to those, "
+        "and what to the method, these tables can't tell."
+    )
+
+
+def _budgets(line: MethodLine) -> dict[str, tuple[float | None, ...]]:
+    """By dataset: one that a method did not run on says nothing of its budget."""
+    return {name: _budget(cell.effort) for name, cell in line.cells.items() if cell.effort is not None}
+
+
+def _budget(effort: Effort) -> tuple[float | None, ...]:
+    return (effort.train_rows, effort.other_rows, effort.feedback_rows, effort.student_updates)
 
 
 def points_text(comparison: Comparison) -> str:
@@ -126,10 +159,15 @@ def _p_text(p: float | None) -> str:
 
 def _effort_cells(effort: Effort | None, base: Effort | None) -> list[str]:
     if effort is None:
-        return [DASH] * 5
-    updates = [DASH if count is None else f"{count:.0f}" for count in (effort.student_updates, effort.teacher_updates)]
+        return [DASH] * 9
+    counts = (*_budget(effort), effort.kept_updates, effort.teacher_updates)
     times = DASH if base is None or not base.cpu_s else f"{effort.cpu_s / base.cpu_s:.2f}"
-    return [*updates, wording.duration_text(effort.cpu_s), times, f"{effort.peak_memory_mb:.0f} MB"]
+    return [
+        *map(wording.rows_of, counts),
+        wording.duration_text(effort.cpu_s),
+        times,
+        f"{effort.peak_memory_mb:.0f} MB",
+    ]
 
 
 def _sentence(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from data.running.records import Kind
+from tasks.reporting.effort import Effort, mean_effort
 from tasks.reporting.gather import Cost, DatasetOutputs
 from tasks.reporting.margins import Margin, bootstrap_margin, margin_of, mean_margin
 from tasks.reporting.scores import DEV, META_TEACHER, TEACHER, dev_rows, headlines, score_rows, values_of
@@ -53,6 +54,8 @@ class DatasetSummary:
     latency_setting: dict[str, float]
     costs: dict[str, Cost]
     """Stage -> mean over seeds (versions and device of the first)."""
+    efforts: dict[str, Effort]
+    """Method -> mean over seeds."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -70,6 +73,8 @@ class Summary:
     datasets: list[DatasetSummary]
     average_scores: dict[str, Spread]
     average_margins: dict[str, Margin]
+    efforts: dict[str, Effort]
+    """Method -> mean over datasets."""
     level: float
     resamples: int
 
@@ -101,6 +106,7 @@ def summarise(
             for method in methods
             if comparable
         },
+        efforts=_average_efforts(datasets, methods),
         level=level,
         resamples=resamples,
     )
@@ -143,6 +149,7 @@ def _dataset(
         models=_models(one, methods, seeds),
         latency_setting=evaluations[0].latency_setting,
         costs=_costs(one, seeds),
+        efforts=_efforts(one, methods, seeds),
         warnings=_warnings(one, methods, seeds),
     )
 
@@ -187,6 +194,21 @@ def _facts(one: DatasetOutputs, who: str, keys: Sequence[tuple[str, int]]) -> Mo
         float(np.mean(p50)) if p50 else None,
         float(np.mean(p95)) if p95 else None,
     )
+
+
+def _efforts(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int]) -> dict[str, Effort]:
+    means = {
+        method: mean_effort([one.efforts[method, seed] for seed in seeds if (method, seed) in one.efforts])
+        for method in methods
+    }
+    return {method: effort for method, effort in means.items() if effort is not None}
+
+
+def _average_efforts(datasets: Sequence[DatasetSummary], methods: Sequence[str]) -> dict[str, Effort]:
+    means = {
+        method: mean_effort([one.efforts[method] for one in datasets if method in one.efforts]) for method in methods
+    }
+    return {method: effort for method, effort in means.items() if effort is not None}
 
 
 def _costs(one: DatasetOutputs, seeds: Sequence[int]) -> dict[str, Cost]:

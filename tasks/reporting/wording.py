@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tasks.reporting.effort import Effort
 from tasks.reporting.summarise import DatasetSummary, Margin, Summary
 from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Spread
@@ -104,6 +105,22 @@ def latency_setting_text(setting: dict[str, float]) -> str:
     return f"batch {batch}, length {length}, {threads} thread{'s' * (threads != 1)}, {repeats} repeats"
 
 
+def taken_text(effort: Effort) -> str:
+    """'750 rows, 120 updates (96 to the weights kept)': what a student was trained on and how often it moved."""
+    parts = [f"{rows_of(effort.train_rows)} rows"]
+    if effort.other_rows:
+        parts.append(f"{rows_of(effort.other_rows)} of other datasets")
+    if effort.feedback_rows:
+        parts.append(f"{rows_of(effort.feedback_rows)} for its teacher alone")
+    updates = f"{rows_of(effort.student_updates)} updates ({rows_of(effort.kept_updates)} to the weights kept)"
+    return f"{' + '.join(parts)}, {updates}"
+
+
+def rows_of(count: float | None) -> str:
+    """A number of rows or updates, which may be a mean; a dash where it is not recorded."""
+    return "\N{EN DASH}" if count is None else f"{count:.0f}"
+
+
 def shown_columns(summary: Summary) -> dict[str, str]:
     """The columns of the main table: all of a few methods; of many the plain student and the main one (see the comparison)."""
     if len(summary.methods) <= SHOWN_METHODS:
@@ -127,8 +144,18 @@ def terminal_table(summary: Summary) -> str:
         f"{seeds_text(summary.seeds)}; {selected_text(summary.selected_on)}",
         f"margin: {main} minus teacher in points, {100 * summary.level:g} % paired bootstrap interval over dev rows",
         f"parameters and latency: teacher {ARROW} student; CPU, {setting}",
+        *_taken_lines(summary),
     ]
     return "\n".join([*_aligned(_broken_header(header), rows), *notes])
+
+
+def _taken_lines(summary: Summary) -> list[str]:
+    """Labelled rows and updates of each method, which a comparison must know before it calls one better."""
+    if not summary.efforts:
+        return []
+    mean = ", mean over datasets" if len(summary.datasets) > 1 else ""
+    lines = [f"  {summary.columns[method]}: {taken_text(effort)}" for method, effort in summary.efforts.items()]
+    return [f"labelled rows and updates of a student{mean}:", *lines]
 
 
 def _terminal_row(summary: Summary, one: DatasetSummary) -> list[str]:

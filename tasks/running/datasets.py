@@ -1,12 +1,12 @@
 """One dataset as the training stages see it: its description, its tokenised splits and its tokenizer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data.running.records import DatasetSpec
-from data.running.tokens import TokenSplit, open_split
+from data.running.tokens import TokenSplit, joined, open_split
 from models.classifier import Classifier
 from models.heads import HeadSpec
 from models.store import load_model, read_stored
@@ -29,6 +29,10 @@ class TokenisedDataset:
     def split(self, name: str) -> TokenSplit:
         """One split, memory-mapped."""
         return open_split(self.folder, name)
+
+    def rows_of(self, names: Sequence[str]) -> TokenSplit:
+        """The rows of several splits, end to end in that order."""
+        return joined([self.split(name) for name in names])
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ def output_folder(
         stage = "student"
     elif stage == "meta_taught":
         stage, method = "student", f"{method}_meta"
+    elif stage == "multi_task":
+        stage, method = "student", f"{method}_multi"
     parts = [part for part in (dataset, method, None if seed is None else str(seed)) if part is not None]
     return OUTPUTS.joinpath(stage, *parts)
 

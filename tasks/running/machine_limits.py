@@ -25,6 +25,7 @@ MEMORY_KEYS: dict[str, tuple[str, ...]] = {
     "meta_taught": STUDENT,
     "meta_teacher": ("meta_teacher.batch_size", "evaluate.batch_size", LENGTH),
     "curriculum": ("curriculum.batch_size", "curriculum.probe_rows", "evaluate.batch_size", LENGTH),
+    "multi_task": ("curriculum.batch_size", "evaluate.batch_size", LENGTH),
     "evaluate": ("evaluate.batch_size", "evaluate.latency_batch", LENGTH),
 }
 NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)

@@ -180,7 +180,8 @@ class Stage:
 
 
 # A student is drawn alike by whatever method it learns (seeds.py says what is shared, and why).
-SEEDED_AS = {"assisted": "student", "meta_taught": "student"}
+# Multi-task training draws what a curriculum with the sampler `uniform` draws.
+SEEDED_AS = {"assisted": "student", "meta_taught": "student", "multi_task": "curriculum"}
 SEEDED = (
     "teacher",
     "signals",
@@ -190,6 +191,7 @@ SEEDED = (
     "meta_teacher",
     "meta_taught",
     "curriculum",
+    "multi_task",
     "evaluate",
 )
 
@@ -260,6 +262,7 @@ def _check_chosen(stage: Stage, keys: tuple[str, ...]) -> None:
         "assistant": ("assisted.methods", given.assisted.methods),
         "assisted": ("assisted.methods", given.assisted.methods),
         "meta_taught": ("mpdistil.teaches", given.mpdistil.teaches),
+        "multi_task": ("mpdistil.multi_task", given.mpdistil.multi_task),
     }
     known = {"dataset": ("datasets", given.datasets), "method": lists.get(stage.name, ("methods", given.methods))}
     for key in (key for key in keys if key in known):

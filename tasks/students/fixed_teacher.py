@@ -31,9 +31,10 @@ def train_on_fixed_teacher(
     method: Method | Scheduled,
     teacher: FixedTeacher,
     accelerator: Accelerator,
+    splits: tuple[str, ...] = ("train",),
 ) -> JointRun:
-    """Train by a method's loss, with the settings of the student's section."""
-    given, train_rows, needs = stage.parameters, dataset.split("train"), method.needs
+    """Train by a method's loss on the rows of these splits, with the settings of the student's section."""
+    given, train_rows, needs = stage.parameters, dataset.rows_of(splits), method.needs
     if teacher.network is not None:
         check_pair(stage.method, model, teacher.network, needs)
         teacher.network.to(accelerator.device).eval()
@@ -65,7 +66,7 @@ def train_on_fixed_teacher(
         title=stage.title,
     )
     steps = epochs * math.ceil(len(train_rows) / given.student.batch_size)
-    return JointRun(curves, [], student_updates=steps, teacher_updates=0, schedule=schedule)
+    return JointRun(curves, [], student_updates=steps, teacher_updates=0, train_rows=len(train_rows), schedule=schedule)
 
 
 def _say_shares(stage: Stage, schedule: Sequence[Lasting]) -> None:

@@ -18,8 +18,9 @@ from tasks.running.layout import signals_folder
 from tasks.running.stage import Stage
 from tasks.running.torch_runtime import check_whole_parameters, compile_if_asked
 from tasks.students.chosen_method import make_moving_method
+from tasks.students.training_rows import row_counts, training_splits
 from training.joint import JointRun, JointSettings, JointSplits, StoredTeacher, train_jointly
-from training.running.signals import open_signals
+from training.running.signals import open_joined
 
 
 def train_with_teacher(
@@ -44,14 +45,15 @@ def train_with_teacher(
     if stage.method == "lgtm" and given.lgtm.zero_heads:
         for network in (model, teacher):
             zero_head(network)
-    stored = _stored(stage, dataset) if method.needs.teacher == "head_moves" else None
+    train_on = training_splits(given, stage.method)
+    stored = _stored(stage, dataset, train_on) if method.needs.teacher == "head_moves" else None
     model.to(accelerator.device)
     teacher.to(accelerator.device)
     for network in (model, teacher):
         compile_if_asked(stage, network)
     start_all(stage.seed_of("dropout"))
     feedback = given.lgtm.feedback if stage.method == "lgtm" else "quiz"
-    splits = JointSplits(dataset.split("train"), dataset.split(feedback), dataset.split("selection"))
+    splits = JointSplits(dataset.rows_of(train_on), dataset.split(feedback), dataset.split("selection"))
     settings = joint_settings(given, stage.method, stage.seed_of("training"))
     return train_jointly(
         model,
@@ -67,10 +69,10 @@ def train_with_teacher(
     )
 
 
-def _stored(stage: Stage, dataset: TokenisedDataset) -> StoredTeacher:
+def _stored(stage: Stage, dataset: TokenisedDataset, train_on: tuple[str, ...]) -> StoredTeacher:
     """The teacher's pooled vectors: its backbone is frozen, and does not run."""
     folder = stage.read(signals_folder(stage.dataset, stage.seed))
-    train, selection = (open_signals(folder, name, rows=len(dataset.split(name))) for name in ("train", "selection"))
+    train, selection = (open_joined(folder, row_counts(dataset, names)) for names in (train_on, ("selection",)))
     return StoredTeacher(train, selection)
 
 

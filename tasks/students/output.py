@@ -17,7 +17,12 @@ from training.running.signals import save_signals
 
 
 def write_student(
-    stage: Stage, model: Classifier, dataset: TokenisedDataset, run: JointRun, accelerator: Accelerator
+    stage: Stage,
+    model: Classifier,
+    dataset: TokenisedDataset,
+    run: JointRun,
+    accelerator: Accelerator,
+    splits: tuple[str, ...] = ("train",),
 ) -> None:
     """model, seen (its outputs on selection), curves, influence (lgtm) and metrics; sets the headline."""
     as_it_is_used(model)
@@ -41,8 +46,16 @@ def write_student(
             "selection": scores,
             "selected_on": dataset.selected_on,
             "parameters": parameter_count(model, dataset.spec.name),
-            "updates": {"student": run.student_updates, "teacher": run.teacher_updates},
-            "rows_seen": given.student.epochs * len(dataset.split("train")),
+            "updates": {
+                "student": run.student_updates,
+                "student_kept": run.kept_updates,
+                "teacher": run.teacher_updates,
+            },
+            "trained_on": list(splits),
+            "train_rows": run.train_rows,
+            "other_rows": 0,
+            "feedback_rows": run.feedback_rows,
+            "rows_seen": given.student.epochs * run.train_rows,
             **({"schedule": [asdict(part) for part in run.schedule]} if run.schedule else {}),
             **spent(),
         }

@@ -26,6 +26,7 @@ import tasks.assistant
 import tasks.curriculum
 import tasks.evaluate
 import tasks.meta_taught
+import tasks.multi_task
 import tasks.report
 import tasks.student  # noqa: F401
 from tests.chaos import pipelines, servers
@@ -34,7 +35,7 @@ from tests.chaos.targets import make_inputs, targets
 
 LONG_FORM = 100
 """Kills from which on servers are killed, too, and the `dvc repro` that is killed makes a student."""
-TRAINING = ("teacher", "student", "assistant", "assisted", "meta_taught", "curriculum")
+TRAINING = ("teacher", "student", "assistant", "assisted", "meta_taught", "curriculum", "multi_task")
 
 
 def main() -> int:

@@ -30,7 +30,7 @@ REPORTED: Mapping[str, object] = {
     "methods": ["mse_kd"],
     "student": {"methods": ["mse_kd"]},
     "assisted": {"methods": []},
-    "mpdistil": {"datasets": [], "teaches": []},
+    "mpdistil": {"datasets": [], "teaches": [], "multi_task": []},
 }
 """Values of the report: it shows what has been evaluated."""
 
@@ -83,7 +83,7 @@ def _write(folder: Path, curriculum: Mapping[str, object], others: Mapping[str, 
     values: dict[str, object] = {
         "datasets": list(DATASETS),
         "seeds": [SEED],
-        "methods": [*STUDENTS, *ASSISTED, "mpdistil", "kd_meta"],
+        "methods": [*STUDENTS, *ASSISTED, "mpdistil", "kd_meta", "finetune_multi"],
         "source": {"folder": "catalog"},
         "split": {"selection_minimum": 16, "max_length": 24},
         "teacher": {"epochs": 2, "trajectory": True, "config": {**NETWORK, "hidden_size": 24, "num_hidden_layers": 4}},
@@ -97,7 +97,7 @@ def _write(folder: Path, curriculum: Mapping[str, object], others: Mapping[str, 
         "takd": {"layers": 3},
         "rco": {"anchors": 2},  # both along two teacher epochs in two of the student's
         "prokd": {"label_share": 0.0},
-        "mpdistil": {"base": "mse_kd", "datasets": list(DATASETS), "teaches": ["kd"]},
+        "mpdistil": {"base": "mse_kd", "datasets": list(DATASETS), "teaches": ["kd"], "multi_task": ["finetune"]},
         "metadistil": {"quiz_batch_size": 8},
         "lgtm": {"quiz_batch_size": 8},
         "meta_teacher": {"epochs": 3},
@@ -122,6 +122,8 @@ def targets() -> list[Target]:
     ]
     found.append(Target("meta_teacher", one))
     found.append(Target("meta_taught", {"dataset": "standing", "method": "kd", "seed": SEED}))
+    # Of kd the signals of all datasets would be needed.
+    found.append(Target("multi_task", {"dataset": "standing", "method": "finetune", "seed": SEED}))
     found += [Target("curriculum", one, f"{name}.yaml") for name in CURRICULA]
     # Not mpdistil's student: the curricula above take turns in its folder.
     found.append(Target("evaluate", {"dataset": "standing", "method": "mse_kd", "seed": SEED}))

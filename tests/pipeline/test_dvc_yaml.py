@@ -9,8 +9,8 @@ import yaml
 from source_imports import FOLDERS, ROOT
 from stage_links import ALWAYS_RUN, found, wanted
 
-from config import Student
 from method_sections import AssistedMethod, StudentMethod
+from stage_sections import Split, Student
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES: Mapping[str, dict] = DVC["stages"]
@@ -18,6 +18,8 @@ STAGES: Mapping[str, dict] = DVC["stages"]
 STUDENTS = ("student", "assistant", "assisted", "meta_taught")
 # What a stage reads of the folders of code that is no module: descriptions of the built-in benchmarks, the page's form.
 FILES = {"source": ["data/catalog/glue", "data/catalog/superglue"], "report": ["tasks/reporting/templates"]}
+# Whose rows, or what is stored of the teacher, change with split.quiz_joins_train.
+JOINING = {"teacher", "signals", "student", "assisted", "multi_task"}
 METHOD = "methods/${item.method}.py"
 
 
@@ -35,7 +37,7 @@ def test_code_is_one_dependency_of_a_stage_and_its_method_another(stage: str) ->
     code = [
         path for path in STAGES[stage]["deps"] if path.split("/")[0].removesuffix(".py") in (*FOLDERS, "stage_code")
     ]
-    own = [METHOD] if stage in STUDENTS else []
+    own = [METHOD] if stage in (*STUDENTS, "multi_task") else []
     assert sorted(code) == sorted([*FILES.get(stage, []), *own, f"stage_code/{stage}"])
 
 
@@ -44,14 +46,14 @@ def test_register_always_runs_and_so_depends_on_no_code() -> None:
     assert {path.split("/")[0] for path in STAGES[ALWAYS_RUN]["deps"]} == {"outputs"}
 
 
-def test_no_stage_but_report_curriculum_and_register_depends_on_a_whole_output() -> None:
+def test_no_stage_but_those_of_all_datasets_depends_on_a_whole_output() -> None:
     whole = {
         stage
         for stage, content in STAGES.items()
         for path in content["deps"]
         if path.startswith("outputs/") and not re.search(r"/(rows|tokens|model|seen|trajectory|signals|head)$", path)
     }
-    assert whole == {"report", "curriculum", ALWAYS_RUN}
+    assert whole == {"report", "curriculum", "multi_task", ALWAYS_RUN}
 
 
 @pytest.mark.parametrize("stage", STUDENTS)
@@ -59,6 +61,16 @@ def test_a_student_depends_on_every_key_of_its_section_but_the_list_of_methods(s
     listed = {key for key in STAGES[stage]["params"] if isinstance(key, str)}
     assert {f"student.{name}" for name in Student.model_fields if name != "methods"} <= listed
     assert not {"student", "student.methods"} & listed
+
+
+def test_the_split_depends_on_every_key_of_its_section_but_those_that_change_no_row() -> None:
+    listed = {key for key in STAGES["split"]["params"] if key.startswith("split")}
+    assert listed == {
+        f"split.{name}" for name in Split.model_fields if name not in ("quiz_joins_train", "quiz_kept_from")
+    }
+    assert {stage for stage, content in STAGES.items() if "split.quiz_joins_train" in content["params"]} == JOINING
+    kept = {stage for stage, content in STAGES.items() if "split.quiz_kept_from" in content["params"]}
+    assert kept == {"student", "assisted", "multi_task"}
 
 
 @pytest.mark.parametrize("stage", [name for name in STAGES if name not in ("source", "split", "report", ALWAYS_RUN)])

@@ -93,6 +93,26 @@ def test_the_curriculum_starts_at_its_student_and_never_ends_below_it_on_selecti
         assert evaluated == pytest.approx(kept, rel=1e-5)
 
 
+def test_rows_and_updates_are_those_of_the_records_and_of_the_splits(ran_once: Workspace) -> None:
+    for name in ran_once.datasets:
+        rows = ran_once.json("split", name, "metrics.json")["rows"]
+        base, own = (ran_once.json("student", name, method, "42", "metrics.json") for method in ("mse_kd", "mpdistil"))
+        assert (base["train_rows"], base["other_rows"], base["feedback_rows"]) == (rows["train"], 0, 0)
+        steps = [
+            json.loads(line)
+            for line in ran_once.output("student", name, "mpdistil", "42", "steps.jsonl").read_text().splitlines()
+        ]
+        assert own["updates"]["student"] == len(steps)
+        assert own["updates"]["student_kept"] == len([row for row in steps if row["episode"] <= own["best_episode"]])
+        drawn = {row["action"] for row in steps}
+        assert (own["other_rows"] > 0) == bool(drawn - {name})
+        assert (own["train_rows"] > rows["train"]) == (name in drawn)
+        assert own["train_rows"] + own["feedback_rows"] == rows["train"] + rows["quiz"]
+        (shown,) = [one for one in ran_once.json("report", "report.json")["datasets"] if one["name"] == name]
+        assert shown["efforts"]["mpdistil"]["student_updates"] == base["updates"]["student"] + len(steps)
+        assert shown["efforts"]["mpdistil"]["train_rows"] == own["train_rows"]
+
+
 def test_files_for_plots_hold_a_row_for_every_epoch_episode_and_prediction(ran_once: Workspace) -> None:
     def rows(name: str) -> list[dict[str, str]]:
         with ran_once.output("report", "plots", f"{name}.csv").open(encoding="utf-8") as file:

@@ -53,6 +53,7 @@ def steps() -> list[Step]:
         plan += [Step(f"{stage}-{PAIR}-{method}", stage, PAIR, method) for stage in ("assistant", "assisted")]
     plan += [Step(f"meta_teacher-{name}", "meta_teacher", name) for name in (PAIR, CHOICE)]
     plan.append(Step(f"meta_taught-{PAIR}-kd", "meta_taught", PAIR, "kd"))
+    plan.append(Step(f"multi_task-{PAIR}-kd", "multi_task", PAIR, "kd"))
     plan += [Step(f"curriculum-{PAIR}-{reward}", "curriculum", PAIR, params=f"{reward}.yaml") for reward in REWARDS]
     plan.append(Step(f"curriculum-{PAIR}-episode", "curriculum", PAIR, params="episode.yaml"))
     plan.append(Step(f"curriculum-{CHOICE}-gain", "curriculum", CHOICE, params="gain.yaml"))
@@ -112,7 +113,7 @@ def _params(folder: Path, name: str, curriculum: Mapping[str, object]) -> None:
     sizes: dict[str, object] = {
         "datasets": [PAIR, CHOICE, REGRESSION],
         "seeds": [1],
-        "methods": [*SIGNALS, *RUNS, *MOVING, "takd", "sftn", "mpdistil", "kd_meta"],
+        "methods": [*SIGNALS, *RUNS, *MOVING, "takd", "sftn", "mpdistil", "kd_meta", "kd_multi"],
         "source": {"folder": "catalog"},
         "split": {"quiz": 0.1, "selection_minimum": 16, "max_length": 24},
         "teacher": {
@@ -133,7 +134,7 @@ def _params(folder: Path, name: str, curriculum: Mapping[str, object]) -> None:
         "takd": {"layers": 3},
         "rco": {"anchors": 2},  # both along two teacher epochs in two of the student's
         "prokd": {"label_share": 0.0},
-        "mpdistil": {"base": "mse_kd", "datasets": [PAIR, CHOICE, REGRESSION], "teaches": ["kd"]},
+        "mpdistil": {"base": "mse_kd", "datasets": [PAIR, CHOICE, REGRESSION], "teaches": ["kd"], "multi_task": ["kd"]},
         "meta_teacher": {"epochs": 2},
         "curriculum": {
             "episodes": 2,

@@ -127,17 +127,18 @@ def test_nothing_that_a_command_or_a_path_of_a_stage_names_is_more_than_a_word(
             "assisted.methods",
             "mpdistil.datasets",
             "mpdistil.teaches",
+            "mpdistil.multi_task",
         ),
         *("item.dataset", "item.seed", "item.method", "mpdistil.base", "mpdistil.preset", "launch", "source.folder"),
     }
     assert "source.folder" not in "".join(re.findall(r"cmd: .*", dvc_yaml))
     params.update(benchmark=bad, datasets=[bad], seeds=[bad], methods=[bad])
     params["student"]["methods"] = params["assisted"]["methods"] = [bad]
-    params["mpdistil"].update(datasets=[bad], teaches=[bad], base=bad, preset=bad)
+    params["mpdistil"].update(datasets=[bad], teaches=[bad], multi_task=[bad], base=bad, preset=bad)
     errors = errors_of(tmp_path, params).splitlines()
     for key in (
         *("benchmark", "datasets.1", "seeds.1", "methods.1", "student.methods.1", "assisted.methods.1"),
-        *("mpdistil.datasets.1", "mpdistil.teaches.1", "mpdistil.base", "mpdistil.preset"),
+        *("mpdistil.datasets.1", "mpdistil.teaches.1", "mpdistil.multi_task.1", "mpdistil.base", "mpdistil.preset"),
     ):
         assert any(line.strip().startswith(f"{key}: {bad!r} is not allowed") for line in errors), (key, errors)
 

@@ -6,8 +6,8 @@ from typing import get_args
 import pytest
 import yaml
 
-from config import META, load
-from method_sections import ProKd, Rco, SignalMethod, TaughtMethod
+from config import META, MULTI, load
+from method_sections import BudgetMethod, MultiMethod, ProKd, Rco, SignalMethod, TaughtMethod
 from methods.phases import taught_epochs
 from params_file import ConfigError
 from stage_sections import Student, Teacher, check_epochs
@@ -36,6 +36,25 @@ def written(folder: Path, content: dict) -> Path:
 
 def test_every_method_that_reads_signals_can_be_taught_by_the_meta_teacher() -> None:
     assert {f"{name}{META}" for name in get_args(SignalMethod)} == set(get_args(TaughtMethod))
+    assert {f"{name}{MULTI}" for name in get_args(BudgetMethod)} == set(get_args(MultiMethod))
+
+
+def test_a_student_may_go_on_without_a_curriculum_whether_or_not_there_is_one(tmp_path: Path, params: dict) -> None:
+    params["methods"].append("kd_multi")
+    params["mpdistil"] |= {"multi_task": ["kd"]}
+    assert load(written(tmp_path, params)).mpdistil.multi_task == ("kd",)
+    params["methods"] = ["kd", "takd", "tinybert", "kd_multi"]
+    params["mpdistil"] |= {"datasets": [], "teaches": []}
+    assert "kd_multi" in load(written(tmp_path, params)).methods
+
+
+def test_the_quiz_is_kept_from_the_students_of_no_method_but_a_curriculums_base(tmp_path: Path, params: dict) -> None:
+    params["split"] |= {"quiz_joins_train": True, "quiz_kept_from": "takd"}
+    assert load(written(tmp_path, params)).split.quiz_kept_from == "takd"
+    params["methods"] = ["kd", "takd", "tinybert"]
+    params["mpdistil"] |= {"datasets": [], "teaches": []}
+    params["split"] |= {"quiz_kept_from": None}
+    assert load(written(tmp_path, params)).split.quiz_joins_train
 
 
 def test_methods_may_be_of_every_stage_and_in_any_order(tmp_path: Path, params: dict) -> None:
@@ -62,6 +81,17 @@ def test_no_method_of_the_student_stage_is_needed(tmp_path: Path, params: dict) 
         (lambda p: p["mpdistil"].update(base="sftn"), "mpdistil.base: sftn must be among `methods`"),
         (lambda p: p["mpdistil"].update(base="kd_meta"), "mpdistil.base: 'kd_meta' is not allowed"),
         (lambda p: p["mpdistil"].update(teaches=["lgtm"]), "'lgtm' is not allowed"),
+        (
+            lambda p: p["mpdistil"].update(multi_task=["kd"]),
+            "mpdistil.multi_task must be what `methods` names with _multi behind it, without that: []",
+        ),
+        (
+            lambda p: (p["methods"].append("finetune_multi"), p["mpdistil"].update(multi_task=["finetune"])),
+            "mpdistil.multi_task: finetune_multi goes on from finetune, which must be among `methods`",
+        ),
+        (lambda p: p["mpdistil"].update(multi_task=["pkd"]), "'pkd' is not allowed"),
+        (lambda p: p["split"].update(quiz_joins_train=True), "split.quiz_kept_from must be takd: mpdistil.base where"),
+        (lambda p: p["split"].update(quiz_kept_from="takd"), "split.quiz_kept_from must be null"),
         (
             lambda p: p["takd"].update(layers=2),
             "takd.layers: 2 is not between the student's 2 layers and the teacher's 6",

@@ -41,6 +41,7 @@ STAGES = (
     "meta_teacher",
     "meta_taught",
     "curriculum",
+    "multi_task",
     "evaluate",
     "report",
 )

@@ -73,6 +73,8 @@ def test_students_of_one_dataset_and_seed_draw_alike_by_whatever_method() -> Non
         stage("meta_taught", "rte"),
     ]
     assert len({one.seed_of("training") for one in made}) == 1
+    both = [stage(name, "rte").seed_of("curriculum") for name in ("curriculum", "multi_task")]
+    assert both[0] == both[1]
     assert stage("assistant", "rte").seed_of("start", of="student") == made[0].seed_of("start")
     assert stage("assistant", "rte").seed_of("training") != made[0].seed_of("training")
 

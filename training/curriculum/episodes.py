@@ -18,12 +18,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
-from typing import cast
+from typing import Protocol, cast
 
 from accelerate import Accelerator
 from torch import Tensor
 
-from training.curriculum.play import Play, check, prepare
+from data.running.batches import Batch
+from training.curriculum.learner import Learner
+from training.curriculum.play import check, prepare
 from training.curriculum.samplers import effective_sampler
 from training.curriculum.seams import (
     CurriculumResult,
@@ -38,7 +40,9 @@ from training.curriculum.seams import (
     TargetQuiz,
 )
 from training.running.checkpoint_files import State
-from training.running.checkpoints import Checkpoints
+from training.running.checkpoints import Checkpoints, Saved
+
+REWARDS = ("reward", "reward_binary", "reward_real")
 
 
 def run_curriculum(
@@ -73,9 +77,37 @@ def run_curriculum(
     check(datasets, target, settings, probe, distillation)
     sampler, note = effective_sampler(settings.sampler, len(datasets))
     play = prepare(student, datasets, target, sampler, settings, accelerator, probe, distillation)
-    run = _Run(play)
+    run = play_episodes(play, settings.episodes, selection_scores, on_episode, checkpoints)
+    return CurriculumResult(run.best, sampler, note, run.steps, run.episodes)
+
+
+class Playing(Saved, Protocol):
+    """How an episode goes; what lives from the first to the last."""
+
+    @property
+    def learner(self) -> Learner: ...
+
+    @property
+    def datasets(self) -> Sequence[QuizDataset]: ...
+
+    def begin(self, number: int) -> Sequence[Batch]: ...
+
+    def step(self, number: int, step: int, quiz: Sequence[Batch]) -> Row: ...
+
+    def learn(self, rows: Sequence[Row]) -> None: ...
+
+
+def play_episodes(
+    play: Playing,
+    episodes: int,
+    selection_scores: SelectionScores,
+    on_episode: OnEpisode | None,
+    checkpoints: Checkpoints | None,
+) -> EpisodesRun:
+    """Play them all; the student is left with the weights of the best episode, of which the one that came in is one."""
+    run = EpisodesRun(play)
     with (checkpoints or Checkpoints()).watching(run) as after_step:
-        while run.number <= settings.episodes:
+        while run.number <= episodes:
             run.play_episode(after_step)
             play.learner.rest()
             row = run.end_episode(selection_scores())
@@ -83,13 +115,13 @@ def run_curriculum(
                 on_episode(row)
     play.learner.restore(run.best_weights)
     play.learner.rest()
-    return CurriculumResult(run.best, sampler, note, run.steps, run.episodes)
+    return run
 
 
-class _Run:
+class EpisodesRun:
     """All that changes from the first episode to the last: what a checkpoint holds."""
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: Playing) -> None:
         self._play = play
         self.number = 0
         """Of the episode being played; 0 has no steps: the student that came in."""
@@ -149,7 +181,7 @@ def _episode_row(
     return {
         "episode": number,
         "steps": len(rows),
-        **{name: _mean(rows, name) for name in ("reward", "reward_binary", "reward_real", "loss")},
+        **{name: _mean(rows, name) for name in (*REWARDS, "loss") if not rows or name in rows[0]},
         **shares,
         **{f"selection_{name}": value for name, value in scores.items()},
         "best": int(best),

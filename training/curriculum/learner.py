@@ -1,5 +1,6 @@
 """The student as the curriculum moves it: one batch through a dataset's own head, one optimizer step."""
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -20,15 +21,15 @@ class Learner:
     def __init__(
         self,
         student: Student,
-        target: str,
         settings: CurriculumSettings,
         accelerator: Accelerator,
-        distillation: Distillation | None,
+        distillations: Mapping[str, Distillation],
     ) -> None:
+        """`distillations` replace the task loss on the batches of the datasets that they are named after."""
         if not isinstance(student, nn.Module):
             raise TypeError(f"the student must be an nn.Module, but it is a {type(student).__name__}")
         self._module: nn.Module = student
-        self._target, self._settings, self._distillation = target, settings, distillation
+        self._settings, self._distillations = settings, distillations
         self._accelerator = accelerator
         optimizer = make_optimizer(self._module, settings.student_lr, settings.weight_decay)
         # The student is not prepared: gradients are averaged by hand (training.running.processes), precision goes by pass.
@@ -43,7 +44,7 @@ class Learner:
         """The loss of the dataset's next quiz batch, in train mode; `share` of its gradient is added to `.grad`."""
         self._module.train()
         batch = dataset.batches.next_batch().to(self._accelerator.device)
-        distilled = self._distillation if dataset.name == self._target else None
+        distilled = self._distillations.get(dataset.name)
         layers = () if distilled is None else distilled.layers
         asked = {"dataset": dataset.name, "choices": batch.choices, "layers": layers}
         with training_precision(self._accelerator):

@@ -130,7 +130,8 @@ def prepare(
     names = [dataset.name for dataset in datasets]
     own = names.index(target.name)
     kind, device = datasets[own].kind, accelerator.device
-    learner = Learner(student, target.name, settings, accelerator, distillation)
+    distillations = {} if distillation is None else {target.name: distillation}
+    learner = Learner(student, settings, accelerator, distillations)
     reader = None if probe is None else ProbeReader(probe, student, target.name, kind, device)
     credit = settings.credit or credit_for(settings.reward)
 

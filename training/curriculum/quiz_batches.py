@@ -44,6 +44,10 @@ class QuizBatches:
         """The reverse of `state_dict`."""
         self._given = cast(int, state["given"])
 
+    def rows_in(self, batches: int) -> int:
+        """How many different rows the first so many batches hold."""
+        return sum(len(batch) for batch in self.one_pass(0)[:batches])
+
     def one_pass(self, number: int) -> list[Batch]:
         """All batches of pass `number`."""
         order = batch_order(

@@ -80,8 +80,8 @@ class Probe:
 
 @dataclass(frozen=True)
 class Distillation:
-    """A loss in place of the task loss wherever the student trains on the target: Eq. 1 with the
-    meta-teacher.
+    """A loss in place of the task loss wherever the student trains on a dataset: for `kd_only` Eq. 1 with the
+    meta-teacher, on the target.
 
     `layers` are those of the student whose vectors the loss reads.
     """

@@ -4,7 +4,7 @@ One safetensors file per split: `logits` (N, C), `pooled` (N*K, H) in float32 an
 in float16; row i of a choice dataset with K candidates lies at i*K .. i*K+K-1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +85,30 @@ def open_signals(folder: Path, split: str, *, rows: int) -> Signals:
         )
     vectors = {int(name.split(".")[1]): value for name, value in stored.items() if name.startswith("vectors.")}
     return Signals(stored["logits"], stored["pooled"], vectors)
+
+
+def open_joined(folder: Path, rows: Mapping[str, int]) -> Signals:
+    """Read the signals of several splits, end to end in that order.
+
+    Args:
+        rows: how many rows each split has.
+
+    Raises:
+        ValueError: a file is damaged, or is of another version of its split, or lacks vectors that another has.
+    """
+    parts = [open_signals(folder, split, rows=count) for split, count in rows.items()]
+    if len(parts) == 1:
+        return parts[0]
+    layers = parts[0].vectors.keys()
+    if any(part.vectors.keys() != layers for part in parts):
+        raise ValueError(
+            f"{folder}: {' and '.join(rows)} hold the vectors of different layers; run the {_stage(folder)} stage again"
+        )
+    return Signals(
+        torch.cat([part.logits for part in parts]),
+        torch.cat([part.pooled for part in parts]),
+        {layer: torch.cat([part.vectors[layer] for part in parts]) for layer in layers},
+    )
 
 
 def _stage(folder: Path) -> str:

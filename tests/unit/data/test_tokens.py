@@ -16,7 +16,7 @@ from data.description import load_spec
 from data.running.batches import batch_order, collate, useful_share
 from data.running.errors import DataError
 from data.running.records import DatasetSpec, Row
-from data.running.tokens import TokenSplit, open_split, save_split, tokenize_split, tokenizer_fingerprint
+from data.running.tokens import TokenSplit, joined, open_split, save_split, tokenize_split, tokenizer_fingerprint
 from data.sources import read_rows
 from data.splits import make_splits
 
@@ -68,6 +68,25 @@ def test_a_choice_keeps_its_candidates_adjacent(tmp_path: Path) -> None:
     assert batch.inputs["input_ids"].shape == (4, 8) and batch.choices == 2
     assert batch.labels.tolist() == [0, 0] and batch.rows.tolist() == [2, 0]
     assert batch.inputs["attention_mask"].sum(dim=1).tolist() == [6, 8, 6, 8]
+
+
+def test_splits_end_to_end_are_their_rows_one_after_the_other(tmp_path: Path) -> None:
+    spec, rows = spec_of(PAIR), [pair("a b", "c", 2), pair("d", "a", 1), pair("sentence", "b b b", 0)]
+    parts = [tokenised(tmp_path / str(i), spec, some) for i, some in enumerate((rows[:1], [], rows[1:]))]
+    whole, both = tokenised(tmp_path / "whole", spec, rows), joined(parts)
+    assert joined(parts[:1]) is parts[0]
+    assert both.row_ids == whole.row_ids and both.header == whole.header
+    for name in ("labels", "lengths", "tokens", "types", "offsets"):
+        assert np.array_equal(getattr(both, name), getattr(whole, name)), name
+    assert both.tokens.dtype == np.int32 and both.labels.dtype == np.int64
+
+
+def test_a_split_without_types_has_zeros_beside_one_that_has_them(tmp_path: Path) -> None:
+    with_types = tokenised(tmp_path / "pairs", spec_of(PAIR), [pair("a", "b")])
+    without = tokenised(tmp_path / "texts", spec_of(SINGLE), single_rows(1))
+    types = joined([without, with_types]).types
+    assert types is not None and types.tolist() == [0] * len(without.tokens) + [0, 0, 0, 1, 1]
+    assert joined([without, without]).types is None
 
 
 @pytest.mark.parametrize(

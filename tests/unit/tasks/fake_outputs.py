@@ -19,6 +19,7 @@ METHODS = ("finetune", "mse_kd", "mpdistil")
 SKILL = {"teacher": 1.6, "finetune": 0.9, "mse_kd": 1.2, "mpdistil": 1.35}
 SKILL |= {"kd": 1.1, "pkd": 1.15, "skd": 1.0, "prokd": 1.05, "prokt": 1.2, "metadistil": 1.4, "lgtm": 1.3}
 MOVING = ("prokt", "metadistil", "lgtm")
+FED_BACK = ("metadistil", "lgtm")
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,9 @@ def write_training(folder: Path, who: str, dataset: FakeDataset, generator: np.r
             }
         lines.append(row)
     write_lines(folder / "curves.jsonl", marked(lines))
-    updates = {"student": 200, "teacher": 200 if who in MOVING else 0}
-    write_json(folder / "metrics.json", {"selection": {}, "updates": updates, "rows_seen": 3200})
+    updates = {"student": 200, "student_kept": 160, "teacher": 200 if who in MOVING else 0}
+    rows = {"train_rows": 800, "other_rows": 0, "feedback_rows": 100 if who in FED_BACK else 0, "rows_seen": 3200}
+    write_json(folder / "metrics.json", {"selection": {}, "updates": updates, **rows})
     write_run(folder, "teacher" if who == "teacher" else "student", 60 * SKILL[who])
 
 
@@ -172,7 +174,9 @@ def write_curriculum(
     write_lines(folder / "steps.jsonl", steps)
     share = {name: float(np.mean([row[f"share_{name}"] for row in lines])) for name in names}
     consecutive = {"similarity_of_consecutive": [0.5, 0.6, 0.7], "distance_of_consecutive": [3.0, 1.0, 2.0]}
-    write_json(folder / "metrics.json", {"cumulative_share": share, "reward": "gain", **consecutive})
+    updates = {"student": 8 * episodes, "student_kept": 8, "teacher": 0}
+    taken = {"updates": updates, "train_rows": 900, "other_rows": 300, "feedback_rows": 0}
+    write_json(folder / "metrics.json", {"cumulative_share": share, "reward": "gain", **consecutive, **taken})
     write_lines(folder / "episodes.jsonl", marked([lines[0] | came_in, *lines[1:]]))
     write_run(folder, "curriculum", 30)
 

@@ -119,6 +119,40 @@ def test_effort_is_that_of_the_methods_own_stages() -> None:
     # base, meta-teacher (1 s) and curriculum (30 s), whose CPU time the fake records as 1.9 times that; 2 episodes of 8
     assert efforts["mpdistil"].cpu_s == pytest.approx(efforts["mse_kd"].cpu_s + 1.9 * 31)
     assert efforts["mpdistil"].student_updates == 216
+    assert efforts["mpdistil"].kept_updates == 160 + 8
+
+
+def test_rows_and_updates_stand_beside_every_method_and_what_differs_is_said() -> None:
+    comparison = compared(methods=("finetune", "kd", "mse_kd", "lgtm", "mpdistil"))
+    text = markdown_text(comparison)
+    for shown in (terminal_text(comparison), text):
+        assert "Other labelled rows or updates than kd: lgtm, mpdistil." in shown
+    effort = text.split("labelled<br>rows")[1]
+    rows = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[3:9]] for line in effort.splitlines()[2:7]
+    }
+    assert rows["kd"] == ["800", "0", "0", "200", "160", "0"]
+    assert rows["lgtm"] == ["800", "0", "100", "200", "160", "200"]
+    assert rows["mpdistil"] == ["900", "300", "0", "216", "168", "0"]
+    tree = comparison_tree(comparison)
+    assert json.loads(json.dumps(tree))["lines"][4]["effort"]["train_rows"] == 900
+
+
+def test_methods_with_the_same_rows_and_updates_are_said_to_have_them() -> None:
+    expected = "All methods trained on as many labelled rows, in as many updates, as kd."
+    assert expected in terminal_text(compared(methods=("finetune", "kd", "mse_kd")))
+    fewer = compared((THREE_CLASSES,), ("kd", "finetune"), asked=("skd",))
+    assert expected in terminal_text(fewer)
+
+
+def test_a_record_without_rows_is_a_dash(tmp_path: Path) -> None:
+    write_outputs((THREE_CLASSES,), (1,), ("kd", "mse_kd"))
+    path = tmp_path / "outputs/student/views/kd/1/metrics.json"
+    path.write_text(json.dumps({"updates": {"student": 200, "teacher": 0}}), encoding="utf-8")
+    outputs = gather_evaluated(["views"], ("kd", "mse_kd"), (1,))
+    comparison = compare(outputs, ("kd", "mse_kd"), benchmark="b", resamples=100)
+    assert [line.effort and line.effort.train_rows for line in comparison.lines] == [None, 800]
+    assert "Other labelled rows or updates than kd: mse_kd." in terminal_text(comparison)
 
 
 def test_the_number_of_points_tried_is_reported() -> None:

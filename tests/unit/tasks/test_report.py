@@ -124,7 +124,12 @@ def test_the_terminal_table_has_a_row_a_dataset_and_the_mean() -> None:
     assert [line.split()[0] for line in lines[3:8]] == [*NAMES, "mean"]
     for words in ("teacher", "fine-tuned", "distilled", "meta-", "MPDistil", "margin", "parameters", "latency"):
         assert words in "\n".join(lines[:2])
-    assert "2 seeds" in lines[-3]
+    assert "2 seeds" in lines[9]
+    assert lines[-3:] == [
+        "  student fine-tuned: 800 rows, 200 updates (160 to the weights kept)",
+        "  student distilled: 800 rows, 200 updates (160 to the weights kept)",
+        "  MPDistil student: 900 rows + 300 of other datasets, 520 updates (168 to the weights kept)",
+    ]
     assert max(map(len, lines)) <= 135
 
 
@@ -133,6 +138,7 @@ def test_methods_that_are_not_asked_for_are_not_needed() -> None:
     summary, outputs = reported(methods=("finetune", "mse_kd"))
     assert list(summary.columns) == ["teacher", "finetune", "mse_kd"]
     assert summary.main_method == "mse_kd"
+    assert "student distilled was trained on 800 rows, 200 updates" in render_page(summary, outputs, {})
     assert "Rewards over episodes" not in render_page(summary, outputs, draw_figures(summary, outputs))
 
 

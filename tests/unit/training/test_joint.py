@@ -101,6 +101,14 @@ def test_the_teachers_selection_scores_are_logged_and_it_ends_as_its_last_step_l
 def test_both_networks_updates_are_counted() -> None:
     run, _, _ = joint(MetaDistil(teacher_warmup=0.3))
     assert (run.student_updates, run.teacher_updates) == (9, 6)
+    kept = [row["best"] for row in run.curves].index(1) + 1
+    assert run.kept_updates == 3 * kept
+
+
+def test_quiz_rows_count_once_and_only_where_a_teacher_asks_for_them() -> None:
+    rows = {quiz_batches: joint(MetaDistil(quiz_batches=quiz_batches))[0].feedback_rows for quiz_batches in (1, 2)}
+    assert rows == {1: 10, 2: 10}
+    assert joint(Dml())[0].feedback_rows == 0
 
 
 @pytest.mark.parametrize("method", [Lgtm(), MetaDistil(quiz_batches=2)], ids=["lgtm", "metadistil"])

@@ -7,13 +7,17 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
+from data.running.batches import Batch
 from tests.golden.golden_runs import NAMES, Run, Stopped, run_whole
 from tests.planted import Planted, plant, run
+from training.curriculum.multi_task import train_multi_task
 from training.curriculum.seams import CurriculumResult, CurriculumSettings
 from training.running import termination
 from training.running.checkpoint_files import CheckpointFiles, State
@@ -63,23 +67,26 @@ class Broken(Exception):
 def curriculum(
     settings: CurriculumSettings, kept: Checkpoints, stop: int | None = None
 ) -> tuple[Planted, CurriculumResult]:
-    planted = plant(0, passes=1)
+    planted = breaking(plant(0, passes=1), stop)
+    return planted, run(planted, settings, checkpoints=kept)
+
+
+def breaking(planted: Planted, stop: int | None) -> Planted:
+    """The same; the student breaks off as it asks for its batch number `stop`, from 0."""
     torch.manual_seed(5)
     steps = iter(range(10**6))
 
-    def breaking(student_step: Callable[[], object]) -> Callable[[], object]:
-        def step() -> object:
+    def counted(next_batch: Callable[[], Batch]) -> Callable[[], Batch]:
+        def step() -> Batch:
             if next(steps) == stop:
                 raise Broken
-            return student_step()
+            return next_batch()
 
         return step
 
-    first = planted.datasets[0].batches
     for dataset in planted.datasets:
-        dataset.batches.next_batch = breaking(dataset.batches.next_batch)  # ty: ignore[invalid-assignment]
-    assert first is planted.datasets[0].batches
-    return planted, run(planted, settings, checkpoints=kept)
+        dataset.batches.next_batch = counted(dataset.batches.next_batch)  # ty: ignore[invalid-assignment]
+    return planted
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -90,6 +97,35 @@ def test_a_curriculum_goes_on_where_it_was_broken_off(variant: str, tmp_path: Pa
         with pytest.raises(Broken):
             curriculum(settings, checkpoints(tmp_path), stop)
     planted, found = curriculum(settings, checkpoints(tmp_path))
+    assert found == expected
+    assert_same(dict(planted.student.state_dict()), dict(whole.student.state_dict()))
+
+
+def multi_task(
+    settings: CurriculumSettings, kept: Checkpoints, stop: int | None = None
+) -> tuple[Planted, CurriculumResult]:
+    planted = breaking(plant(0, passes=1), stop)
+    return planted, train_multi_task(
+        planted.student,
+        planted.datasets,
+        planted.target.one_pass,
+        planted.selection_scores,
+        settings=settings,
+        accelerator=Accelerator(cpu=True),
+        checkpoints=kept,
+    )
+
+
+@pytest.mark.parametrize("update", ["step", "episode"])
+def test_multi_task_training_goes_on_where_it_was_broken_off(
+    update: Literal["step", "episode"], tmp_path: Path
+) -> None:
+    settings = CurriculumSettings(episodes=3, student_lr=1e-3, update=update)
+    whole, expected = multi_task(settings, Checkpoints())
+    for stop in (2, 10):  # within an episode of 8 steps, and within the next
+        with pytest.raises(Broken):
+            multi_task(settings, checkpoints(tmp_path), stop)
+    planted, found = multi_task(settings, checkpoints(tmp_path))
     assert found == expected
     assert_same(dict(planted.student.state_dict()), dict(whole.student.state_dict()))
 

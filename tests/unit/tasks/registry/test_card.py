@@ -55,6 +55,11 @@ def test_scores_and_rows_are_those_of_the_files(here: Place) -> None:
     for name in ("train", "quiz", "selection", "dev"):
         assert f"| {name} | {manifest['splits'][name]['rows']:,} |" in card
     assert "a 95 % interval over rows" in card
+    updates = read(here.student() / "metrics.json")["updates"]
+    kept, rows = updates["student_kept"], manifest["splits"]["train"]["rows"]
+    assert kept in (updates["student"] // 2, updates["student"])  # of two epochs
+    assert f"trained on {rows:,} labelled rows of payment in {updates['student']:,} updates" in card
+    assert f"its weights are those after {kept:,} of them." in card
     assert "One seed, no spread" in card
 
 

@@ -1,0 +1,146 @@
+"""multi_task: MPDistil's rows and steps without its curriculum, the baseline that its stage 4 is measured against.
+
+    python -m tasks.multi_task --dataset rte --method kd --seed 42
+
+The student of finetune (kd) goes on for as many steps as the curriculum takes, with its learning rate, batches and choice of
+the best episode; each step is on a quiz batch of a dataset drawn evenly, through that dataset's own head. finetune trains by
+the task loss; kd by its own, on what each dataset's own teacher says of its quiz.
+
+Reads: the method's student, the quiz splits of every dataset, for kd their signals. Writes:
+outputs/student/<dataset>/<method>_multi/<seed>/model, curves.jsonl (a row an episode, from 0: the student that came in),
+steps.jsonl (the action and loss of each step), metrics.json, run.json.
+"""
+
+from collections.abc import Mapping
+
+import torch
+
+from data.running.batches import Batch
+from methods.running.seam import Scheduled
+from models.outputs import Outputs
+from seeds import start_all
+from tasks.networks.building import parameter_count
+from tasks.networks.checkpoints import checkpoints_of
+from tasks.networks.output import write_model
+from tasks.running.datasets import TokenisedDataset, open_dataset
+from tasks.running.layout import OUTPUTS, signals_folder, student_model
+from tasks.running.stage import Stage, StageError, run_stage
+from tasks.running.torch_runtime import as_it_is_used, compile_if_asked, start_torch
+from tasks.students.chosen_method import make_method
+from tasks.students.quizzes import add_heads, curriculum_settings, exam_rows, quiz_batches, rows_without, taken
+from tasks.students.training_rows import training_splits
+from training.curriculum.multi_task import train_multi_task
+from training.curriculum.quiz_batches import QuizBatches
+from training.curriculum.seams import CurriculumResult, Distillation, QuizDataset
+from training.running.loop import score
+from training.running.progress import Ticker
+from training.running.signals import open_signals
+
+
+def multi_task(stage: Stage) -> None:
+    """Train the student of one dataset on the quiz splits of all of them, each as often."""
+    given, dataset = stage.parameters, open_dataset(stage, stage.dataset, record=False)
+    accelerator = start_torch(stage)
+    stage.read(OUTPUTS / "split")
+    student = dataset.load(
+        stage.read(student_model(stage.dataset, stage.method, stage.seed)), attention=given.models.attention
+    )
+    others = {name: open_dataset(stage, name, record=False) for name in given.datasets}
+    add_heads(student, others, stage.seed_of("heads"))
+    student.to(accelerator.device)
+    compile_if_asked(stage, student)
+    exam = exam_rows(stage, dataset)
+    batches = {
+        name: quiz_batches(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets
+    }
+    ticker = Ticker(stage.title, given.curriculum.episodes or 0)
+    selection = dataset.split("selection")
+
+    def selection_scores() -> dict[str, float]:
+        return score(
+            student, selection, dataset.target, batch_size=given.evaluate.batch_size, device=accelerator.device
+        )
+
+    start_all(stage.seed_of("dropout"))
+    result = train_multi_task(
+        student,
+        [QuizDataset(name, others[name].spec.kind, own) for name, own in batches.items()],
+        QuizBatches(
+            dataset.split("quiz"),
+            given.curriculum.batch_size or 1,
+            seed=stage.seed_of("batches of the reward"),
+            rows=rows_without(dataset.split("quiz"), exam),
+        ).one_pass,
+        selection_scores,
+        settings=curriculum_settings(stage),
+        accelerator=accelerator,
+        distillations=_distillations(stage, others),
+        on_episode=ticker.episode,
+        checkpoints=checkpoints_of(stage, accelerator),
+    )
+    as_it_is_used(student)
+    write_model(stage, student, dataset)
+    _write_records(stage, dataset, result, batches, parameter_count(student, stage.dataset))
+
+
+def _distillations(stage: Stage, datasets: Mapping[str, TokenisedDataset]) -> dict[str, Distillation]:
+    """The method's loss on every dataset, on what its own teacher says of its quiz; {} where it has no teacher."""
+    method = make_method(stage.parameters, stage.method, student_layers=0, teacher_layers=0)
+    if isinstance(method, Scheduled) or method.needs.layers or method.needs.pooled:
+        raise StageError(f"--method {stage.method}: reads more of its teacher than logits; use kd")
+    if method.needs.teacher == "none":
+        return {}
+
+    def distillation(name: str, dataset: TokenisedDataset) -> Distillation:
+        folder = stage.read(signals_folder(name, stage.seed))
+        signals = open_signals(folder, "quiz", rows=len(dataset.split("quiz")))
+
+        def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
+            return method.loss(outputs, signals.of_rows(batch.rows), batch.labels, dataset.spec.kind)
+
+        return Distillation(loss)
+
+    return {name: distillation(name, dataset) for name, dataset in datasets.items()}
+
+
+def _write_records(
+    stage: Stage,
+    dataset: TokenisedDataset,
+    result: CurriculumResult,
+    batches: Mapping[str, QuizBatches],
+    parameters: int,
+) -> None:
+    best = result.episodes[result.best_episode]
+    scores = {name.removeprefix("selection_"): value for name, value in best.items() if name.startswith("selection_")}
+    base = training_splits(stage.parameters, stage.method)
+    names = {"episode": "epoch", "loss": "train_loss"}
+    curves = [
+        {names.get(name, name): value for name, value in row.items() if value is not None and name not in DROPPED}
+        for row in result.episodes
+    ]
+    stage.write_rows(curves)
+    stage.write_rows(result.steps, "steps.jsonl")
+    stage.write_metrics(
+        {
+            "selection": scores,
+            "selected_on": dataset.selected_on,
+            "best_episode": result.best_episode,
+            "parameters": parameters,
+            **taken(stage, dataset, result, batches, base=base, taught_by_quiz=False),
+        }
+    )
+    metric = dataset.spec.metrics[0]
+    stage.headline = f"{metric} {scores[metric]:.3f} on {dataset.selected_on}, episode {result.best_episode}"
+
+
+DROPPED = ("reward", "reward_binary", "reward_real")
+"""Of an episode's row: there are none."""
+
+
+if __name__ == "__main__":
+    run_stage(
+        "multi_task",
+        multi_task,
+        keys=("dataset", "method", "seed"),
+        sections=("datasets", "threads", "models", "split", "mpdistil", "finetune", "kd", "curriculum"),
+    )
