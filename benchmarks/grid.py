@@ -34,7 +34,7 @@ LOSSES = ("collaborative", "competitive", "competitive_probability")
 # gain and alignment never read the meta-teacher, and the fixed samplers (uniform, target, kd_only) learn from no reward: one
 # row of each stands for all losses, or for all rewards. The cheapest reward is logged with them.
 VARIANTS = {
-    "default": [("collaborative", "gain", "policy")],
+    "default": [("collaborative", "alignment", "policy")],
     "rewards": [
         *((loss, reward, "policy") for loss in LOSSES for reward in ("binary", "real")),
         ("collaborative", "gain", "policy"),

@@ -56,4 +56,4 @@ def test_a_cell_is_run_once_and_its_row_can_be_read_back(tmp_path: Path, monkeyp
     assert run_with_fake_stages(tmp_path, monkeypatch).count("curriculum") == 1
     assert run_with_fake_stages(tmp_path, monkeypatch).count("curriculum") == 0
     (row,) = read_rows(tmp_path / "runs.jsonl")
-    assert (row.dataset, row.seed, row.cell.reward, row.scores["mpdistil"]) == ("cb", 42, "gain", 75.0)
+    assert (row.dataset, row.seed, row.cell.reward, row.scores["mpdistil"]) == ("cb", 42, "alignment", 75.0)

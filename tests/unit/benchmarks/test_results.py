@@ -100,7 +100,7 @@ def test_samplers_are_compared_where_several_were_run(tmp_path: Path) -> None:
 
 
 def test_the_default_cell_is_the_one_on_most_datasets(tmp_path: Path) -> None:
-    page = page_of(tmp_path, row(), row("copa"), row(reward="alignment"))
+    page = page_of(tmp_path, row(), row("copa"), row(reward="gain"))
     assert "### The default cell: collaborative, real, policy (preset default)" in page
 
 
