@@ -1,5 +1,6 @@
 """`python -m flows` itself: help with examples, forwarded commands, errors that say what to do."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +91,9 @@ def test_the_version_is_that_of_pyproject(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_reader_that_has_read_enough_is_no_error() -> None:
-    command = f"{sys.executable} -m flows plan --json 2>&1 >&3 | cat"  # its stderr; its stdout is closed at once
+    command = (
+        f"{shlex.quote(sys.executable)} -m flows plan --json 2>&1 >&3 | cat"  # its stderr; its stdout is closed at once
+    )
     with subprocess.Popen(["true"], stdin=subprocess.PIPE) as reader:
         reader.wait()
         assert reader.stdin
