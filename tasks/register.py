@@ -222,7 +222,7 @@ def registered_table(result: Mapping[str, object]) -> str:
     champions = [str(student["name"]) for student in students if names.CHAMPION in cast(list[str], student["aliases"])]
     if champions:
         best = next((name for name in champions if name.endswith("-mpdistil")), champions[0])
-        lines += ["", "Pull one:", f"  python -m flows pull {best}@{names.CHAMPION} --to student"]
+        lines += ["", "Pull one:", f"  python -m flows pull {best}@{names.CHAMPION} --to outputs/pulled/{best}"]
     return "\n".join(lines) + "\n"
 
 

@@ -18,7 +18,7 @@ def test_candidates_and_champions_are_listed_and_a_champion_of_mpdistil_is_the_o
     assert "b-x-mse_kd    version 3  candidate, champion" in text and "version 3 is the first" not in text
     assert "version 2  candidate\n                version 1 stays champion: version 2 is worse" in text
     assert text.count("b-x-mpdistil  version") == 2
-    assert text.endswith("python -m flows pull b-x-mpdistil@champion --to student\n")
+    assert text.endswith("python -m flows pull b-x-mpdistil@champion --to outputs/pulled/b-x-mpdistil\n")
 
 
 def test_a_registry_that_does_not_answer_is_said_and_offers_nothing_to_pull() -> None:
