@@ -172,7 +172,7 @@ def clear() -> None:
 
 def cleaned(environment: Mapping[str, str], *, launched: bool = False) -> dict[str, str]:
     """The environment without what is cleared; servers on this machine are asked without a proxy."""
-    gone = {name for name, value in environment.items() if _is_cleared(name) or _is_unusable_proxy(name, value)}
+    gone = {name for name, value in environment.items() if _is_cleared(name, value) or _is_unusable_proxy(name, value)}
     if not launched or environment.get("WORLD_SIZE", "").strip() in ("", "1"):
         gone.update((*OF_A_LAUNCHER, "LOCAL_WORLD_SIZE"))
     kept = {name: value for name, value in environment.items() if name not in gone}
@@ -184,9 +184,10 @@ def rule_of(name: str) -> Rule | None:
     return next((rule for rule in TABLE if rule.fits(name)), None)
 
 
-def _is_cleared(name: str) -> bool:
+def _is_cleared(name: str, value: str) -> bool:
     rule = rule_of(name)
-    return rule is not None and not rule.instead
+    # Set but empty says nothing, and accelerate takes it for a number.
+    return rule is not None and (not rule.instead or not value.strip())
 
 
 def check(environment: Mapping[str, str]) -> None:

@@ -160,7 +160,7 @@ def _label(spec: DatasetSpec, raw: RawRow, split: str) -> int | float:
         names = ", ".join(f"{i} {name}" for i, name in enumerate(spec.label_names))
         only = "; -1 is legal in test only" if index == UNLABELLED else ""
         if isinstance(value, bool) and spec.num_classes == 2:
-            only = f"; if true means one of them, say so in {DESCRIPTION}: true_label: {spec.label_names[1]}"
+            only = f"; if true means one of them, say so in {DESCRIPTION}: true_label: {spec.label_names[0]}, or {spec.label_names[1]}"
         raise Refused(f"field '{column}' is {shown(value)}; must be one of: {names}{only}")
     return index
 

@@ -30,6 +30,10 @@ def test_what_nobody_means_is_cleared(name: str) -> None:
     assert cleaned({name: "1", "HOME": "/root"}) == {"HOME": "/root"}
 
 
+def test_what_is_refused_is_cleared_where_it_is_set_and_empty() -> None:
+    assert cleaned({"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "", "HOME": "/root"}) == {"HOME": "/root"}
+
+
 @pytest.mark.parametrize(
     "name",
     [
