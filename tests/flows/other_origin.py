@@ -10,11 +10,11 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -137,12 +137,16 @@ def chromium() -> str:
     return found or pytest.skip("no Chromium on this machine: apt-get install chromium")
 
 
-def seen_by_a_page(folder: Path, api: str, mlflow: str, start: str) -> dict[str, object]:
+def seen_by_a_page(api: str, mlflow: str, start: str) -> dict[str, object]:
     """What a page of another origin, opened in a browser, found out and did. The browser takes HOST for this machine."""
     bodies = json.dumps([json.dumps(body) for body in ATTACKS.values()])
     values = {"API": api, "MLFLOW": mlflow, "START": start, "BODIES": bodies}
     seen: queue.Queue[dict[str, object]] = queue.Queue()
-    with served(re.sub("|".join(values), lambda name: values[name[0]], PAGE), seen) as port:
+    with (
+        served(re.sub("|".join(values), lambda name: values[name[0]], PAGE), seen) as port,
+        # Not `folder`: in the C locale Chromium crashes in a path that is no ASCII.
+        tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as own,
+    ):
         command = [
             *(
                 chromium(),
@@ -152,11 +156,15 @@ def seen_by_a_page(folder: Path, api: str, mlflow: str, start: str) -> dict[str,
                 "--disable-dev-shm-usage",
                 "--no-first-run",
             ),
-            *(f"--user-data-dir={folder / 'browser'}", f"--host-resolver-rules=MAP {HOST} 127.0.0.1"),
+            *(f"--user-data-dir={own}/browser", f"--host-resolver-rules=MAP {HOST} 127.0.0.1"),
             f"{ORIGIN}:{port}/",
         ]
         browser = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            command,
+            env={**os.environ, "HOME": own, "TMPDIR": own},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             return seen.get(timeout=120)

@@ -363,7 +363,7 @@ def test_a_run_pushes_what_its_own_stages_wrote_also_with_other_values(
 ) -> None:
     sources.dvc("repro", "source@east")
     store = sources.root / "store"
-    sources.dvc("remote", "add", "--default", "store", str(store))
+    sources.dvc("remote", "add", "--default", "store", os.path.relpath(store, sources.root))
     monkeypatch.setenv("DISTILFLOW_PUSH", "true")
     outcome, _ = run(api, datasets=["north"], overrides=["teacher.epochs=5"])
     assert states(outcome) == {"Ran": {"source@north"}}

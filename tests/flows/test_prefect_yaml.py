@@ -94,7 +94,7 @@ def test_without_a_default_remote_pull_and_push_say_so_and_are_content(tmp_path:
 @pytest.mark.slow
 def test_what_one_container_ran_the_next_takes_from_the_remote(tmp_path: Path) -> None:
     repository, store = pipeline(tmp_path / "repository"), tmp_path / "store"
-    run(repository, "dvc", "remote", "add", "--default", "store", str(store))
+    run(repository, "dvc", "remote", "add", "--default", "store", os.path.relpath(store, repository))
     run(repository, "git", "commit", "--quiet", "--all", "--message", "remote")
     first = fresh(repository, tmp_path / "first")
     assert "Running stage 'one'" in run(first, "dvc", "repro")

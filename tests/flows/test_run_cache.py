@@ -4,6 +4,7 @@ import contextlib
 import copy
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -58,8 +59,9 @@ def repository(folder: Path, store: Path) -> Path:
     (folder / ".gitignore").write_text("/outputs\n", encoding="utf-8")
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     Repo.init(str(folder)).close()
+    # Relative, which DVC turns into a path from its own folder: its configuration is ASCII, and a path need not be.
     with Repo(str(folder)) as repo, repo.config.edit("repo") as settings:
-        settings["remote"] = {"store": {"url": str(store)}}
+        settings["remote"] = {"store": {"url": os.path.relpath(store)}}
         settings["core"]["remote"] = "store"
     return folder
 
@@ -216,7 +218,7 @@ def worn(made: Path, tmp_path: Path) -> Path:
     shutil.copytree(made / "ran", tmp_path / "worn")
     with Repo(str(tmp_path / "worn")) as repo:
         with repo.config.edit("repo") as settings:
-            settings["remote"]["store"]["url"] = str(tmp_path / "empty")
+            settings["remote"]["store"]["url"] = os.path.relpath(tmp_path / "empty")
         runs = Path(repo.cache.legacy.path, "runs")
     entry = load_yaml(next(runs.glob("*/*/*")))
     for number in range(50):

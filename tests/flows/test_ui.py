@@ -144,12 +144,12 @@ def test_a_web_page_of_another_origin_reads_nothing_and_starts_nothing(running: 
     assert_mlflow_is_closed(f"http://127.0.0.1:{running.mlflow}")
 
 
-def test_nor_does_it_in_a_real_browser(running: Running, tmp_path: Path) -> None:
+def test_nor_does_it_in_a_real_browser(running: Running) -> None:
     chromium()
     authorization = basic(running.auth_string)
     start = deployment(running.api, authorization)
     before = runs(running.api, authorization)
-    seen = seen_by_a_page(tmp_path, running.api, f"http://127.0.0.1:{running.mlflow}", start)
+    seen = seen_by_a_page(running.api, f"http://127.0.0.1:{running.mlflow}", start)
     # What it sends without asking is sent whether or not the server takes it.
     assert seen == {"read": "refused", "start": "sent", "register": "sent", "registry": "refused", "logs": "closed"}
     assert runs(running.api, authorization) == before
