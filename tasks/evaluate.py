@@ -90,11 +90,12 @@ def _table(
 
 
 def _plain_baselines(dataset: TokenisedDataset) -> dict[str, object]:
-    """Accuracy on dev of always saying train's most frequent class; nothing for regression."""
+    """What a constant answers: train's most frequent class, with its accuracy on dev, or train's mean (regression)."""
+    labels = np.asarray(dataset.split("train").labels)
     if dataset.spec.kind == "regression":
-        return {"majority_dev": None}
-    most = int(np.bincount(dataset.split("train").labels).argmax())
-    return {"majority_dev": float((np.asarray(dataset.split("dev").labels) == most).mean())}
+        return {"constant": float(labels.mean()), "majority_dev": None}
+    most = int(np.bincount(labels).argmax())
+    return {"constant": float(most), "majority_dev": float((np.asarray(dataset.split("dev").labels) == most).mean())}
 
 
 def _sizes(
