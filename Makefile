@@ -31,7 +31,7 @@ define check_repository
   exit 2; fi
 endef
 
-.PHONY: help setup demo repro ui test test-slow chaos check format config schema links bench results plots image lock audit clean
+.PHONY: help setup demo repro ui test test-slow chaos check format config schema bench results plots image lock audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -96,9 +96,6 @@ config: $(READY) ## Check params.yaml and every profile, print all their errors
 
 schema: $(READY) ## Write the JSON schema that editors use for params.yaml
 	@python -m config --schema > params.schema.json
-
-links: $(READY) ## Write stage_code/, the modules that each stage runs, after an import has changed
-	@PYTHONPATH=tests python -m stage_links
 
 plots: $(READY) ## Render DVC's plots to outputs/plots/index.html
 	@dvc plots show -o outputs/plots

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import config
 import places
-from flows.reasons import Statuses, why
+from flows.errors import FlowError
+from flows.reasons import CODE, Statuses, why
 from flows.workspace import PATIENCE, dvc_repository
+from stage_code import SourceError
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -41,6 +43,11 @@ class Node:
     restores: bool = False
     """Its outputs are missing, and nothing else is wrong: DVC's cache has them, nothing would be computed."""
 
+    @property
+    def follows(self) -> tuple[str, ...]:
+        """The stages before it that may come out different: all but `code`, whose output is known before it runs."""
+        return tuple(need for need in self.needs if need != CODE)
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -59,7 +66,10 @@ def read_graph(root: Path, *, patience: float = PATIENCE) -> Graph:
     root = root.absolute()
     config.load(root / "params.yaml")
     with dvc_repository(root, patience=patience) as repo:
-        return Graph(root, {node.name: node for node in _nodes(repo, root)})
+        try:
+            return Graph(root, {node.name: node for node in _nodes(repo, root)})
+        except SourceError as error:
+            raise FlowError(str(error)) from None
 
 
 def _nodes(repo: "Repo", root: Path) -> Iterator[Node]:
@@ -68,7 +78,7 @@ def _nodes(repo: "Repo", root: Path) -> Iterator[Node]:
 
     graph = repo.index.graph
     position = {stage: number for number, stage in enumerate(repo.index.stages)}
-    statuses = Statuses()
+    statuses = Statuses(root)
     for stage in networkx.lexicographical_topological_sort(graph.reverse(copy=False), key=position.__getitem__):
         needs = sorted(graph.successors(stage), key=position.__getitem__)
         reasons, restores = why(stage, statuses, needs)

@@ -47,7 +47,7 @@ def _evaluated(tree: Path) -> list[Path]:
     found: list[Path] = []
     with contextlib.suppress(FlowError, ConfigError):
         for node in read_graph(tree).nodes.values():
-            if not node.reasons and fresh.issuperset(node.needs):
+            if not node.reasons and fresh.issuperset(node.follows):
                 fresh.add(node.name)
                 if node.stage == LAST:
                     found.append(tree.joinpath("outputs", LAST, str(node.dataset), str(node.method), str(node.seed)))

@@ -33,7 +33,7 @@ def make_plan(graph: Graph) -> list[Planned]:
     """What would become of each stage of a graph, in the order in which they would run."""
     planned: dict[str, Planned] = {}
     for node in graph.nodes.values():
-        after = tuple(need for need in node.needs if need in planned and planned[need].state in COMPUTED)
+        after = tuple(need for need in node.follows if need in planned and planned[need].state in COMPUTED)
         planned[node.name] = Planned(node, _state(node, after), after)
     return list(planned.values())
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stage_code import SourceTree, changed_modules, code_file, code_text
+
 if TYPE_CHECKING:
     from dvc.dependency import ParamsDependency
     from dvc.output import Output
@@ -13,31 +15,46 @@ if TYPE_CHECKING:
 
 WORDS = {"modified": "changed", "deleted": "missing", "not in cache": "not in DVC's cache"}
 NOTHING = "(none)"
-CODE = "stage_code"  # holds for every stage a folder of links to the modules that it runs
+CODE = "code"  # the stage whose output holds, for every stage, the modules that it runs
 NAMED = 3  # changed modules; more are counted
 
 
 class Statuses:
-    """What DVC finds in the workspace, each thing once: a hundred stages depend on the same code with the same hash."""
+    """What DVC finds in the workspace, each thing once: a hundred stages depend on the same code with the same hash.
 
-    def __init__(self) -> None:
+    A stage's code is looked up in the source, whatever outputs/code says of an earlier state: stage `code` writes it anew
+    before anything else runs.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._source = SourceTree(root)
         self._paths: dict[tuple[str, str], str | None] = {}
-        self._modules: dict[Path, dict[str, str]] = {}
+        self._modules: dict[str, dict[str, str]] = {}
         self._params: dict[tuple[str, tuple[str, ...]], dict[str, object]] = {}
 
     def of(self, entry: "Output") -> str | None:
         """DVC's word for a dependency or an output: modified, deleted, new, not in cache; None if nothing is wrong."""
         key = (entry.fs_path, str(entry.hash_info))
         if key not in self._paths:
-            self._paths[key] = _status(entry)
+            stage = self.stage_of_code(Path(entry.fs_path))
+            self._paths[key] = _status(entry) if stage is None else self._status_of_code(entry, stage)
         return self._paths[key]
 
-    def modules(self, folder: Path) -> dict[str, str]:
-        """sha256 of the modules behind a folder of links, by the names of the links."""
-        if folder not in self._modules:
-            links = (link for link in folder.iterdir() if link.is_file())
-            self._modules[folder] = {link.name: hashlib.sha256(link.read_bytes()).hexdigest() for link in links}
-        return self._modules[folder]
+    def stage_of_code(self, path: Path) -> str | None:
+        """The stage whose modules a file lists; None for any other path."""
+        return path.stem if path == self._root / code_file(path.stem) else None
+
+    def _status_of_code(self, entry: "Output", stage: str) -> str | None:
+        content = code_text(self.modules(stage)).encode()
+        own = hashlib.md5(content, usedforsecurity=False).hexdigest()  # the sum that DVC writes into dvc.lock
+        return None if entry.hash_info and entry.hash_info.value == own else "modified"
+
+    def modules(self, stage: str) -> dict[str, str]:
+        """sha256 of the modules that a stage would run now."""
+        if stage not in self._modules:
+            self._modules[stage] = self._source.modules_now(stage)
+        return self._modules[stage]
 
     def params(self, dependency: "ParamsDependency") -> dict[str, object]:
         """Values of the keys that a stage lists, as the params file has them now."""
@@ -65,7 +82,8 @@ def why(stage: "Stage", statuses: Statuses, needs: Sequence["Stage"]) -> tuple[t
     always = ("always runs",) if stage.always_changed else ()
     if not any(entry.hash_info for entry in (*stage.outs, *stage.deps)):
         return ("never run", *always), False
-    theirs = [Path(out.fs_path) for need in needs for out in need.outs if statuses.of(out) is not None]
+    others = [need for need in needs if getattr(need, "name", None) != CODE]  # data under `dvc add` has no name
+    theirs = [Path(out.fs_path) for need in others for out in need.outs if statuses.of(out) is not None]
     changed = (*_changed_deps(stage, statuses, theirs), *(("its command changed",) if stage.changed_stage() else ()))
     wrong = {out.def_path: status for out in stage.outs if (status := statuses.of(out)) is not None}
     restores = not changed and not always and set(wrong.values()) == {"deleted"}
@@ -85,16 +103,16 @@ def _changed_deps(stage: "Stage", statuses: Statuses, theirs: Sequence[Path]) ->
             yield f"{said}: {_changed_modules(stage, Path(dep.fs_path), statuses) or dep.def_path}"
 
 
-def _changed_modules(stage: "Stage", folder: Path, statuses: Statuses) -> str:
-    """For a stage's folder of links: the modules that are not what its record says it ran; '' where that can't be told."""
-    if folder.parent.name != CODE or not folder.is_dir():
+def _changed_modules(stage: "Stage", path: Path, statuses: Statuses) -> str:
+    """For the list of a stage's code: the modules that are not what its record says it ran; '' where that can't be told."""
+    name = statuses.stage_of_code(path)
+    if name is None:
         return ""
     try:
         ran = dict(json.loads((Path(stage.outs[0].fs_path) / "run.json").read_text(encoding="utf-8"))["code"])
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return ""
-    now = statuses.modules(folder)
-    changed = [f"{name.replace('.', '/')}.py" for name in sorted({*ran, *now}) if ran.get(name) != now.get(name)]
+    changed = changed_modules(ran, statuses.modules(name))
     more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
     return f"{', '.join(changed[:NAMED])}{more}"
 

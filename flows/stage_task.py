@@ -79,7 +79,7 @@ def _end(node: Node, work: Work) -> Ended:
     missing = [stage.name for stage in before if stage.state not in ("Ran", "Cached")]
     if missing:
         return Ended(node.name, "Skipped", note=f"needs {', '.join(missing)}")
-    if not node.reasons and not any(stage.changed for stage in before):
+    if not node.reasons and not any(stage.changed for stage in before if stage.name in node.follows):
         return Ended(node.name, "Cached", note="up to date")
     logger = get_run_logger()
     if task_run.run_count > 1:

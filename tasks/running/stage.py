@@ -7,6 +7,7 @@ with one line on stderr that says what to do. Of several processes the first wri
 import argparse
 import contextlib
 import difflib
+import functools
 import io
 import json
 import os
@@ -32,6 +33,7 @@ from environment import RefusedVariable
 from models.errors import ModelError
 from models.folders import whole_folder
 from seeds import named
+from stage_code import SourceError, SourceTree, changed_modules, code_file, recorded_modules
 from tasks.running import collector
 from tasks.running.layout import OUTPUTS, output_folder
 from tasks.running.machine_limits import no_memory, no_room
@@ -50,8 +52,6 @@ from tasks.running.written_files import (
 from training.running import termination
 
 ROOT = Path(__file__).resolve().parents[2]
-LINKS = "stage_code"
-"""Holds for every stage a folder of links to the modules that it runs, its one dependency on code in dvc.yaml."""
 # None of these may talk to anybody, and none may print what is no news to the person at the terminal.
 QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
@@ -213,7 +213,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
         environment.check(environment.cleaned(os.environ, launched=True))
         stage = Stage(name, load(options.params), **chosen, sections=sections)
         _check_chosen(stage, keys)
-        _check_links(name)
+        _check_code(name)
         target = output_folder(name, **chosen)
         with termination.handled(), stage.resources:
             with _output(target) as stage.folder:
@@ -229,7 +229,7 @@ def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...]
                 print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
     except termination.Terminated as end:
         _stop(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", 128 + end.number)
-    except (ConfigError, DamagedError, DataError, ModelError, RefusedVariable, StageError) as error:
+    except (ConfigError, DamagedError, DataError, ModelError, RefusedVariable, SourceError, StageError) as error:
         _stop(f"{name}: {error}")
     except ValueError as error:
         if not _raised_on_purpose(error):
@@ -275,15 +275,27 @@ def _check_chosen(stage: Stage, keys: tuple[str, ...]) -> None:
         raise StageError(f"--seed {stage.seed}: a seed is a whole number from 0 to 4294967295")
 
 
-def _check_links(name: str) -> None:
-    """Raise StageError if DVC finds copies where it should find links: it would not see that a module has changed."""
-    folder = ROOT / LINKS / name
-    copies = [path for path in sorted(folder.glob("*")) if not path.is_symlink()]
-    if copies:
+def _check_code(name: str) -> None:
+    """Raise StageError if outputs/code, by which DVC tells what is out of date, is older than the code that would run.
+
+    `dvc repro --single-item STAGE` doesn't look at the stages before, so it is the one way to get here.
+    """
+    recorded = recorded_modules(Path(), name)
+    if recorded is None or name == "code":
+        return  # started by hand where no pipeline has run
+    changed = changed_modules(recorded, _modules(name))
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise StageError(
-            f"{copies[0]}: a file where git has a link, so DVC would not see that the module behind it changes; "
-            f"`git config core.symlinks true && git checkout -- {LINKS}`, or copy the repository with its links"
+            f"{code_file(name)}: written before {changed[0]}{more} changed, so DVC would keep this result as one of the old "
+            "code; `dvc repro code`, then this again"
         )
+
+
+@functools.cache
+def _modules(name: str) -> dict[str, str]:
+    """sha256 of every module that the stage runs; looked up once, as each is imported once."""
+    return SourceTree(ROOT).modules_now(name)
 
 
 def _raised_on_purpose(error: ValueError) -> bool:
@@ -349,7 +361,7 @@ def _record(stage: Stage) -> dict[str, object]:
         "seed": stage.seed if stage.name in SEEDED else None,
         "params": stage.recorded_parameters(),
         "input_hashes": stage.input_hashes(),
-        "code": _code(stage.name),
+        "code": _modules(stage.name),
         SUMS: sums_for_record(stage.folder) if stage.writes else {},
         "versions": stage.versions(),
         "device": stage.device,
@@ -361,12 +373,6 @@ def _record(stage: Stage) -> dict[str, object]:
         "duration_s": round(time.monotonic() - stage.started, 3),
         **spent(),
     }
-
-
-def _code(name: str) -> dict[str, str]:
-    """sha256 of every module that the stage runs, by the links that DVC follows."""
-    folder = ROOT / LINKS / name  # there is none of commands that are no stages
-    return {link.name: own for link, own in file_sums(folder).items()} if folder.is_dir() else {}
 
 
 def spent() -> dict[str, float]:

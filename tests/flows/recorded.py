@@ -1,7 +1,6 @@
 """A workspace of the real pipeline in which DVC believes that everything ran: outputs are made up and committed."""
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -12,6 +11,8 @@ import yaml
 from dvc.repo import Repo  # here, and not in a test: its log keeps the stream that it finds when it is imported
 from stages import merged
 from workspace import CATALOG, Workspace, make_workspace
+
+from stage_code import SourceTree, code_file, code_text
 
 SECONDS = 2.5
 
@@ -34,18 +35,14 @@ def pretend_all_ran(root: Path) -> None:
     with contextlib.chdir(root), Repo() as repo:
         outs = {Path(out.fs_path): stage.addressing.split("@")[0] for stage in repo.index.stages for out in stage.outs}
         read = [Path(dep.fs_path) for dep in repo.index.deps]
+        source = SourceTree(root)
         for out, stage in outs.items():
             out.mkdir(parents=True)
-            record = {"duration_s": SECONDS, "output": str(out.relative_to(root)), "code": code_of(root, stage)}
+            record = {"duration_s": SECONDS, "output": str(out.relative_to(root)), "code": source.modules_of(stage)}
             (out / "run.json").write_text(json.dumps(record))
-            for inside in (path for path in read if out in path.parents):
+            for inside in (path for path in read if out in path.parents and path.suffix != ".json"):
                 inside.mkdir(exist_ok=True)
                 (inside / "content").write_text(str(inside.relative_to(root)))
+        for stage in source.stages():
+            (root / code_file(stage)).write_text(code_text(source.modules_of(stage)))
         repo.commit(force=True)
-
-
-def code_of(root: Path, stage: str) -> dict[str, str]:
-    """What a stage's record says of the modules that it ran."""
-    return {
-        link.name: hashlib.sha256(link.read_bytes()).hexdigest() for link in (root / "stage_code" / stage).iterdir()
-    }

@@ -11,6 +11,7 @@ from workspace import Workspace
 
 from flows.errors import BusyError, FlowError
 from flows.graph import Graph, Node, read_graph
+from flows.plan import make_plan
 from params_file import ConfigError
 
 pytestmark = pytest.mark.xdist_group("recorded")
@@ -44,8 +45,9 @@ def graph(recorded: Workspace) -> Graph:
 
 
 def out_of_date(root: Path) -> dict[str, Node]:
-    """The stages with reasons, but for the one that always runs."""
-    return {name: node for name, node in read_graph(root).nodes.items() if node.reasons and not node.always}
+    """The stages with reasons, but for the one that always runs, and `code`, which a changed module makes run."""
+    nodes = read_graph(root).nodes.items()
+    return {name: node for name, node in nodes if node.reasons and not node.always and name != "code"}
 
 
 def test_every_stage_of_dvc_is_there_by_the_name_that_dvc_gives_it(recorded: Workspace, graph: Graph) -> None:
@@ -100,15 +102,33 @@ def test_changed_code_is_named_at_the_stages_that_run_it_and_nowhere_else(copy: 
 
 
 def test_modules_that_came_or_went_are_named_too_and_the_fourth_is_counted(copy: Path) -> None:
-    (copy / "stage_code/report/models.heads").symlink_to("../../models/heads.py")
-    (copy / "stage_code/evaluate/models.heads").unlink()
+    rewrite(copy / "tasks/reporting/wording.py", "", "from models import heads\n")
+    rewrite(copy / "tasks/evaluate.py", "from training.latency import measure_latency\n", "")
     for name in ("classifier", "layers", "outputs"):
-        with (copy / "models" / f"{name}.py").open("a") as file:
-            file.write("# changed\n")
+        rewrite(copy / "models" / f"{name}.py", "", "# changed\n")
     found = {node.stage: node.reasons for node in out_of_date(copy).values()}
-    assert found["report"] == ("changed: models/heads.py",)
-    assert found["evaluate"] == ("changed: models/classifier.py, models/heads.py, models/layers.py and 1 more",)
+    assert found["report"] == ("changed: models/heads.py, tasks/reporting/wording.py",)
+    assert found["evaluate"] == ("changed: models/classifier.py, models/layers.py, models/outputs.py and 2 more",)
     assert found["teacher"] == ("changed: models/classifier.py, models/layers.py, models/outputs.py",)
+
+
+def rewrite(path: Path, old: str, new: str) -> None:
+    """Replace a line of a file, or append one."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new) if old else text + new)
+
+
+def test_a_module_that_is_no_python_is_named_with_its_line(copy: Path) -> None:
+    rewrite(copy / "models/heads.py", "", "def broken(\n")
+    with pytest.raises(FlowError, match=r"models/heads\.py: line \d+: .*no stage that imports it can run"):
+        read_graph(copy)
+
+
+def test_code_that_changed_is_no_reason_for_what_does_not_import_it(copy: Path) -> None:
+    rewrite(copy / "methods/finetune.py", "", "# changed\n")
+    planned = {one.node.name: one.state for one in make_plan(read_graph(copy))}
+    assert planned["code"] == "run" and planned[f"source@{PLAIN}"] == planned[f"split@{PLAIN}"] == "cached"
 
 
 def test_where_no_record_says_what_the_code_was_its_folder_is_named(copy: Path) -> None:
@@ -116,7 +136,7 @@ def test_where_no_record_says_what_the_code_was_its_folder_is_named(copy: Path) 
         file.write("# changed\n")
     record = copy / "outputs/teacher" / PLAIN / "7/run.json"
     record.write_text("{}")
-    assert "changed: stage_code/teacher" in read_graph(copy).nodes[f"teacher@{PLAIN}-7"].reasons
+    assert "changed: outputs/code/teacher.json" in read_graph(copy).nodes[f"teacher@{PLAIN}-7"].reasons
 
 
 def test_changed_parameters_are_shown_with_both_values(copy: Path) -> None:

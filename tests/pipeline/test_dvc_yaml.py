@@ -6,14 +6,15 @@ from typing import get_args
 
 import pytest
 import yaml
-from source_imports import FOLDERS, ROOT
-from stage_links import ALWAYS_RUN, found, wanted
+from source_imports import ROOT
 
 from method_sections import AssistedMethod, StudentMethod
+from stage_code import BY_METHOD, CODE, code_file
 from stage_sections import Split, Student
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES: Mapping[str, dict] = DVC["stages"]
+ALWAYS_RUN = "register"
 # Stages whose matrix runs over methods and that train a student, or what teaches it.
 STUDENTS = ("student", "assistant", "assisted", "meta_taught")
 # What a stage reads of the folders of code that is no module: descriptions of the built-in benchmarks, the page's form.
@@ -23,22 +24,20 @@ JOINING = {"teacher", "signals", "student", "assisted", "multi_task"}
 METHOD = "methods/${item.method}.py"
 
 
-@pytest.mark.parametrize("stage", [name for name in STAGES if name != ALWAYS_RUN])
-def test_a_stage_depends_on_the_code_it_runs_and_on_no_other(stage: str) -> None:
-    assert found()[stage] == wanted()[stage], "imports have changed: run `make links`"
-
-
-def test_no_stage_of_another_time_is_left_in_stage_code() -> None:
-    assert found().keys() == wanted().keys()
-
-
-@pytest.mark.parametrize("stage", [name for name in STAGES if name != ALWAYS_RUN])
+@pytest.mark.parametrize("stage", [name for name in STAGES if name not in ("code", ALWAYS_RUN)])
 def test_code_is_one_dependency_of_a_stage_and_its_method_another(stage: str) -> None:
-    code = [
-        path for path in STAGES[stage]["deps"] if path.split("/")[0].removesuffix(".py") in (*FOLDERS, "stage_code")
-    ]
-    own = [METHOD] if stage in (*STUDENTS, "multi_task") else []
-    assert sorted(code) == sorted([*FILES.get(stage, []), *own, f"stage_code/{stage}"])
+    code = [path for path in STAGES[stage]["deps"] if _is_code(path)]
+    own = [METHOD] if stage in BY_METHOD else []
+    assert sorted(code) == sorted([*FILES.get(stage, []), *own, str(code_file(stage))])
+
+
+def test_the_stage_code_depends_on_everything_that_a_stage_may_import() -> None:
+    files = [name if (ROOT / name).is_dir() else f"{name}.py" for name in CODE]
+    assert sorted(STAGES["code"]["deps"]) == sorted(files) and "params" not in STAGES["code"]
+
+
+def _is_code(path: str) -> bool:
+    return path.split("/")[0].removesuffix(".py") in CODE or path.startswith("outputs/code")
 
 
 def test_register_always_runs_and_so_depends_on_no_code() -> None:
@@ -51,7 +50,9 @@ def test_no_stage_but_those_of_all_datasets_depends_on_a_whole_output() -> None:
         stage
         for stage, content in STAGES.items()
         for path in content["deps"]
-        if path.startswith("outputs/") and not re.search(r"/(rows|tokens|model|seen|trajectory|signals|head)$", path)
+        if path.startswith("outputs/")
+        and not _is_code(path)
+        and not re.search(r"/(rows|tokens|model|seen|trajectory|signals|head)$", path)
     }
     assert whole == {"report", "curriculum", "multi_task", ALWAYS_RUN}
 
@@ -68,12 +69,18 @@ def test_the_split_depends_on_every_key_of_its_section_but_those_that_change_no_
     assert listed == {
         f"split.{name}" for name in Split.model_fields if name not in ("quiz_joins_train", "quiz_kept_from")
     }
-    assert {stage for stage, content in STAGES.items() if "split.quiz_joins_train" in content["params"]} == JOINING
-    kept = {stage for stage, content in STAGES.items() if "split.quiz_kept_from" in content["params"]}
-    assert kept == {"student", "assisted", "multi_task"}
+    assert _listing("split.quiz_joins_train") == JOINING
+    assert _listing("split.quiz_kept_from") == {"student", "assisted", "multi_task"}
 
 
-@pytest.mark.parametrize("stage", [name for name in STAGES if name not in ("source", "split", "report", ALWAYS_RUN)])
+def _listing(key: str) -> set[str]:
+    """The stages that list a parameter."""
+    return {stage for stage, content in STAGES.items() if key in content.get("params", [])}
+
+
+@pytest.mark.parametrize(
+    "stage", [name for name in STAGES if name not in ("code", "source", "split", "report", ALWAYS_RUN)]
+)
 def test_every_training_stage_depends_on_the_threads(stage: str) -> None:
     assert "threads" in STAGES[stage]["params"]
 

@@ -70,4 +70,4 @@ def test_a_method_that_comes_back_runs_no_student_of_another(pipeline: Workspace
 def test_code_that_changes_nothing_stops_after_its_own_stage(pipeline: Workspace) -> None:
     with (pipeline.root / "tasks/source.py").open("a", encoding="utf-8") as file:
         file.write("# A comment.\n")
-    assert ran(pipeline.dvc("repro")) == {f"source@{name}" for name in pipeline.datasets}
+    assert ran(pipeline.dvc("repro")) == {"code", *(f"source@{name}" for name in pipeline.datasets)}

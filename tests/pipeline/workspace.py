@@ -87,7 +87,11 @@ class Workspace:
         return self.run("python", "-m", f"tasks.{name}", *options, check=check)
 
     def changed(self) -> tuple[set[str], set[str]]:
-        """(stages that DVC finds changed, those and all that come after them), without what always runs."""
+        """(stages that DVC finds changed, those and all that come after them), without what always runs.
+
+        DVC knows which modules a stage imports once `code` has looked, as it does first in any run.
+        """
+        self.dvc("repro", "code")
         found = json.loads(self.run("python", "-c", CHANGED).stdout.splitlines()[-1])
         return set(found[0]) - ALWAYS, set(found[1]) - ALWAYS
 

@@ -18,6 +18,7 @@ OURS = {
     "params_file",
     "places",
     "seeds",
+    "stage_code",
     "strict_yaml",
     "data",
     "models",
@@ -31,6 +32,7 @@ OURS = {
 }
 SERVERS = {"mlflow", "prefect", "dvc"}
 STAGES = (
+    "code",
     "source",
     "split",
     "teacher",
@@ -60,12 +62,22 @@ ALLOWED = {
         "params_file",
         "places",
         "seeds",
+        "stage_code",
         "data",
         "models",
         "methods",
         "training",
     },
-    "flows": {"config", "environment", "method_sections", "stage_sections", "params_file", "places", "strict_yaml"},
+    "flows": {
+        "config",
+        "environment",
+        "method_sections",
+        "stage_sections",
+        "params_file",
+        "places",
+        "stage_code",
+        "strict_yaml",
+    },
 }
 # The only code that may know a server or DVC: the registry's, and the flows.
 MAY_KNOW = {
@@ -126,7 +138,7 @@ def test_only_batches_in_data_import_torch_and_nothing_there_imports_transformer
 
 @pytest.mark.parametrize(
     ("stages", "unwanted"),
-    [(("source", "split", "report"), SERVERS | {"torch", "transformers"}), (STAGES, SERVERS)],
+    [(("code", "source", "split", "report"), SERVERS | {"torch", "transformers"}), (STAGES, SERVERS)],
     ids=["light", "all"],
 )
 def test_stages_start_without_servers_and_those_that_need_no_network_without_torch(

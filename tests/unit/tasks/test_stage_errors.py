@@ -300,16 +300,16 @@ def test_a_disk_that_is_really_full_leaves_nothing(split: Path, stage: str, opti
     assert "half-written output" not in done.stderr.replace("Nothing half-written", "")
 
 
-def test_copies_in_place_of_the_links_that_dvc_follows_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_list_of_code_that_is_older_than_the_code_is_refused(tmp_path: Path) -> None:
     write_dataset(tmp_path, rows(40))
     params(tmp_path)
-    copy = tmp_path / "checkout" / "stage_code" / "source" / "data.checks"
-    copy.parent.mkdir(parents=True)
-    copy.write_text("../../data/checks.py")  # what git writes where it makes no links
-    monkeypatch.setattr("tasks.running.stage.ROOT", tmp_path / "checkout")
+    assert run_stage_here(tmp_path, "code").status == 0
+    assert run_stage_here(tmp_path, "source", "--dataset", "reviews").status == 0
+    listed = tmp_path / "outputs" / "code" / "source.json"
+    listed.write_text(json.dumps(json.loads(listed.read_text()) | {"data.checks": "of another time"}))
+    shutil.rmtree(tmp_path / "outputs" / "source")
     ended = run_stage_here(tmp_path, "source", "--dataset", "reviews")
     assert (ended.status, ended.errors.count("\n")) == (2, 1)
-    assert f"{copy}: a file where git has a link" in ended.errors and "core.symlinks true" in ended.errors
+    assert "outputs/code/source.json: written before data/checks.py changed" in ended.errors
+    assert "`dvc repro code`" in ended.errors
     assert not (tmp_path / "outputs" / "source").exists()
