@@ -103,9 +103,4 @@ def _friendly(
 
 
 if __name__ == "__main__":
-    run_stage(
-        "assistant",
-        assistant,
-        keys=("dataset", "method", "seed"),
-        sections=("threads", "models", "teacher", "student", "signals", "takd", "sftn", "split", "source"),
-    )
+    run_stage("assistant", assistant)

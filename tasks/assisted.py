@@ -35,9 +35,4 @@ def assisted(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(
-        "assisted",
-        assisted,
-        keys=("dataset", "method", "seed"),
-        sections=("threads", "models", "teacher", "student", "takd", "sftn", "split", "source"),
-    )
+    run_stage("assisted", assisted)

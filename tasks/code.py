@@ -24,4 +24,4 @@ def code(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("code", code, keys=(), sections=())
+    run_stage("code", code)

@@ -180,9 +180,4 @@ def _write_records(
 
 
 if __name__ == "__main__":
-    run_stage(
-        "curriculum",
-        curriculum,
-        keys=("dataset", "seed"),
-        sections=("datasets", "threads", "models", "mpdistil", "mse_kd", "meta_teacher", "curriculum"),
-    )
+    run_stage("curriculum", curriculum)

@@ -135,6 +135,4 @@ def _sizes(
 
 
 if __name__ == "__main__":
-    run_stage(
-        "evaluate", evaluate, keys=("dataset", "method", "seed"), sections=("threads", "models", "evaluate", "split")
-    )
+    run_stage("evaluate", evaluate)

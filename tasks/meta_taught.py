@@ -8,11 +8,9 @@ outputs/student/<dataset>/<method>_meta/<seed>, as the student stage does.
 """
 
 from dataclasses import replace
-from typing import get_args
 
 from safetensors.torch import load_file
 
-from method_sections import SignalMethod
 from tasks.networks.building import depth_of, start_student
 from tasks.running.datasets import open_dataset
 from tasks.running.layout import meta_teacher_folder, signals_folder, teacher_model
@@ -47,9 +45,4 @@ def meta_taught(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(
-        "meta_taught",
-        meta_taught,
-        keys=("dataset", "method", "seed"),
-        sections=("threads", "models", "teacher", "student", "mpdistil", *get_args(SignalMethod), "split", "source"),
-    )
+    run_stage("meta_taught", meta_taught)

@@ -111,9 +111,4 @@ def _save(stage: Stage, module: MetaTeacher, quiz: Signals, result: MetaTeacherR
 
 
 if __name__ == "__main__":
-    run_stage(
-        "meta_teacher",
-        meta_teacher,
-        keys=("dataset", "seed"),
-        sections=("threads", "models", "mpdistil", "meta_teacher"),
-    )
+    run_stage("meta_teacher", meta_teacher)

@@ -138,9 +138,4 @@ DROPPED = ("reward", "reward_binary", "reward_real")
 
 
 if __name__ == "__main__":
-    run_stage(
-        "multi_task",
-        multi_task,
-        keys=("dataset", "method", "seed"),
-        sections=("datasets", "threads", "models", "split", "mpdistil", "finetune", "kd", "curriculum"),
-    )
+    run_stage("multi_task", multi_task)

@@ -233,4 +233,4 @@ def _headline(counts: Mapping[str, int], reachable: bool) -> str:
 
 
 if __name__ == "__main__":
-    run_stage("register", register, keys=(), sections=("benchmark", "datasets", "methods", "seeds", "registry"))
+    run_stage("register", register)

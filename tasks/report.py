@@ -21,9 +21,6 @@ from tasks.reporting.summarise import Summary, summarise
 from tasks.running.layout import OUTPUTS
 from tasks.running.stage import Stage, run_stage
 
-# params.yaml's sections that change the report itself; every other value is in the stages' own records.
-SECTIONS = ("benchmark", "datasets", "seeds", "methods", "report")
-
 
 def report(stage: Stage) -> None:
     """Make the report of everything that params.yaml lists."""
@@ -106,4 +103,4 @@ def _write(folder: Path, files: Mapping[str, str | bytes]) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("report", report, keys=(), sections=SECTIONS)
+    run_stage("report", report)

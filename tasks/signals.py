@@ -39,9 +39,4 @@ def signals(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(
-        "signals",
-        signals,
-        keys=("dataset", "seed"),
-        sections=("threads", "models", "signals", "student", "mse_kd", "pkd"),
-    )
+    run_stage("signals", signals)

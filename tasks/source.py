@@ -29,4 +29,4 @@ def source(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("source", source, keys=("dataset",), sections=("benchmark", "source"))
+    run_stage("source", source)

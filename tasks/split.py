@@ -135,4 +135,4 @@ def _ids(tokenizer: Tokenizer, special: Mapping[str, str]) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    run_stage("split", split, keys=("dataset",), sections=("benchmark", "split", "models"))
+    run_stage("split", split)

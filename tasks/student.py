@@ -9,9 +9,7 @@ curves.jsonl (one row an epoch, with the parts of the loss), influence.jsonl (lg
 """
 
 from pathlib import Path
-from typing import get_args
 
-from method_sections import StudentMethod
 from methods.running.seam import TeacherUse
 from tasks.networks.building import depth_of, start_student
 from tasks.running.datasets import TokenisedDataset, open_dataset
@@ -69,9 +67,4 @@ def _fixed_teacher(
 
 
 if __name__ == "__main__":
-    run_stage(
-        "student",
-        student,
-        keys=("dataset", "method", "seed"),
-        sections=("threads", "models", "teacher", "student", *get_args(StudentMethod), "split", "source"),
-    )
+    run_stage("student", student)

@@ -142,6 +142,4 @@ def _compare_with_majority(stage: Stage, dataset: TokenisedDataset, own: float) 
 
 
 if __name__ == "__main__":
-    run_stage(
-        "teacher", teacher, keys=("dataset", "seed"), sections=("threads", "models", "teacher", "split", "source")
-    )
+    run_stage("teacher", teacher)

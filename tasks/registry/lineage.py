@@ -95,15 +95,16 @@ def records(student: Student) -> dict[str, dict[str, object]]:
 
 def run_parameters(student: Student, found: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
     """'section.key' -> value, as the stages recorded them; the student's own stage has the last word."""
-    sections: dict[str, object] = {}
+    values: dict[str, str] = {}
     for stage in ("split", "teacher", "base", "meta_teacher", "evaluate", "student"):
         given = found.get(stage, {}).get("params")
-        sections |= given if isinstance(given, Mapping) else {}
-    base = str(_inner(sections.get("mpdistil"), "base"))
+        values |= flattened(given) if isinstance(given, Mapping) else {}
+    base = values.get("mpdistil.base")
     own = (student.method.removesuffix("_multi"), *([base] if student.method == "mpdistil" else []))
-    kept = {key: value for key, value in sections.items() if key not in get_args(Method) or key in own}
+    methods = set(get_args(Method)) - set(own)
+    kept = {key: value for key, value in values.items() if key.partition(".")[0] not in methods}
     fixed = {"benchmark": student.benchmark, "dataset": student.dataset, "method": student.method}
-    return {**fixed, "seed": str(student.seed), **flattened(kept)}
+    return {**fixed, "seed": str(student.seed), **kept}
 
 
 def versions(found: Mapping[str, Mapping[str, object]]) -> dict[str, str]:

@@ -35,7 +35,8 @@ from models.folders import whole_folder
 from seeds import named
 from stage_code import SourceError, SourceTree, changed_modules, code_file, recorded_modules
 from tasks.running import collector
-from tasks.running.layout import OUTPUTS, output_folder
+from tasks.running.declaration import declaration
+from tasks.running.layout import OUTPUTS
 from tasks.running.machine_limits import no_memory, no_room
 from tasks.running.processes import FIRST, PROCESSES, end_together, first_to_fail, lost_partner
 from tasks.running.readers import without_readers
@@ -93,7 +94,6 @@ class Stage:
     headline: str = ""
     device: str = "cpu"
     started: float = field(default_factory=time.monotonic)
-    sections: tuple[str, ...] = ()
     when_done: list[Callable[[], None]] = field(default_factory=list)
     """Called once the output is whole."""
     resources: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -130,9 +130,8 @@ class Stage:
         return {str(path): self.hashes[path] for path in self.inputs}
 
     def recorded_parameters(self) -> dict[str, object]:
-        """The sections of params.yaml that the stage reads."""
-        values = self.parameters.model_dump(mode="json", by_alias=True)
-        return {key: values[key] for key in self.sections}
+        """The parameters that DVC tracks for the stage, and no others."""
+        return declaration(ROOT, self.name).parameters(self.parameters, self.method, ROOT)
 
     def versions(self) -> dict[str, str]:
         """Of Python and the libraries that a result depends on."""
@@ -196,25 +195,25 @@ SEEDED = (
 )
 
 
-def run_stage(name: str, work: Callable[[Stage], None], *, keys: tuple[str, ...], sections: tuple[str, ...]) -> None:
+def run_stage(name: str, work: Callable[[Stage], None]) -> None:
     """Parse the command line, run a stage's work and end the process.
 
     Args:
-        name: the stage.
+        name: the stage; dvc.yaml declares its options, what it records of the parameters, and its output folder.
         work: writes into `stage.folder`, sets `stage.headline`.
-        keys: which of dataset, method, seed the stage's command names.
-        sections: sections of params.yaml that run.json records, those that the stage reads.
     """
+    declared = declaration(ROOT, name)
+    keys = declared.keys
     collector.as_usual()
     _check_launcher(name)
     options = _arguments(name, work, keys)
     chosen = {key: getattr(options, key) for key in keys}
     try:
         environment.check(environment.cleaned(os.environ, launched=True))
-        stage = Stage(name, load(options.params), **chosen, sections=sections)
+        stage = Stage(name, load(options.params), **chosen)
         _check_chosen(stage, keys)
         _check_code(name)
-        target = output_folder(name, **chosen)
+        target = declared.output_of(chosen)
         with termination.handled(), stage.resources:
             with _output(target) as stage.folder:
                 work(stage)

@@ -17,4 +17,4 @@ def work(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("signals", work, keys=("dataset", "seed"), sections=("threads",))
+    run_stage("signals", work)
