@@ -1,4 +1,4 @@
-"""The outputs of one small student that really went through the stages, and others made from it by changing its numbers.
+"""The outputs of one small student that went through the stages and learned its task, and others made from it.
 
 A student that is made from it has other bytes in its config.json, so other weights' hash; its losses are shifted.
 """
@@ -21,11 +21,11 @@ DATASET, METHOD, SEED = "payment", "finetune", 42
 NAME = f"quickstart-{DATASET}-{METHOD}"
 SMALL: dict[str, dict[str, object]] = {
     "source": {"folder": str(ROOT / "data/catalog/quickstart")},
-    "teacher": {"epochs": 2},
-    "student": {"epochs": 2, "methods": [METHOD]},
+    "teacher": {"epochs": 4},
+    "student": {"epochs": 6, "methods": [METHOD]},
     "evaluate": {"latency_repeats": 3},
     "mpdistil": {"base": METHOD, "datasets": []},
-    "registry": {"first_margin": -200.0},
+    "registry": {"margin": -200.0},
     "report": {"bootstrap": 100},
 }
 
