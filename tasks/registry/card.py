@@ -115,11 +115,14 @@ def _scores(student: Student, margin: Interval) -> str:
             own, teacher = student.score(rows, metric), student.score(f"teacher_{rows}", metric)
             cells = (_shown(own, metric), _shown(teacher, metric), _shown(own - teacher, metric, signed=True))
             lines.append(f"| {rows}, {_count(student, rows):,} rows | {metric} | {' | '.join(cells)} |")
-    parts = [_shown(part, student.headline, signed=True) for part in (margin.difference, margin.low, margin.high)]
+    parts = [
+        _shown(part or 0.0, student.headline, signed=True) for part in (margin.difference, margin.low, margin.high)
+    ]
+    bounds = f"with a {100 * margin.level:g} % interval over rows of [{parts[1]}, {parts[2]}] ({margin.method})"
     interval = (
         f"Points of 100{', but for ' + student.headline if student.headline in LOWER_IS_BETTER else ''}. The difference "
-        f"in {student.headline} on dev is {parts[0]}, with a {100 * margin.level:g} % interval over rows (paired "
-        f"bootstrap) of [{parts[1]}, {parts[2]}]. One seed, no spread: another seed's student may differ by more."
+        f"in {student.headline} on dev is {parts[0]}, {bounds if margin.low is not None else margin.method}. "
+        "One seed, no spread: another seed's student may differ by more."
     )
     return "\n".join(lines) + "\n\n" + interval
 

@@ -9,17 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as parquet
-from numpy.typing import NDArray
 
 from config import Parameters
 from data.running.records import DatasetSpec
-from seeds import named
 from tasks.registry.names import PREDICTIONS, model_name
 from tasks.running.layout import OUTPUTS, output_folder, student_model, tokens_folder
 from tasks.running.stage import StageError
 from tasks.running.written_files import check_unchanged, combined, file_sums
-from training.running.metrics import LOWER_IS_BETTER, Floats, weighted_metric
-from training.statistics import Interval, interval, paired_bootstrap
+from training.running.metrics import LOWER_IS_BETTER
+from training.statistics import Interval, paired_interval
 
 # Digits of a metric that count in the key: another machine's arithmetic differs in later ones.
 DIGITS = 4
@@ -120,21 +118,15 @@ class Student:
         """One of evaluate's scores; `rows` is selection, dev, teacher_dev, ..."""
         return number_in(self.metrics, rows, metric)
 
-    def margin_interval(self, resamples: int, level: float) -> Interval:
-        """Student minus teacher on dev in the headline metric (fractions), resampled over rows."""
+    def margin_interval(self, level: float) -> Interval:
+        """Student minus teacher on dev in the headline metric (fractions), over rows."""
         table = parquet.read_table(self.predictions, filters=[("set", "=", "dev")])
         labels, student, teacher = (
             np.array(table.column(name).to_pylist()) for name in ("label", "student_logits", "teacher_logits")
         )
         if self.spec.kind != "regression":
             labels = labels.astype(np.int64)
-
-        def scored(logits: NDArray[np.generic], weights: Floats) -> Floats:
-            return weighted_metric(self.headline, logits, labels, self.spec.kind, weights)
-
-        return interval(
-            paired_bootstrap(scored, [student], [teacher], n=resamples, seed=named(0, "registry", self.dataset)), level
-        )
+        return paired_interval(self.headline, self.spec.kind, labels, [student], [teacher], level)
 
 
 def find_students(parameters: Parameters) -> tuple[list[Student], list[str]]:

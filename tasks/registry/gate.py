@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as parquet
 
 from config import Registry
-from training.statistics import Interval, interval, mean_score, paired_bootstrap
+from training.statistics import FEWEST_ROWS, Interval, paired_mean_interval
 
 Losses = Mapping[tuple[str, str, float], float]
 """(set, row id, label) -> task loss."""
@@ -96,28 +96,27 @@ def judge(claim: Claim, settings: Registry, champion: int, losses: Losses | None
         text = f"{stays}: the registry holds no predictions of it to compare {who} with; {PROMOTE}"
         return Verdict(False, _labelled(text, label))
     both = sorted(claim.losses.keys() & losses.keys())
-    if len(both) < settings.minimum_rows:
+    if len(both) < max(FEWEST_ROWS, settings.minimum_rows):
         text = (
             f"{stays}: too few rows to tell, {who} and it have both predicted {len(both)}, below registry.minimum_rows "
-            f"{settings.minimum_rows}; {PROMOTE}"
+            f"{settings.minimum_rows} or the {FEWEST_ROWS} that an interval needs; {PROMOTE}"
         )
         return Verdict(False, _labelled(text, label))
     own, other = (np.array([found[row] for row in both]) for found in (claim.losses, losses))
-    return _compared(
-        claim.number, champion, interval(paired_bootstrap(mean_score, [own], [other]), settings.level), label
-    )
+    return _compared(claim.number, champion, paired_mean_interval([own], [other], settings.level), label)
 
 
 def _compared(number: int, champion: int, found: Interval, label: str) -> Verdict:
     """The verdict on an interval of losses, the new version's minus the champion's: more is worse."""
+    low, high = found.low or 0.0, found.high or 0.0
     figures = (
         f"{found.difference:+.4f} on {found.rows} rows that both have predicted "
-        f"({100 * found.level:g} % interval {found.low:+.4f} to {found.high:+.4f})"
+        f"({100 * found.level:g} % interval {low:+.4f} to {high:+.4f})"
     )
-    if found.low > ARITHMETIC:
+    if low > ARITHMETIC:
         text = f"version {champion} stays champion: version {number} is worse, its task loss differs by {figures}"
         return Verdict(False, _labelled(text, label))
-    better = "is better" if found.high < -ARITHMETIC else "is not told apart from it, which does not block"
+    better = "is better" if high < -ARITHMETIC else "is not told apart from it, which does not block"
     text = f"version {number} takes version {champion}'s place as champion: it {better}, its task loss differs by {figures}"
     return Verdict(True, _labelled(text, label))
 

@@ -49,7 +49,7 @@ class Registration:
 
         client, report, found = self.client, self.parameters.report, records(student)
         ensure_registered_model(client, student)
-        margin = student.margin_interval(report.bootstrap, report.level)
+        margin = student.margin_interval(report.level)
         card = render_card(student, self.checkout, versions(found), margin)
         run_id = log_run(client, self.experiment, student, self.checkout, found, params=self.parameters, card=card)
         model = log_student(run_id=run_id, student=student.model, tokens=student.tokens, card=card, name=student.name)
