@@ -39,5 +39,5 @@ if __name__ == "__main__":
         "assisted",
         assisted,
         keys=("dataset", "method", "seed"),
-        sections=("threads", "models", "teacher", "student", "takd", "sftn", "split", "source"),
+        sections=("selected_by", "threads", "models", "teacher", "student", "takd", "sftn", "split", "source"),
     )

@@ -82,7 +82,7 @@ def curriculum(stage: Stage) -> None:
         [QuizDataset(name, others[name].spec.kind, own) for name, own in batches.items()],
         target,
         selection_scores,
-        settings=curriculum_settings(stage),
+        settings=curriculum_settings(stage, dataset.target),
         accelerator=accelerator,
         probe=probe,
         distillation=_distillation(stage, dataset, head, student),
@@ -184,5 +184,5 @@ if __name__ == "__main__":
         "curriculum",
         curriculum,
         keys=("dataset", "seed"),
-        sections=("datasets", "threads", "models", "mpdistil", "mse_kd", "meta_teacher", "curriculum"),
+        sections=("datasets", "selected_by", "threads", "models", "mpdistil", "mse_kd", "meta_teacher", "curriculum"),
     )

@@ -51,5 +51,15 @@ if __name__ == "__main__":
         "meta_taught",
         meta_taught,
         keys=("dataset", "method", "seed"),
-        sections=("threads", "models", "teacher", "student", "mpdistil", *get_args(SignalMethod), "split", "source"),
+        sections=(
+            "selected_by",
+            "threads",
+            "models",
+            "teacher",
+            "student",
+            "mpdistil",
+            *get_args(SignalMethod),
+            "split",
+            "source",
+        ),
     )

@@ -72,7 +72,7 @@ def multi_task(stage: Stage) -> None:
             rows=rows_without(dataset.split("quiz"), exam),
         ).one_pass,
         selection_scores,
-        settings=curriculum_settings(stage),
+        settings=curriculum_settings(stage, dataset.target),
         accelerator=accelerator,
         distillations=_distillations(stage, others),
         on_episode=ticker.episode,
@@ -142,5 +142,5 @@ if __name__ == "__main__":
         "multi_task",
         multi_task,
         keys=("dataset", "method", "seed"),
-        sections=("datasets", "threads", "models", "split", "mpdistil", "finetune", "kd", "curriculum"),
+        sections=("datasets", "selected_by", "threads", "models", "split", "mpdistil", "finetune", "kd", "curriculum"),
     )

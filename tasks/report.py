@@ -22,7 +22,7 @@ from tasks.running.layout import OUTPUTS
 from tasks.running.stage import Stage, run_stage
 
 # params.yaml's sections that change the report itself; every other value is in the stages' own records.
-SECTIONS = ("benchmark", "datasets", "seeds", "methods", "report")
+SECTIONS = ("benchmark", "datasets", "seeds", "methods", "selected_by", "report")
 
 
 def report(stage: Stage) -> None:
@@ -45,6 +45,7 @@ def report(stage: Stage) -> None:
         benchmark=parameters.benchmark,
         resamples=parameters.report.bootstrap,
         level=parameters.report.level,
+        selected_by=parameters.selected_by,
     )
     studied = Studied(*study(stage, outputs))
     figures = draw_figures(summary, outputs) | draw_analysis(studied.analysis, studied.records)

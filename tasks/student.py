@@ -73,5 +73,14 @@ if __name__ == "__main__":
         "student",
         student,
         keys=("dataset", "method", "seed"),
-        sections=("threads", "models", "teacher", "student", *get_args(StudentMethod), "split", "source"),
+        sections=(
+            "selected_by",
+            "threads",
+            "models",
+            "teacher",
+            "student",
+            *get_args(StudentMethod),
+            "split",
+            "source",
+        ),
     )

@@ -87,7 +87,7 @@ def _trained(
         dataset.split("selection"),
         dataset.target,
         lambda epoch: lambda outputs, batch: loss(outputs, None, batch.labels, dataset.spec.kind),
-        training_settings(given.teacher, stage.seed_of("training"), given.evaluate.batch_size),
+        training_settings(given, given.teacher, stage.seed_of("training")),
         accelerator=accelerator,
         after_epoch=trajectory,
         checkpoints=checkpoints_of(stage, accelerator),
@@ -143,5 +143,8 @@ def _compare_with_majority(stage: Stage, dataset: TokenisedDataset, own: float) 
 
 if __name__ == "__main__":
     run_stage(
-        "teacher", teacher, keys=("dataset", "seed"), sections=("threads", "models", "teacher", "split", "source")
+        "teacher",
+        teacher,
+        keys=("dataset", "seed"),
+        sections=("selected_by", "threads", "models", "teacher", "split", "source"),
     )

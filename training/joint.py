@@ -188,7 +188,7 @@ class _Run:
         self._schedules = [make_schedule(learner.optimizer, own, rows) for learner in self._learners]
         self._quiz = QuizBatches(splits.quiz, settings.quiz_batch_size, named(own.seed, "quiz"), accelerator.device)
         self._epochs, self._accelerator = own.epochs, accelerator
-        self.best = BestEpoch(student)
+        self.best = BestEpoch(student, target.choice(own.selected_by))
         self.epoch, self.steps = 1, list[dict[str, float]]()
 
     @property

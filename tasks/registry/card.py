@@ -6,6 +6,7 @@ import yaml
 
 from tasks.registry.evidence import Student
 from tasks.registry.lineage import Checkout
+from tasks.reporting.chosen import how_chosen
 from tasks.reporting.effort import effort_of
 from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Interval
@@ -176,7 +177,8 @@ def _selection(student: Student) -> str:
             "are of, which makes them optimistic."
         )
     else:
-        chosen = "Epochs and episodes were chosen by the mean task loss on selection; dev rows chose none of them."
+        by = how_chosen(student.dataset, student.method, student.seed).by
+        chosen = f"Epochs and episodes were chosen by {by} on selection; dev rows chose none of them."
     return (
         f"{chosen} The alias `candidate` names the seed with the lowest loss on selection. The alias `champion` moves by a gate "
         "that compares task losses on selection **and dev** rows, and asks a first champion for a margin to its teacher on "

@@ -10,6 +10,7 @@ from tasks.reporting.effort import Effort, mean_effort
 from tasks.reporting.gather import Cost, DatasetOutputs
 from tasks.reporting.margins import Margin, bootstrap_margin, margin_of, mean_margin
 from tasks.reporting.scores import DEV, META_TEACHER, TEACHER, dev_rows, headlines, score_rows, values_of
+from training.running.choosing import SelectedBy
 from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Bootstrap, Spread, mean_sd
 
@@ -77,6 +78,8 @@ class Summary:
     """Method -> mean over datasets."""
     level: float
     resamples: int
+    selected_by: SelectedBy = "loss"
+    """What chose epochs and episodes on selection."""
 
 
 def summarise(
@@ -87,6 +90,7 @@ def summarise(
     benchmark: str,
     resamples: int = 2000,
     level: float = 0.95,
+    selected_by: SelectedBy = "loss",
 ) -> Summary:
     """All numbers of the report, from `resamples` of the dev rows and for intervals of `level` (a fraction)."""
     boots = {one.name: {m: bootstrap_margin(one, m, seeds, resamples) for m in methods} for one in outputs}
@@ -109,6 +113,7 @@ def summarise(
         efforts=_average_efforts(datasets, methods),
         level=level,
         resamples=resamples,
+        selected_by=selected_by,
     )
 
 

@@ -57,7 +57,7 @@ def train_on_fixed_teacher(
         dataset.split("selection"),
         dataset.target,
         lambda epoch: _epoch_loss(phase(epoch), teacher, model, dataset),
-        training_settings(given.student, stage.seed_of("training"), given.evaluate.batch_size),
+        training_settings(given, given.student, stage.seed_of("training")),
         accelerator=accelerator,
         layers=needs.student_layers,
         wider=needs.wider(0),

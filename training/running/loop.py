@@ -18,6 +18,7 @@ from methods.running.task_loss import Kind
 from models.outputs import Outputs
 from training.running.checkpoint_files import State
 from training.running.checkpoints import Checkpoints, Saved
+from training.running.choosing import BY_LOSS, Choice, SelectedBy, of_row
 from training.running.metrics import compute_metrics
 from training.running.precision import training_precision
 from training.running.predict import predict
@@ -61,6 +62,7 @@ class TrainingSettings:
     clip_norm: float | None
     seed: int
     eval_batch_size: int = 32
+    selected_by: SelectedBy = "loss"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,10 @@ class Target:
     name: str
     kind: Kind
     metrics: tuple[str, ...]
+
+    def choice(self, by: SelectedBy) -> Choice:
+        """How its epochs are chosen."""
+        return Choice(by, self.metrics[0])
 
 
 def make_optimizer(parameters_of: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
@@ -114,7 +120,7 @@ def train(
 ) -> list[dict[str, float]]:
     """Train a network (`Classifier`, or one with the same forward) in place.
 
-    It ends with the weights of the epoch with the lowest selection loss (ties: the earliest).
+    It ends with the weights of the epoch that is the best on selection by `settings.selected_by`.
 
     Args:
         epoch_loss: of an epoch, from the model's outputs and the batch to the total and its parts.
@@ -132,7 +138,7 @@ def train(
     """
     size, asked = settings.eval_batch_size, {"layers": layers, **(wider or {})}
     with split_while_training(model, accelerator) as network:
-        run = _Run(network, settings, len(train_split), accelerator, after_epoch)
+        run = _Run(network, settings, target, len(train_split), accelerator, after_epoch)
         with (checkpoints or Checkpoints()).watching(run) as after_step:
             while run.epoch <= settings.epochs:
                 epoch, where = run.epoch, f"{title}, epoch {run.epoch}/{settings.epochs}"
@@ -167,6 +173,7 @@ class _Run:
         self,
         model: nn.Module,
         settings: TrainingSettings,
+        target: Target,
         rows: int,
         accelerator: Accelerator,
         after_epoch: AfterEpoch | None,
@@ -177,7 +184,7 @@ class _Run:
         # The model is not prepared: gradients are averaged by hand (training.running.processes), precision goes by pass.
         self._optimizer, self._schedule = accelerator.prepare_optimizer(optimizer), schedule
         draw_own_dropout()
-        self.best, self._after_epoch = BestEpoch(model), after_epoch
+        self.best, self._after_epoch = BestEpoch(model, target.choice(settings.selected_by)), after_epoch
         self.epoch, self.step, self._sums = 1, 0, dict[str, float]()
 
     def take_step(self, parts: Mapping[str, torch.Tensor], *, rows: int, where: str) -> None:
@@ -234,17 +241,17 @@ class _Run:
 
 
 class BestEpoch:
-    """The rows of the curves, and the weights of the epoch with the lowest selection loss (ties: the earliest)."""
+    """The rows of the curves, and the weights of the epoch that is the best on selection."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self._model, self._weights = model, dict[str, torch.Tensor]()
+    def __init__(self, model: nn.Module, choice: Choice = BY_LOSS) -> None:
+        self._model, self._choice, self._weights = model, choice, dict[str, torch.Tensor]()
         self._curves: list[dict[str, float]] = []
         self._chosen = 0
 
     def add(self, row: Mapping[str, float], scores: Mapping[str, float], may_be_kept: bool = True) -> None:
         """One epoch's row, and the selection scores of the model as it is."""
         self._curves.append({**row, **{f"selection_{name}": value for name, value in scores.items()}})
-        better = not self._weights or scores["loss"] < self._curves[self._chosen]["selection_loss"]
+        better = not self._weights or self._choice.is_better(scores, of_row(self._curves[self._chosen]))
         if may_be_kept and better:
             self._chosen, self._weights = len(self._curves) - 1, copy.deepcopy(self._model.state_dict())
 
