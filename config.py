@@ -181,6 +181,11 @@ class Parameters(Section):
             if method in self.methods and not self.teacher.trajectory:
                 raise ValueError(f"{method} learns from the teacher's epochs; set teacher.trajectory: true")
         check_epochs(self.methods, self.student, self.teacher, self.prokd, self.rco)
+        if self.teacher.trajectory and self.teacher.patience is not None:
+            raise ValueError(
+                f"teacher.patience: {self.teacher.patience}, but teacher.trajectory keeps every epoch for prokd and rco, which "
+                "learn from as many as teacher.epochs says; set teacher.patience to null, or teacher.trajectory to false"
+            )
         if self.teacher.trajectory and self.teacher.origin != "train":
             raise ValueError(
                 f"teacher.trajectory: a supplied teacher ({self.teacher.origin}) has no epochs to keep; set it to false"

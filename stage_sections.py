@@ -91,6 +91,10 @@ class Training(Section):
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's weight decay.")
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the rate rises.")
     clip_norm: float | None = Field(1.0, gt=0, description="Gradient norm, at most; null: not clipped.")
+    patience: Count | None = Field(
+        None,
+        description="Epochs without a better one on selection after which training ends; null: all are run. The rate falls as over all.",
+    )
 
 
 class Teacher(Training):

@@ -98,7 +98,7 @@ def _friendly(
         checkpoints=checkpoints_of(stage, accelerator),
         title=stage.title,
     )
-    updates = given.teacher.epochs * math.ceil(len(dataset.split("train")) / given.teacher.batch_size)
+    updates = len(curves) * math.ceil(len(dataset.split("train")) / given.teacher.batch_size)
     return branched.teacher, curves, updates
 
 

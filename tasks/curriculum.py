@@ -165,6 +165,7 @@ def _write_records(
         {
             "selection": scores,
             "selected_on": dataset.selected_on,
+            "selected_by": stage.parameters.selected_by,
             "best_episode": result.best_episode,
             "sampler": result.sampler,
             "reward": stage.parameters.curriculum.reward,

@@ -124,6 +124,7 @@ def _write_records(
         {
             "selection": scores,
             "selected_on": dataset.selected_on,
+            "selected_by": stage.parameters.selected_by,
             "best_episode": result.best_episode,
             "parameters": parameters,
             **taken(stage, dataset, result, batches, base=base, taught_by_quiz=False),

@@ -21,7 +21,7 @@ from models.classifier import Classifier
 from seeds import start_all
 from tasks.networks.building import parameter_count, start_teacher
 from tasks.networks.checkpoints import checkpoints_of
-from tasks.networks.output import write_model
+from tasks.networks.output import epochs_run, write_model
 from tasks.networks.settings import training_settings
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.stage import Stage, StageError, run_stage
@@ -63,6 +63,8 @@ def teacher(stage: Stage) -> None:
         {
             "selection": scores,
             "selected_on": dataset.selected_on,
+            "selected_by": given.selected_by,
+            **({"epochs": epochs_run(stage, curves, given.teacher)} if curves else {}),
             "parameters": parameter_count(model, dataset.spec.name),
             "origin": given.teacher.origin,
         }

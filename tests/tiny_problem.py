@@ -66,11 +66,24 @@ def networks() -> tuple[Classifier, Classifier]:
 
 
 def settings(
-    *, epochs: int = 3, learning_rate: float = 2e-3, seed: int = 1, selected_by: SelectedBy = "loss"
+    *,
+    epochs: int = 3,
+    learning_rate: float = 2e-3,
+    seed: int = 1,
+    selected_by: SelectedBy = "loss",
+    patience: int | None = None,
 ) -> TrainingSettings:
     """Three steps an epoch."""
     return TrainingSettings(
-        epochs, 8, learning_rate, 0.01, warmup=0.0, clip_norm=1.0, seed=seed, selected_by=selected_by
+        epochs,
+        8,
+        learning_rate,
+        0.01,
+        warmup=0.0,
+        clip_norm=1.0,
+        seed=seed,
+        selected_by=selected_by,
+        patience=patience,
     )
 
 

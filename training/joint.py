@@ -38,7 +38,7 @@ from training.running.signals import Signals
 
 @dataclass(frozen=True)
 class JointSettings:
-    """Two supervised runs side by side; epochs, batch size and seed are the student's.
+    """Two supervised runs side by side; epochs, patience, batch size and seed are the student's.
 
     `followed_rows`: how many training rows, drawn at random, are followed over time where a method does (LGTM's Fig. 4: 64).
     """
@@ -109,7 +109,7 @@ def train_jointly(
     own = settings.student
     run = _Run(student, teacher, splits, target, settings, accelerator, stored)
     with (checkpoints or Checkpoints()).watching(run) as after_step:
-        while run.epoch <= own.epochs:
+        while run.epoch <= own.epochs and not run.best.has_waited(own.patience):
             student.train()
             teacher.train()
             where = f"{title}, epoch {run.epoch}/{own.epochs}"

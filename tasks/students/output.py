@@ -6,7 +6,7 @@ from accelerate import Accelerator
 
 from models.classifier import Classifier
 from tasks.networks.building import parameter_count
-from tasks.networks.output import write_model
+from tasks.networks.output import epochs_run, write_model
 from tasks.running.datasets import TokenisedDataset
 from tasks.running.stage import Stage, spent
 from tasks.running.torch_runtime import as_it_is_used
@@ -55,7 +55,9 @@ def write_student(
             "train_rows": run.train_rows,
             "other_rows": 0,
             "feedback_rows": run.feedback_rows,
-            "rows_seen": given.student.epochs * run.train_rows,
+            "rows_seen": len(run.curves) * run.train_rows,
+            "selected_by": given.selected_by,
+            "epochs": epochs_run(stage, run.curves, given.student),
             **({"schedule": [asdict(part) for part in run.schedule]} if run.schedule else {}),
             **spent(),
         }

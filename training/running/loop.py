@@ -52,7 +52,11 @@ def check_scores(scores: Mapping[str, float], whose: str) -> None:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """One supervised run. `warmup` is the share of steps in which the learning rate rises; it falls linearly after."""
+    """One supervised run. `warmup` is the share of steps in which the learning rate rises; it falls linearly after.
+
+    `patience`: epochs without a better one on selection after which it ends. The learning rate falls as over all `epochs`:
+    a run that ends early is the beginning of one that does not.
+    """
 
     epochs: int
     batch_size: int
@@ -63,6 +67,7 @@ class TrainingSettings:
     seed: int
     eval_batch_size: int = 32
     selected_by: SelectedBy = "loss"
+    patience: int | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ def train(
     layers: tuple[int, ...] = (),
     wider: Mapping[str, tuple[int, ...]] | None = None,
     may_be_kept: Callable[[int], bool] = lambda epoch: True,
+    patient_from: int = 1,
     after_epoch: AfterEpoch | None = None,
     checkpoints: Checkpoints | None = None,
     title: str = "training",
@@ -127,6 +133,7 @@ def train(
         layers: hidden-state indices whose sequence vectors the loss reads.
         wider: further arguments of the forward pass (tokens, attentions).
         may_be_kept: whether an epoch's weights may be those that the model ends with.
+        patient_from: the epoch from which `settings.patience` counts.
         after_epoch: called with the model as each epoch leaves it, before its row is added to the curves.
         checkpoints: keep the run's state, and begin where an interrupted run of the same stood.
 
@@ -140,7 +147,7 @@ def train(
     with split_while_training(model, accelerator) as network:
         run = _Run(network, settings, target, len(train_split), accelerator, after_epoch)
         with (checkpoints or Checkpoints()).watching(run) as after_step:
-            while run.epoch <= settings.epochs:
+            while run.epoch <= settings.epochs and not run.best.has_waited(settings.patience, patient_from):
                 epoch, where = run.epoch, f"{title}, epoch {run.epoch}/{settings.epochs}"
                 network.train()
                 batch_loss = epoch_loss(epoch)
@@ -254,6 +261,10 @@ class BestEpoch:
         better = not self._weights or self._choice.is_better(scores, of_row(self._curves[self._chosen]))
         if may_be_kept and better:
             self._chosen, self._weights = len(self._curves) - 1, copy.deepcopy(self._model.state_dict())
+
+    def has_waited(self, patience: int | None, first: int = 1) -> bool:
+        """Whether the last `patience` epochs, none of them before `first`, brought no better one; None: never."""
+        return patience is not None and len(self._curves) - max(self._chosen + 1, first - 1) >= patience
 
     def state_dict(self) -> State:
         """See `Checkpoints`."""

@@ -59,6 +59,17 @@ def test_every_key_of_curriculum_arrives() -> None:
     assert arrived == CURRICULUM
 
 
+def test_the_patience_of_teacher_and_student_arrives() -> None:
+    teacher, student = (
+        section.model_copy(update={"patience": 2 + number})
+        for number, section in enumerate((GIVEN.teacher, GIVEN.student))
+    )
+    given = GIVEN.model_copy(update={"teacher": teacher, "student": student})
+    assert training_settings(given, given.teacher, 1).patience == 2
+    assert training_settings(given, given.student, 1).patience == 3
+    assert joint_settings(given, "dml", 1).student.patience == 3
+
+
 def test_the_key_that_chooses_epochs_and_episodes_arrives() -> None:
     given = GIVEN.model_copy(update={"selected_by": "metric_then_loss"})
     assert training_settings(given, given.teacher, 1).selected_by == "metric_then_loss"
