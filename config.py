@@ -53,6 +53,7 @@ from stage_sections import (
     Models,
     Registry,
     Report,
+    Search,
     Signals,
     Source,
     Split,
@@ -100,6 +101,7 @@ class Parameters(Section):
     teacher: Teacher
     signals: Signals = Signals()
     student: Student
+    search: Search = Search()
     finetune: Finetune = Finetune()
     kd: Kd = Kd()
     mse_kd: MseKd = MseKd()

@@ -159,6 +159,14 @@ class Assisted(Section):
     methods: tuple[AssistedMethod, ...] = Field(description="Those of `methods` that are takd or sftn.")
 
 
+class Search(Section):
+    """A quick search of learning rate and main weight, on selection, for every teacher and student."""
+
+    points: int = Field(
+        1, ge=1, le=64, description="Settings that each is trained at, the best kept; 1: as the file says, no search."
+    )
+
+
 class Checkpoint(Section):
     """How often a training stage keeps its state, so that an interrupted one goes on. No result depends on it."""
 

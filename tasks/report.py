@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tasks.reporting.analysis import Analysis, analyse
+from tasks.reporting.chosen import points_of
 from tasks.reporting.comparison import Comparison, compare
 from tasks.reporting.comparison_text import comparison_tree
 from tasks.reporting.gather import DatasetOutputs, gather
@@ -69,6 +70,7 @@ def study(stage: Stage, outputs: Sequence[DatasetOutputs]) -> tuple[Comparison, 
         outputs,
         given.methods,
         benchmark=given.benchmark,
+        points=points_of(given.datasets, given.methods, given.seeds),
         resamples=given.report.bootstrap,
         level=given.report.level,
     )

@@ -177,8 +177,12 @@ def _selection(student: Student) -> str:
             "are of, which makes them optimistic."
         )
     else:
-        by = how_chosen(student.dataset, student.method, student.seed).by
-        chosen = f"Epochs and episodes were chosen by {by} on selection; dev rows chose none of them."
+        how = how_chosen(student.dataset, student.method, student.seed)
+        chosen = f"Epochs and episodes were chosen by {how.by} on selection; dev rows chose none of them."
+        if how.points > 1:
+            chosen += f" Learning rate and weight are the best of {how.points} tried, on selection too."
+        if how.epochs is not None and how.asked is not None and how.epochs < how.asked:
+            chosen += f" Training ended after {how.epochs} of {how.asked} epochs, without a better one on selection."
     return (
         f"{chosen} The alias `candidate` names the seed with the lowest loss on selection. The alias `champion` moves by a gate "
         "that compares task losses on selection **and dev** rows, and asks a first champion for a margin to its teacher on "

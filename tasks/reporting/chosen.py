@@ -1,9 +1,10 @@
 """How a student was chosen, from its stage's records: by what its epochs, and of how many settings on selection."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tasks.reporting.effort import CURRICULUM_METHOD, MULTI_TASK, base_of
 from tasks.reporting.reading import numbers, read_object
 from tasks.running.layout import output_folder
 from training.running.choosing import IN_WORDS
@@ -24,8 +25,14 @@ class Chosen:
 
 
 def how_chosen(dataset: str, method: str, seed: int) -> Chosen:
-    """What chose the student of a method and seed."""
-    return chosen_in(output_folder("student", dataset=dataset, method=method, seed=seed))
+    """What chose the student of a method and seed; the points are those of the student that it went on from, if of any."""
+    folder = output_folder("student", dataset=dataset, method=method, seed=seed)
+    own = chosen_in(folder)
+    went_on = method == CURRICULUM_METHOD or method.endswith(MULTI_TASK)
+    if not went_on or not (folder / "run.json").exists():
+        return own
+    base = base_of(folder) if method == CURRICULUM_METHOD else method.removesuffix(MULTI_TASK)
+    return replace(own, points=how_chosen(dataset, base, seed).points)
 
 
 def chosen_in(folder: Path) -> Chosen:
