@@ -53,6 +53,7 @@ from stage_sections import (
     Models,
     Registry,
     Report,
+    Search,
     Signals,
     Source,
     Split,
@@ -92,6 +93,7 @@ class Parameters(Section):
     launch: Launch = Field("python -m", description="'python -m', or 'python -m hardware NAME' for a file of hardware/; also 'accelerate launch ... -m'.")  # fmt: skip
     threads: int = Field(2, ge=1, le=1024, description="CPU threads; they change the last bits of a result.")
     precision: Literal["float32", "bf16"] = Field("float32", description="Of training's passes; bf16 by autocast, weights stay float32.")  # fmt: skip
+    selected_by: Literal["loss", "metric", "metric_then_loss"] = Field("loss", description="What chooses epochs and episodes on selection: the mean task loss, the headline metric, or that with its ties settled by the loss.")  # fmt: skip
     compile: bool = Field(False, description="Train through torch.compile; docs/performance.md says when it pays.")
     source: Source
     split: Split
@@ -99,6 +101,7 @@ class Parameters(Section):
     teacher: Teacher
     signals: Signals = Signals()
     student: Student
+    search: Search = Search()
     finetune: Finetune = Finetune()
     kd: Kd = Kd()
     mse_kd: MseKd = MseKd()
@@ -180,6 +183,11 @@ class Parameters(Section):
             if method in self.methods and not self.teacher.trajectory:
                 raise ValueError(f"{method} learns from the teacher's epochs; set teacher.trajectory: true")
         check_epochs(self.methods, self.student, self.teacher, self.prokd, self.rco)
+        if self.teacher.trajectory and self.teacher.patience is not None:
+            raise ValueError(
+                f"teacher.patience: {self.teacher.patience}, but teacher.trajectory keeps every epoch for prokd and rco, which "
+                "learn from as many as teacher.epochs says; set teacher.patience to null, or teacher.trajectory to false"
+            )
         if self.teacher.trajectory and self.teacher.origin != "train":
             raise ValueError(
                 f"teacher.trajectory: a supplied teacher ({self.teacher.origin}) has no epochs to keep; set it to false"

@@ -93,12 +93,12 @@ def _friendly(
         dataset.split("selection"),
         dataset.target,
         lambda epoch: lambda outputs, batch: method.loss(outputs, batch.labels, dataset.spec.kind),
-        training_settings(given.teacher, stage.seed_of("training"), given.evaluate.batch_size),
+        training_settings(given, given.teacher, stage.seed_of("training")),
         accelerator=accelerator,
         checkpoints=checkpoints_of(stage, accelerator),
         title=stage.title,
     )
-    updates = given.teacher.epochs * math.ceil(len(dataset.split("train")) / given.teacher.batch_size)
+    updates = len(curves) * math.ceil(len(dataset.split("train")) / given.teacher.batch_size)
     return branched.teacher, curves, updates
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tasks.reporting.analysis import Analysis, analyse
+from tasks.reporting.chosen import points_of
 from tasks.reporting.comparison import Comparison, compare
 from tasks.reporting.comparison_text import comparison_tree
 from tasks.reporting.gather import DatasetOutputs, gather
@@ -41,6 +42,7 @@ def report(stage: Stage) -> None:
         parameters.seeds,
         benchmark=parameters.benchmark,
         level=parameters.report.level,
+        selected_by=parameters.selected_by,
     )
     studied = Studied(*study(stage, outputs))
     figures = draw_figures(summary, outputs) | draw_analysis(studied.analysis, studied.records)
@@ -64,6 +66,7 @@ def study(stage: Stage, outputs: Sequence[DatasetOutputs]) -> tuple[Comparison, 
         outputs,
         given.methods,
         benchmark=given.benchmark,
+        points=points_of(given.datasets, given.methods, given.seeds),
         level=given.report.level,
     )
     records = read_records(given.datasets, given.methods, given.seeds)

@@ -10,6 +10,7 @@ from tasks.reporting.effort import Effort, mean_effort
 from tasks.reporting.gather import Cost, DatasetOutputs
 from tasks.reporting.margins import Margin, margin_of, mean_margin
 from tasks.reporting.scores import DEV, META_TEACHER, TEACHER, dev_rows, headlines, score_rows, values_of
+from training.running.choosing import SelectedBy
 from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import LEVEL, Spread, mean_sd
 
@@ -76,6 +77,8 @@ class Summary:
     efforts: dict[str, Effort]
     """Method -> mean over datasets."""
     level: float
+    selected_by: SelectedBy = "loss"
+    """What chose epochs and episodes on selection."""
 
 
 def summarise(
@@ -85,6 +88,7 @@ def summarise(
     *,
     benchmark: str,
     level: float = LEVEL,
+    selected_by: SelectedBy = "loss",
 ) -> Summary:
     """All numbers of the report, with intervals of `level` (a fraction)."""
     datasets = [_dataset(one, methods, seeds, level) for one in outputs]
@@ -105,6 +109,7 @@ def summarise(
         },
         efforts=_average_efforts(datasets, methods),
         level=level,
+        selected_by=selected_by,
     )
 
 
