@@ -131,7 +131,7 @@ def test_tabs_separate_the_fields_of_a_tsv_file_in_which_commas_mean_nothing(tmp
 def test_a_train_file_that_is_not_read_is_no_reason_to_ask_the_hub(tmp_path: Path) -> None:
     (tmp_path / "rte").mkdir()
     (tmp_path / "rte" / "train.xlsx").write_bytes(b"PK\x03\x04")
-    with pytest.raises(DataError, match="train.xlsx is an Excel workbook"):
+    with pytest.raises(DataError, match=r"train\.xlsx is an Excel workbook"):
         read_rows(load_spec(tmp_path, "superglue", "rte"), tmp_path)
 
 
