@@ -29,7 +29,7 @@ from strict_yaml import Written
 
 CATALOG = Path(__file__).parent / "catalog"
 DESCRIPTION = "dataset.yaml"
-SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".parquet")
+SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".tsv", ".parquet")
 """The formats of raw rows, by the end of the file name."""
 
 LISTED = 15

@@ -1,6 +1,7 @@
-"""Reads the raw rows of one file: JSON lines (also gzipped), CSV or Parquet; a broken file is a DataError.
+"""Reads the raw rows of one file: JSON lines (also gzipped), CSV, TSV or Parquet; a broken file is a DataError.
 
-`csv_records`, `json_row` and `check_columns` are shared with tasks/scoring/reading.py, which reads in chunks.
+`read_raw` notes what can't be read and goes on. tasks/scoring/reading.py stands on the same parts, reads in chunks and
+ends with the first error.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TextIO, cast
+from typing import BinaryIO, TextIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.checks import Numbered, RawRow
+from data.file_formats import Unreadable, check_format
 from data.running.errors import Problems, shown
 
 READ_AT_ONCE = 4000
@@ -26,70 +29,64 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """What spreadsheets put in front."""
 LONGEST_FIELD = 2**31 - 1
 """Characters of a CSV field. Python's own limit of 131,072 is a web page; a text is cut at split.max_length later."""
-OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-OTHER_FORMATS = {
-    b"\xff\xfe": "is UTF-16; save the file as UTF-8",
-    b"\xfe\xff": "is UTF-16; save the file as UTF-8",
-    b"\x1f\x8b": "is gzipped; call it .jsonl.gz if JSON lines are in it, else unpack it",
-    b"PK\x03\x04": "is a zip archive or an Excel workbook; save it as CSV with commas in UTF-8",
-    b"PAR1": "is Parquet; call it .parquet",
-}
-"""First bytes of what is no text, and the way out."""
-
-
-class Unreadable(ValueError):
-    """One row of a file, or the file from there on (`row` None: as a whole), cannot be read."""
-
-    def __init__(self, row: int | None, message: str) -> None:
-        super().__init__(message)
-        self.row = row
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+"""What may stand between the fields of a line, and its name."""
+OTHER_WAYS = {(",", "\t"): "call it .tsv", ("\t", ","): "call it .csv"}
+"""What to do with a file whose fields are separated by the second sign, and not by the first."""
+Note = Callable[[Unreadable], None]
+"""Hears of a row that can't be read; where it raises, reading ends."""
 
 
 def read_raw(path: Path, problems: Problems) -> Iterator[Numbered]:
     """The rows of a file with their 1-based lines, one at a time; what cannot be read is noted in `problems`."""
-    try:
-        check_format(path)
-        if path.name.endswith(".parquet"):
-            yield from _parquet(path)
-        elif path.name.endswith(".csv"):
-            yield from _csv(path, problems)
-        else:
-            with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
-                yield from _jsonl(path, cast(Iterable[bytes], file), problems)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        problems.add(str(path), None, f"is no whole gzip file ({error})")
-    except Unreadable as error:
+
+    def note(error: Unreadable) -> None:
         problems.add(str(path), error.row, str(error))
-    except (pa.ArrowException, ValueError, OverflowError) as error:
-        problems.add(str(path), None, f"is no readable Parquet file ({shown(str(error), 120)})")
+
+    try:
+        with readable():
+            yield from _parquet(path) if path.name.endswith(".parquet") else text_rows(path, note)
+    except Unreadable as error:
+        note(error)
+
+
+@contextmanager
+def readable() -> Generator[None]:
+    """Turn what reading libraries raise for a missing or broken file into Unreadable."""
+    try:
+        yield
+    except Unreadable:
+        raise
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise Unreadable(None, f"is no whole gzip file ({error})") from error
     except OSError as error:
-        problems.add(str(path), None, f"cannot be read ({shown(error.strerror or str(error), 120)})")
+        raise Unreadable(None, f"cannot be read ({shown(error.strerror or str(error), 120)})") from error
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        raise Unreadable(None, f"is no readable Parquet file ({shown(str(error), 120)})") from error
 
 
-def check_format(path: Path) -> None:
-    """Raise Unreadable for a file whose first bytes are those of another format than its name says."""
-    if path.name.endswith((".csv", ".jsonl")):
-        with path.open("rb") as file:
-            first = file.read(4)
-        for sign, message in OTHER_FORMATS.items():
-            if first.startswith(sign):
-                raise Unreadable(None, message)
+def text_rows(path: Path, note: Note) -> Iterator[Numbered]:
+    """The rows of CSV, TSV or JSON lines, one at a time. Raises Unreadable where no later line could be read either."""
+    check_format(path)
+    yield from _jsonl(path, note) if path.name.endswith((".jsonl", ".jsonl.gz")) else _csv(path, note)
 
 
-def _jsonl(path: Path, lines: Iterable[bytes], problems: Problems) -> Iterator[Numbered]:
+def _jsonl(path: Path, note: Note) -> Iterator[Numbered]:
+    """Rows of JSON lines; empty lines are passed over."""
     first = True
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json_row(number, line, first=first)
-        except Unreadable as error:
-            problems.add(str(path), error.row, str(error))
-            if error.row is None:
-                return
-        else:
-            yield number, row
-        first = False
+    with cast(BinaryIO, gzip.open(path)) if path.name.endswith(".gz") else path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json_row(number, line, first=first)
+            except Unreadable as error:
+                if error.row is None:
+                    raise
+                note(error)
+            else:
+                yield number, row
+            first = False
 
 
 def json_row(number: int, line: bytes, *, first: bool = False) -> RawRow:
@@ -124,35 +121,42 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return made
 
 
-def _csv(path: Path, problems: Problems) -> Iterator[Numbered]:
-    """Rows of a CSV file with a header; every value is text."""
+def _csv(path: Path, note: Note) -> Iterator[Numbered]:
+    """Rows of a CSV or TSV file with a header; every value is text."""
     records = csv_records(path)
     _, header = next(records, (0, []))
     for number, values in records:
         if len(values) == len(header):
             yield number, dict(zip(header, values, strict=True))
         elif values:
-            problems.add(str(path), number, f"has {len(values)} fields; the header has {len(header)}")
+            note(Unreadable(number, f"has {len(values)} fields; the header has {len(header)}"))
+
+
+def separator(path: Path) -> str:
+    """What separates the fields of a file, by its name."""
+    return "\t" if path.name.endswith(".tsv") else ","
 
 
 def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The records of a CSV file, its header first, with the number of the (last) line that each stands in.
+    """The records of a CSV or TSV file, its header first, with the number of the (last) line that each stands in.
 
-    Raises Unreadable for what is no CSV with commas in UTF-8.
+    Raises Unreadable for what is none, in UTF-8.
     """
     csv.field_size_limit(LONGEST_FIELD)
+    sign, name = separator(path), path.suffix[1:].upper()
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader, before = csv.reader(_without_nul(file), strict=True), 0
+        reader, before = csv.reader(_without_nul(file), strict=True, delimiter=sign), 0
         try:
             for values in reader:
                 if not before:
-                    _check_header(values)
+                    _check_header(values, sign)
                 before = reader.line_num
                 yield before, values
         except csv.Error as error:
             if str(error) == "unexpected end of data":
-                raise Unreadable(before + 1, "is no CSV: a quotation mark opens here and none closes it") from error
-            message = f"is no CSV ({error}); quote fields with commas or quotation marks"
+                message = f"is no {name}: a quotation mark opens here and none closes it"
+                raise Unreadable(before + 1, message) from error
+            message = f"is no {name} ({error}); quote fields with {SEPARATORS[sign]} or quotation marks"
             raise Unreadable(reader.line_num, message) from error
         except UnicodeDecodeError as error:
             raise _without_utf8(path) from error
@@ -165,19 +169,20 @@ def _without_nul(file: TextIO) -> Iterator[str]:
         yield line
 
 
-def _check_header(header: Sequence[str]) -> None:
-    """Raise Unreadable for a header that is separated by something else, or names a column twice."""
-    whole = ",".join(header)
+def _check_header(header: Sequence[str], own: str) -> None:
+    """Raise Unreadable for a header that is separated by something else than `own`, or names a column twice."""
+    whole = own.join(header)
     if not header:
         raise Unreadable(1, "is empty; the first line must name the columns")
     if whole.lower().startswith("sep="):
         raise Unreadable(1, f"is {shown(whole)}, which only Excel reads; remove the line")
-    for sign, name in OTHER_SEPARATORS.items():
-        if whole.count(sign) >= len(header):
+    for sign, name in SEPARATORS.items():
+        if sign != own and whole.count(sign) >= len(header):
             fields = "one field" if len(header) == 1 else f"{len(header)} fields"
             raise Unreadable(
                 1,
-                f"the header is {fields}, {shown(whole)}: separated by {name}? Only commas are read; save it with commas",
+                f"the header is {fields}, {shown(whole)}: separated by {name}? Only {SEPARATORS[own]} are read in such a "
+                f"file; {OTHER_WAYS[own, sign] if (own, sign) in OTHER_WAYS else f'save it with {SEPARATORS[own]}'}",
             )
     check_columns(header)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from data.checks import Table, check_table
 from data.description import DESCRIPTION, SUFFIXES
+from data.file_formats import SAVE_AS_CSV, unread_format
 from data.hub import load_from_hub
 from data.raw_files import read_raw
 from data.row_table import RowTable
@@ -30,8 +31,6 @@ DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
 
 DEV_LIKE = tuple(f"{name}." for name in ("dev", "val", "valid", "validation", "validation_matched", "eval"))
 """How the name of a file begins that is a dev set to those who made it."""
-UNREAD_LISTED = 5
-"""Files that an error lists."""
 
 DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?$")
 """How a file of DVC's cache ends, wherever the cache lies: with `cache.type symlink` data are links to it."""
@@ -75,6 +74,8 @@ def _find(
         files = _files_in(spec, place)
         if files:
             return [_table(split, path) for split, path in files], f"folder {place}"
+        if place == own and place.is_dir():
+            _refuse_unread_train(spec, place)
     if spec.generate:
         return _generated(spec, spec.generate), "the embedded generator"
     if spec.hub:
@@ -82,24 +83,26 @@ def _find(
     looked = ", ".join(str(place) for place in places) or "nowhere: no folder is set"
     raise DataError(
         f"dataset {spec.name}: no rows found (looked in {looked}); expected {_expected(spec, 'train')}. "
-        f"{_unread(places)}Set source.folder to the folder that holds {spec.name}/, or add one to source.search"
+        f"Set source.folder to the folder that holds {spec.name}/, or add one to source.search"
     )
 
 
-def _unread(places: Sequence[Path]) -> str:
-    """A sentence on files that are called as rows would be, in formats that are not read; empty where there are none."""
-    names = {name for names in DEFAULT_NAMES.values() for name in names}
-    found = [
-        path
-        for place in places
-        if place.is_dir()
-        for path in sorted(place.iterdir())
-        if path.is_file() and path.name.partition(".")[0].lower() in names
-    ]
-    if not found:
-        return ""
-    listed = ", ".join(str(path) for path in found[:UNREAD_LISTED])
-    return f"{listed} {'is' if len(found) == 1 else 'are'} of no name and format that is read: save as CSV with commas or JSON lines. "
+def _refuse_unread_train(spec: DatasetSpec, place: Path) -> None:
+    """Raise DataError for files in the dataset's own folder that are not read, where it holds no train file that is."""
+    found = [path for path in sorted(place.iterdir()) if path.is_file() and path.name != DESCRIPTION]
+    meant = [path for path in found if path.name.partition(".")[0].lower() in DEFAULT_NAMES["train"]]
+    for path in meant or found:
+        if what := unread_format(path.name):
+            raise DataError(f"dataset {spec.name}: {path} is {what} ({_expected(spec, 'train')})")
+        if path.name.lower().endswith(SUFFIXES):
+            raise DataError(
+                f"dataset {spec.name}: {path} is not read under this name: call it train{''.join(path.suffixes).lower()}, or name it "
+                f"under 'files:' in {DESCRIPTION} (train: {path.name})"
+            )
+    if meant:
+        raise DataError(
+            f"dataset {spec.name}: {meant[0]} is of no format that is read: {SAVE_AS_CSV} ({_expected(spec, 'train')})"
+        )
 
 
 def _places(spec: DatasetSpec, root: Path) -> list[Path]:
@@ -137,9 +140,10 @@ def _refuse_unread_dev(spec: DatasetSpec, place: Path) -> None:
     """Raise DataError for a file that somebody means as the dev set: without one, train rows would be held out."""
     for path in sorted(place.iterdir()):
         if path.is_file() and path.name.lower().startswith(DEV_LIKE):
+            what = unread_format(path.name)
             raise DataError(
-                f"dataset {spec.name}: {path} is not read, and without dev rows some of train would be held out in their "
-                f"place; if it is the dev set, call it dev with {', '.join(SUFFIXES)} (and save it so), else name the files "
+                f"dataset {spec.name}: {path} is not read{f' ({what})' if what else ''}, and without dev rows some of train "
+                f"would be held out in their place; if it is the dev set, call it dev with {', '.join(SUFFIXES)} (and save it so), else name the files "
                 f"that are meant under 'files:' in {DESCRIPTION}"
             )
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.class_checks import check_classes, no_rows_left
 from data.row_table import RowTable
 from data.running.errors import DataError
 from data.running.records import DatasetSpec, Row
@@ -83,22 +84,24 @@ def make_splits(
     if held_out:
         pool, dev_rows = _hold_out(pool, shares, dev_seed)
     whole = pool
-    pool, keys, dropped = _without_dev_rows(whole, dev_rows)
+    pool, keys, leak = _without_dev_rows(whole, dev_rows)
+    dropped = leak["dropped_equal_to_dev"]
     if not len(pool):
-        raise DataError(_no_rows_left(spec, len(whole), dropped))
+        raise DataError(no_rows_left(spec, len(whole), dropped))
     units = make_units(pool, keys, str(seed))
     rows = _part(pool, units, shares, selection_on_dev)
     if selection_on_dev:
         rows["selection"] = next(iter(dev_rows.values()))
     rows |= dev_rows
     parted = ("train", "quiz", *([] if selection_on_dev else ["selection"]), *(dev_rows if held_out else []))
-    _check_classes(spec, rows, parted, dropped)
+    # Where dev is a part of the train file nothing was dropped: equal inputs share a split.
+    check_classes(spec, RowTable.of(spec, train) if held_out else pool, rows, parted, dropped)
     done: dict[str, object] = {
         "seed": seed,
         "selected_on": "dev" if selection_on_dev else "selection",
         "dev_held_out": held_out,
         "dev_seed": dev_seed if held_out else None,
-        "dropped_equal_to_dev": dropped,
+        **leak,
         **_repetitions(pool.labels, keys, units),
     }
     return Splits(rows, _manifest(spec, rows, done))
@@ -111,11 +114,22 @@ def _hold_out(pool: RowTable, shares: Shares, seed: int) -> tuple[RowTable, dict
     return _rows_of(pool, left), {"dev": _rows_of(pool, taken)}
 
 
-def _without_dev_rows(pool: RowTable, dev: Mapping[str, RowTable]) -> tuple[RowTable, np.ndarray, int]:
-    """(rows, their keys, number dropped): without rows whose input is that of a dev row."""
-    keys = input_keys(pool)
-    in_dev = np.isin(keys, np.concatenate([input_keys(rows) for rows in dev.values()]))
-    return pool.pick(np.flatnonzero(~in_dev)), keys[~in_dev], int(in_dev.sum())
+def _without_dev_rows(pool: RowTable, dev: Mapping[str, RowTable]) -> tuple[RowTable, np.ndarray, dict[str, int]]:
+    """(rows, their keys, what was dropped): without rows whose input is that of a dev row."""
+    keys, in_dev = input_keys(pool), np.concatenate([input_keys(rows) for rows in dev.values()])
+    leaked = np.isin(keys, in_dev)
+    labels: dict[bytes, set[int | float]] = {}
+    for key, label in zip(
+        in_dev.tolist(), np.concatenate([rows.labels for rows in dev.values()]).tolist(), strict=True
+    ):
+        labels.setdefault(key, set()).add(label)
+    dropped = zip(keys[leaked].tolist(), pool.labels[leaked].tolist(), strict=True)
+    counts = {
+        "dropped_equal_to_dev": int(leaked.sum()),
+        "dropped_with_another_label": sum(label not in labels[key] for key, label in dropped),
+        "dev_rows_in_train": int(np.isin(in_dev, keys).sum()),
+    }
+    return pool.pick(np.flatnonzero(~leaked)), keys[~leaked], counts
 
 
 def _part(pool: RowTable, units: Units, shares: Shares, selection_on_dev: bool) -> dict[str, RowTable]:
@@ -141,47 +155,6 @@ def _quota(spec: DatasetSpec, units: Units, total: int) -> dict[int, int]:
 def _rows_of(pool: RowTable, units: Units) -> RowTable:
     """The units' rows in the order of the file."""
     return pool.pick(np.sort(units.rows))
-
-
-def _no_rows_left(spec: DatasetSpec, given: int, dropped: int) -> str:
-    """The error where nothing is left to train on."""
-    if not dropped:
-        return f"dataset {spec.name}: no train rows are left to split ({given} given, and dev was held out of them): add rows"
-    return (
-        f"dataset {spec.name}: no train rows are left to split: all {dropped} were dropped, because dev holds the same "
-        "inputs, and a score on rows that were trained on says nothing. Give dev rows that train does not hold, or remove "
-        "the dev file: split.dev_fraction of train is then held out"
-    )
-
-
-def _check_classes(spec: DatasetSpec, rows: Mapping[str, RowTable], parted: Sequence[str], dropped: int) -> None:
-    """Every split holds every class; a regression's splits hold rows.
-
-    Args:
-        rows: of every split.
-        parted: the splits that the train file was parted into.
-        dropped: train rows left out because dev holds them.
-    """
-    for split, members in rows.items():
-        present = set(members.labels.tolist())
-        lacking = [name for label, name in enumerate(spec.label_names) if label not in present]
-        if len(members) and not lacking:
-            continue
-        what = f"no row of {', '.join(lacking)}" if lacking else "no row at all"
-        start = f"dataset {spec.name}: split '{split}' of {len(members)} rows holds {what}"
-        if split not in parted:
-            raise DataError(
-                f"{start}; every split needs every class: add such rows to the dev file, or remove the file, and "
-                "split.dev_fraction of train is held out, or drop the class from the description"
-            )
-        counts = Counter(label for name in parted for label in rows[name].labels.tolist())
-        having = ", ".join(f"{name} {counts[label]}" for label, name in enumerate(spec.label_names))
-        gone = f", and {dropped} more were dropped because dev holds the same inputs" if dropped else ""
-        raise DataError(
-            f"{start} ({', '.join(parted[:-1])} and {parted[-1]} are parts of the train file, which needs {len(parted)} "
-            f"rows of each class that differ in input and group; it has {having or sum(counts.values())}{gone}); every "
-            "split needs every class: add rows, or drop the class from the description"
-        )
 
 
 def _repetitions(labels: np.ndarray, keys: np.ndarray, units: Units) -> dict[str, int]:

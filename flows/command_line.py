@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # They need torch or MLflow, so each is a process of its own: `python -m tasks.NAME` with the same arguments.
 FORWARDED = {
     "pull": "download a registered student to a folder",
-    "score": "label a CSV, JSONL or Parquet file with a student",
+    "score": "label a CSV, TSV, JSONL or Parquet file with a student",
     "compare": "every method that was evaluated beside the others: intervals, wins, ranks, time, memory",
     "promote": "make a version the champion, or an earlier one again",
 }

@@ -2,16 +2,19 @@
 
     python -m tasks.score quickstart-payment-mpdistil@champion rows.csv
 
-Reads: the student, of the registry or a pulled folder; a CSV, JSONL (also gzipped) or Parquet file of raw rows. Writes:
-rows.scored.csv, whole or not at all: all columns of the file, then student_label, student_score, a
-student_probability_... per class and student_truncated. The prefix is there because files of raw rows often hold a `label` of their own.
+Reads: the student, of the registry or a pulled folder; a CSV, TSV, JSONL (also gzipped) or Parquet file of raw rows.
+Writes: rows.scored.csv, whole or not at all: all columns of the file, then student_label, student_score, a
+student_probability_... per class and student_truncated. The prefix is there because files of raw rows often hold a
+`label` of their own. Interrupted, however hard, the same command goes on after the last thousand rows that were scored.
 """
 
 import argparse
+import hashlib
 import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -21,6 +24,9 @@ from data.description import nearest
 from data.running.errors import DataError
 from tasks.registry.connection import RegistryError
 from tasks.registry.students import Student, load
+from tasks.scoring import reading
+from tasks.scoring.cores import MOST, default_threads
+from tasks.scoring.progress import Made, kept, progress_folder
 from tasks.scoring.reading import Chunk, header_of, read_chunks, suffix_of
 from tasks.scoring.writing import scored_copy
 from training.running.progress import watched
@@ -29,6 +35,14 @@ PREFIX, TRUNCATED = "student_", "truncated"
 EXAMPLES = """examples:
   python -m tasks.score quickstart-payment-mpdistil@champion rows.csv
   python -m tasks.score outputs/pulled/quickstart-payment-mpdistil-v3 rows.jsonl.gz --output scored.jsonl.gz"""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How a file was scored: rows that were cut, and rows whose answers an interrupted run had kept."""
+
+    cut: int
+    kept: int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,18 +54,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         header_of(options.file)  # before a student is fetched: is there a file at all?
         student = load(options.model)
         total = check(student, options.file)
-        cut = score(student, options.file, target, total=total, batch_size=options.batch_size)
+        made = made_of(student, options.file, options.batch_size, options.threads or default_threads())
+        scored = score(student, options.file, target, made, total=total)
     except (DataError, RegistryError) as error:
         print(f"score: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("score: interrupted; nothing was written", file=sys.stderr)
+        print(f"score: interrupted; no scored file was written{_kept(options)}", file=sys.stderr)
         return 130
     except OSError as error:
         where = error.filename or options.output or options.file
-        print(f"score: {where}: {error.strerror or error}; nothing half-written was left there", file=sys.stderr)
+        print(
+            f"score: {where}: {error.strerror or error}; nothing half-written was left there{_kept(options)}",
+            file=sys.stderr,
+        )
         return 2
-    said = f", {cut} of them longer than it reads and cut" if cut else ""
+    said = f", {scored.cut} of them longer than it reads and cut" if scored.cut else ""
+    said += f", {scored.kept} scored by an interrupted run" if scored.kept else ""
     print(f"score {student.title}: {total} rows{said}, {time.monotonic() - started:.1f} s, {target}")
     return 0
 
@@ -85,19 +104,44 @@ def check(student: Student, source: Path) -> int:
     return total
 
 
-def score(student: Student, source: Path, target: Path, *, total: int, batch_size: int) -> int:
-    """Score all rows, a chunk in memory at a time; how many were cut."""
+def made_of(student: Student, source: Path, batch_size: int, threads: int) -> Made:
+    """What the answers for a file depend on; sets torch's threads."""
+    import torch  # it is there since the student was loaded
+
+    torch.set_num_threads(threads)
+    with source.open("rb") as file:
+        own = hashlib.file_digest(file, "sha256").hexdigest()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Made(own, student.fingerprint, batch_size, threads, reading.CHUNK, device, torch.__version__)
+
+
+def score(student: Student, source: Path, target: Path, made: Made, *, total: int) -> Scored:
+    """Score all rows, a chunk in memory at a time; what an interrupted run has scored is read back."""
     new = {PREFIX + name: kind for name, kind in student.answers.items()}
-    title = f"score {source.name}"
-    bar, cut = watched(range(total), total=total, title=title, unit="rows"), 0
-    with scored_copy(source, target, new) as write:
-        for chunk in read_chunks(source, student.columns):
-            answers = student.score(_frame(student, source, chunk), batch_size)
+    bar, cut, read_back = watched(range(total), total=total, title=f"score {source.name}", unit="rows"), 0, 0
+    with kept(target, made) as progress, scored_copy(source, target, new) as write:
+        if progress.chunks:
+            print(f"score {source.name}: goes on where an interrupted run stopped", file=sys.stderr)
+        for number, chunk in enumerate(read_chunks(source, student.columns)):
+            answers = progress.answers(number, len(chunk.rows))
+            if answers is None:
+                answers = student.score(_frame(student, source, chunk), made.batch_size)
+                if total > made.chunk:  # else there is nothing to go on with
+                    progress.keep(number, answers)
+            else:
+                read_back += len(chunk.rows)
             cut += int(answers[TRUNCATED].sum()) if TRUNCATED in answers else 0  # versions made before do not say
             write(chunk, answers.add_prefix(PREFIX))
             deque(islice(bar, len(chunk.rows)), maxlen=0)
         deque(bar, maxlen=0)
-    return cut
+    return Scored(cut, read_back)
+
+
+def _kept(options: argparse.Namespace) -> str:
+    """What an interrupted run tells of the answers that it keeps."""
+    folder = progress_folder(target_of(options.file, options.output, force=True))
+    there = any(folder.glob("*.parquet"))
+    return f"; what was scored is kept in {folder}, and the same command goes on from there" if there else ""
 
 
 def _frame(student: Student, source: Path, chunk: Chunk) -> pd.DataFrame:
@@ -123,7 +167,7 @@ def _check_columns(student: Student, source: Path, given: Sequence[str] | set[st
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tasks.score",
-        description="Score every row of a CSV, JSONL (also .jsonl.gz) or Parquet file.",
+        description="Score every row of a CSV, TSV, JSONL (also .jsonl.gz) or Parquet file.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -137,6 +181,13 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, metavar="FILE", help="in the same format (FILE with .scored in its name)"
     )
     parser.add_argument("--batch-size", type=_count, default=32, metavar="N", help="rows of a forward pass (32)")
+    parser.add_argument(
+        "--threads",
+        type=_count,
+        metavar="N",
+        help=f"CPU threads (OMP_NUM_THREADS, else all cores that the process may use, {MOST} at most); they change the "
+        "last bits of a score",
+    )
     parser.add_argument("--force", action="store_true", help="replace the output if it is there")
     return parser
 

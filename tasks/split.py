@@ -8,11 +8,9 @@ a manifest of counts and hashes, the tokenizer), metrics.json, run.json.
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
-import numpy as np
-import pyarrow as pa
 from tokenizers import Tokenizer
 
 from data.quickstart import vocabulary
@@ -28,13 +26,19 @@ from models.tokenizer import (
     vocabulary_size,
 )
 from models.tokenizer_files import CONFIG, contradictions, special_tokens, write_as_read
-from stage_sections import Split
 from tasks.running.layout import output_folder
 from tasks.running.stage import Stage, run_stage
+from tasks.split_remarks import (
+    COUNTED,
+    Unknown,
+    few_dev_rows,
+    mostly_unknown,
+    points_per_row,
+    remarks,
+    unknown_tokens,
+)
 
 EMBEDDED = "quickstart"
-MOSTLY_UNKNOWN = 0.2
-"""The share of unknown tokens from which on a split warns."""
 
 
 def split(stage: Stage) -> None:
@@ -58,55 +62,43 @@ def split(stage: Stage) -> None:
         selection_on_dev=given.selection == "dev",
     )
     truncated: dict[str, int] = {}
-    unknown: dict[str, float] = {}
+    unknown: dict[str, Unknown] = {}
     for name, part in splits.rows.items():
         table = tokenize_split(spec, part, tokenizer, given.max_length, special["pad_token"])
         truncated[name] = json.loads(table.schema.metadata[b"distilflow"])["truncated"]
-        unknown[name] = _share(table, special.get("unk_token"), set(special.values()))
+        unknown[name] = unknown_tokens(table, special.get("unk_token"), set(special.values()))
         save_split(folder, name, table)
     manifest = {
         **splits.manifest,
         "max_length": given.max_length,
         "truncated": truncated,
-        "unknown_tokens": unknown,
+        "unknown_tokens": {name: part.share for name, part in unknown.items()},
         "vocabulary": vocabulary_size(tokenizer),
         "tokenizer_fingerprint": tokenizer_fingerprint(tokenizer),
     }
     (folder / "spec.json").write_text(json.dumps(spec.to_json(), indent=2) + "\n", encoding="utf-8")
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    counts = {name: len(part) for name, part in splits.rows.items()}
-    stage.write_metrics({"rows": counts, "dropped_equal_to_dev": splits.manifest["dropped_equal_to_dev"]})
-    stage.headline = (
-        ", ".join(f"{name} {count}" for name, count in counts.items()) + " rows" + _remarks(manifest, given)
+    rows = {name: len(part) for name, part in splits.rows.items()}
+    said = [
+        *few_dev_rows(spec, rows, held_out=splits.manifest["dev_held_out"] is True),
+        *mostly_unknown(unknown["train"], given.tokenizer),
+    ]
+    for warning in said:
+        stage.say(f"WARNING: {warning}")
+    stage.write_metrics(
+        {
+            "rows": rows,
+            **{name: manifest[name] for name in COUNTED},
+            "unknown_tokens": {name: asdict(part) for name, part in unknown.items()},
+            "points_per_row": points_per_row(spec, rows),
+            "warnings": said,
+        }
     )
-
-
-def _remarks(manifest: Mapping[str, object], given: Split) -> str:
-    """What a person should know of the rows, for the final line; nothing of what did not happen."""
-    truncated, unknown = cast(dict[str, int], manifest["truncated"]), cast(dict[str, float], manifest["unknown_tokens"])
-    counted = {
-        "train rows equal to dev rows dropped": manifest["dropped_equal_to_dev"],
-        "repetitions of an input": manifest["duplicate_inputs"],
-        "inputs with contradicting labels": manifest["inputs_with_two_labels"],
-        f"rows cut at {given.max_length} tokens": sum(truncated.values()),
-    }
-    said = [f"{count} {what}" for what, count in counted.items() if count]
-    if unknown["train"] >= MOSTLY_UNKNOWN:
-        said.append(
-            f"WARNING: {unknown['train']:.0%} of train's tokens are unknown to the tokenizer ({given.tokenizer}): set "
-            "split.tokenizer to that of a checkpoint which knows such texts"
-        )
-    return "".join(f"; {part}" for part in said)
-
-
-def _share(table: pa.Table, unknown: int | None, special: set[int]) -> float:
-    """Unknown tokens among those that texts became: all but padding, [CLS] and the like."""
-    ids = [part.flatten().flatten().to_numpy() for part in table.column("input_ids").chunks if len(part)]
-    if unknown is None or not ids:
-        return 0.0
-    tokens = np.concatenate(ids)
-    texts = (tokens == unknown) | ~np.isin(tokens, sorted(special))
-    return round(float((tokens == unknown).sum() / max(1, texts.sum())), 4)
+    stage.headline = (
+        ", ".join(f"{name} {count}" for name, count in rows.items())
+        + " rows"
+        + remarks(splits.manifest, sum(truncated.values()), given.max_length, unknown)
+    )
 
 
 def _tokenizer(stage: Stage, folder: Path) -> tuple[Tokenizer, dict[str, int]]:

@@ -32,10 +32,16 @@ def sums_of(names: Mapping[str, Path]) -> dict[str, str]:
     """sha256 by the name in the package (name -> file or folder): of single files, and of all files of a folder."""
     found: dict[str, str] = {}
     for name, path in names.items():
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        for file in sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]:
             inner = f"{name}/{file.relative_to(path)}" if path.is_dir() else name
             found[inner] = _sum(file)
     return found
+
+
+def fingerprint(folder: Path) -> str:
+    """One sha256 of all files of a pulled folder that a score depends on."""
+    sums = sums_of({"artifacts": folder / "artifacts", CODE: folder / CODE})
+    return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
 
 
 def check_package(folder: Path, title: str) -> None:

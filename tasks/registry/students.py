@@ -15,7 +15,7 @@ from models.folders import whole_folder
 from places import without_password
 from tasks.registry.connection import SETTINGS, RegistryError, connect, explained, tracking_address
 from tasks.registry.names import nearest
-from tasks.registry.package_check import PACKAGE, check_package, missing_files
+from tasks.registry.package_check import PACKAGE, check_package, fingerprint, missing_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +55,8 @@ class Student:
     title: str
     model: "PyFuncModel"
     scorer: "StudentScorer"
+    fingerprint: str = ""
+    """sha256 of all its files that a score depends on."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -143,7 +145,7 @@ def _loaded(title: str, folder: Path) -> Student:
         scorer = None
     if not hasattr(scorer, "scoring"):
         raise RegistryError(f"{title} is no student of distilflow: its code is another")
-    return Student(title, model, scorer)
+    return Student(title, model, scorer, fingerprint(folder))
 
 
 def _aliases(client: "MlflowClient", name: str) -> dict[str, int]:

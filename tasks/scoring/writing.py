@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.raw_files import separator
 from data.running.writing import whole_file
 from tasks.scoring.reading import Chunk, header_of
 
@@ -35,7 +36,7 @@ def scored_copy(source: Path, target: Path, new: Mapping[str, str]) -> Generator
         if target.name.endswith(".parquet"):
             with _parquet(source, file, new) as write:
                 yield write
-        elif target.name.endswith(".csv"):
+        elif target.name.endswith((".csv", ".tsv")):
             with _csv(source, file, new) as write:
                 yield write
         elif target.name.endswith(".gz"):
@@ -63,7 +64,7 @@ def _json_line(row: Mapping[str, object]) -> bytes:
 @contextmanager
 def _csv(source: Path, file: BinaryIO, new: Mapping[str, str]) -> Generator[Write]:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", delimiter=separator(source))
     writer.writerow([*(header_of(source) or []), *new])
 
     def write(chunk: Chunk, answers: pd.DataFrame) -> None:

@@ -104,9 +104,16 @@ def test_whole_numbers_over_2_to_the_53_stay_different_ids(tmp_path: Path) -> No
         ("train.parquet", pa.table({"text": [{"a": 1}], "label": [0]}), "must be text, not dict"),
         ("train.parquet", pa.table({"text": pa.nulls(1), "label": [0]}), "field 'text' is missing"),
         ("train.parquet", pa.table({"text": ["x"], "label": [datetime.date(2001, 1, 1)]}), "field 'label' is datetime.date"),
-        ("train.tsv", "text\tlabel\nx\ta\n", "no rows found .*train.tsv is of no name and format that is read"),
-        ("train.xlsx", b"PK\x03\x04", "no rows found .*train.xlsx is of no name and format that is read"),
-        ("Train.CSV", HEAD + "x,a\n", "no rows found .*Train.CSV is of no name and format that is read"),
+        ("train.tsv", HEAD + "x,a\n", "the header is one field.* separated by commas.* call it .csv"),
+        ("train.csv", "text\tlabel\nx\ta\n", "separated by tabs.* call it .tsv"),
+        ("train.tsv", 'text\tlabel\n"x\ta\n', "row 2: is no TSV: a quotation mark opens here and none closes it"),
+        ("train.xlsx", b"PK\x03\x04", "^dataset made: [^ ]*train.xlsx is an Excel workbook: save it as CSV with commas in UTF-8"),
+        ("train.json", LINE, "train.json is JSON: write JSON lines"),
+        ("train.csv.gz", packed(b"x"), "train.csv.gz is gzipped: unpack it"),
+        ("train.txt", HEAD + "x,a\n", "train.txt is of no format that is known: call it .csv if"),
+        ("train.md", HEAD, "train.md is of no format that is read: save it as CSV"),
+        ("Train.CSV", HEAD + "x,a\n", "Train.CSV is not read under this name: call it train.csv"),
+        ("tickets.csv", HEAD + "x,a\n", r"tickets.csv is not read under this name: .* or name it under 'files:' .*train: tickets.csv"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_one_error_with_the_cause(
@@ -116,12 +123,24 @@ def test_what_cannot_be_meant_is_one_error_with_the_cause(
         brought(tmp_path, name, content)
 
 
-@pytest.mark.parametrize("name", ["dev.tsv", "val.csv", "Validation.csv", "valid.jsonl", "eval.json", "dev.csv.gz"])
+def test_tabs_separate_the_fields_of_a_tsv_file_in_which_commas_mean_nothing(tmp_path: Path) -> None:
+    rows = brought(tmp_path, "train.tsv", 'text\tlabel\na, b; c\ta\n"two\nlines\t"\tb\n')
+    assert [(row.fields["text"], row.label) for row in rows] == [("a, b; c", 0), ("two\nlines\t", 1)]
+
+
+def test_a_train_file_that_is_not_read_is_no_reason_to_ask_the_hub(tmp_path: Path) -> None:
+    (tmp_path / "rte").mkdir()
+    (tmp_path / "rte" / "train.xlsx").write_bytes(b"PK\x03\x04")
+    with pytest.raises(DataError, match=r"train\.xlsx is an Excel workbook"):
+        read_rows(load_spec(tmp_path, "superglue", "rte"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dev.xlsx", "val.csv", "Validation.csv", "valid.jsonl", "eval.json", "dev.csv.gz"])
 def test_a_dev_set_that_would_not_be_read_is_no_reason_to_hold_out_train_rows(name: str, tmp_path: Path) -> None:
     rows = brought(tmp_path, "train.csv", HEAD + "x,a\n")
     assert len(rows) == 1
     (tmp_path / "made" / name).write_text("")
-    with pytest.raises(DataError, match=f"{name} is not read, and without dev rows"):
+    with pytest.raises(DataError, match=rf"{name} is not read( \(.*\))?, and without dev rows"):
         read_rows(load_spec(tmp_path, "own", "made"), tmp_path)
     with (tmp_path / "made" / "dataset.yaml").open("a") as file:
         file.write("files: {train: train.csv}\n")

@@ -161,13 +161,8 @@ def test_scores_are_spread_over_quintiles() -> None:
         assert abs(below - 25 / 51) < 0.06
 
 
-def test_a_split_that_would_lack_a_class_is_an_error_that_names_it() -> None:
-    rows = [Row(str(i), {"text": f"text {i}"}, int(i < 2)) for i in range(100)]
-    with pytest.raises(DataError, match=r"split 'train' of .* rows holds no row of good .*bad 98, good 2"):
-        made(rows)
-    with pytest.raises(
-        DataError, match=r"split 'dev' of 1 rows holds no row of good; .* add such rows to the dev file"
-    ):
+def test_a_dev_file_that_lacks_a_class_is_an_error_that_names_it() -> None:
+    with pytest.raises(DataError, match=r"split 'dev' of 1 rows holds no row of good; .* add such rows to its file"):
         made(single_rows(100), [Row("d", {"text": "only"}, 0)])
 
 
@@ -187,20 +182,80 @@ def test_a_class_needs_a_row_for_each_part_of_the_train_file(
         return [Row(str(i), {"text": f"text {i}"}, int(i < good)) for i in range(100)]
 
     assert made(rows(needed), dev, on_dev=on_dev)
-    with pytest.raises(
-        DataError, match=rf"\({parts} are parts of .* needs {needed} rows of each .*good {needed - 1}\)"
-    ):
+    with pytest.raises(DataError) as refused:
         made(rows(needed - 1), dev, on_dev=on_dev)
+    said = str(refused.value)
+    assert f"class 'good' has {needed - 1} train row" in said
+    assert f"{parts} are parts of the train file" in said and f"of its own: {needed} at least" in said
+    assert "split." not in said, "no share of rows can mend that"
+
+
+def test_a_dev_file_is_a_way_out_only_where_it_leaves_enough_rows() -> None:
+    def refused(good: int) -> str:
+        with pytest.raises(DataError) as found:
+            made([Row(str(i), {"text": f"text {i}"}, int(i < good)) for i in range(100)], [])
+        return str(found.value)
+
+    assert "give a dev file (then 3 are enough)" in refused(3)
+    assert "dev file" not in refused(2)
+    assert made([Row(str(i), {"text": f"text {i}"}, int(i < 3)) for i in range(100)])
+
+
+@pytest.mark.parametrize(("different", "said"), [(1, "one input or group"), (3, "3 different inputs or groups")])
+def test_rows_with_one_input_are_told_from_too_few_rows(different: int, said: str) -> None:
+    rows = [Row(str(i), {"text": f"text {i}"}, 0) for i in range(90)]
+    same = [Row(f"s{i}", {"text": f"Thank  you {i % different}"}, 1) for i in range(10)]
+    with pytest.raises(
+        DataError, match=f"class 'good' has 10 train rows, but only {said} .*4 at least. Add rows of it"
+    ):
+        made(rows + same, [])
+    assert made(rows + [Row(f"s{i}", {"text": f"thank you {i}"}, 1) for i in range(4)], [])
+
+
+def test_shares_that_leave_nothing_for_train_are_named_and_lower_ones_work() -> None:
+    rows = [Row(str(i), {"text": f"text {i}"}, i % 2) for i in range(6)]
+    dev = {"dev": [Row("d0", {"text": "dev 0"}, 0), Row("d1", {"text": "dev 1"}, 1)]}
+    with pytest.raises(
+        DataError, match=r"'train' holds no row of bad: the other splits take them all; lower split.quiz"
+    ):
+        make_splits(SPEC, rows, dev, seed=0, quiz=0.49, selection=0.49, selection_maximum=0.49)
+    assert make_splits(SPEC, rows, dev, seed=0, quiz=0.2)
+
+
+def test_groups_too_large_for_a_share_are_named_and_a_larger_share_works() -> None:
+    rows = [Row(str(i), {"text": f"text {i}"}, i % 2, group=f"group {i % 8}") for i in range(96)]
+    with pytest.raises(
+        DataError, match=r"'quiz' holds no row of bad: .* stay together, here 12 .*raise split.quiz, or"
+    ):
+        make_splits(SPEC, rows, {"dev": single_rows(20)}, seed=0, quiz=0.05)
+    assert make_splits(SPEC, rows, {"dev": single_rows(20)}, seed=0, quiz=0.15)
+
+
+def test_a_class_that_shares_its_groups_with_a_larger_one_is_told_so() -> None:
+    rows = [Row(f"s{i}", {"text": f"other {i}"}, 0) for i in range(100)]
+    rows += [Row(str(i), {"text": f"text {i}"}, int(i % 4 == 0), group=f"group {i // 4}") for i in range(20)]
+    with pytest.raises(DataError, match=r"row of good: its 5 rows share inputs or groups with more rows of other"):
+        made(rows)
 
 
 def test_rows_that_dev_holds_are_said_where_nothing_or_too_little_is_left() -> None:
     with pytest.raises(DataError, match=r"no train rows are left .*all 100 were dropped, because dev holds the same"):
         made(single_rows(100), single_rows(100))
     rows = [Row(str(i), {"text": f"text {i}"}, int(i < 4)) for i in range(100)]
-    with pytest.raises(DataError, match=r"needs 3 rows of each .*good 2, and 3 more were dropped because dev holds"):
+    with pytest.raises(DataError, match=r"'good' has 2 train rows \(3 more train rows were dropped, because dev holds"):
         made(rows, [rows[0], rows[1], rows[99]])
-    with pytest.raises(DataError, match=r"no train rows are left to split; .*add some|needs 3 rows of each"):
+    with pytest.raises(DataError, match=r"no train rows are left to split; .*add some|3 at least"):
         made(single_rows(2))
+
+
+def test_dropped_rows_are_counted_with_their_labels_and_with_the_dev_rows_that_they_equal() -> None:
+    dev = [Row(f"d{i}", {"text": f"dev {i}"}, i % 2) for i in range(20)]
+    leaks = [Row("a", {"text": "DEV  0"}, 0), Row("b", {"text": "dev 0"}, 1), Row("c", {"text": "dev 3"}, 0)]
+    manifest = made([*single_rows(100), *leaks], dev).manifest
+    counted = {
+        name: manifest[name] for name in ("dropped_equal_to_dev", "dropped_with_another_label", "dev_rows_in_train")
+    }
+    assert counted == {"dropped_equal_to_dev": 3, "dropped_with_another_label": 2, "dev_rows_in_train": 2}
 
 
 @pytest.mark.parametrize(

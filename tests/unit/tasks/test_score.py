@@ -8,10 +8,12 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -25,6 +27,7 @@ from data.raw_files import read_raw
 from data.running.errors import DataError, Problems
 from tasks import pull, score
 from tasks.registry.students import Student, load
+from tasks.scoring import cores as cores_module
 from tasks.scoring import reading
 from tasks.scoring.reading import read_chunks
 
@@ -70,6 +73,14 @@ def write_csv(rows: pd.DataFrame, path: Path) -> None:
     rows.to_csv(path, index=False)
 
 
+def write_tsv(rows: pd.DataFrame, path: Path) -> None:
+    rows.to_csv(path, index=False, sep="\t")
+
+
+def read_tsv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t")
+
+
 def write_jsonl(rows: pd.DataFrame, path: Path) -> None:
     rows.to_json(path, orient="records", lines=True, force_ascii=False)
 
@@ -86,6 +97,7 @@ Read: TypeAlias = Callable[[Path], pd.DataFrame]
 Write: TypeAlias = Callable[[pd.DataFrame, Path], None]
 FORMATS = [
     ("rows.csv", write_csv, pd.read_csv),
+    ("rows.tsv", write_tsv, read_tsv),
     ("rows.jsonl", write_jsonl, read_jsonl),
     ("rows.jsonl.gz", write_jsonl, read_jsonl),
     ("rows.parquet", write_parquet, pd.read_parquet),
@@ -167,7 +179,13 @@ def test_a_pulled_folder_needs_no_registry(here: Path, rows: pd.DataFrame, monke
         ("a.jsonl", '{"premise":"a","hypothesis":"\\ud800"}\n', "a.jsonl, row 1: .* no valid Unicode"),
         ("a.jsonl.gz", b"no gzip", "a.jsonl.gz: is no whole gzip file"),
         ("a.parquet", b"no parquet", "a.parquet: is no readable Parquet file"),
-        ("a.txt", "premise\n", "a.txt: the name must end with one of .jsonl, .jsonl.gz, .csv, .parquet"),
+        ("a.xlsx", b"PK\x03\x04", "a.xlsx: is an Excel workbook: save it as CSV with commas in UTF-8"),
+        ("a.csv", "premise;hypothesis\na;b\n", "a.csv, row 1: the header is one field, .* separated by semicolons"),
+        (
+            "a.txt",
+            "premise\n",
+            "a.txt: is of no format that is known: .* The name must end with one of .jsonl, .jsonl.gz, .csv, .tsv, .parquet",
+        ),
     ],
 )
 def test_a_row_or_file_that_cannot_be_read_is_one_line_and_nothing_is_written(
@@ -217,8 +235,11 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(
 
     monkeypatch.setattr(Student, "score", full)
     write_csv(rows, here / "rows.csv")
-    assert "No space left on device; nothing half-written" in refused(capsys, MODEL, "rows.csv")
-    assert [path.name for path in here.iterdir()] == ["rows.csv"]
+    said = refused(capsys, MODEL, "rows.csv")
+    assert (
+        "No space left on device; nothing half-written was left there; what was scored is kept in .rows.scored" in said
+    )
+    assert sorted(path.name for path in here.iterdir()) == [".rows.scored.csv.progress", "rows.csv"]
 
 
 @pytest.mark.parametrize("model", ["own-payment-mpdistil@nobody", "own-payment-mpdistl/1", "nothing", "."])
@@ -232,6 +253,8 @@ def test_a_model_that_is_not_there_is_one_line(
 WARTS: dict[str, bytes] = {
     "plain.csv": b'a,b\n1,2\n\n"x\ny",z\n',
     "mark.csv": b"\xef\xbb\xbfa,b\r\n1,2\r\n",
+    "plain.tsv": b'a\tb\n1\t2\n\n"x\ny"\t,\n',
+    "commas.tsv": b"a,b\n1,2\n",
     "short.csv": b"a,b\n1,2\n3\n",
     "twice.csv": b"a,a\n1,2\n",
     "quote.csv": b'a,b\n1,"2\n',
@@ -289,6 +312,119 @@ def test_a_column_with_half_a_surrogate_pair_stays_as_it_is(here: Path) -> None:
     (here / "rows.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
     assert score.main([MODEL, "rows.jsonl"]) == 0
     assert json.loads((here / "rows.scored.jsonl").read_text(encoding="utf-8"))["remark"] == "\ud800"
+
+
+def numbered(path: Path, count: int) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["premise", "hypothesis", "id"])
+        writer.writerows([[f"anna has {n} hats", "anna " * (n % 30 + 1), n] for n in range(count)])
+
+
+def test_a_killed_scoring_goes_on_where_it_stopped_and_ends_with_the_same_bytes(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CHUNK", 1000)
+    assert pull.main([MODEL, "--to", "pulled"]) == 0
+    numbered(here / "rows.csv", 8_000)
+    assert score.main(["pulled", "rows.csv", "--output", "whole.csv", "--threads", "1"]) == 0
+    kept = here / ".rows.scored.csv.progress"
+    command = [sys.executable, "-m", "tasks.score", "pulled", "rows.csv", "--threads", "1"]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+        while process.poll() is None and not list(kept.glob("[0-9]*.parquet")):
+            time.sleep(0.002)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert not (here / "rows.scored.csv").exists()
+    chunks = len(list(kept.glob("[0-9]*.parquet")))
+    assert 1 <= chunks < 8
+    capsys.readouterr()
+    assert score.main(["pulled", "rows.csv", "--threads", "1"]) == 0
+    said = capsys.readouterr()
+    assert "goes on where an interrupted run stopped" in said.err
+    assert f"{chunks}000 scored by an interrupted run" in said.out
+    assert (here / "rows.scored.csv").read_bytes() == (here / "whole.csv").read_bytes()
+    assert sorted(path.name for path in here.iterdir()) == ["pulled", "rows.csv", "rows.scored.csv", "whole.csv"]
+
+
+class Stopped(Exception):
+    """What ends a scoring in its midst."""
+
+
+def interrupted(here: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """Score rows.csv in chunks of four rows, and stop in the third."""
+    own, calls = Student.score, []
+
+    def stopping(student: Student, chunk: pd.DataFrame, batch_size: int) -> pd.DataFrame:
+        calls.append(len(chunk))
+        if len(calls) == 3:
+            raise Stopped
+        return own(student, chunk, batch_size)
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(Student, "score", stopping)
+        score.main([MODEL, "rows.csv", *arguments])
+    assert len(list((here / ".rows.scored.csv.progress").glob("*.parquet"))) == 2
+
+
+@pytest.mark.parametrize("change", ["rows", "batch size", "threads", "damaged chunk", "nothing"])
+def test_kept_answers_are_used_for_the_same_file_student_and_settings_only(
+    change: str, rows: pd.DataFrame, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_csv(rows, here / "rows.csv")
+    interrupted(here, monkeypatch, "--threads", "1")
+    if change == "rows":
+        write_csv(rows.iloc[::-1], here / "rows.csv")
+    if change == "damaged chunk":
+        file = here / ".rows.scored.csv.progress" / "000001.parquet"
+        content = bytearray(file.read_bytes())
+        content[len(content) // 3] ^= 4
+        file.write_bytes(content)
+    batch, threads = ("5" if change == "batch size" else "32"), ("2" if change == "threads" else "1")
+    capsys.readouterr()
+    assert score.main([MODEL, "rows.csv", "--batch-size", batch, "--threads", threads]) == 0
+    said = capsys.readouterr().out
+    used = re.search(r"(\d+) scored by an interrupted run", said)
+    assert (int(used[1]) if used else 0) == {"nothing": 8, "damaged chunk": 4}.get(change, 0)
+    settings = ("--batch-size", batch, "--threads", threads)
+    assert score.main([MODEL, "rows.csv", *settings, "--output", "whole.csv"]) == 0
+    assert (here / "rows.scored.csv").read_bytes() == (here / "whole.csv").read_bytes()
+    assert sorted(path.name for path in here.iterdir()) == ["rows.csv", "rows.scored.csv", "whole.csv"]
+
+
+def test_two_scorings_into_one_file_are_refused(
+    rows: pd.DataFrame, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_csv(rows, here / "rows.csv")
+    folder = here / ".rows.scored.csv.progress"
+    folder.mkdir()
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "rows.scored.csv: another process scores into it" in refused(capsys, MODEL, "rows.csv")
+    assert score.main([MODEL, "rows.csv"]) == 0
+
+
+def test_threads_are_those_asked_for_else_the_variable_else_the_cores(
+    rows: pd.DataFrame, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    write_csv(rows, here / "rows.csv")
+    try:
+        assert score.main([MODEL, "rows.csv", "--threads", "3"]) == 0
+        assert torch.get_num_threads() == 3
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        assert score.main([MODEL, "rows.csv", "--force"]) == 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    for cores, wanted in ((1, 1), (6, 6), (64, cores_module.MOST)):
+        monkeypatch.setattr(cores_module, "usable_cores", lambda cores=cores: cores)
+        assert cores_module.default_threads() == wanted
+    monkeypatch.undo()
+    assert 1 <= cores_module.usable_cores() <= len(os.sched_getaffinity(0))
 
 
 def test_a_terminal_shows_a_bar(rows: pd.DataFrame, here: Path) -> None:

@@ -1,0 +1,54 @@
+"""Formats of files with rows that are not read, by their names and first bytes, and the way out of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SAVE_AS_CSV = "save it as CSV with commas in UTF-8"
+UNREAD_NAMES = {
+    (".xlsx", ".xlsm", ".xlsb", ".xls"): f"an Excel workbook: {SAVE_AS_CSV}",
+    (".ods",): f"a spreadsheet: {SAVE_AS_CSV}",
+    (".json",): "JSON: write JSON lines, each row as one object in one line, and call it .jsonl",
+    (".ndjson",): "JSON lines by another name: call it .jsonl",
+    (".csv.gz", ".tsv.gz", ".parquet.gz"): "gzipped: unpack it (gzipped JSON lines are read, .jsonl.gz)",
+    (".zip", ".7z", ".tar", ".tgz", ".tar.gz"): "an archive: unpack it",
+    (".arrow", ".feather"): "Arrow: save it as Parquet",
+    (".pkl", ".pickle"): f"a pickle, which can run code: {SAVE_AS_CSV}",
+    (".txt", ".dat", ".tab"): "of no format that is known: call it .csv if commas separate its fields, .tsv if tabs do",
+}
+"""Ends of file names that people give to rows, what such a file is, and what to do."""
+
+UNREAD_BYTES = {
+    b"\xff\xfe": "is UTF-16; save the file as UTF-8",
+    b"\xfe\xff": "is UTF-16; save the file as UTF-8",
+    b"\x1f\x8b": "is gzipped; call it .jsonl.gz if JSON lines are in it, else unpack it",
+    b"PK\x03\x04": "is a zip archive or an Excel workbook; save it as CSV with commas in UTF-8",
+    b"PAR1": "is Parquet; call it .parquet",
+}
+"""First bytes of what is no text, and the way out."""
+
+
+class Unreadable(ValueError):
+    """One row of a file, or the file from there on (`row` None: as a whole), cannot be read."""
+
+    def __init__(self, row: int | None, message: str) -> None:
+        super().__init__(message)
+        self.row = row
+
+
+def check_format(path: Path) -> None:
+    """Raise Unreadable for a file whose first bytes are those of another format than its name says."""
+    if path.name.endswith((".csv", ".tsv", ".jsonl")):
+        with path.open("rb") as file:
+            first = file.read(4)
+        for sign, message in UNREAD_BYTES.items():
+            if first.startswith(sign):
+                raise Unreadable(None, message)
+
+
+def unread_format(name: str) -> str | None:
+    """What a file of such a name is, and the way out; None where its end says nothing."""
+    for ends, said in UNREAD_NAMES.items():
+        if name.lower().endswith(ends):
+            return said
+    return None
