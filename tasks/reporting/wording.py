@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from tasks.reporting.effort import Effort
 from tasks.reporting.summarise import DatasetSummary, Margin, Summary
 from training.running.metrics import LOWER_IS_BETTER
-from training.statistics import Spread
+from training.statistics import FEWEST_ROWS, Interval, Spread
 
 MINUS = "\N{MINUS SIGN}"
+NO_INTERVAL = "[no interval: too few rows]"
 ARROW = "\N{RIGHTWARDS ARROW}"
 # With more methods than this the main table leaves them to the comparison.
 SHOWN_METHODS = 4
@@ -32,10 +33,16 @@ def score_text(spread: Spread | None, metric: str) -> str:
 
 
 def margin_text(margin: Margin, metric: str) -> str:
-    """'−1.2 [−3.0, +0.5]': the difference to the teacher and its interval over dev rows."""
-    parts = (margin.interval.difference, margin.interval.low, margin.interval.high)
-    difference, low, high = (number_text(part, metric, signed=True) for part in parts)
-    return f"{difference} [{low}, {high}]"
+    """'−1.2 [−3.0, +0.5]': the difference to the teacher and its interval over dev rows and seeds."""
+    return f"{number_text(margin.interval.difference, metric, signed=True)} {bounds_text(margin.interval, metric)}"
+
+
+def bounds_text(interval: Interval, metric: str) -> str:
+    """'[−3.0, +0.5]', or '[no interval: too few rows]'."""
+    if interval.low is None or interval.high is None:
+        return NO_INTERVAL
+    low, high = (number_text(end, metric, signed=True) for end in (interval.low, interval.high))
+    return f"[{low}, {high}]"
 
 
 def rows_text(margin: Margin, metric: str) -> str:
@@ -53,11 +60,19 @@ def rows_text(margin: Margin, metric: str) -> str:
 
 def verdict_text(margin: Margin) -> str:
     """What the interval allows to say, for a metric of which more is better."""
-    if margin.interval.high < 0:
+    found = margin.interval
+    if found.low is None or found.high is None:
+        return f"too few rows to tell: {found.rows} of at least {FEWEST_ROWS}"
+    if found.high < 0:
         return "below the teacher"
-    if margin.interval.low > 0:
+    if found.low > 0:
         return "above the teacher"
     return "not told apart from the teacher"
+
+
+def interval_text(seeds: Sequence[int]) -> str:
+    """What a bracket holds the chance of."""
+    return "rows" if len(seeds) == 1 else f"rows and {len(seeds)} seeds"
 
 
 def seeds_text(seeds: Sequence[int]) -> str:
@@ -142,7 +157,7 @@ def terminal_table(summary: Summary) -> str:
     setting = latency_setting_text(summary.datasets[0].latency_setting)
     notes = [
         f"{seeds_text(summary.seeds)}; {selected_text(summary.selected_on)}",
-        f"margin: {main} minus teacher in points, {100 * summary.level:g} % paired bootstrap interval over dev rows",
+        f"margin: {main} minus teacher in points, {100 * summary.level:g} % interval over dev {interval_text(summary.seeds)}",
         f"parameters and latency: teacher {ARROW} student; CPU, {setting}",
         *_taken_lines(summary),
     ]
