@@ -53,7 +53,7 @@ def test_a_registry_that_does_not_answer_is_said_and_offers_nothing_to_pull() ->
 
 
 def test_what_an_earlier_release_wrote_is_read() -> None:
-    old = {
+    old: dict[str, object] = {
         "name": "b-x-kd",
         "version": 1,
         "seed": 7,
