@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from config import Registry
 from tasks.verdict.checks import CHAMPION, FINETUNE, LIMITS, MARGIN, NAMES, ROWS, STUDENT, TEACHER, Check, Verdict
 from tasks.verdict.evidence import IS_FINETUNE, NOT_EVALUATED, DevRows
-from tasks.verdict.own import own_checks
+from tasks.verdict.own import own_checks, points
+from training.statistics import paired_interval
 
 
 def answers(labels: NDArray[np.int64], right: float, classes: int, start: int = 0) -> NDArray[np.float64]:
@@ -109,6 +110,17 @@ def test_a_student_far_behind_its_teacher_fails_by_the_lower_end_alone() -> None
 def test_a_margin_that_no_student_has_stops_all_and_one_that_every_student_has_stops_none() -> None:
     assert MARGIN in failed(evidence(student=1.0), margin=15.0)
     assert MARGIN not in failed(evidence(student=0.0), margin=-200.0)
+
+
+def test_an_end_is_never_shown_as_the_threshold_that_it_is_not() -> None:
+    """Else a sentence says that -10.0 is above -10.0."""
+    rows = evidence()
+    low = float(checked(rows)[MARGIN].figure.split("[")[1].split(",")[0])
+    exact = points(rows, paired_interval("accuracy", "single", rows.labels, [rows.student], [rows.teacher], 0.9)).low
+    assert exact is not None and low == pytest.approx(exact, abs=0.05)
+    for near in (exact - 0.001, exact + 0.001):
+        shown = float(checked(rows, margin=near)[MARGIN].figure.split("[")[1].split(",")[0])
+        assert (shown > near) is (exact > near)
 
 
 @pytest.mark.parametrize(("rows", "stopped"), [(99, True), (100, False)])
