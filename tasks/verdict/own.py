@@ -106,7 +106,8 @@ def _not_worse_than_finetune(rows: DevRows, settings: Registry) -> Check:
             return Check(FINETUNE, False, "", threshold, f"{FINETUNE} ({NOT_EVALUATED})")
         return unasked(FINETUNE, rows.no_finetune, threshold)
     found = points(rows, _interval(rows, rows.student, rows.finetune, settings.level))
-    # Under too few rows for an interval nothing is known; "enough rows" says so.
+    if found.low is None:
+        return unasked(FINETUNE, f"{rows.rows} dev rows are too few for an interval", threshold)
     worse = found.high is not None and found.high < 0
     check = _check(FINETUNE, not worse, found.text, threshold, ("not", "interval"))
     if not worse:

@@ -132,6 +132,8 @@ def test_three_dev_rows_give_no_interval_and_pass_nothing_that_needs_one() -> No
     rows = evidence(rows=3, classes=3, student=1.0, teacher=1.0)
     assert failed(rows, minimum_rows=1) == {TEACHER, STUDENT, MARGIN}
     assert "[no interval: too few rows]" in checked(rows)[MARGIN].text
+    told = checked(replace(rows, finetune=rows.student))[FINETUNE]
+    assert told.passed is None and "3 dev rows are too few for an interval" in told.text
 
 
 def test_a_student_wholly_below_finetune_is_stopped_and_finetune_is_named_as_the_one_to_take() -> None:
