@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from config import Registry
 from tasks.verdict.checks import CHAMPION, FINETUNE, LIMITS, MARGIN, NAMES, ROWS, STUDENT, TEACHER, Check, Verdict
 from tasks.verdict.evidence import IS_FINETUNE, NOT_EVALUATED, DevRows
-from tasks.verdict.own import own_checks
+from tasks.verdict.own import own_checks, points
+from training.statistics import paired_interval
 
 
 def answers(labels: NDArray[np.int64], right: float, classes: int, start: int = 0) -> NDArray[np.float64]:
@@ -31,23 +32,23 @@ def evidence(
 ) -> DevRows:
     """A student and a teacher that are right on so many of the rows, half of which carry the constant's class."""
     labels = np.random.default_rng(0).permutation(np.arange(rows) % classes)
-    given = {
-        "metric": metric,
-        "kind": "single",
-        "labels": labels,
-        "student": answers(labels, student, classes, start=1),
-        "teacher": answers(labels, teacher, classes),
-        "constant": 0.0,
-        "finetune": None,
-        "selected_on": "selection",
-        "parameters": 1_000_000,
-        "latency_ms": 12.5,
-    }
-    return DevRows(**given | more)
+    made = DevRows(
+        metric=metric,
+        kind="single",
+        labels=labels,
+        student=answers(labels, student, classes, start=1),
+        teacher=answers(labels, teacher, classes),
+        constant=0.0,
+        finetune=None,
+        selected_on="selection",
+        parameters=1_000_000,
+        latency_ms=12.5,
+    )
+    return replace(made, **more)
 
 
 def checked(rows: DevRows, **settings: float | None) -> dict[str, Check]:
-    return {check.name: check for check in own_checks(rows, Registry(**settings))}
+    return {check.name: check for check in own_checks(rows, Registry.model_validate(settings))}
 
 
 def failed(rows: DevRows, **settings: float | None) -> set[str]:
@@ -111,6 +112,17 @@ def test_a_margin_that_no_student_has_stops_all_and_one_that_every_student_has_s
     assert MARGIN not in failed(evidence(student=0.0), margin=-200.0)
 
 
+def test_an_end_is_never_shown_as_the_threshold_that_it_is_not() -> None:
+    """Else a sentence says that -10.0 is above -10.0."""
+    rows = evidence()
+    low = float(checked(rows)[MARGIN].figure.split("[")[1].split(",")[0])
+    exact = points(rows, paired_interval("accuracy", "single", rows.labels, [rows.student], [rows.teacher], 0.9)).low
+    assert exact is not None and low == pytest.approx(exact, abs=0.05)
+    for near in (exact - 0.001, exact + 0.001):
+        shown = float(checked(rows, margin=near)[MARGIN].figure.split("[")[1].split(",")[0])
+        assert (shown > near) is (exact > near)
+
+
 @pytest.mark.parametrize(("rows", "stopped"), [(99, True), (100, False)])
 def test_minimum_rows_holds_for_a_student_by_itself(rows: int, stopped: bool) -> None:
     assert (ROWS in failed(evidence(rows=rows, teacher=1.0, student=1.0))) is stopped
@@ -120,16 +132,18 @@ def test_three_dev_rows_give_no_interval_and_pass_nothing_that_needs_one() -> No
     rows = evidence(rows=3, classes=3, student=1.0, teacher=1.0)
     assert failed(rows, minimum_rows=1) == {TEACHER, STUDENT, MARGIN}
     assert "[no interval: too few rows]" in checked(rows)[MARGIN].text
+    told = checked(replace(rows, finetune=rows.student))[FINETUNE]
+    assert told.passed is None and "3 dev rows are too few for an interval" in told.text
 
 
 def test_a_student_wholly_below_finetune_is_stopped_and_finetune_is_named_as_the_one_to_take() -> None:
     rows = evidence(student=0.8, teacher=0.85)
-    better = replace(rows, finetune=answers(np.asarray(rows.labels), 0.95, 2, start=2))
+    better = replace(rows, finetune=answers(rows.labels.astype(np.int64), 0.95, 2, start=2))
     assert failed(better) == {FINETUNE}
     assert checked(better)[FINETUNE].text.endswith(
         "interval wholly below 0 at 90 %: the fine-tuned student is the one to take"
     )
-    little = replace(rows, finetune=answers(np.asarray(rows.labels), 0.81, 2, start=2))
+    little = replace(rows, finetune=answers(rows.labels.astype(np.int64), 0.81, 2, start=2))
     assert checked(little)[FINETUNE].passed
 
 
