@@ -16,6 +16,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from method_sections import (
+    HIDDEN_WEIGHTS,
     AnnealingKd,
     AssistedMethod,
     Ckd,
@@ -43,6 +44,7 @@ from method_sections import (
     Takd,
     TaughtMethod,
     TinyBert,
+    hidden_weight,
 )
 from params_file import ConfigError, explain, read_yaml
 from stage_sections import (
@@ -235,7 +237,7 @@ def load(path: Path = Path("params.yaml")) -> Parameters:
     try:
         given = Parameters.model_validate(content)
         if not lines:
-            return _with_preset(given)
+            return _with_hidden_weights(_with_preset(given))
     except ValidationError as failure:
         lines += explain(failure.errors(), Parameters)
     count = f"{len(lines)} error{'s' * (len(lines) > 1)}"
@@ -264,6 +266,16 @@ def _with_preset(given: Parameters) -> Parameters:
         "meta_teacher": MetaTeacher.model_validate(_over(preset.meta_teacher, given.meta_teacher)),
         "curriculum": Curriculum.model_validate(_over(preset.curriculum, given.curriculum)),
     }
+    return given.model_copy(update=filled)
+
+
+def _with_hidden_weights(given: Parameters) -> Parameters:
+    """Fill the null weights of hidden terms from where the student starts."""
+    filled: dict[str, Section] = {}
+    for method in HIDDEN_WEIGHTS:
+        section: MseKd | Pkd = getattr(given, method)
+        if section.beta is None:
+            filled[method] = section.model_copy(update={"beta": hidden_weight(method, given.student.init)})
     return given.model_copy(update=filled)
 
 

@@ -43,6 +43,19 @@ Mapping = Literal["uniform", "first", "last"] | tuple[tuple[int, int], ...]
 Start = Literal["finetuned", "pretrained"]
 
 
+# The papers' weights of their hidden terms are for a student whose hidden vectors are near the teacher's from the start. They
+# keep any other one from learning its labels: docs/papers/methods.md, "What the papers' weights do to a random student".
+HIDDEN_WEIGHTS = {"mse_kd": 90.0, "pkd": 100.0}
+OTHER_HIDDEN_WEIGHT = 1.0
+OF_THE_TEACHER = ("pretrained_teacher_layers", "teacher_layers")
+"""Values of student.init with which the student starts from the teacher's layers."""
+
+
+def hidden_weight(method: str, student_init: str) -> float:
+    """What `beta` is where a method's section leaves it null."""
+    return HIDDEN_WEIGHTS[method] if student_init in OF_THE_TEACHER else OTHER_HIDDEN_WEIGHT
+
+
 class Section(BaseModel):
     """Common rules of all sections: immutable, no unknown key, no silent conversion of types."""
 
@@ -65,7 +78,9 @@ class MseKd(Section):
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     alpha_on: Literal["task", "soft"] = Field("task", description="Term that alpha weighs; soft: the authors' code.")
-    beta: Weight = Field(100.0, description="Weight of the hidden term.")
+    beta: Weight | None = Field(
+        None, description="Weight of the hidden term; null: 90 for a student of the teacher's layers, 1 for any other."
+    )
     temperature: Temperature = Field(5.0, description="Softens logits; without effect for regression.")
     temperature_squared: bool = Field(False, description="Multiply the soft term by temperature squared.")
     mapping: Mapping = Field("uniform", description="How layers are matched; or pairs [student layer, teacher layer].")
@@ -75,7 +90,10 @@ class Pkd(Section):
     """kd, and the sequence vectors of middle layers (Sun et al., 2019)."""
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
-    beta: Weight = Field(100.0, description="Weight of the patient term.")
+    beta: Weight | None = Field(
+        None,
+        description="Weight of the patient term; null: 100 for a student of the teacher's layers, 1 for any other.",
+    )
     temperature: Temperature = Field(5.0, description="Softens logits; without effect for regression.")
     layers: Literal["skip", "last"] = Field("skip", description="Which of the teacher's layers teach.")
 
