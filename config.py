@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from method_sections import (
     HIDDEN_WEIGHTS,
+    OF_THE_TEACHER,
     AnnealingKd,
     AssistedMethod,
     Ckd,
@@ -44,7 +45,6 @@ from method_sections import (
     Takd,
     TaughtMethod,
     TinyBert,
-    hidden_weight,
 )
 from params_file import ConfigError, explain, read_yaml
 from stage_sections import (
@@ -271,11 +271,15 @@ def _with_preset(given: Parameters) -> Parameters:
 
 def _with_hidden_weights(given: Parameters) -> Parameters:
     """Fill the null weights of hidden terms from where the student starts."""
-    filled: dict[str, Section] = {}
-    for method in HIDDEN_WEIGHTS:
-        section: MseKd | Pkd = getattr(given, method)
-        if section.beta is None:
-            filled[method] = section.model_copy(update={"beta": hidden_weight(method, given.student.init)})
+    of_the_teacher, filled = given.student.init in OF_THE_TEACHER, dict[str, Section]()
+    for method, weights in HIDDEN_WEIGHTS.items():
+        section: Section = getattr(given, method)
+        null = {
+            key: ours if of_the_teacher else others
+            for key, (ours, others) in weights.items()
+            if getattr(section, key) is None
+        }
+        filled[method] = section.model_copy(update=null)
     return given.model_copy(update=filled)
 
 

@@ -58,16 +58,16 @@ def test_the_quiz_is_kept_from_the_students_of_no_method_but_a_curriculums_base(
 
 
 @pytest.mark.parametrize(
-    ("start", "mse_kd", "pkd"),
+    ("start", "mse_kd", "pkd", "words"),
     [
-        ({"init": "config", "layers": None}, 1.0, 1.0),
-        ({"init": "checkpoint", "checkpoint": "small", "config": None}, 1.0, 1.0),
-        ({"init": "teacher_layers", "layers": 3, "config": None}, 90.0, 100.0),
-        ({"init": "pretrained_teacher_layers", "layers": 3, "config": None}, 90.0, 100.0),
+        ({"init": "config", "layers": None}, 1.0, 1.0, 0.1),
+        ({"init": "checkpoint", "checkpoint": "small", "config": None}, 1.0, 1.0, 0.1),
+        ({"init": "teacher_layers", "layers": 3, "config": None}, 90.0, 100.0, 10.0),
+        ({"init": "pretrained_teacher_layers", "layers": 3, "config": None}, 90.0, 100.0, 10.0),
     ],
 )
 def test_a_null_weight_of_a_hidden_term_goes_with_the_students_start(
-    tmp_path: Path, params: dict, start: dict, mse_kd: float, pkd: float
+    tmp_path: Path, params: dict, start: dict, mse_kd: float, pkd: float, words: float
 ) -> None:
     params["student"] |= start
     if start["init"] == "pretrained_teacher_layers":
@@ -75,7 +75,7 @@ def test_a_null_weight_of_a_hidden_term_goes_with_the_students_start(
     params["mse_kd"] |= {"beta": None}
     del params["pkd"]["beta"]
     given = load(written(tmp_path, params))
-    assert (given.mse_kd.beta, given.pkd.beta) == (mse_kd, pkd)
+    assert (given.mse_kd.beta, given.pkd.beta, given.ckd.word_angles) == (mse_kd, pkd, words)
     params["mse_kd"] |= {"beta": 5.0}
     assert load(written(tmp_path, params)).mse_kd.beta == 5.0
 
