@@ -23,7 +23,7 @@ from tasks.running.layout import OUTPUTS
 from tasks.running.stage import Stage, run_stage
 
 # params.yaml's sections that change the report itself; every other value is in the stages' own records.
-SECTIONS = ("benchmark", "datasets", "seeds", "methods", "selected_by", "report")
+SECTIONS = ("benchmark", "datasets", "seeds", "methods", "selected_by", "search", "report")
 
 
 def report(stage: Stage) -> None:
@@ -47,6 +47,7 @@ def report(stage: Stage) -> None:
         resamples=parameters.report.bootstrap,
         level=parameters.report.level,
         selected_by=parameters.selected_by,
+        points=parameters.search.points,
     )
     studied = Studied(*study(stage, outputs))
     figures = draw_figures(summary, outputs) | draw_analysis(studied.analysis, studied.records)

@@ -80,6 +80,8 @@ class Summary:
     resamples: int
     selected_by: SelectedBy = "loss"
     """What chose epochs and episodes on selection."""
+    points: int = 1
+    """Settings that each teacher and student was trained at, the best on selection kept."""
 
 
 def summarise(
@@ -91,6 +93,7 @@ def summarise(
     resamples: int = 2000,
     level: float = 0.95,
     selected_by: SelectedBy = "loss",
+    points: int = 1,
 ) -> Summary:
     """All numbers of the report, from `resamples` of the dev rows and for intervals of `level` (a fraction)."""
     boots = {one.name: {m: bootstrap_margin(one, m, seeds, resamples) for m in methods} for one in outputs}
@@ -114,6 +117,7 @@ def summarise(
         level=level,
         resamples=resamples,
         selected_by=selected_by,
+        points=points,
     )
 
 
