@@ -43,6 +43,7 @@ def report(stage: Stage) -> None:
         benchmark=parameters.benchmark,
         level=parameters.report.level,
         selected_by=parameters.selected_by,
+        points=parameters.search.points,
     )
     studied = Studied(*study(stage, outputs))
     figures = draw_figures(summary, outputs) | draw_analysis(studied.analysis, studied.records)

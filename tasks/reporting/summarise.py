@@ -79,6 +79,8 @@ class Summary:
     level: float
     selected_by: SelectedBy = "loss"
     """What chose epochs and episodes on selection."""
+    points: int = 1
+    """Settings that each teacher and student was trained at, the best on selection kept."""
 
 
 def summarise(
@@ -89,6 +91,7 @@ def summarise(
     benchmark: str,
     level: float = LEVEL,
     selected_by: SelectedBy = "loss",
+    points: int = 1,
 ) -> Summary:
     """All numbers of the report, with intervals of `level` (a fraction)."""
     datasets = [_dataset(one, methods, seeds, level) for one in outputs]
@@ -110,6 +113,7 @@ def summarise(
         efforts=_average_efforts(datasets, methods),
         level=level,
         selected_by=selected_by,
+        points=points,
     )
 
 

@@ -92,9 +92,19 @@ def test_what_chooses_epochs_and_episodes_is_tracked_by_the_stages_that_choose_a
     assert ("selected_by" in STAGES[stage]["params"]) is (stage in choosing)
 
 
+def test_a_stage_that_reads_a_weight_which_goes_with_the_students_start_depends_on_that() -> None:
+    reading = {"signals", "curriculum", *STUDENTS}
+    assert all(
+        {"student.init"} <= {key for key in STAGES[stage]["params"] if isinstance(key, str)} for stage in reading
+    )
+    named = {stage for stage, content in STAGES.items() if {"mse_kd", "mse_kd.beta", "${item.method}"} & {key for key in content["params"] if isinstance(key, str)}}  # fmt: skip
+    assert named - {"multi_task"} == reading  # finetune and kd have no such weight
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_search_is_tracked_by_the_stages_that_make_one(stage: str) -> None:
-    assert ("search" in STAGES[stage]["params"]) is (stage in ("teacher", "student", "assisted", "meta_taught"))
+def test_a_search_is_tracked_by_the_stages_that_make_one_and_by_the_report(stage: str) -> None:
+    searching = ("teacher", "student", "assisted", "meta_taught", "report")
+    assert ("search" in STAGES[stage]["params"]) is (stage in searching)
 
 
 @pytest.mark.parametrize("method", get_args(StudentMethod) + get_args(AssistedMethod))

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tasks.reporting.summarise import Summary, summarise
 from tasks.reporting.wording import terminal_table
 from tasks.running.stage import Stage, StageError
 from tests.unit.tasks.fake_outputs import METHODS, QUICKSTART, FakeDataset, write_outputs
+from training.running.choosing import SelectedBy
 from training.running.metrics import compute_metrics
 
 ROOT = Path(__file__).parents[3]
@@ -117,6 +119,23 @@ def test_numbers_selected_on_dev_carry_that_label_everywhere() -> None:
     assert "selected on dev" in terminal_table(summary)
     assert metrics_tree(summary)["selected_on_dev"] == 1
     assert report_tree(summary)["protocol"] == "selected on dev"
+
+
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        ("loss", "chosen by the mean task loss on rows held out"),
+        ("metric", "chosen by the headline metric (ties: the earliest) on rows held out"),
+        ("metric_then_loss", "chosen by the headline metric (ties: the lower mean task loss) on rows held out"),
+    ],
+)
+def test_the_page_says_what_chose_the_epochs(by: SelectedBy, words: str) -> None:
+    write_outputs()
+    summary, outputs = reported()
+    page = render_page(replace(summary, selected_by=by), outputs, {})
+    assert words in " ".join(page.split()) and "the best of" not in page
+    page = render_page(replace(summary, selected_by=by, points=4), outputs, {})
+    assert f"(the best of 4 of learning rate and main weight) were {words}" in " ".join(page.split())
 
 
 def test_the_terminal_table_has_a_row_a_dataset_and_the_mean() -> None:

@@ -51,7 +51,7 @@ def test_every_point_is_another_one_and_a_valid_params_file(method: str) -> None
 def test_four_points_spread_over_rates_and_weights() -> None:
     points = [point(GIVEN, "student", "mse_kd", number) for number in range(1, 5)]
     rates = [values["student.learning_rate"] / GIVEN.student.learning_rate for values in points]
-    weights = [values["mse_kd.beta"] / GIVEN.mse_kd.beta for values in points]
+    weights = [values["mse_kd.beta"] / float(GIVEN.mse_kd.beta or 0) for values in points]
     assert min(rates) < 0.5 and max(rates) > 1.5
     assert min(weights) < 0.1 and max(weights) > 2
     shares = [point(GIVEN, "student", "kd", number)["kd.alpha"] for number in range(2, 5)]
