@@ -1,6 +1,7 @@
 """Reading a params file, and errors that say where, what, what is allowed and what was meant."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,8 @@ class ConfigError(ValueError):
 def read_yaml(path: Path) -> dict[str, object]:
     """The mapping in a YAML file, lists as tuples. Raises ConfigError if there is no such file, or no mapping in it."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)  # noqa: S506 (a safe loader)
+        with path.open(encoding="utf-8") as file:  # a file, and not its text: errors then name it
+            content = yaml.load(file, Loader=StrictLoader)  # noqa: S506 (a safe loader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; start from one in profiles/") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a byte that is no UTF-8, a number of 5000 digits
@@ -68,7 +70,14 @@ def _line(error: ErrorDetails, where: str, root: type[BaseModel]) -> str:
     if error["type"] == "value_error":
         return f"{where}: {_allowed(error)}" if where else _allowed(error)
     given = list(error["input"]) if isinstance(error["input"], tuple) else error["input"]
-    return f"{where}: {given!r} is not allowed: {_allowed(error)}"
+    return f"{where}: {given!r} is not allowed: {_meant(error)}{_allowed(error)}"
+
+
+def _meant(error: ErrorDetails) -> str:
+    """The nearest allowed word, where one of several words was expected."""
+    words = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
+    near = difflib.get_close_matches(str(error["input"]), words, n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'? " if near else ""
 
 
 def _allowed(error: ErrorDetails) -> str:

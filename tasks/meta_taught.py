@@ -13,7 +13,8 @@ from typing import get_args
 from safetensors.torch import load_file
 
 from method_sections import SignalMethod
-from tasks.networks.building import depth_of, start_student
+from models.checkpoints import depth_of
+from tasks.networks.building import start_student
 from tasks.running.datasets import open_dataset
 from tasks.running.layout import meta_teacher_folder, signals_folder, teacher_model
 from tasks.running.stage import Stage, run_stage

@@ -13,7 +13,8 @@ from typing import get_args
 
 from method_sections import StudentMethod
 from methods.running.seam import TeacherUse
-from tasks.networks.building import depth_of, start_student
+from models.checkpoints import depth_of
+from tasks.networks.building import start_student
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import signals_folder, teacher_model, trajectory_folder
 from tasks.running.stage import Stage, run_stage
