@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -66,11 +67,24 @@ def _line(error: ErrorDetails, where: str, root: type[BaseModel]) -> str:
         hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known) or 'nothing'}"
         return f"{where}: unknown key; {hint}"
     if error["type"] == "missing":
-        return f"{where}: missing"
+        return f"{where}: missing{_empty_list(error['loc'], root)}"
     if error["type"] == "value_error":
         return f"{where}: {_allowed(error)}" if where else _allowed(error)
     given = list(error["input"]) if isinstance(error["input"], tuple) else error["input"]
     return f"{where}: {given!r} is not allowed: {_meant(error)}{_allowed(error)}"
+
+
+def _empty_list(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
+    """What to write for a list that is missing, where none of its entries is needed."""
+    section = _section_at(location[:-1], root)
+    field = section.model_fields.get(str(location[-1])) if section else None
+    if (
+        field is None
+        or get_origin(field.annotation) is not tuple
+        or any(hasattr(m, "min_length") for m in field.metadata)
+    ):
+        return ""
+    return f"; write `{location[-1]}: []` for none"
 
 
 def _meant(error: ErrorDetails) -> str:
@@ -101,11 +115,16 @@ def _where(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
 
 def _keys_at(location: tuple[int | str, ...], root: type[BaseModel]) -> list[str]:
     """The keys that the section at a path knows, by the names used in the file."""
+    section = _section_at(location, root)
+    return [field.alias or name for name, field in section.model_fields.items()] if section else []
+
+
+def _section_at(location: tuple[int | str, ...], root: type[BaseModel]) -> type[BaseModel] | None:
     section: type[BaseModel] | None = root
     for part in location:
         field = section.model_fields.get(str(part)) if section else None
         section = _section(field.annotation) if field else None
-    return [field.alias or name for name, field in section.model_fields.items()] if section else []
+    return section
 
 
 def _section(annotation: object) -> type[BaseModel] | None:
