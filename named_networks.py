@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EMBEDDED = "quickstart"
 DEPTH, HEADS, WIDTH, LENGTH = "num_hidden_layers", "num_attention_heads", "hidden_size", "max_position_embeddings"
 OTHER_NAMES = {DEPTH: "n_layers", HEADS: "n_heads", WIDTH: "dim"}
-"""DistilBERT's names in a config.json."""
+"""DistilBERT's names."""
 Config = dict[str, int | float | str | bool]
 
 
@@ -144,9 +144,9 @@ def _network(
 
 def _of_config(config: Config) -> Network:
     family = family_named(str(config.get("model_type")), "model configuration")
-    check_head_sizes(config, "model configuration")
-    sizes = {name: value for name, value in config.items() if isinstance(value, int)}
-    return Network(family, sizes.get(DEPTH, 12), sizes.get(HEADS), _longest(sizes, str(config["model_type"])))
+    sizes = _sizes(config)
+    check_head_sizes(sizes, "model configuration")
+    return Network(family, sizes.get(DEPTH), sizes.get(HEADS), _longest(sizes, str(config["model_type"])))
 
 
 def _of_checkpoint(given: Parameters, name: str) -> Network:
@@ -156,11 +156,16 @@ def _of_checkpoint(given: Parameters, name: str) -> Network:
     model_type = model_type_of(folder)
     family = family_named(model_type, str(folder / "config.json"))
     weight_files(folder)
-    stored = {key: value for key, value in read_json(folder / "config.json").items() if isinstance(value, int)}
-    sizes = {name: stored.get(name, stored.get(OTHER_NAMES.get(name, name))) for name in (WIDTH, HEADS)}
+    sizes = _sizes(read_json(folder / "config.json"))
     check_head_sizes(sizes, str(folder / "config.json"))
     _same_tokenizer(given, folder)
-    return Network(family, depth_of(folder), sizes[HEADS], _longest(stored, model_type))
+    return Network(family, depth_of(folder), sizes.get(HEADS), _longest(sizes, model_type))
+
+
+def _sizes(config: Mapping[str, object]) -> dict[str, int]:
+    """The whole numbers of a configuration, by BERT's names."""
+    sizes = {name: value for name, value in config.items() if isinstance(value, int)}
+    return {name: sizes[other] for name, other in OTHER_NAMES.items() if other in sizes} | sizes
 
 
 def _longest(sizes: dict[str, int], model_type: str) -> int | None:

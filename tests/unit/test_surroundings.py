@@ -157,6 +157,7 @@ LAYERS = {"init": "pretrained_teacher_layers", "config": None, "layers": 2}
     [
         ({"teacher": {"config": {**NET, "model_type": "bart"}}}, "teacher.config: .*'bart' is not supported; supported are"),
         ({"teacher": {"config": {**NET, "hidden_size": 30}}}, "teacher.config: .* hidden_size 30 is no multiple of .*heads 4"),
+        ({"student": {"config": {"model_type": "distilbert", "dim": 30, "n_heads": 4}}}, "student.config: .* hidden_size 30 is no multiple"),
         ({"student": {"config": {**NET, "num_attention_heads": 5}}}, "student.config: .* hidden_size 32 is no multiple"),
         ({"teacher": {"checkpoint": "gpt", "config": None}}, "teacher.checkpoint: gpt/config.json: model_type 'gpt2'"),
         ({"teacher": {"checkpoint": "./no/such/folder/", "config": None}}, "teacher.checkpoint: model folder .* does not exist"),
@@ -198,6 +199,8 @@ def test_checkpoints_that_fit_are_valid_and_those_of_the_hub_are_not_looked_at(
     assert told(capsys, models=search, teacher={"checkpoint": "org/bert", "config": None}, student=LAYERS)[0] == 0
     assert told(capsys, models=search, teacher={"from": "bert"})[0] == 0
     assert told(capsys, teacher={"checkpoint": "org/no-such-model", "config": None}, student=LAYERS)[0] == 0
+    ckd = {"methods": ["ckd"], "config": {"model_type": "distilbert", "dim": 32, "n_heads": 4, "n_layers": 2}}
+    assert told(capsys, methods=["ckd"], student=ckd)[0] == 0
 
 
 def test_a_search_folder_that_lacks_a_config_is_named(capsys: pytest.CaptureFixture[str]) -> None:
