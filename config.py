@@ -1,6 +1,6 @@
 """params.yaml as frozen pydantic classes, one per section: the only reader of that file.
 
-    python -m config [FILE ...]        check params files, print every error of each
+    python -m config [FILE ...]        check params files and what they name, print every error of each
     python -m config --schema          print the JSON schema that editors use
 
 Every stage gets its values from here and nowhere else. A key that no class knows is an error with the nearest known one.
@@ -9,7 +9,7 @@ Every stage gets its values from here and nowhere else. A key that no class know
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -240,8 +240,13 @@ def load(path: Path = Path("params.yaml")) -> Parameters:
             return _with_hidden_weights(_with_preset(given))
     except ValidationError as failure:
         lines += explain(failure.errors(), Parameters)
+    raise ConfigError(listed(path, lines)) from None
+
+
+def listed(path: Path, lines: Sequence[str]) -> str:
+    """All errors of a file, as a person reads them."""
     count = f"{len(lines)} error{'s' * (len(lines) > 1)}"
-    raise ConfigError("\n  ".join([f"{path}: {count}", *lines])) from None
+    return "\n  ".join([f"{path}: {count}", *lines])
 
 
 def _missing_sections(content: Mapping[str, object]) -> list[str]:
@@ -291,7 +296,8 @@ def _over(preset: Section, own: Section) -> dict[str, object]:
 def main(arguments: list[str] | None = None) -> int:
     """Check files, or print the schema; 2 if a file can't be used."""
     parser = argparse.ArgumentParser(
-        prog="python -m config", description="Check params files, print every error of each."
+        prog="python -m config",
+        description="Check params files and what they name: folders, rows, checkpoints. Print every error of each.",
     )
     parser.add_argument("files", nargs="*", type=Path, default=[Path("params.yaml")])
     parser.add_argument("--schema", action="store_true", help="print the JSON schema instead")
@@ -299,14 +305,21 @@ def main(arguments: list[str] | None = None) -> int:
     if options.schema:
         print(json.dumps(Parameters.model_json_schema(), indent=2))
         return 0
+    import surroundings  # only here: a stage that reads its parameters needs none of what that imports
+
     bad = 0
     for path in options.files:
         try:
             given = load(path)
+            found = surroundings.problems(given)
+            if found:
+                raise ConfigError(listed(path, found))
         except ConfigError as error:
             bad += 1
             print(error, file=sys.stderr)
         else:
+            for note in surroundings.notes(given):
+                print(f"{path}: WARNING: {note}", file=sys.stderr)
             print(
                 f"{path}: valid ({given.benchmark}: {len(given.datasets)} datasets, {len(given.seeds)} seeds, methods {', '.join(given.methods)})"
             )

@@ -1,8 +1,10 @@
 """Reading a params file, and errors that say where, what, what is allowed and what was meant."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -18,7 +20,8 @@ class ConfigError(ValueError):
 def read_yaml(path: Path) -> dict[str, object]:
     """The mapping in a YAML file, lists as tuples. Raises ConfigError if there is no such file, or no mapping in it."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)  # noqa: S506 (a safe loader)
+        with path.open(encoding="utf-8") as file:  # a file, and not its text: errors then name it
+            content = yaml.load(file, Loader=StrictLoader)  # noqa: S506 (a safe loader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; start from one in profiles/") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a byte that is no UTF-8, a number of 5000 digits
@@ -64,11 +67,31 @@ def _line(error: ErrorDetails, where: str, root: type[BaseModel]) -> str:
         hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known) or 'nothing'}"
         return f"{where}: unknown key; {hint}"
     if error["type"] == "missing":
-        return f"{where}: missing"
+        return f"{where}: missing{_empty_list(error['loc'], root)}"
     if error["type"] == "value_error":
         return f"{where}: {_allowed(error)}" if where else _allowed(error)
     given = list(error["input"]) if isinstance(error["input"], tuple) else error["input"]
-    return f"{where}: {given!r} is not allowed: {_allowed(error)}"
+    return f"{where}: {given!r} is not allowed: {_meant(error)}{_allowed(error)}"
+
+
+def _empty_list(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
+    """What to write for a list that is missing, where none of its entries is needed."""
+    section = _section_at(location[:-1], root)
+    field = section.model_fields.get(str(location[-1])) if section else None
+    if (
+        field is None
+        or get_origin(field.annotation) is not tuple
+        or any(hasattr(m, "min_length") for m in field.metadata)
+    ):
+        return ""
+    return f"; write `{location[-1]}: []` for none"
+
+
+def _meant(error: ErrorDetails) -> str:
+    """The nearest allowed word, where one of several words was expected."""
+    words = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
+    near = difflib.get_close_matches(str(error["input"]), words, n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'? " if near else ""
 
 
 def _allowed(error: ErrorDetails) -> str:
@@ -92,11 +115,16 @@ def _where(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
 
 def _keys_at(location: tuple[int | str, ...], root: type[BaseModel]) -> list[str]:
     """The keys that the section at a path knows, by the names used in the file."""
+    section = _section_at(location, root)
+    return [field.alias or name for name, field in section.model_fields.items()] if section else []
+
+
+def _section_at(location: tuple[int | str, ...], root: type[BaseModel]) -> type[BaseModel] | None:
     section: type[BaseModel] | None = root
     for part in location:
         field = section.model_fields.get(str(part)) if section else None
         section = _section(field.annotation) if field else None
-    return [field.alias or name for name, field in section.model_fields.items()] if section else []
+    return section
 
 
 def _section(annotation: object) -> type[BaseModel] | None:

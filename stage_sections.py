@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -80,6 +81,11 @@ class Models(Section):
     search: tuple[str, ...] = Field((), description="Folders searched for a checkpoint before the Hub.")
     revision: str | None = Field(None, description="Hub revision of the checkpoints.")
     attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention implementation.")
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of `search`."""
+        return [Path(path) for path in self.search]
 
 
 class Training(Section):

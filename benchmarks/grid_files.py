@@ -45,7 +45,8 @@ class Point:
 def read_grid(path: Path) -> GridFile:
     """The grid in a file. Raises ValueError with file and key if it can't be used."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)  # noqa: S506 (a safe loader)
+        with path.open(encoding="utf-8") as file:
+            content = yaml.load(file, Loader=StrictLoader)  # noqa: S506 (a safe loader)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; the papers' grids are in profiles/grids") from None
     except yaml.YAMLError as error:

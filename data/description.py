@@ -250,6 +250,14 @@ def _unknown_dataset(folder: Path | None, benchmark: str, dataset: str) -> str:
     if folder is not None:
         known |= {path.parent.name for path in folder.glob(f"*/{DESCRIPTION}")}
     places = [str(folder / dataset / DESCRIPTION)] if folder is not None else []
+    others = sorted((folder / dataset).glob("*.y*ml")) if folder is not None else []
+    if others:
+        return f"dataset '{dataset}': {others[0]} is not read; if it is the description, call it {DESCRIPTION}"
+    if folder is not None and (folder / dataset).is_dir() and dataset not in known:
+        return (
+            f"dataset '{dataset}': {folder / dataset} holds no {DESCRIPTION}, which says what its columns are; "
+            "docs/reference.md has all its keys"
+        )
     hint = nearest(dataset, known) if known else f"; no dataset of benchmark '{benchmark}' is known"
     return (
         f"dataset '{dataset}' of benchmark '{benchmark}' is unknown{hint} (looked for "

@@ -123,12 +123,16 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _csv(path: Path, note: Note) -> Iterator[Numbered]:
     """Rows of a CSV or TSV file with a header; every value is text."""
-    records = csv_records(path)
+    records, own = csv_records(path), separator(path)
     _, header = next(records, (0, []))
+    fits = False
     for number, values in records:
         if len(values) == len(header):
+            fits = True
             yield number, dict(zip(header, values, strict=True))
         elif values:
+            if not fits:  # said once, and not for every row
+                _check_first_row(number, own.join(values), len(header), own)
             note(Unreadable(number, f"has {len(values)} fields; the header has {len(header)}"))
 
 
@@ -185,6 +189,17 @@ def _check_header(header: Sequence[str], own: str) -> None:
                 f"file; {OTHER_WAYS[own, sign] if (own, sign) in OTHER_WAYS else f'save it with {SEPARATORS[own]}'}",
             )
     check_columns(header)
+
+
+def _check_first_row(number: int, whole: str, fields: int, own: str) -> None:
+    """Raise Unreadable for a row that is separated by something else than the header."""
+    for sign, name in SEPARATORS.items():
+        if sign != own and whole.count(sign) == fields - 1:
+            raise Unreadable(
+                number,
+                f"{shown(whole)} is separated by {name}, but the header by {SEPARATORS[own]}; save all of the file with "
+                f"{SEPARATORS[own]}",
+            )
 
 
 def check_columns(names: Sequence[str]) -> None:

@@ -7,9 +7,10 @@ the config (`source.search`): rows as in 1, or a copy of the Hub's repository; 4
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from data.checks import Table, check_table
@@ -62,10 +63,37 @@ def read_rows(
     return SourceRows(replace(spec, dev_sets=found or ("dev",)), rows, origin)
 
 
+def check_first_rows(spec: DatasetSpec, folder: Path, *, search: Sequence[Path] = (), rows: int = 20) -> None:
+    """Raise DataError for what `read_rows` would refuse, as far as the first rows of every file show it.
+
+    The Hub is not asked.
+    """
+    problems = Problems(spec.name)
+    for split, path in _find_files(spec, folder, search)[0]:
+        unread = Problems("")
+        table = Table(f"{path} (its first {rows} rows)", split, islice(read_raw(path, unread), rows), unread)
+        deque(check_table(spec, table, problems), maxlen=0)
+        problems.absorb(unread)
+    problems.raise_if_any()
+
+
 def _find(
     spec: DatasetSpec, folder: Path | None, search: Sequence[Path], hub_cache: Path | None
 ) -> tuple[list[Table], str]:
     """The raw rows of the first place that has any, and that place."""
+    files, place = _find_files(spec, folder, search)
+    if files:
+        return [_table(split, path) for split, path in files], f"folder {place}"
+    if spec.generate:
+        return _generated(spec, spec.generate), "the embedded generator"
+    assert spec.hub is not None
+    return load_from_hub(spec, spec.hub, hub_cache), f"the Hub, {spec.hub.path} at {spec.hub.revision}"
+
+
+def _find_files(
+    spec: DatasetSpec, folder: Path | None, search: Sequence[Path]
+) -> tuple[list[tuple[str, Path]], Path | None]:
+    """(split, file) of every file of the first place that has any, and that place; ([], None): the generator or the Hub."""
     own = folder / spec.name if folder is not None else None
     places = [own] if own is not None else []
     if not spec.generate:
@@ -73,13 +101,11 @@ def _find(
     for place in places:
         files = _files_in(spec, place)
         if files:
-            return [_table(split, path) for split, path in files], f"folder {place}"
+            return files, place
         if place == own and place.is_dir():
             _refuse_unread_train(spec, place)
-    if spec.generate:
-        return _generated(spec, spec.generate), "the embedded generator"
-    if spec.hub:
-        return load_from_hub(spec, spec.hub, hub_cache), f"the Hub, {spec.hub.path} at {spec.hub.revision}"
+    if spec.generate or spec.hub:
+        return [], None
     looked = ", ".join(str(place) for place in places) or "nowhere: no folder is set"
     raise DataError(
         f"dataset {spec.name}: no rows found (looked in {looked}); expected {_expected(spec, 'train')}. "

@@ -96,7 +96,7 @@ def _end(node: Node, work: Work) -> Ended:
 
 def _run(node: Node, work: Work, logger: "logging.Logger | logging.LoggerAdapter[logging.Logger]") -> Ended:
     start = time.monotonic()
-    done = work.runner.run(node.name, lambda line: logger.info("%s", line))
+    done = work.runner.run(node.name, lambda line: logger.log(level_of(line), "%s", line))
     seconds = time.monotonic() - start
     if done.outcome == "unchanged":
         return Ended(node.name, "Cached", seconds, "unchanged")
@@ -109,6 +109,11 @@ def _run(node: Node, work: Work, logger: "logging.Logger | logging.LoggerAdapter
         return Ended(node.name, "Cached", seconds, "nothing new", changed=True)
     note = "" if registered is None or registered.reachable else "the registry did not answer; the next run catches up"
     return Ended(node.name, "Ran", seconds, note or "; ".join(node.reasons) or "what it reads changed", changed=True)
+
+
+def level_of(line: str) -> int:
+    """The level at which a stage's line is logged: Prefect's page shows warnings in another colour, and filters by it."""
+    return logging.WARNING if "WARNING: " in line else logging.INFO
 
 
 def _may_pass(task: Task[..., State], run: TaskRun, state: State) -> bool:

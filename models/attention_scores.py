@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PretrainedConfig
 from transformers.masking_utils import eager_mask
 
-from models.errors import ModelError
 from models.families import family_of
 
 NAME = "scores"
@@ -36,9 +35,7 @@ def scores_returned(config: PretrainedConfig) -> Generator[None]:
 
 def check_scores(config: PretrainedConfig) -> None:
     """ModelError for a family whose attention can't be replaced."""
-    family = family_of(config)
-    if not family.sdpa:
-        raise ModelError(f"{family.name} gives no attention scores: its attention is its own; use another family")
+    family_of(config).check_scores()
 
 
 def attend(

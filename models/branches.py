@@ -10,8 +10,8 @@ from typing import cast
 from torch import Tensor, nn
 
 from models.classifier import Classifier
-from models.errors import ModelError
 from models.heads import new_linear
+from models.layer_choice import check_branch_depths
 from models.layers import keep_layers
 from models.outputs import Outputs
 
@@ -22,11 +22,7 @@ class Branched(nn.Module):
     def __init__(self, teacher: Classifier, student: Classifier, seed: int) -> None:
         super().__init__()
         depth = student.num_layers
-        if depth < 2 or teacher.num_layers < depth:
-            raise ModelError(
-                f"student branches need a student of 2 layers or more and a teacher of as many at least, but they have "
-                f"{depth} and {teacher.num_layers}; use kd"
-            )
+        check_branch_depths(depth, teacher.num_layers)
         self.teacher = teacher
         places = {i * teacher.num_layers // depth: i for i in range(1, depth)}
         self.branches = nn.ModuleDict(

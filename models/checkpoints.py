@@ -35,6 +35,12 @@ def resolve_checkpoint(name: str, search: Sequence[Path] = ()) -> Path | str:
     return name
 
 
+def incomplete_folders(name: str, search: Sequence[Path]) -> list[Path]:
+    """Folders under the search folders that are called as a checkpoint is, but hold none."""
+    places = dict.fromkeys(place for folder in search for place in (folder / name, folder / Path(name).name))
+    return [place for place in places if place.is_dir() and not (place / "config.json").is_file()]
+
+
 def fetch(name: str, search: Sequence[Path] = (), revision: str | None = None) -> Path:
     """The folder of a checkpoint, downloaded from the Hub at `revision` where no folder has it.
 
@@ -56,8 +62,10 @@ def _from_hub(name: str, search: Sequence[Path], revision: str | None) -> Path:
     except (HfHubHTTPError, OSError, ValueError) as error:
         looked = ", ".join(str(path) for path in search) or "none configured"
         reason = str(error).strip().splitlines()[0].rstrip(".")
+        lacking = incomplete_folders(name, search)
+        nearly = f"; {lacking[0]} is there, but it has no config.json: copy all files of the model" if lacking else ""
         raise ModelError(
-            f"model {name!r} at revision {revision or 'main'} is in no search folder ({looked}) and did "
+            f"model {name!r} at revision {revision or 'main'} is in no search folder ({looked}{nearly}) and did "
             f"not come from the Hub ({reason}): name a folder that holds it, or add its parent to the search folders"
         ) from error
     return Path(folder)
@@ -69,6 +77,15 @@ def model_type_of(folder: Path) -> str:
     if not isinstance(model_type, str):
         raise ModelError(f"{folder / 'config.json'}: no model_type; it is not a Hugging Face model folder")
     return model_type
+
+
+def depth_of(folder: Path) -> int:
+    """Layers of the model in a folder, from its config.json alone; ModelError if it doesn't say."""
+    stored = read_json(folder / "config.json")
+    for key in ("num_hidden_layers", "n_layers"):  # DistilBERT has the second
+        if isinstance(stored.get(key), int):
+            return int(str(stored[key]))
+    raise ModelError(f"{folder / 'config.json'}: it doesn't say how many layers the model has (num_hidden_layers)")
 
 
 def weight_files(folder: Path) -> list[Path]:

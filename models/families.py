@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from transformers import PretrainedConfig
+from typing import TYPE_CHECKING
 
 from models.errors import ModelError
+
+if TYPE_CHECKING:  # transformers brings torch along, and `python -m config` starts without
+    from transformers import PretrainedConfig
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Family:
         if wanted not in ("sdpa", "eager"):
             raise ModelError(f"attention is {wanted!r}: allowed are 'sdpa' and 'eager'")
         return wanted if self.sdpa else "eager"
+
+    def check_scores(self) -> None:
+        """Raise ModelError where attention scores can't be had."""
+        if not self.sdpa:
+            raise ModelError(f"{self.name} gives no attention scores: its attention is its own; use another family")
 
     def may_be_new(self, weight: str) -> bool:
         """Whether a pre-trained checkpoint may lack this weight: the final layer and the one before it."""
@@ -93,6 +100,15 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def check_head_sizes(sizes: Mapping[str, object], where: str) -> None:
+    """Raise ModelError for a width that heads can't share; `sizes` by BERT's names, those that are given."""
+    width, heads = sizes.get("hidden_size"), sizes.get("num_attention_heads")
+    if isinstance(width, int) and isinstance(heads, int) and (heads < 1 or width % heads):
+        raise ModelError(
+            f"{where}: hidden_size {width} is no multiple of num_attention_heads {heads}; every head has an equal part"
+        )
+
+
 def family_named(model_type: str, where: str) -> Family:
     """The family of a `model_type` as in config.json; `where` names the file or key for the error."""
     if model_type not in FAMILIES:
@@ -101,6 +117,6 @@ def family_named(model_type: str, where: str) -> Family:
     return FAMILIES[model_type]
 
 
-def family_of(config: PretrainedConfig) -> Family:
+def family_of(config: "PretrainedConfig") -> Family:
     """The family of a stock configuration."""
     return family_named(config.model_type, config.name_or_path or type(config).__name__)

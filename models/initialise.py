@@ -10,9 +10,10 @@ from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, Pre
 
 from models.classifier import Classifier
 from models.errors import ModelError
-from models.families import Family, family_named
+from models.families import Family, check_head_sizes, family_named
 from models.heads import HeadSpec
-from models.layers import choose_layers, keep_layers
+from models.layer_choice import choose_layers
+from models.layers import keep_layers
 from models.loading import load_with_new_head
 from seeds import drawing_from
 
@@ -68,6 +69,7 @@ def from_config(
     family or key (with the nearest known one) and for sizes that do not fit together.
     """
     family = family_named(str(config.get("model_type")), "model configuration")
+    check_head_sizes(config, "model configuration")
     given = {name: value for name, value in config.items() if name != "model_type"}
     from_tokenizer = {"vocab_size": vocab_size, "pad_token_id": pad_token_id}
     given = {name: value for name, value in from_tokenizer.items() if value is not None} | given

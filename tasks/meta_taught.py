@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from safetensors.torch import load_file
 
+from models.checkpoints import depth_of
 from models.classifier import Classifier
-from tasks.networks.building import depth_of
 from tasks.running.datasets import open_dataset
 from tasks.running.layout import meta_teacher_folder, signals_folder, teacher_model
 from tasks.running.stage import Stage, run_stage

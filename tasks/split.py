@@ -108,7 +108,7 @@ def _tokenizer(stage: Stage, folder: Path) -> tuple[Tokenizer, dict[str, int]]:
         tokenizer = build_word_tokenizer(vocabulary())
         save_tokenizer(tokenizer, folder, max_length=given.split.max_length)
         return tokenizer, _ids(tokenizer, special_tokens(folder, tokenizer))
-    found = fetch(given.split.tokenizer, [Path(path) for path in given.models.search], given.models.revision)
+    found = fetch(given.split.tokenizer, given.models.folders, given.models.revision)
     tokenizer = load_tokenizer(str(found))
     for note in contradictions(found, tokenizer):
         stage.say(f"WARNING: {note}")

@@ -11,8 +11,8 @@ curves.jsonl (one row an epoch, with the parts of the loss), influence.jsonl (lg
 from pathlib import Path
 
 from methods.running.seam import TeacherUse
+from models.checkpoints import depth_of
 from models.classifier import Classifier
-from tasks.networks.building import depth_of
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import signals_folder, teacher_model, trajectory_folder
 from tasks.running.stage import Stage, run_stage

@@ -40,7 +40,7 @@ def patient_layers(strategy: str, student_layers: int, teacher_layers: int) -> L
     """
     if student_layers < 2 or teacher_layers <= student_layers:
         raise ValueError(
-            f"pkd: needs a student of 2 layers or more and a deeper teacher, but they have {student_layers} and "
+            f"needs a student of 2 layers or more and a deeper teacher, but they have {student_layers} and "
             f"{teacher_layers}; use kd"
         )
     middle = range(1, student_layers)

@@ -7,11 +7,10 @@ from data.running.tokens import tokenizer_fingerprint
 from models.checkpoints import fetch
 from models.classifier import Classifier
 from models.initialise import Start, from_checkpoint, from_config, from_pretrained_layers, from_teacher_layers
-from models.json_files import read_json
 from models.supplied import load_supplied
 from models.tokenizer import check_same_tokenizer, load_tokenizer
 from tasks.running.datasets import TokenisedDataset
-from tasks.running.stage import Stage, StageError
+from tasks.running.stage import Stage
 
 START = "start"
 """Of a network: one stream for the teacher, the student and the assistant of a dataset and seed, whatever stage makes it."""
@@ -70,15 +69,6 @@ def start_assistant(stage: Stage, dataset: TokenisedDataset, teacher: Path) -> S
     return _fitting(start, dataset)
 
 
-def depth_of(folder: Path) -> int:
-    """Layers of the model in a folder, from its config.json alone."""
-    stored = read_json(folder / "config.json")
-    for key in ("num_hidden_layers", "n_layers"):  # DistilBERT has the second
-        if isinstance(stored.get(key), int):
-            return int(str(stored[key]))
-    raise StageError(f"{folder / 'config.json'}: it doesn't say how many layers the model has (num_hidden_layers)")
-
-
 def _random(
     given: Parameters, config: dict[str, int | float | str | bool], dataset: TokenisedDataset, seed: int
 ) -> Start:
@@ -94,15 +84,10 @@ def _random(
 
 def _checked_checkpoint(stage: Stage, name: str, dataset: TokenisedDataset) -> Path:
     """The folder of a checkpoint, noted as an input, whose tokenizer is the one that the splits were made with."""
-    folder = stage.read(fetch(name, search_folders(stage.parameters), stage.parameters.models.revision))
+    folder = stage.read(fetch(name, stage.parameters.models.folders, stage.parameters.models.revision))
     own = tokenizer_fingerprint(load_tokenizer(str(folder)))
     check_same_tokenizer(dataset.tokenizer_fingerprint, own)
     return folder
-
-
-def search_folders(given: Parameters) -> list[Path]:
-    """Folders searched for a checkpoint before the Hub."""
-    return [Path(path) for path in given.models.search]
 
 
 def _fitting(start: Start, dataset: TokenisedDataset) -> Start:

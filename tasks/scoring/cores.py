@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 MOST = 8
-"""Threads by default: a small model's layers give more of them nothing to do."""
+"""Threads by default, at most: a small model is scored quickly, and the rest of a large machine is left to others."""
 
 
 def default_threads() -> int:

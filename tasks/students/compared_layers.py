@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from config import Parameters
 from methods.running.layers import LayerPairs, match_layers, patient_layers
-from models.checkpoints import fetch
-from tasks.networks.building import depth_of, search_folders
+from models.checkpoints import depth_of, fetch
 from tasks.running.stage import StageError
 
 MOVING = ("dml", "prokt", "pesf_kd", "metadistil", "lgtm")
@@ -31,6 +30,15 @@ def layer_pairs(given: Parameters, name: str, *, student_layers: int, teacher_la
     except ValueError as error:
         raise StageError(f"{name}: {error}") from None
     return ()
+
+
+def check_heads(method: str, ours: int, theirs: int) -> None:
+    """Raise StageError where a student's attention can't be compared with its teacher's, head by head."""
+    if ours != theirs:
+        raise StageError(
+            f"{method}: compares attention head by head, but the student has {ours} heads and the teacher {theirs}; "
+            "give both the same number, or use ckd, which compares none"
+        )
 
 
 def stored_layers(given: Parameters, *, student_layers: int, teacher_layers: int) -> tuple[int, ...]:
@@ -63,4 +71,4 @@ def student_depth(given: Parameters) -> int:
         return len(chosen.layers)
     if chosen.config is not None:
         return int(chosen.config.get("num_hidden_layers", 12))
-    return depth_of(fetch(str(chosen.checkpoint), search_folders(given), given.models.revision))
+    return depth_of(fetch(str(chosen.checkpoint), given.models.folders, given.models.revision))

@@ -19,6 +19,7 @@ from tasks.networks.settings import training_settings
 from tasks.running.datasets import TokenisedDataset
 from tasks.running.stage import Stage, StageError
 from tasks.running.torch_runtime import compile_if_asked
+from tasks.students.compared_layers import check_heads
 from tasks.students.refused import refusal
 from training.fixed_teacher import FixedTeacher
 from training.joint import JointRun
@@ -109,11 +110,7 @@ def check_pair(method: str, student: Classifier, teacher: Classifier, needs: Nee
     for network in (student, teacher):
         check_scores(network.backbone.config)
     ours, theirs = (network.backbone.config.num_attention_heads for network in (student, teacher))
-    if ours != theirs:
-        raise StageError(
-            f"{method}: compares attention head by head, but the student has {ours} heads and the teacher {theirs}; "
-            "give both the same number, or use ckd, which compares none"
-        )
+    check_heads(method, ours, theirs)
 
 
 def check_between(assistant: Classifier, student: Classifier, teacher: Classifier) -> None:

@@ -8,9 +8,10 @@ from accelerate import Accelerator
 
 from config import Parameters
 from method_sections import MetaDistil, Moving
+from models.checkpoints import depth_of
 from models.classifier import Classifier
 from seeds import start_all
-from tasks.networks.building import depth_of, start_teacher
+from tasks.networks.building import start_teacher
 from tasks.networks.checkpoints import checkpoints_of
 from tasks.networks.settings import training_settings
 from tasks.running.datasets import TokenisedDataset

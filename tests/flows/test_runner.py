@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from local_servers import wait_until
 from tiny_pipeline import TinyPipeline, make_tiny_pipeline, tool_environment
 
 from flows.runner import Runner, StageFailed, StageStopped, clean_lines
+from flows.stage_task import level_of
 
 
 @pytest.fixture
@@ -251,3 +253,15 @@ def named(process: psutil.Process) -> str:
         return process.name()
     except psutil.Error:
         return ""
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("split tickets: WARNING: dev of 9 rows measures little", logging.WARNING),
+        ("WARNING: teacher rte 42: no better than the majority", logging.WARNING),
+        ("split tickets: train 36, quiz 5 rows; 360 unknown tokens", logging.INFO),
+    ],
+)
+def test_a_warning_of_a_stage_is_one_in_prefects_log(line: str, level: int) -> None:
+    assert level_of(line) == level

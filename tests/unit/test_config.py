@@ -160,6 +160,27 @@ def test_an_unknown_key_names_the_nearest_known_one(tmp_path: Path, params: dict
     assert "teacher.learning_rat: unknown key; did you mean 'learning_rate'?" in errors_of(tmp_path, params)
 
 
+def test_a_method_that_is_misspelt_is_told_the_nearest(tmp_path: Path, params: dict) -> None:
+    error = errors_of(tmp_path, {**params, "methods": ["finetun", "mse_kd", "mpdistil"]})
+    assert "methods.1: 'finetun' is not allowed: did you mean 'finetune'? input should be 'finetune', " in error
+    error = errors_of(tmp_path, {**params, "methods": ["nonsense", "mse_kd", "mpdistil"]})
+    assert "methods.1: 'nonsense' is not allowed: input should be 'finetune', " in error
+
+
+def test_a_list_that_is_missing_is_told_with_what_to_write(tmp_path: Path, params: dict) -> None:
+    del params["mpdistil"]["teaches"], params["datasets"]
+    error = errors_of(tmp_path, params)
+    assert "mpdistil.teaches: missing; write `teaches: []` for none" in error
+    assert re.search(r"^  datasets: missing$", error, re.MULTILINE)
+
+
+def test_an_error_of_the_yaml_names_the_file_and_the_line(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("teacher:\n  epochs: 1\n  - 2\n")
+    with pytest.raises(ConfigError, match=r'params.yaml: not valid YAML: .* in "[^"]*params.yaml", line 3') as caught:
+        load(tmp_path / "params.yaml")
+    assert "<unicode string>" not in str(caught.value)
+
+
 def test_all_errors_are_listed_at_once(tmp_path: Path, params: dict) -> None:
     params["teachr"] = {}
     params["student"]["epochs"] = "five"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from data.running.batches import Batch
 from methods.returns import Baseline, discounted_returns, make_baseline
+from training.curriculum.agreement import disagreement
 from training.curriculum.learner import Learner
 from training.curriculum.rewards import Levels, ProbeReader, StepReward, check_probe, make_reward
 from training.curriculum.samplers import Chooser, make_chooser
@@ -171,11 +172,8 @@ def check(
         raise ValueError(f"the target {target.name!r} must be one of the datasets, each named once: {names}")
     if settings.update not in ("step", "episode"):
         raise ValueError(f"curriculum.update {settings.update!r}: allowed are step and episode")
-    if settings.update == "episode" and settings.reward in ("gain", "alignment"):
-        raise ValueError(
-            f"reward {settings.reward} is what one step adds, but with curriculum.update: episode the student does "
-            "not move at a step; use update: step, or reward binary or real"
-        )
+    if reason := disagreement(settings.update, settings.reward):
+        raise ValueError(reason)
     if settings.sampler == "kd_only" and distillation is None:
         raise ValueError("sampler kd_only trains on the distillation loss alone: pass a distillation")
     if probe is not None:

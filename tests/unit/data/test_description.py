@@ -112,6 +112,15 @@ def test_keys_that_disagree_are_an_error(description: dict, more: dict, message:
         spec_of(description, **more)
 
 
+def test_a_folder_without_a_description_is_told_so_and_one_of_another_name_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tickets").mkdir()
+    with pytest.raises(DataError, match=r"tickets holds no dataset\.yaml, which says what its columns are"):
+        load_spec(tmp_path, "mine", "tickets")
+    (tmp_path / "tickets" / "dataset.yml").write_text("kind: single\n")
+    with pytest.raises(DataError, match=r"dataset\.yml is not read; if it is the description, call it dataset\.yaml"):
+        load_spec(tmp_path, "mine", "tickets")
+
+
 def test_an_unknown_dataset_names_the_nearest_one(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'boolqq' of benchmark 'superglue' is unknown; did you mean 'boolq'"):
         load_spec(tmp_path, "superglue", "boolqq")

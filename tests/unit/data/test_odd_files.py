@@ -88,6 +88,7 @@ def test_whole_numbers_over_2_to_the_53_stay_different_ids(tmp_path: Path) -> No
         ("train.csv", b"PK\x03\x04\x14", "Excel workbook; save it as CSV"),
         ("train.csv", "Nr;text;label\n1;x;a\n2;y, z;b\n", "1 problem\n.*row 1: the header is one field, 'Nr;text;label': separated by semicolons"),
         ("train.csv", "text\tlabel\nx\ta\n", "separated by tabs"),
+        ("train.csv", HEAD + "x;a\ny, z;b\n" * 30, "1 problem\n.*row 2: 'x;a' is separated by semicolons, but the header by commas"),
         ("train.csv", "Nr;text, raw;label\n1;x;a\n", "the header is 2 fields.* separated by semicolons"),
         ("train.csv", "sep=;\ntext;label\nx;a\n", "only Excel reads; remove the line"),
         ("train.csv", "\n" + HEAD + "x,a\n", "row 1: is empty; the first line must name the columns"),

@@ -150,5 +150,5 @@ def test_pkd_learns_from_layers_spread_over_the_teacher_or_from_its_last(strateg
 
 @pytest.mark.parametrize(("student", "teacher"), [(1, 6), (3, 3), (4, 3)])
 def test_pkd_refuses_depths_that_leave_no_middle_layers(student, teacher) -> None:
-    with pytest.raises(ValueError, match="pkd: needs a student of 2 layers or more and a deeper teacher"):
+    with pytest.raises(ValueError, match="needs a student of 2 layers or more and a deeper teacher"):
         patient_layers("skip", student, teacher)

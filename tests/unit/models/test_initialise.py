@@ -13,7 +13,7 @@ from models.classifier import Classifier
 from models.errors import ModelError
 from models.families import FAMILIES
 from models.initialise import from_checkpoint, from_config, from_pretrained_layers, from_teacher_layers
-from models.layers import choose_layers, spread_layers
+from models.layer_choice import choose_layers, spread_layers
 
 every_family = pytest.mark.parametrize("family", FAMILY_NAMES)
 
@@ -153,9 +153,15 @@ def test_a_configuration_has_one_vocabulary_of_names_in_every_family() -> None:
         ({"model_type": "gpt2"}, r"'gpt2' is not supported.*bert .*roberta .*distilbert .*deberta-v2 .*opt "),
         ({}, "'None' is not supported"),
         ({"model_type": "bert", "hiden_size": 16}, r"BERT has no key 'hiden_size'; did you mean 'hidden_size'"),
-        ({"model_type": "bert", "hidden_size": 30, "num_attention_heads": 4}, "cannot be built"),
+        (
+            {"model_type": "bert", "hidden_size": 30, "num_attention_heads": 4},
+            "hidden_size 30 is no multiple of num_attention_heads 4",
+        ),
         ({"model_type": "bert", "hidden_size": "wide"}, "cannot be built"),
-        ({"model_type": "bert", "hidden_size": 16, "num_attention_heads": 0}, "cannot be built"),
+        (
+            {"model_type": "bert", "hidden_size": 16, "num_attention_heads": 0},
+            "is no multiple of num_attention_heads 0",
+        ),
         ({"model_type": "bert", "vocab_size": 4, "pad_token_id": 9, "hidden_size": 24}, "cannot be built"),
     ],
 )

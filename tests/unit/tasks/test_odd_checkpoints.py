@@ -227,7 +227,8 @@ def test_the_folder_that_is_written_reads_a_text_as_the_pipeline_does(
     assert run(tmp_path, "source").status == 0
     ended = run_stage_here(tmp_path, "split", "--dataset", "reviews")
     assert ended.status == 0, ended.errors
-    assert said in ended.errors and bool(said) == bool(ended.errors), ended.errors
+    of_tokenizer = [line for line in ended.errors.splitlines() if "measures little" not in line]  # twelve dev rows
+    assert said in ended.errors and bool(said) == bool(of_tokenizer), ended.errors
     assert run_stage_here(tmp_path, "teacher", "--dataset", "reviews", "--seed", "1").status == 0
     folder = tmp_path / "outputs" / "teacher" / "reviews" / "1" / "model"
     stock, own = AutoTokenizer.from_pretrained(folder), Tokenizer.from_file(str(folder / "tokenizer.json"))

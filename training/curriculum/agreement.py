@@ -1,0 +1,11 @@
+"""Settings of the curriculum that contradict each other; no torch."""
+
+
+def disagreement(update: str | None, reward: str | None) -> str | None:
+    """Why a reward can't be had with an update; None if it can."""
+    if update == "episode" and reward in ("gain", "alignment"):
+        return (
+            f"reward {reward} is what one step adds, but with curriculum.update: episode the student does "
+            "not move at a step; use update: step, or reward binary or real"
+        )
+    return None
