@@ -24,7 +24,7 @@ from training.statistics import Interval, interval, paired_bootstrap
 # Digits of a metric that count in the key: another machine's arithmetic differs in later ones.
 DIGITS = 4
 # What of evaluate's metrics.json is measured anew each time.
-TIMINGS = ("latency_ms",)
+TIMINGS = ("latency_ms", "throughput", "memory_bytes")
 CURVES = {"curves.jsonl": "epoch", "episodes.jsonl": "episode"}
 """File beside a student -> its column that counts."""
 
