@@ -176,15 +176,28 @@ class Evaluate(Section):
 
 
 class Registry(Section):
-    """What goes into the registry as champion. Compared are task losses on rows that neither version was trained on."""
+    """The gate of the champion: tests of its dev rows, then a comparison with the present one. docs/registry.md."""
 
-    level: float = Field(0.9, gt=0.5, lt=1, description="Coverage of the interval that may block a new champion.")
-    minimum_rows: Count = Field(100, description="Rows below which a comparison says 'too few rows to tell'.")
-    first_margin: float = Field(
-        -10.0, ge=-200, le=200, description="Points to the teacher that the first champion must reach."
+    level: float = Field(0.9, gt=0.5, lt=1, description="Coverage of the gate's intervals.")
+    minimum_rows: Count = Field(
+        100, description="Dev rows of a champion, at least, and rows that it shares with the one whose place it takes."
+    )
+    margin: float = Field(
+        -10.0, ge=-200, le=200, description="Points to its own teacher that the interval's lower end must stay above."
     )
     max_parameters: Count | None = Field(None, description="Parameters of a champion, at most.")
     max_latency_ms: float | None = Field(None, gt=0, description="Its median latency (ms), at most.")
+    trials: bool = Field(False, description="Register the students of `dvc exp run` and `flows run --set`, too.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, given: object) -> object:
+        if isinstance(given, dict) and "first_margin" in given:
+            raise ValueError(
+                f"first_margin: {given['first_margin']} is registry.margin now, and holds for every champion: the interval's "
+                "lower end must stay above it; rename the key"
+            )
+        return given
 
 
 class Report(Section):

@@ -1,0 +1,82 @@
+"""What a test of a student says, and the sentence that all of them make."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LIMITS = "limits"
+ROWS = "enough rows"
+TEACHER = "teacher above the majority"
+STUDENT = "student above the majority"
+MARGIN = "margin to its teacher"
+FINETUNE = "not worse than finetune"
+CHAMPION = "present champion"
+NAMES = (LIMITS, ROWS, TEACHER, STUDENT, MARGIN, FINETUNE, CHAMPION)
+"""Every test, in the order in which they are asked."""
+STATES = {True: "passed", False: "failed", None: "not asked"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One test of one student."""
+
+    name: str
+    """One of NAMES."""
+    passed: bool | None
+    """None: not asked; `text` says why."""
+    figure: str
+    """What was measured, with its unit and interval."""
+    threshold: str
+    """What it is held against, with the key that sets it."""
+    text: str
+    """One clause with both."""
+
+    @property
+    def state(self) -> str:
+        """'passed', 'failed' or 'not asked'."""
+        return STATES[self.passed]
+
+    def record(self) -> dict[str, object]:
+        """The test for a JSON file."""
+        return {
+            "name": self.name,
+            "passed": self.passed,
+            "figure": self.figure,
+            "threshold": self.threshold,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All tests of one student. One that was not asked stops nothing."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no test failed."""
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The tests that stop it."""
+        return tuple(check for check in self.checks if check.passed is False)
+
+    @property
+    def text(self) -> str:
+        """Every test in one sentence, those that decide first."""
+        groups = ((state, [check.text for check in self.checks if check.state == state]) for state in _ORDER)
+        return "; ".join(f"{state}: {', '.join(texts)}" for state, texts in groups if texts)
+
+
+_ORDER = ("failed", "passed", "not asked")
+
+
+def unasked(name: str, why: str, threshold: str = "") -> Check:
+    """A test that was not asked."""
+    return Check(name, None, "", threshold, f"{name} ({why})")
+
+
+def names_of(checks: Sequence[Check]) -> str:
+    """The names of tests, for a line."""
+    return ", ".join(check.name for check in checks)

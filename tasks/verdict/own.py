@@ -1,0 +1,128 @@
+"""The tests that a student meets by itself, whether there is a champion or not; all of its dev rows."""
+
+from dataclasses import dataclass
+
+from stage_sections import Registry
+from tasks.verdict.checks import FINETUNE, LIMITS, MARGIN, ROWS, STUDENT, TEACHER, Check, unasked
+from tasks.verdict.evidence import NOT_EVALUATED, Array, DevRows
+from training.running.metrics import LOWER_IS_BETTER
+from training.statistics import Interval, paired_interval
+
+
+@dataclass(frozen=True)
+class Points:
+    """An interval of a difference in points, more being better; no ends under too few rows."""
+
+    difference: float
+    low: float | None
+    high: float | None
+    text: str
+
+
+def own_checks(rows: DevRows, settings: Registry) -> tuple[Check, ...]:
+    """All tests but that against the present champion, in the order in which they are asked."""
+    return (
+        _limits(rows, settings),
+        _enough_rows(rows, settings),
+        _above_majority(TEACHER, rows, rows.teacher, settings),
+        _above_majority(STUDENT, rows, rows.student, settings),
+        _margin(rows, settings),
+        _not_worse_than_finetune(rows, settings),
+    )
+
+
+def points(rows: DevRows, interval: Interval) -> Points:
+    """An interval of a difference in the headline metric, in points."""
+    scale = rows.scale
+    ends = None if interval.low is None or interval.high is None else (scale * interval.low, scale * interval.high)
+    low, high = (None, None) if ends is None else (min(ends), max(ends))
+    shown = "no interval: too few rows" if low is None or high is None else f"{_signed(low)}, {_signed(high)}"
+    unit = "points" if rows.metric not in LOWER_IS_BETTER else "points of the constant's error"
+    difference = scale * interval.difference
+    return Points(difference, low, high, f"{rows.metric} {_signed(difference)} {unit} [{shown}]")
+
+
+def _limits(rows: DevRows, settings: Registry) -> Check:
+    parameters, latency = settings.max_parameters, settings.max_latency_ms
+    if parameters is None and latency is None:
+        return unasked(LIMITS, "neither registry.max_parameters nor registry.max_latency_ms is set")
+    figures, thresholds, broken = [], [], False
+    if parameters is not None:
+        figures.append(f"{rows.parameters:,} parameters")
+        thresholds.append(f"registry.max_parameters {parameters:,}")
+        broken = rows.parameters > parameters
+    if latency is not None:
+        figures.append(f"{rows.latency_ms:.2f} ms")
+        thresholds.append(f"registry.max_latency_ms {latency:g}")
+        broken = broken or rows.latency_ms > latency
+    return _check(LIMITS, not broken, " and ".join(figures), " and ".join(thresholds), ("within", "not within"))
+
+
+def _enough_rows(rows: DevRows, settings: Registry) -> Check:
+    passed = rows.rows >= settings.minimum_rows
+    threshold = f"registry.minimum_rows {settings.minimum_rows}"
+    return _check(ROWS, passed, f"{rows.rows:,} dev rows", threshold, ("at least", "below"))
+
+
+def _above_majority(name: str, rows: DevRows, logits: Array, settings: Registry) -> Check:
+    """Whether a model beats the constant; an interval that touches 0 leaves that open."""
+    found = points(rows, _interval(rows, logits, rows.constants, settings.level))
+    passed = found.low is not None and found.low > 0
+    other = "mean" if rows.kind == "regression" else "majority"
+    return _check(
+        name.replace("majority", other),
+        passed,
+        found.text,
+        f"0 at {_percent(settings.level)}",
+        ("above", "not above"),
+        name=name,
+    )
+
+
+def _margin(rows: DevRows, settings: Registry) -> Check:
+    """Non-inferiority: even the interval's lower end stays above the margin that was set."""
+    found = points(rows, _interval(rows, rows.student, rows.teacher, settings.level))
+    passed = found.low is not None and found.low > settings.margin
+    threshold = f"registry.margin {settings.margin:+.1f} at {_percent(settings.level)}"
+    return _check(MARGIN, passed, found.text, threshold, ("lower end above", "lower end not above"))
+
+
+def _not_worse_than_finetune(rows: DevRows, settings: Registry) -> Check:
+    threshold = f"wholly below 0 at {_percent(settings.level)}"
+    if rows.finetune is None:
+        if rows.no_finetune == NOT_EVALUATED:
+            return Check(FINETUNE, False, "", threshold, f"{FINETUNE} ({NOT_EVALUATED})")
+        return unasked(FINETUNE, rows.no_finetune, threshold)
+    found = points(rows, _interval(rows, rows.student, rows.finetune, settings.level))
+    # Under too few rows for an interval nothing is known; "enough rows" says so.
+    worse = found.high is not None and found.high < 0
+    check = _check(FINETUNE, not worse, found.text, threshold, ("not", "interval"))
+    if not worse:
+        return check
+    return Check(check.name, False, check.figure, threshold, f"{check.text}: the fine-tuned student is the one to take")
+
+
+def _interval(rows: DevRows, first: Array, second: Array, level: float) -> Interval:
+    return paired_interval(rows.metric, rows.kind, rows.labels, [first], [second], level)
+
+
+def _check(
+    shown: str, passed: bool, figure: str, threshold: str, words: tuple[str, str], name: str | None = None
+) -> Check:
+    """A test as one clause: its name, figure, how the figure stands to the threshold, and that.
+
+    `words` say how: if it passed, and if it failed. `shown` is the name in the clause, where that says more.
+    """
+    word = words[0] if passed else words[1]
+    held = f"{word} {threshold}"
+    return Check(name or shown, passed, figure, f"{words[0]} {threshold}", f"{shown}: {figure}, {held}")
+
+
+def _signed(value: float) -> str:
+    """One decimal with its sign; a zero has none."""
+    text = f"{value:+.1f}"
+    return text.lstrip("+-") if float(text) == 0 else text
+
+
+def _percent(level: float) -> str:
+    return f"{100 * level:g} %"
