@@ -51,7 +51,7 @@ def weighted_metric(
         return row_mean(row_losses(logits, labels, kind), weights)
     if kind == "regression":
         return _correlation(name, logits[:, 0].astype(np.float64), labels.astype(np.float64), weights)
-    return _of_confusion(name, confusion(logits, labels, weights))
+    return class_metric(name, confusion(logits, labels, weights))
 
 
 def row_losses(logits: NDArray[np.generic], labels: NDArray[np.generic], kind: Kind) -> Floats:
@@ -100,7 +100,7 @@ def check_rows(logits: NDArray[np.generic], labels: NDArray[np.generic], kind: K
         )
 
 
-def _of_confusion(name: str, counts: Floats) -> Floats:
+def class_metric(name: str, counts: Floats) -> Floats:
     """A class metric from counts (R, C, C) by true and predicted class -> (R,)."""
     right, total = np.trace(counts, axis1=1, axis2=2), counts.sum(axis=(1, 2))
     if name == "accuracy":
