@@ -18,6 +18,8 @@ GIT_VARIABLES = (
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX"),
 )
 """Set by git for its hooks, and by people who keep a repository elsewhere."""
+TRIAL = "DISTILFLOW_TRIAL"
+"""Set by `flows run --set` for its stages: the other values, in words. `register` makes no versions of such students."""
 SQLITE = "sqlite:///"
 OPENING = "opening.lock"
 """In `lock_folder`: held by whoever opens a store, since two that make its tables at once both fail."""

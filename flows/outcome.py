@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 StageState = Literal["Ran", "Cached", "Failed", "Skipped", "Stopped"]
 STATES: tuple[StageState, ...] = ("Ran", "Cached", "Failed", "Skipped", "Stopped")
@@ -34,6 +34,8 @@ class Outcome:
     seconds: float = 0.0
     report: Path | None = None
     """The report's page, if this run made it or found it up to date."""
+    gate: tuple[str, ...] = ()
+    """What the gate said of the candidates, and of champions that would not pass it, a line each."""
 
     @property
     def failed(self) -> tuple[Ended, ...]:
@@ -77,11 +79,22 @@ class PipelineStopped(RuntimeError):
         super().__init__(message)
 
 
-def newly_registered(root: Path) -> tuple[int, bool] | None:
-    """(Students that are new in the registry, whether the registry answered); None if `register` wrote nothing."""
+class Registered(NamedTuple):
+    """What `register` came to."""
+
+    new: int
+    """Students that are new in the registry."""
+    reachable: bool
+    """Whether the registry answered."""
+    trial: str = ""
+    """What trial it was; nothing is registered then."""
+
+
+def newly_registered(root: Path) -> Registered | None:
+    """What the last `register` came to; None if it wrote nothing."""
     try:
         content = json.loads((root / REGISTERED).read_text(encoding="utf-8"))
-        return int(content["new"]), bool(content.get("reachable", True))
+        return Registered(int(content["new"]), bool(content.get("reachable", True)), content.get("trial") or "")
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -33,7 +33,7 @@ from flows.outcome import Ended, Outcome, PipelineFailed, PipelineStopped, order
 from flows.runner import Runner
 from flows.settings import check_environment, read_settings
 from flows.stage_task import Work, stage_task
-from flows.summary import publish, read_results
+from flows.summary import gate_lines, publish, read_results
 from flows.worktree import kept_at, overridden
 from params_file import ConfigError
 
@@ -112,7 +112,12 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
     with overridden(root, Path(options.profile) if options.profile else None, options.overrides) as tree:
         graph = select(read_graph(tree), datasets=options.datasets, seeds=options.seeds, methods=options.methods)
         on_gpu = stages_on_gpu(tree)
-        work = Work(graph, Runner(tree), settings, on_gpu if on_gpu and limit_exists() else frozenset())
+        work = Work(
+            graph,
+            Runner(tree, " ".join(options.overrides)),
+            settings,
+            on_gpu if on_gpu and limit_exists() else frozenset(),
+        )
         logger.info("%d stages in %s, %d at once", len(graph.nodes), tree, options.parallel)
         if mended := rwlock.mend(tree):
             logger.warning("%s", mended)
@@ -123,7 +128,7 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
             work.runner.stop()
         outcome = Outcome(ordered(work.ended, graph.nodes), time.monotonic() - start)
         results = read_results(tree, outcome, kept_at(root, tree))
-        outcome = replace(outcome, report=results.report)
+        outcome = replace(outcome, report=results.report, gate=gate_lines(results))
         if problem := publish(outcome, results):
             logger.warning("%s", problem)
         if cancelled.is_set():

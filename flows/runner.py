@@ -22,6 +22,7 @@ from flows import rwlock
 from flows.guard import Guard
 from flows.processes import end_groups
 from flows.settings import stage_environment
+from places import TRIAL
 
 TAIL = 30
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
@@ -74,6 +75,8 @@ class Runner:
     """Runs stages of the repository in `root`, from several threads if need be."""
 
     root: Path
+    trial: str = ""
+    """The other values of a run that has some: `register` makes no versions of it."""
     patience: float = 6 * 3600.0
     """Seconds to wait for a path that another process holds."""
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -145,7 +148,7 @@ class Runner:
         return subprocess.Popen(
             command,
             cwd=self.root,
-            env=stage_environment() | {"PATH": tools},
+            env=stage_environment() | {"PATH": tools, TRIAL: self.trial},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

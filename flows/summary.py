@@ -36,6 +36,8 @@ class Student:
     aliases: tuple[str, ...]
     new: bool
     url: str | None
+    gate: str = ""
+    """The gate's sentence, with every test."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class Results:
     protocol: str = ""
     students: tuple[Student, ...] = ()
     registry: str = ""
+    unfit: tuple[str, ...] = ()
+    """Champions that would not pass the gate, a sentence each."""
+    trial: str = ""
+    """What trial the run was; its students are not registered."""
     report: Path | None = None
     """The page, on this machine."""
     texts: tuple[str, ...] = ()
@@ -71,6 +77,8 @@ def read_results(root: Path, outcome: Outcome, kept: Path | None = None) -> Resu
         protocol=f"{report.get('protocol', '')}; {report.get('seeds_note', '')}" if report else "",
         students=tuple(map(_student, registered.get("students", ()))),
         registry=str(registered.get("address", "")),
+        unfit=tuple(map(_unfit, registered.get("unfit_champions", ()))),
+        trial=registered.get("trial") or "",
         report=(kept / "report" / PAGE.name if kept else page.absolute()) if report and page.is_file() else None,
         texts=tuple(filter(None, (_text(page.with_name(name)) for name in TEXTS))) if report else (),
         picture=next(filter(None, (_picture(page.parent / "figures" / name) for name in PICTURES)), "")
@@ -102,17 +110,27 @@ def markdown(outcome: Outcome, results: Results) -> str:
     if results.scores:
         parts += ["", "## Scores", "", *_markdown_table(results.scores), "", results.protocol]
     parts += ["", *_stages(outcome)]
-    if results.students:
+    if results.trial:
+        parts += ["", f"Trial ({results.trial}): nothing registered; `registry.trials: true` registers it."]
+    elif results.students:
         rows = [
             (_link(one), str(one.seed), ", ".join(one.aliases), "new" if one.new else "") for one in results.students
         ]
         parts += ["", "## Registered students", "", *_markdown_table([("version", "seed", "aliases", ""), *rows])]
+    if gate := gate_lines(results):
+        parts += ["", "## May it be shipped?", "", *(f"- {line}" for line in gate)]
     if results.registry:
         at = results.registry
         parts += ["", f"Registry: {at}" if _is_web(at) else f"Registry: `{at}` (`make ui` shows it)"]
     if results.report:
         parts += ["", f"Report: artifact `{REPORT_KEY}` of this run. {_where(results.report)}"]
     return "\n".join(parts) + "\n"
+
+
+def gate_lines(results: Results) -> tuple[str, ...]:
+    """What the gate says, a line each: champions that would not pass it first, then the candidates with every test."""
+    judged = (f"{one.name}: {one.gate}" for one in results.students if one.gate and "candidate" in one.aliases)
+    return (*results.unfit, *judged)
 
 
 def report_markdown(results: Results) -> str:
@@ -158,7 +176,7 @@ def table(outcome: Outcome) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     more = [f"... and {len(told) - len(shown)} more"] if len(told) > len(shown) else []
     report = [f"Report: {outcome.report}"] if outcome.report else []
-    return "\n".join([*lines, *more, f"{outcome.headline}, {outcome.seconds:.0f} s", *report])
+    return "\n".join([*lines, *more, *outcome.gate, f"{outcome.headline}, {outcome.seconds:.0f} s", *report])
 
 
 def _row(stage: Ended) -> tuple[str, str, str, str]:
@@ -209,7 +227,13 @@ def _student(given: Mapping) -> Student:
         aliases=tuple(given.get("aliases", ())),
         new=bool(given.get("new")),
         url=given.get("url"),
+        gate=given.get("gate") or "",
     )
+
+
+def _unfit(given: Mapping) -> str:
+    failed = "; ".join(given["failed"])
+    return f"!! {given['name']}: version {given['version']} is champion and would NOT pass the gate: {failed}"
 
 
 def _is_web(address: str) -> bool:

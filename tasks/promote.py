@@ -1,20 +1,26 @@
-"""promote: makes a version the champion by hand, forward or back, with the reason on record.
+"""promote: makes a version the champion by hand, forward or back, past the gate and with the reason on record.
 
     python -m tasks.promote quickstart-payment-mpdistil 3 --reason "3 points better on last week's tickets"
+    python -m tasks.promote quickstart-payment-mpdistil --none --reason "answers one class only"
 
-It stays until a student that is registered later passes the gate.
+It stays until a student that is registered later passes the gate. `--none` takes the alias away, for as long.
 """
 
 import argparse
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from config import ConfigError, Registry, load
 from tasks.registry import names
-from tasks.registry.aliases import BY_HAND, Move, described, history, move_champion
+from tasks.registry.aliases import BY_HAND, Move, described, history, move_champion, stored_losses
 from tasks.registry.connection import REGISTERING, RegistryError, connect, explained, lock_folder, locked
-from tasks.registry.shelves import Shelf, read_shelves
+from tasks.registry.gate import Holder, against_champion
+from tasks.registry.shelves import Shelf, Version, read_shelves
 from tasks.registry.stored_files import locate, missing_files
+from tasks.registry.tested import failed_in
+from tasks.verdict.checks import CHAMPION
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   python -m tasks.promote quickstart-payment-mpdistil 3 --reason "3 points better on last week's tickets"
   python -m tasks.promote quickstart-payment-mpdistil 2 --reason "3 fails on long hypotheses: back to 2"
+  python -m tasks.promote quickstart-payment-mpdistil --none --reason "answers one class only"
 """
 
 
@@ -30,7 +37,8 @@ class Wish:
     """What the command line asks for."""
 
     name: str
-    version: int
+    version: int | None
+    """None: no champion."""
     reason: str
 
 
@@ -40,21 +48,58 @@ def promote(client: "MlflowClient", wish: Wish) -> str:
     if wish.name not in known:
         raise RegistryError(f"no registered model {wish.name}; {names.nearest(wish.name, known)}")
     shelf = read_shelves(client, wish.name, [wish.name])[wish.name]
-    version = shelf.versions.get(wish.version)
-    if version is None:
-        numbers = ", ".join(str(number) for number in sorted(shelf.versions))
-        raise RegistryError(f"{wish.name} has no version {wish.version}; it has {numbers or 'none'}")
-    if names.KEY in version.tags and (missing := missing_files(locate(client, wish.name, version), {})):
-        raise RegistryError(
-            f"{wish.name} version {wish.version} can't be pulled: {missing[0]} is gone; choose another version"
-        )
     was = shelf.aliases.get(names.CHAMPION)
-    move = move_champion(client, wish.name, Move(wish.version, was, BY_HAND, wish.reason, shelf.newest))
-    text = f"made champion {move.at}, {'after version ' + str(was) if was else 'the first'}: {wish.reason}"
-    client.set_model_version_tag(wish.name, str(wish.version), names.BY_HAND, text)
+    if wish.version is None:
+        if was is None:
+            raise RegistryError(f"{wish.name} has no champion to take away")
+        move_champion(client, wish.name, Move(None, was, BY_HAND, wish.reason, shelf.newest))
+        return _said(shelf, wish, "")
+    version = _version(client, shelf, wish.version)
+    past = past_the_gate(client, shelf, version, _settings())
+    reason = f"{wish.reason} ({past})"
+    move = move_champion(client, wish.name, Move(version.number, was, BY_HAND, reason, shelf.newest))
+    text = f"made champion {move.at}, {'after version ' + str(was) if was else 'the first'}: {wish.reason}; by hand, {past}"
+    client.set_model_version_tag(wish.name, str(version.number), names.BY_HAND, text)
     description = described(version.description, "By hand:", text)
-    client.update_model_version(wish.name, str(wish.version), description=description)
-    return _said(shelf, wish)
+    client.update_model_version(wish.name, str(version.number), description=description)
+    return _said(shelf, wish, past)
+
+
+def _version(client: "MlflowClient", shelf: Shelf, number: int) -> Version:
+    """The version of that number. Raises RegistryError if there is none, or its files are gone."""
+    version = shelf.versions.get(number)
+    if version is None:
+        numbers = ", ".join(str(one) for one in sorted(shelf.versions))
+        raise RegistryError(f"{shelf.name} has no version {number}; it has {numbers or 'none'}")
+    if names.KEY in version.tags and (missing := missing_files(locate(client, shelf.name, version), {})):
+        raise RegistryError(
+            f"{shelf.name} version {number} can't be pulled: {missing[0]} is gone; choose another version"
+        )
+    return version
+
+
+def past_the_gate(client: "MlflowClient", shelf: Shelf, version: Version, settings: Registry) -> str:
+    """What the gate would say of a version now: its own tests as they were registered, and the champion compared anew."""
+    if names.CHECKED not in version.tags:
+        return (
+            "past the gate: its tests are not in the registry, it was registered by an earlier release or another tool"
+        )
+    failed = failed_in(version.tags, without=(CHAMPION,))
+    was = shelf.aliases.get(names.CHAMPION)
+    losses = stored_losses(client, version) if was not in (None, version.number) else None
+    if losses is not None and was is not None:
+        holder = Holder(was, stored_losses(client, shelf.versions.get(was)), "")
+        check = against_champion(version.number, losses, settings, holder)
+        failed += [check.text] if check.passed is False else []
+    return f"past the gate: failed {'; '.join(failed)}" if failed else "no test of the gate failed"
+
+
+def _settings() -> Registry:
+    """Section `registry` of params.yaml, its defaults where there is no such file."""
+    try:
+        return load(Path("params.yaml")).registry
+    except ConfigError:
+        return Registry()
 
 
 def _names(client: "MlflowClient") -> list[str]:
@@ -69,16 +114,20 @@ def _names(client: "MlflowClient") -> list[str]:
             return found
 
 
-def _said(shelf: Shelf, wish: Wish) -> str:
-    """What was and what is."""
+def _said(shelf: Shelf, wish: Wish, past: str) -> str:
+    """What was and what is, and what of the gate was passed by."""
     was, moves = shelf.aliases.get(names.CHAMPION), history(shelf)
     if was is None:
         before = "there was no champion"
     else:
         how = f", by {moves[-1].by}: {moves[-1].reason}" if moves and moves[-1].version == was else ""
         before = f"it was version {was}{how}"
-    stays = "stays" if was == wish.version else "is now"
-    lines = [f"{wish.name}: version {wish.version} {stays} champion, by hand ({wish.reason})", before]
+    if wish.version is None:
+        lines = [f"{wish.name}: no version is champion now, by hand ({wish.reason})", before]
+        lines.append("it stays so until a student registered later passes the gate, or `promote` names a version")
+    else:
+        stays = "stays" if was == wish.version else "is now"
+        lines = [f"{wish.name}: version {wish.version} {stays} champion, by hand ({wish.reason})", past, before]
     if was is not None and was != wish.version:
         lines.append(f'the way back: python -m flows promote {wish.name} {was} --reason "..."')
     return "\n  ".join(lines)
@@ -88,16 +137,22 @@ def main(arguments: list[str] | None = None) -> int:
     """Promote; 2 with one line on stderr if that can't be done."""
     parser = argparse.ArgumentParser(
         prog="python -m tasks.promote",
-        description="Make a version the champion by hand; it stays until a student registered later passes the gate.",
+        description="Make a version the champion by hand, past the gate; it stays until a student registered later passes.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", help="registered model, as in quickstart-payment-mpdistil")
-    parser.add_argument("version", help="number of the version")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("version", nargs="?", help="number of the version")
+    which.add_argument("--none", action="store_true", help="take the alias away: no version is champion")
     parser.add_argument("--reason", required=True, help="why; kept with the version and in the model's history")
     options = parser.parse_args(arguments)
     try:
-        wish = Wish(options.name.removeprefix("models:/"), _number(options.version), _reason(options.reason))
+        wish = Wish(
+            options.name.removeprefix("models:/"),
+            None if options.none else _number(options.version),
+            _reason(options.reason),
+        )
         client = connect()
         address = client.tracking_uri
         with (

@@ -34,10 +34,15 @@ from tasks.registry.lineage import checkout
 from tasks.registry.runs import finish_interrupted
 from tasks.registry.shelves import Shelf, Version, read_shelves
 from tasks.registry.stored_files import Location, locate, missing_files, student_sizes
+from tasks.registry.table import registered_table
+from tasks.registry.tested import champion_check, champion_failures, note_checks
+from tasks.registry.trials import trial, way_out
 from tasks.registry.unchanged import STATE, state_of, unchanged
 from tasks.registry.versions import Registration, mark_lost
 from tasks.running.layout import output_folder
 from tasks.running.stage import Stage, StageError, run_stage
+from tasks.verdict.checks import Check
+from tasks.verdict.own import own_checks
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,11 +54,15 @@ WAITING = "another registration is at work; waiting for it"
 class Progress:
     """What was done so far; it stands if the server goes away in the middle."""
 
+    checks: Mapping[str, tuple[Check, ...]]
+    """The gate's tests of each student's dev rows, by its key."""
     versions: dict[str, Version] = field(default_factory=dict)
     """By the student's key."""
     locations: dict[str, Location] = field(default_factory=dict)
     """Of versions that were there before, by the student's key."""
     new: set[str] = field(default_factory=set)
+    unfit: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
+    """Registered model -> its champion's number before the gate, and the tests that this fails by itself."""
     shelves: Mapping[str, Shelf] = field(default_factory=dict)
     gates: dict[str, str | None] = field(default_factory=dict)
     """The gate's sentence on a registered model's candidate."""
@@ -73,19 +82,40 @@ def register(stage: Stage) -> None:
         stage.read(student.evaluated)
         stage.read(student.tokens)
     address = tracking_address()
-    previous = output_folder("register") / "registered.json"
-    result = unchanged(previous, address, students, stage.parameters) or _registered(stage, students, address)
+    checks = {student.key: _own_checks(student, stage) for student in students}
+    result = _result_of(stage, students, checks, address)
     stage.write_json("registered.json", result)
     stage.write_json(shown.FILE, shown.shown_versions(result))
     (stage.folder / "table.txt").write_text(registered_table(result), encoding="utf-8")
     counts = {"students": len(students), "new": cast(int, result["new"]), "missing": len(missing)}
     stage.write_metrics({**counts, "reachable": result["reachable"]})
-    stage.headline = _headline(counts, bool(result["reachable"]))
+    stage.headline = _headline(counts, result)
 
 
-def _registered(stage: Stage, students: Sequence[Student], address: str) -> dict[str, object]:
+def _own_checks(student: Student, stage: Stage) -> tuple[Check, ...]:
+    """The gate's tests of a student's dev rows."""
+    try:
+        return own_checks(student.dev_rows, stage.parameters.registry)
+    except (KeyError, ValueError, OSError) as error:
+        raise StageError(f"{student.evaluated}: {error}; run evaluate again") from None
+
+
+def _result_of(
+    stage: Stage, students: Sequence[Student], checks: Mapping[str, tuple[Check, ...]], address: str
+) -> dict[str, object]:
+    """registered.json: of a trial without asking the registry, of what the last registration left, or of a new one."""
+    of_trial = None if stage.parameters.registry.trials else trial()
+    if of_trial is not None:
+        return {**_result(students, Progress(checks), address, reachable=True), "trial": of_trial}
+    previous = output_folder("register") / "registered.json"
+    return unchanged(previous, address, students, stage.parameters) or _registered(stage, students, checks, address)
+
+
+def _registered(
+    stage: Stage, students: Sequence[Student], checks: Mapping[str, tuple[Check, ...]], address: str
+) -> dict[str, object]:
     """Fill the registry, and what registered.json says of it."""
-    done, reachable = Progress(), True
+    done, reachable = Progress(checks), True
     try:
         client = connect()
         with locked(lock_folder(address) / REGISTERING, WAITING), explained(address):
@@ -120,7 +150,12 @@ def fill(client: "MlflowClient", students: Sequence[Student], stage: Stage, done
         shelf = replace_lost_champion(client, done.shelves[name], before[name])
         _check_champion(client, shelf, own, stage)
         candidate = set_candidate(client, shelf, own)
-        done.gates[name] = set_champion(client, shelf, before[name], candidate, own[candidate], parameters.registry)
+        _test_champion(client, shelf, own, stage, done)
+        _, unfit = done.unfit.get(name, (None, ()))
+        student = own[candidate]
+        done.gates[name] = set_champion(
+            client, shelf, before[name], candidate, student, done.checks[student.key], parameters.registry, unfit
+        )
         done.candidates[name] = candidate
     folders = _folders(client, students, done)
     # Looked up before the last question: what somebody else writes from here on is seen as a change by the next run.
@@ -154,6 +189,17 @@ def _check_champion(client: "MlflowClient", shelf: Shelf, own: Mapping[int, Stud
         )
 
 
+def _test_champion(
+    client: "MlflowClient", shelf: Shelf, own: Mapping[int, Student], stage: Stage, done: Progress
+) -> None:
+    """Put the present champion, and the versions of the students at hand, to the gate's tests of today."""
+    settings, tested = stage.parameters.registry, {number: done.checks[one.key] for number, one in own.items()}
+    for number, checks in tested.items():
+        note_checks(client, shelf.name, shelf.versions[number], checks, settings)
+    if unfit := champion_failures(client, shelf, tested, next(iter(own.values())), settings):
+        done.unfit[shelf.name] = (shelf.aliases[names.CHAMPION], unfit)
+
+
 def _folders(client: "MlflowClient", students: Sequence[Student], done: Progress) -> list[str] | None:
     """Folders with the files of all versions; None if some are not on this machine."""
     found: list[str] = []
@@ -169,7 +215,8 @@ def _folders(client: "MlflowClient", students: Sequence[Student], done: Progress
 def _register_new(registration: Registration, new: Sequence[Student], stage: Stage, done: Progress) -> None:
     """Log and register students that the registry does not hold."""
     for student in new:
-        version = registration.register(student, done.shelves[student.name].lost(student.key))
+        lost = done.shelves[student.name].lost(student.key)
+        version = registration.register(student, done.checks[student.key], lost)
         done.versions[student.key] = version
         done.new.add(student.key)
         stage.say(f"{student.title}: version {version.number} of {student.name}")
@@ -181,9 +228,21 @@ def _result(students: Sequence[Student], done: Progress, address: str, reachable
         "address": without_password(address),
         "reachable": reachable,
         "students": [_entry(student, done, address) for student in students],
+        "unfit_champions": _unfit(done),
+        "trial": None,
         "new": len(done.new),
         STATE: done.state,
     }
+
+
+def _unfit(done: Progress) -> list[dict[str, object]]:
+    """The champions that fail the gate's tests and are champions still."""
+    held = {name: shelf.aliases.get(names.CHAMPION) for name, shelf in done.shelves.items()}
+    return [
+        {"name": name, "version": held[name], "failed": failed}
+        for name, (tested, failed) in done.unfit.items()
+        if held.get(name) == tested
+    ]
 
 
 def _entry(student: Student, done: Progress, address: str) -> dict[str, object]:
@@ -193,6 +252,8 @@ def _entry(student: Student, done: Progress, address: str) -> dict[str, object]:
     aliases = sorted(alias for alias, held in shelf.aliases.items() if held == number)
     is_candidate = number is not None and done.candidates.get(student.name) == number
     gate = done.gates.get(student.name) if is_candidate else version.tags.get(names.GATE) if version else None
+    compared = champion_check(shelf.versions[number].tags) if is_candidate and number in shelf.versions else None
+    against = [compared] if compared is not None else []
     shown = without_password(address).replace("***@", "")
     page = f"{shown.rstrip('/')}/#/models/{student.name}/versions/{number}" if is_server(address) and number else None
     return {
@@ -204,33 +265,20 @@ def _entry(student: Student, done: Progress, address: str) -> dict[str, object]:
         "new": student.key in done.new,
         "aliases": aliases,
         "gate": gate,
+        "checks": [check.record() for check in (*done.checks[student.key], *against)],
         "run_id": version.run_id if version else None,
         "url": page,
     }
 
 
-def registered_table(result: Mapping[str, object]) -> str:
-    """registered.json for a terminal: candidates and champions, why a candidate is no champion, and how to pull one."""
-    students = cast(list[dict[str, object]], result["students"])
-    lines = [f"Registered in {result['address']}" + ("" if result["reachable"] else " (does not answer)")]
-    width = max(len(str(student["name"])) for student in students)
-    for student in students:
-        aliases = cast(list[str], student["aliases"])
-        if student["version"] is not None and aliases:
-            lines.append(f"  {student['name']:<{width}}  version {student['version']}  {', '.join(aliases)}")
-            if names.CHAMPION not in aliases and student["gate"]:
-                lines.append(f"  {'':<{width}}  {student['gate']}")
-    champions = [str(student["name"]) for student in students if names.CHAMPION in cast(list[str], student["aliases"])]
-    if champions:
-        best = next((name for name in champions if name.endswith("-mpdistil")), champions[0])
-        lines += ["", "Pull one:", f"  python -m flows pull {best}@{names.CHAMPION} --to outputs/pulled/{best}"]
-    return "\n".join(lines) + "\n"
-
-
-def _headline(counts: Mapping[str, int], reachable: bool) -> str:
+def _headline(counts: Mapping[str, int], result: Mapping[str, object]) -> str:
+    if result["trial"]:
+        return f"trial ({result['trial']}): nothing registered; {way_out()}"
     missing = f", {counts['missing']} missing" if counts["missing"] else ""
-    gone = "" if reachable else ", the registry does not answer"
-    return f"{counts['new']} new of {counts['students']} students{missing}{gone}"
+    gone = "" if result["reachable"] else ", the registry does not answer"
+    unfit = len(cast(list[object], result["unfit_champions"]))
+    told = f", {unfit} champion{'s' * (unfit > 1)} would NOT pass the gate (table.txt)" if unfit else ""
+    return f"{counts['new']} new of {counts['students']} students{missing}{gone}{told}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ than the last of them says was moved outside of distilflow, which counts as move
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +16,10 @@ from config import Registry
 from tasks.registry import names
 from tasks.registry.connection import RegistryUnreachable, explained
 from tasks.registry.evidence import Student
-from tasks.registry.gate import Claim, Losses, Verdict, judge, judge_first, read_losses
+from tasks.registry.gate import Holder, Judged, Losses, judge, read_losses
 from tasks.registry.shelves import Shelf, Version
+from tasks.registry.tested import note_checks, settings_text
+from tasks.verdict.checks import Check
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,7 +32,8 @@ OUTSIDE = "the alias was moved outside of distilflow"
 class Move:
     """One time that the champion changed."""
 
-    version: int
+    version: int | None
+    """None: the alias was taken away."""
     previous: int | None
     by: str
     """BY_GATE or BY_HAND."""
@@ -49,7 +52,10 @@ def history(shelf: Shelf) -> list[Move]:
 
 def move_champion(client: "MlflowClient", name: str, move: Move) -> Move:
     """Set the alias and record it; in this order, so that a kill between looks like a move from outside."""
-    client.set_registered_model_alias(name, names.CHAMPION, str(move.version))
+    if move.version is None:
+        client.delete_registered_model_alias(name, names.CHAMPION)
+    else:
+        client.set_registered_model_alias(name, names.CHAMPION, str(move.version))
     return record(client, name, move)
 
 
@@ -74,7 +80,14 @@ def set_candidate(client: "MlflowClient", shelf: Shelf, students: Mapping[int, S
 
 
 def set_champion(
-    client: "MlflowClient", shelf: Shelf, before: Shelf, candidate: int, student: Student, settings: Registry
+    client: "MlflowClient",
+    shelf: Shelf,
+    before: Shelf,
+    candidate: int,
+    student: Student,
+    checks: tuple[Check, ...],
+    settings: Registry,
+    unfit: Sequence[str] = (),
 ) -> str | None:
     """Let the gate judge the candidate if it has to; the sentence about it, None if it never was judged.
 
@@ -84,21 +97,30 @@ def set_champion(
         before: the same before this registration: what is in it is not new.
         candidate: a version's number.
         student: the candidate's.
+        checks: the tests of the candidate's own dev rows.
         settings: section `registry` of params.yaml.
+        unfit: what the present champion fails by itself.
     """
     champion, version = shelf.aliases.get(names.CHAMPION), shelf.versions[candidate]
     last = _last_move(client, shelf, before)
     if last is not None and _held_by_hand(version, champion, last):
-        return f"version {champion} stays champion: set by hand ({last.reason}) until a student registered later passes"
-    if not _must_judge(version, champion, settings):
+        until = f"by hand ({last.reason}) until a student registered later passes"
+        return (
+            f"no champion: taken away {until}"
+            if champion is None
+            else f"version {champion} stays champion: set {until}"
+        )
+    if not _must_judge(version, champion, checks, settings):
         return version.tags.get(names.GATE)
-    verdict = _verdict(client, shelf, student, candidate, settings)
-    _note(client, shelf.name, version, verdict, champion)
-    if verdict.passed:
-        move_champion(client, shelf.name, Move(candidate, champion, BY_GATE, verdict.text, shelf.newest))
-    if version.tags.get(names.GATE_SETTINGS) != _settings_text(settings):  # last: it says that all of this was done
-        client.set_model_version_tag(shelf.name, str(candidate), names.GATE_SETTINGS, _settings_text(settings))
-    return verdict.text
+    by_gate = last is None or last.by == BY_GATE  # a hand knew what it did
+    holder = _holder(client, shelf, unfit[0] if unfit and by_gate else "")
+    judged = judge(candidate, checks, read_losses(student.predictions), student.selected_on, settings, holder)
+    _note(client, shelf.name, version, judged, champion, settings)
+    if judged.passed:
+        move_champion(client, shelf.name, Move(candidate, champion, BY_GATE, judged.text, shelf.newest))
+    if version.tags.get(names.GATE_SETTINGS) != _judged_by(checks, settings):  # last: it says that all of this was done
+        client.set_model_version_tag(shelf.name, str(candidate), names.GATE_SETTINGS, _judged_by(checks, settings))
+    return judged.text
 
 
 def replace_lost_champion(client: "MlflowClient", shelf: Shelf, before: Shelf) -> Shelf:
@@ -137,36 +159,30 @@ def _last_move(client: "MlflowClient", shelf: Shelf, before: Shelf) -> Move | No
 
 
 def _held_by_hand(version: Version, champion: int | None, last: Move) -> bool:
-    """Whether another version is champion by hand, and this one is no newer student."""
-    return champion not in (None, version.number) and last.by == BY_HAND and version.first_number <= last.newest
+    """Whether a hand made another version champion, or took the alias away, and this one is no newer student."""
+    if last.by != BY_HAND or champion == version.number or version.first_number > last.newest:
+        return False
+    return champion is not None or last.version is None
 
 
-def _must_judge(version: Version, champion: int | None, settings: Registry) -> bool:
-    """Once, and again for other settings or where there is no champion."""
+def _must_judge(version: Version, champion: int | None, checks: tuple[Check, ...], settings: Registry) -> bool:
+    """Once, and again for other settings or tests that come out otherwise, or where there is no champion."""
     if champion is None:
         return True
-    return champion != version.number and version.tags.get(names.GATE_SETTINGS) != _settings_text(settings)
+    return champion != version.number and version.tags.get(names.GATE_SETTINGS) != _judged_by(checks, settings)
 
 
-def _verdict(client: "MlflowClient", shelf: Shelf, student: Student, number: int, settings: Registry) -> Verdict:
-    claim = Claim(
-        number,
-        student.parameters,
-        student.latency_ms,
-        student.margin_points,
-        student.headline,
-        student.selected_on,
-        read_losses(student.predictions, student.selected_on),
-    )
+def _holder(client: "MlflowClient", shelf: Shelf, unfit: str) -> Holder | None:
+    """The present champion with its losses."""
     champion = shelf.aliases.get(names.CHAMPION)
     if champion is None:
-        return judge_first(claim, settings)
-    holder = shelf.versions.get(champion)
-    selected_on = holder.tags.get(names.SELECTED_ON, "selection") if holder else "selection"
-    return judge(claim, settings, champion, _stored_losses(client, holder, selected_on), selected_on)
+        return None
+    version = shelf.versions.get(champion)
+    selected_on = version.tags.get(names.SELECTED_ON, "selection") if version else "selection"
+    return Holder(champion, stored_losses(client, version), selected_on, unfit)
 
 
-def _stored_losses(client: "MlflowClient", version: Version | None, selected_on: str) -> Losses | None:
+def stored_losses(client: "MlflowClient", version: Version | None) -> Losses | None:
     """Task losses of a version from the artifacts of its run; None if they are not there (another tool's version)."""
     if version is None or not version.run_id:
         return None
@@ -174,28 +190,32 @@ def _stored_losses(client: "MlflowClient", version: Version | None, selected_on:
         try:
             with explained(client.tracking_uri):
                 path = client.download_artifacts(version.run_id, f"{names.EVIDENCE}/{names.PREDICTIONS}", folder)
-            return read_losses(Path(path), selected_on)
+            return read_losses(Path(path))
         except RegistryUnreachable:
             raise
         except (ValueError, OSError, KeyError):  # not there, or no table of ours
             return None
 
 
-def _note(client: "MlflowClient", name: str, version: Version, verdict: Verdict, champion: int | None) -> None:
+def _note(
+    client: "MlflowClient", name: str, version: Version, judged: Judged, champion: int | None, settings: Registry
+) -> None:
     """The verdict as tags of the version, and in its description; nothing is written that stands there."""
     tags = {
         names.GATE_AGAINST: str(champion),
-        names.GATE_PASSED: str(verdict.passed).lower(),
-        names.GATE: verdict.text,
+        names.GATE_PASSED: str(judged.passed).lower(),
+        names.GATE: judged.text,
     }
     for key, value in tags.items():
         if version.tags.get(key) != value:
             client.set_model_version_tag(name, str(version.number), key, value)
-    text = described(version.description, "Gate:", verdict.text)
+    note_checks(client, name, version, judged.verdict.checks, settings)
+    text = described(version.description, "Gate:", judged.text)
     if text != version.description:
         client.update_model_version(name, str(version.number), description=text)
 
 
-def _settings_text(settings: Registry) -> str:
-    """The settings that a verdict depends on."""
-    return json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+def _judged_by(checks: tuple[Check, ...], settings: Registry) -> str:
+    """What a verdict depends on beside the present champion: the settings, and the tests that failed."""
+    failed = [check.name for check in checks if check.passed is False]
+    return f"{settings_text(settings)} {json.dumps(failed)}"

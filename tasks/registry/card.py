@@ -7,6 +7,7 @@ import yaml
 from tasks.registry.evidence import Student
 from tasks.registry.lineage import Checkout
 from tasks.reporting.effort import effort_of
+from tasks.verdict.checks import Check, Verdict, names_of
 from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Interval
 
@@ -52,12 +53,15 @@ KINDS = {
 }
 
 
-def render_card(student: Student, checkout: Checkout, versions: Mapping[str, str], margin: Interval) -> str:
-    """The whole card. `margin` is the headline metric on dev, student minus teacher."""
+def render_card(
+    student: Student, checkout: Checkout, versions: Mapping[str, str], margin: Interval, checks: tuple[Check, ...]
+) -> str:
+    """The whole card. `margin` is the headline metric on dev, student minus teacher; `checks` are the gate's tests."""
     parts = [
         f"---\n{yaml.safe_dump(_header(student), sort_keys=False, allow_unicode=True)}---",
         f"# {student.name}, seed {student.seed}",
         _what(student),
+        "## May it be shipped?\n\n" + _may_ship(student, checks),
         "## Scores\n\n" + _scores(student, margin),
         "## Rows\n\n" + _rows(student),
         "## How it was selected\n\n" + _selection(student),
@@ -99,6 +103,22 @@ def _what(student: Student) -> str:
     )
 
 
+def _may_ship(student: Student, checks: tuple[Check, ...]) -> str:
+    """The gate's own tests, one by one."""
+    verdict = Verdict(checks)
+    note = " (selected on dev)" if student.selected_on == "dev" else ""
+    if verdict.passed:
+        opening = f"Yes, by the tests of its dev rows at registration{note}"
+    else:
+        opening = f"**No**, by the tests of its dev rows at registration{note}: {names_of(verdict.failed)} failed"
+    lines = [f"| {'**failed**' if check.passed is False else check.state} | {check.text} |" for check in checks]
+    table = "\n".join(["| test | figure and threshold |", "|---|---|", *lines])
+    return (
+        f"{opening}. The thresholds are those of `registry` in `params.yaml` then. Whether it is `champion` depends on the "
+        f"champion before it, too: the tag `gate` of the version says so, and `champion.by_hand` if a person chose it.\n\n{table}"
+    )
+
+
 def _answers(student: Student) -> str:
     if student.spec.label_range:
         low, high = student.spec.label_range
@@ -115,13 +135,20 @@ def _scores(student: Student, margin: Interval) -> str:
             own, teacher = student.score(rows, metric), student.score(f"teacher_{rows}", metric)
             cells = (_shown(own, metric), _shown(teacher, metric), _shown(own - teacher, metric, signed=True))
             lines.append(f"| {rows}, {_count(student, rows):,} rows | {metric} | {' | '.join(cells)} |")
-    parts = [_shown(part, student.headline, signed=True) for part in (margin.difference, margin.low, margin.high)]
     interval = (
         f"Points of 100{', but for ' + student.headline if student.headline in LOWER_IS_BETTER else ''}. The difference "
-        f"in {student.headline} on dev is {parts[0]}, with a {100 * margin.level:g} % interval over rows (paired "
-        f"bootstrap) of [{parts[1]}, {parts[2]}]. One seed, no spread: another seed's student may differ by more."
+        f"in {student.headline} on dev is {_shown(margin.difference, student.headline, signed=True)}, "
+        f"{_ends(margin, student.headline)}. One seed, no spread: another seed's student may differ by more."
     )
     return "\n".join(lines) + "\n\n" + interval
+
+
+def _ends(margin: Interval, metric: str) -> str:
+    """The interval of the difference, in words."""
+    if margin.low is None or margin.high is None:
+        return f"without an interval: {margin.rows} rows are too few"
+    low, high = (_shown(end, metric, signed=True) for end in (margin.low, margin.high))
+    return f"with a {100 * margin.level:g} % interval over rows ({margin.method}) of [{low}, {high}]"
 
 
 def _rows(student: Student) -> str:
@@ -179,8 +206,7 @@ def _selection(student: Student) -> str:
         chosen = "Epochs and episodes were chosen by the mean task loss on selection; dev rows chose none of them."
     return (
         f"{chosen} The alias `candidate` names the seed with the lowest loss on selection. The alias `champion` moves by a gate "
-        "that compares task losses on selection **and dev** rows, and asks a first champion for a margin to its teacher on "
-        "dev. The champion of many versions was thus chosen on dev many times: its dev scores, and the interval above, which "
+        "that reads **dev** rows: those tests above, and a comparison of task losses with the champion before. The champion of many versions was thus chosen on dev many times: its dev scores, and the interval above, which "
         "knows nothing of that choice, are **optimistic**, and on rows that no gate has read it is likely to be worse."
     )
 

@@ -7,24 +7,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as parquet
-from numpy.typing import NDArray
 
 from config import Parameters
 from data.running.records import DatasetSpec
-from seeds import named
 from tasks.registry.names import PREDICTIONS, model_name
 from tasks.running.layout import OUTPUTS, output_folder, student_model, tokens_folder
 from tasks.running.stage import StageError
 from tasks.running.written_files import check_unchanged, combined, file_sums
-from training.running.metrics import LOWER_IS_BETTER, Floats, weighted_metric
-from training.statistics import Interval, interval, paired_bootstrap
+from tasks.verdict.evidence import DevRows, read_dev_rows
+from training.statistics import Interval, paired_interval
 
 # Digits of a metric that count in the key: another machine's arithmetic differs in later ones.
 DIGITS = 4
-# What of evaluate's metrics.json is measured anew each time.
-TIMINGS = ("latency_ms", "throughput", "memory_bytes")
+KEYED = ("rows", "truncated", "selected_on", "majority_dev", "parameters", "size_bytes")
+"""What of evaluate's metrics.json is in the key beside the scores. Not what is measured anew each time, such as latency,
+nor what a later release adds, which would make every student a new one."""
 CURVES = {"curves.jsonl": "epoch", "episodes.jsonl": "episode"}
 """File beside a student -> its column that counts."""
 
@@ -41,6 +39,8 @@ class Student:
     """metrics.json of evaluate."""
     student_hash: str
     evaluate_hash: str
+    methods: tuple[str, ...] = ()
+    """Those of params.yaml: with finetune among them, a student must not be worse than its."""
 
     @property
     def name(self) -> str:
@@ -101,11 +101,22 @@ class Student:
     def selection_loss(self) -> float:
         return self.score("selection", "loss")
 
+    @cached_property
+    def dev_rows(self) -> DevRows:
+        """What the gate's tests are made of."""
+        return read_dev_rows(
+            self.dataset,
+            self.method,
+            self.seed,
+            metric=self.headline,
+            kind=self.spec.kind,
+            methods=self.methods,
+        )
+
     @property
     def margin_points(self) -> float:
-        """Headline metric on dev, student minus teacher, in points of 100; more is better."""
-        sign = -1 if self.headline in LOWER_IS_BETTER else 1
-        return sign * 100 * (self.score("dev", self.headline) - self.score("teacher_dev", self.headline))
+        """Headline metric on dev, student minus teacher, in points; more is better."""
+        return self.dev_rows.scale * (self.score("dev", self.headline) - self.score("teacher_dev", self.headline))
 
     @property
     def parameters(self) -> int:
@@ -120,21 +131,10 @@ class Student:
         """One of evaluate's scores; `rows` is selection, dev, teacher_dev, ..."""
         return number_in(self.metrics, rows, metric)
 
-    def margin_interval(self, resamples: int, level: float) -> Interval:
-        """Student minus teacher on dev in the headline metric (fractions), resampled over rows."""
-        table = parquet.read_table(self.predictions, filters=[("set", "=", "dev")])
-        labels, student, teacher = (
-            np.array(table.column(name).to_pylist()) for name in ("label", "student_logits", "teacher_logits")
-        )
-        if self.spec.kind != "regression":
-            labels = labels.astype(np.int64)
-
-        def scored(logits: NDArray[np.generic], weights: Floats) -> Floats:
-            return weighted_metric(self.headline, logits, labels, self.spec.kind, weights)
-
-        return interval(
-            paired_bootstrap(scored, [student], [teacher], n=resamples, seed=named(0, "registry", self.dataset)), level
-        )
+    def margin_interval(self, level: float) -> Interval:
+        """Student minus teacher on dev in the headline metric (fractions), over rows."""
+        rows = self.dev_rows
+        return paired_interval(rows.metric, rows.kind, rows.labels, [rows.student], [rows.teacher], level)
 
 
 def find_students(parameters: Parameters) -> tuple[list[Student], list[str]]:
@@ -144,7 +144,7 @@ def find_students(parameters: Parameters) -> tuple[list[Student], list[str]]:
     for dataset in parameters.datasets:
         for method in parameters.methods:
             for seed in parameters.seeds:
-                one = _student(parameters.benchmark, dataset, method, seed)
+                one = _student(parameters.benchmark, dataset, method, seed, tuple(parameters.methods))
                 if isinstance(one, Student):
                     found.append(one)
                 else:
@@ -152,7 +152,7 @@ def find_students(parameters: Parameters) -> tuple[list[Student], list[str]]:
     return found, missing
 
 
-def _student(benchmark: str, dataset: str, method: str, seed: int) -> Student | str:
+def _student(benchmark: str, dataset: str, method: str, seed: int, methods: tuple[str, ...]) -> Student | str:
     """One student, or what it lacks."""
     model = student_model(dataset, method, seed)
     evaluated = output_folder("evaluate", dataset=dataset, method=method, seed=seed)
@@ -168,7 +168,7 @@ def _student(benchmark: str, dataset: str, method: str, seed: int) -> Student | 
     if isinstance(evaluated_hash, Mapping) and evaluated_hash.get(str(model)) != student_hash:
         return f"{evaluated} is of another student than {model}"
     metrics = read_json(evaluated / "metrics.json")
-    return Student(benchmark, dataset, method, seed, metrics, student_hash, _evaluate_hash(evaluated, metrics))
+    return Student(benchmark, dataset, method, seed, metrics, student_hash, _evaluate_hash(evaluated, metrics), methods)
 
 
 def _evaluate_hash(evaluated: Path, metrics: Mapping[str, object]) -> str:
@@ -178,7 +178,9 @@ def _evaluate_hash(evaluated: Path, metrics: Mapping[str, object]) -> str:
     """
     table = parquet.read_table(evaluated / PREDICTIONS, columns=["set", "row_id", "label"])
     rows = [table.column(name).to_pylist() for name in ("set", "row_id", "label")]
-    scores = {key: value for key, value in metrics.items() if key not in TIMINGS}
+    splits = metrics.get("rows")
+    sets = [f"{model}{name}" for name in (splits if isinstance(splits, Mapping) else ()) for model in ("", "teacher_")]
+    scores = {key: value for key, value in metrics.items() if key in sets or key in KEYED}
     return _digest(json.dumps(rows), json.dumps(_rounded(scores), sort_keys=True))
 
 

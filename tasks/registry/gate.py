@@ -1,8 +1,8 @@
-"""Whether a version may become champion: limits, then the margin to its teacher, or a paired comparison of task losses.
+"""Whether a version may become champion: the tests of its own dev rows, then a comparison with the present champion.
 
-It is stopped only by evidence that it is worse: an interval of the loss difference that lies wholly on the worse side.
-Two versions are compared on rows that both have predicted. A version predicts rows that it was not trained on, so
-neither was.
+The comparison is of task losses on dev rows that both have predicted, none of which either was trained on. The mean of
+the new version must not be higher. Why neither an interval's overlap nor a tolerance is enough: docs/registry.md, "1,000
+nights".
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as parquet
 
-from config import Registry
-from training.statistics import Interval, interval, mean_score, paired_bootstrap
+from stage_sections import Registry
+from tasks.verdict.checks import CHAMPION, Check, Verdict, unasked
+from training.statistics import Interval, paired_mean_interval
 
 Losses = Mapping[tuple[str, str, float], float]
 """(set, row id, label) -> task loss."""
@@ -21,107 +22,91 @@ Losses = Mapping[tuple[str, str, float], float]
 PROMOTE = "`python -m flows promote` moves it by hand"
 # A difference this small is that of two machines' arithmetic.
 ARITHMETIC = 1e-6
+SELECTION = "selection"
 
 
 @dataclass(frozen=True)
-class Claim:
-    """What a version brings to the gate."""
+class Holder:
+    """The present champion."""
 
     number: int
-    parameters: int
-    latency_ms: float
-    margin_points: float
-    """Headline metric on dev, student minus teacher."""
-    headline: str
+    losses: Losses | None
+    """None: the registry holds no predictions of it."""
     selected_on: str
-    losses: Losses
+    unfit: str = ""
+    """The first test that it fails by itself, where it was the gate that let it in; empty if it fails none."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the gate says, in one sentence with the figures."""
+class Judged:
+    """The verdict on a version, in one sentence with every test."""
 
-    passed: bool
+    verdict: Verdict
     text: str
 
+    @property
+    def passed(self) -> bool:
+        return self.verdict.passed
 
-def read_losses(path: Path, selected_on: str) -> Losses:
-    """The student's task losses in a predictions.parquet.
 
-    Under the papers' protocol the selection rows are the dev rows again: they count once, as dev rows.
-    """
+def read_losses(path: Path) -> Losses:
+    """The student's task losses on dev rows in a predictions.parquet. Selection rows chose its epoch: they are left out."""
     table = parquet.read_table(path, columns=["set", "row_id", "label", "student_loss"])
     rows = zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True)
-    return {(of, row_id, label): loss for of, row_id, label, loss in rows if (of, selected_on) != ("selection", "dev")}
+    return {(of, row_id, label): loss for of, row_id, label, loss in rows if of != SELECTION}
 
 
-def over_limit(claim: Claim, settings: Registry) -> str | None:
-    """How a version breaks one of the absolute limits; None if it keeps them."""
-    if settings.max_parameters is not None and claim.parameters > settings.max_parameters:
-        return f"{claim.parameters:,} parameters are above registry.max_parameters {settings.max_parameters:,}"
-    if settings.max_latency_ms is not None and claim.latency_ms > settings.max_latency_ms:
-        return f"a latency of {claim.latency_ms:.2f} ms is above registry.max_latency_ms {settings.max_latency_ms:g}"
-    return None
-
-
-def judge_first(claim: Claim, settings: Registry) -> Verdict:
-    """Whether a version may be champion where there is none."""
-    who, broken = f"version {claim.number}", over_limit(claim, settings)
-    if broken:
-        return Verdict(False, _labelled(f"{who} does not become the first champion: {broken}", claim.selected_on))
-    figures = f"{claim.headline} on dev is {claim.margin_points:+.1f} points from its teacher's"
-    if claim.margin_points < settings.first_margin:
-        text = f"{who} does not become the first champion: its {figures}, below registry.first_margin {settings.first_margin:+.1f}"
-        return Verdict(False, _labelled(text, claim.selected_on))
-    text = f"{who} is the first champion: its {figures}, at least registry.first_margin {settings.first_margin:+.1f}"
-    return Verdict(True, _labelled(text, claim.selected_on))
-
-
-def judge(claim: Claim, settings: Registry, champion: int, losses: Losses | None, selected_on: str) -> Verdict:
-    """Whether a version may take the champion's place.
+def judge(
+    number: int, own: tuple[Check, ...], losses: Losses, selected_on: str, settings: Registry, holder: Holder | None
+) -> Judged:
+    """Whether a version may become champion.
 
     Args:
-        claim: the version.
-        settings: section `registry` of params.yaml.
-        champion: the champion's number.
-        losses: its task losses; None if the registry has no predictions of it.
+        number: the version's.
+        own: the tests of its own dev rows.
+        losses: its task losses.
         selected_on: what it was selected on.
+        settings: section `registry` of params.yaml.
+        holder: the present champion, if there is one.
     """
-    label = "dev" if "dev" in (claim.selected_on, selected_on) else ""
-    who, stays = f"version {claim.number}", f"version {champion} stays champion"
-    broken = over_limit(claim, settings)
-    if broken:
-        return Verdict(False, _labelled(f"{stays}: of {who}, {broken}", label))
-    if losses is None:
-        text = f"{stays}: the registry holds no predictions of it to compare {who} with; {PROMOTE}"
-        return Verdict(False, _labelled(text, label))
-    both = sorted(claim.losses.keys() & losses.keys())
+    verdict = Verdict((*own, against_champion(number, losses, settings, holder)))
+    if verdict.passed:
+        start = f"version {number} {f'takes version {holder.number}' + chr(39) + 's place as' if holder else 'becomes'} champion"
+    else:
+        stays = f"version {holder.number} stays champion, " if holder else ""
+        start = f"{stays}version {number} does not become {'it' if holder else 'champion'}"
+    on_dev = "dev" in (selected_on, holder.selected_on if holder else "")
+    return Judged(verdict, f"{start}; {verdict.text}{' (selected on dev)' if on_dev else ''}")
+
+
+def against_champion(number: int, losses: Losses, settings: Registry, holder: Holder | None) -> Check:
+    """The test against the present champion."""
+    threshold = "not above 0" + (f" to version {holder.number}" if holder else "")
+    if holder is None:
+        return unasked(CHAMPION, "there is none", threshold)
+    if holder.unfit:  # a constant may have a lower loss than a student that is right and too sure of it
+        return unasked(CHAMPION, f"version {holder.number} would not pass itself: {holder.unfit}", threshold)
+    if holder.losses is None:
+        text = f"{CHAMPION}: the registry holds no predictions of version {holder.number} to compare with; {PROMOTE}"
+        return Check(CHAMPION, False, "no predictions", threshold, text)
+    both = sorted(losses.keys() & holder.losses.keys())
     if len(both) < settings.minimum_rows:
-        text = (
-            f"{stays}: too few rows to tell, {who} and it have both predicted {len(both)}, below registry.minimum_rows "
-            f"{settings.minimum_rows}; {PROMOTE}"
-        )
-        return Verdict(False, _labelled(text, label))
-    own, other = (np.array([found[row] for row in both]) for found in (claim.losses, losses))
-    return _compared(
-        claim.number, champion, interval(paired_bootstrap(mean_score, [own], [other]), settings.level), label
+        figure = f"{len(both)} dev rows that version {number} and version {holder.number} have both predicted"
+        text = f"{CHAMPION}: {figure}, below registry.minimum_rows {settings.minimum_rows}: too few to tell; {PROMOTE}"
+        return Check(CHAMPION, False, figure, threshold, text)
+    own, other = (np.array([found[row] for row in both]) for found in (losses, holder.losses))
+    return _compared(holder.number, paired_mean_interval([own], [other], settings.level), threshold)
+
+
+def _compared(champion: int, found: Interval, threshold: str) -> Check:
+    """The test, from the interval of the new version's losses minus the champion's: more is worse."""
+    ends = (
+        "no interval: too few rows"
+        if found.low is None or found.high is None
+        else f"{found.low:+.4f}, {found.high:+.4f} at {100 * found.level:g} %"
     )
-
-
-def _compared(number: int, champion: int, found: Interval, label: str) -> Verdict:
-    """The verdict on an interval of losses, the new version's minus the champion's: more is worse."""
-    figures = (
-        f"{found.difference:+.4f} on {found.rows} rows that both have predicted "
-        f"({100 * found.level:g} % interval {found.low:+.4f} to {found.high:+.4f})"
-    )
-    if found.low > ARITHMETIC:
-        text = f"version {champion} stays champion: version {number} is worse, its task loss differs by {figures}"
-        return Verdict(False, _labelled(text, label))
-    better = "is better" if found.high < -ARITHMETIC else "is not told apart from it, which does not block"
-    text = f"version {number} takes version {champion}'s place as champion: it {better}, its task loss differs by {figures}"
-    return Verdict(True, _labelled(text, label))
-
-
-def _labelled(text: str, selected_on: str) -> str:
-    """The sentence, with the label that every number carries under the papers' protocol."""
-    return f"{text} (selected on dev)" if selected_on == "dev" else text
+    figure = f"task loss {found.difference:+.4f} [{ends}] to version {champion} on {found.rows} dev rows"
+    if found.difference > ARITHMETIC:
+        return Check(CHAMPION, False, figure, threshold, f"{CHAMPION}: {figure}, above 0: it is no better")
+    better = "better" if found.high is not None and found.high < -ARITHMETIC else "not worse"
+    return Check(CHAMPION, True, figure, threshold, f"{CHAMPION}: {figure}, not above 0: it is {better}")

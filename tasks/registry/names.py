@@ -22,6 +22,10 @@ GATE_PASSED = "gate.passed"
 GATE_SETTINGS = "gate.settings"
 GATE_AGAINST = "gate.against"
 """Version that it was compared with, or None."""
+CHECK = "gate.test."
+"""Of a version: this and the name of a test of the gate, with dots for spaces; "passed: ...", "failed: ..." or "not asked: ..."."""
+CHECKED = "gate.tested"
+"""The settings with which the tests were made."""
 BY_HAND = "champion.by_hand"
 """Who made it champion by hand: when, from which version, why."""
 
@@ -37,6 +41,7 @@ MOVED = "distilflow.champion."
 # Artifacts of a run.
 EVIDENCE = "evidence"
 PREDICTIONS = "predictions.parquet"
+METRICS = "metrics.json"
 
 
 def model_name(benchmark: str, dataset: str, method: str) -> str:

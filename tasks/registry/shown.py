@@ -14,7 +14,11 @@ FILE = "versions.json"
 def shown_versions(result: Mapping[str, object]) -> dict[str, object]:
     """From registered.json."""
     students = cast(list[Mapping[str, object]], result["students"])
-    return {"reachable": result["reachable"], "students": [_student(one) for one in students]}
+    return {
+        "reachable": result["reachable"],
+        "trial": result.get("trial"),
+        "students": [_student(one) for one in students],
+    }
 
 
 def _student(one: Mapping[str, object]) -> dict[str, object]:

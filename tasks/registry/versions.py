@@ -22,11 +22,15 @@ from tasks.registry.lineage import Checkout, records, versions
 from tasks.registry.runs import delete_run, log_run, version_tags
 from tasks.registry.shelves import Version, read_shelves
 from tasks.registry.stored_files import Location
+from tasks.registry.tested import check_tags
+from tasks.verdict.checks import Check, Verdict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SHOWN = 3  # names of files in a sentence
+TESTS = "Tests:"
+"""Start of the line of a description that has the gate's tests, at registration."""
 MODEL_VERSIONS = "mlflow.modelVersions"
 """MLflow's own tag that links a logged model to its versions."""
 
@@ -40,27 +44,30 @@ class Registration:
     parameters: Parameters
     checkout: Checkout
 
-    def register(self, student: Student, lost: Version | None = None) -> Version:
+    def register(self, student: Student, checks: tuple[Check, ...], lost: Version | None = None) -> Version:
         """Log one student with its evidence and make the version. Another machine's version of it, if that was quicker.
 
-        `lost` is an earlier version of the same student, whose files are gone: what the gate said of it stands.
+        `checks` are the gate's tests of its dev rows. `lost` is an earlier version of the same student, whose files are gone: what the gate said of it stands.
         """
         from tasks.registry.package import log_student  # reads tokenizers and tables: only if something is new
 
-        client, report, found = self.client, self.parameters.report, records(student)
+        client, found = self.client, records(student)
         ensure_registered_model(client, student)
-        margin = student.margin_interval(report.bootstrap, report.level)
-        card = render_card(student, self.checkout, versions(found), margin)
+        margin = student.margin_interval(self.parameters.report.level)
+        card = render_card(student, self.checkout, versions(found), margin, checks)
         run_id = log_run(client, self.experiment, student, self.checkout, found, params=self.parameters, card=card)
         model = log_student(run_id=run_id, student=student.model, tokens=student.tokens, card=card, name=student.name)
-        tags = version_tags(student, self.checkout) | (_inherited(lost) if lost else {})
-        return self._make_version(student, run_id, model.model_uri, model.model_id, tags)
+        tags = version_tags(student, self.checkout) | check_tags(checks, self.parameters.registry)
+        tags |= _inherited(lost) if lost else {}
+        text = summary(student, checks)
+        return self._make_version(student, run_id, (model.model_uri, model.model_id), tags, text)
 
     def _make_version(
-        self, student: Student, run_id: str, source: str, model_id: str | None, tags: dict[str, str]
+        self, student: Student, run_id: str, logged: tuple[str, str | None], tags: dict[str, str], text: str
     ) -> Version:
-        """The version, unless somebody made it meanwhile; of two made at once the lower number stays."""
+        """The version of a logged model (its address and id), unless somebody made it meanwhile; of two made at once the lower number stays."""
         client, name = self.client, student.name
+        source, model_id = logged
         if other := _version_of(client, student):
             delete_run(client, self.experiment, run_id)
             return other
@@ -69,7 +76,7 @@ class Registration:
             source,
             run_id,
             tags=tags,
-            description=summary(student),
+            description=text,
             model_id=model_id,
         )
         own = Version(int(made.version), run_id, made.tags, made.description or "")
@@ -130,11 +137,11 @@ def ensure_registered_model(client: "MlflowClient", student: Student) -> None:
             ) from None
 
 
-def summary(student: Student) -> str:
-    """A version's description: its score beside its teacher's."""
+def summary(student: Student, checks: tuple[Check, ...]) -> str:
+    """A version's description: its score beside its teacher's, and what the gate's tests say of it."""
     label = " (selected on dev)" if student.selected_on == "dev" else ""
     own, teacher = student.score("dev", student.headline), student.score("teacher_dev", student.headline)
     return (
         f"Seed {student.seed}: {student.headline} {own:.4f} on dev, its teacher {teacher:.4f}{label}; "
-        f"{student.parameters:,} parameters."
+        f"{student.parameters:,} parameters.\n\n{TESTS} {Verdict(checks).text}{label}."
     )

@@ -142,7 +142,8 @@ def read_versions() -> tuple[dict[tuple[str, str, int], Registered], str]:
             for one in content["students"]
             if one["version"] is not None
         }
-        return found, "" if content["reachable"] is True else NO_ANSWER
+        trial = f"a trial makes no version: {content['trial']}" if content.get("trial") else ""
+        return found, trial if content["reachable"] is True else NO_ANSWER
     except (OSError, ValueError, KeyError, TypeError):
         return {}, NOT_RUN
 

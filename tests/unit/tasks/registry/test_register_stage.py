@@ -111,7 +111,7 @@ def test_a_version_carries_the_evidence_for_it(place: Place) -> None:
     assert f"{scores['dev']['accuracy']:.4f} on dev" in (version.description or "")
     run = registry.get_run(version.run_id or "")
     assert run.info.status == "FINISHED"
-    assert run.data.params["student.epochs"] == "2"
+    assert run.data.params["student.epochs"] == "6"
     assert run.data.params["teacher.config.hidden_size"] == "64"
     assert run.data.metrics["dev/accuracy"] == scores["dev"]["accuracy"]
     assert run.data.metrics["teacher_dev/loss"] == scores["teacher_dev"]["loss"]
