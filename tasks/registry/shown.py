@@ -16,7 +16,7 @@ def shown_versions(result: Mapping[str, object]) -> dict[str, object]:
     students = cast(list[Mapping[str, object]], result["students"])
     return {
         "reachable": result["reachable"],
-        "trial": result.get("trial"),
+        "trial": bool(result.get("trial")),  # not its name, which is drawn anew each time
         "students": [_student(one) for one in students],
     }
 

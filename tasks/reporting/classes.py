@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.reporting.gather import DatasetOutputs, Predictions
+from tasks.reporting.evaluations import Predictions
+from tasks.reporting.gather import DatasetOutputs
 from training.statistics import Interval, paired_interval, share_interval
 
 Classes = NDArray[np.int64]

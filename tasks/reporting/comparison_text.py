@@ -7,7 +7,7 @@ from tasks.reporting.comparison import NOT_RUN, Cell, Comparison, MethodLine
 from tasks.reporting.effort import Effort
 from tasks.reporting.margins import Margin
 from tasks.reporting.ranking import p_text
-from tasks.reporting.tables import Table, markdown_table, terminal_lines
+from tasks.reporting.tables import MOST_COLUMNS, Table, markdown_table, split_columns, terminal_lines
 
 DASH = "\N{EN DASH}"
 
@@ -114,8 +114,8 @@ def points_text(comparison: Comparison) -> str:
 
 def terminal_text(comparison: Comparison) -> str:
     """Both tables and the notes for a terminal."""
-    tables = [terminal_lines(margin_table(comparison)), terminal_lines(effort_table(comparison))]
-    return "\n".join([*tables[0], "", *tables[1], "", *notes(comparison)])
+    tables = [*split_columns(margin_table(comparison), MOST_COLUMNS), effort_table(comparison)]
+    return "\n".join([*(line for table in tables for line in (*terminal_lines(table), "")), *notes(comparison)])
 
 
 def markdown_text(comparison: Comparison) -> str:

@@ -4,17 +4,22 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.reporting.classes import class_name
-from tasks.reporting.gather import DatasetOutputs, Predictions
+from tasks.reporting.evaluations import Predictions
+from tasks.reporting.gather import DatasetOutputs
 
 LOST, WON = "teacher right, student wrong", "student right, teacher wrong"
 FURTHER, NEARER = "student further from the label", "student nearer to the label"
 SHOWN = 5
-HEADER = ("dataset", "method", "seed", "row_id", "what", "label", "teacher", "teacher_confidence", "student")
+HEADER = (
+    *("dataset", "method", "seed", "row_id", "what", "label"),
+    *("teacher", "teacher_confidence", "student", "student_confidence"),
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,21 @@ class ChangedRow:
     """The probability that it gives its answer; None for a regression."""
     student: str
     student_confidence: float | None
+
+
+class Changed(Protocol):
+    """A student with the rows that it lost and won."""
+
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def lost(self) -> list[ChangedRow]: ...
+    @property
+    def won(self) -> list[ChangedRow]: ...
 
 
 def changed_rows(one: DatasetOutputs, rows: Predictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
@@ -84,15 +104,15 @@ def _regression(rows: Predictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
     return listed(further, FURTHER), listed(nearer, NEARER)
 
 
-def rows_csv(parts: Sequence[tuple[str, str, int, Sequence[ChangedRow]]]) -> str:
-    """All changed rows of (dataset, method, seed, rows) as CSV."""
+def rows_csv(parts: Sequence["Changed"]) -> str:
+    """All changed rows of these students as CSV, lost ones first."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*HEADER, "student_confidence"))
-    for dataset, method, seed, rows in parts:
-        for row in rows:
+    writer.writerow(HEADER)
+    for one in parts:
+        for row in (*one.lost, *one.won):
             said = (row.teacher, _short(row.teacher_confidence), row.student, _short(row.student_confidence))
-            writer.writerow((dataset, method, seed, row.row_id, row.what, row.label, *said))
+            writer.writerow((one.dataset, one.method, one.seed, row.row_id, row.what, row.label, *said))
     return text.getvalue()
 
 

@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 
 from seeds import named
-from tasks.reporting.gather import DatasetOutputs, Predictions
+from tasks.reporting.evaluations import Predictions
+from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.scores import TEACHER, dev_rows, headlines, score_rows
 from tasks.running.stage import StageError
 from training.statistics import Bootstrap, Interval, Spread, interval, mean_bootstrap, mean_sd, paired_bootstrap

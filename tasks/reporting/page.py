@@ -8,14 +8,15 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tasks.reporting import analysis_text, comparison_text, wording
+from tasks.reporting import analysis_text, comparison_text, shipping_text, wording
 from tasks.reporting.analysis import Analysis
 from tasks.reporting.comparison import Comparison
 from tasks.reporting.drawing import smoothing
 from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.records import Records
+from tasks.reporting.shipping import Shipping
 from tasks.reporting.summarise import DatasetSummary, Summary
-from tasks.reporting.tables import Table
+from tasks.reporting.tables import MOST_COLUMNS, Table, split_columns
 from training.running.metrics import LOWER_IS_BETTER
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -32,7 +33,11 @@ class Studied:
 
 
 def render_page(
-    summary: Summary, outputs: Sequence[DatasetOutputs], figures: Mapping[str, bytes], studied: Studied | None = None
+    summary: Summary,
+    outputs: Sequence[DatasetOutputs],
+    figures: Mapping[str, bytes],
+    shipped: Mapping[str, Sequence[Shipping]],
+    studied: Studied | None = None,
 ) -> str:
     """The whole page as HTML. `figures` are PNG bytes by the names that the drawing functions give them."""
     environment = Environment(
@@ -46,17 +51,26 @@ def render_page(
     return environment.get_template("page.html.j2").render(
         summary=summary,
         wording=wording,
-        headline=_headline(summary),
+        said=shipping_text,
+        shipped=shipped,
+        alarms=shipping_text.alarms(summary.findings),
+        best=shipping_text.best_lines(summary),
         main_table=_main_table(summary),
         margin_table=_margin_table(summary),
-        metric_table=_metric_table(summary),
-        cost_table=_cost_table(summary),
+        metric_tables=metric_tables(summary),
+        cost_tables=split_columns(_cost_table(summary), MOST_COLUMNS),
         rows_table=_rows_table(summary),
-        warnings=[f"{one.name}: {text}" for one in summary.datasets for text in one.warnings],
+        dev_text=dev_text(summary),
+        warnings=[
+            f"{one.name}: {text}"
+            for one in summary.datasets
+            for text in one.warnings
+            if one.name not in summary.findings.left_out or summary.findings.left_out[one.name] not in text
+        ],
         versions=_versions(summary),
         latency_setting=wording.latency_setting_text(summary.datasets[0].latency_setting),
         figures={name: _data_address(picture) for name, picture in figures.items()},
-        kinds={kind: _pictured(summary, figures, kind) for kind in ("curves", "rewards", "actions", "confusion")},
+        kinds={kind: _pictured(summary, figures, kind) for kind in ("curves", "rewards", "actions")},
         smoothing=smoothing(episodes),
         compared=_compared(studied),
         analysed=_analysed(studied, figures),
@@ -69,7 +83,7 @@ def _compared(studied: Studied | None) -> dict[str, object]:
         return {}
     one = studied.comparison
     return {
-        "margins": comparison_text.margin_table(one),
+        "margins": split_columns(comparison_text.margin_table(one), MOST_COLUMNS),
         "efforts": comparison_text.effort_table(one),
         "notes": comparison_text.notes(one),
         "baseline": one.baseline,
@@ -103,27 +117,6 @@ def _pictured(summary: Summary, figures: Mapping[str, bytes], kind: str) -> list
     return [one.name for one in summary.datasets if f"{kind}-{one.name}" in figures]
 
 
-def _headline(summary: Summary) -> str:
-    """The result in one sentence."""
-    main = summary.columns[summary.main_method]
-    single = summary.datasets[0]
-    margin = summary.average_margins.get(summary.main_method)
-    if margin is None or len(summary.datasets) == 1:
-        margin, metric, where = (
-            single.margins[summary.main_method],
-            single.headline,
-            f"{single.headline} on {single.name}",
-        )
-    else:
-        metric, where = "accuracy", f"points, mean of the headline metrics of {len(summary.datasets)} datasets"
-    student, teacher = single.models[summary.main_method], single.models["teacher"]
-    share = (
-        f", with {100 * student.parameters / teacher.parameters:.0f} % of its parameters" if teacher.parameters else ""
-    )
-    verdict = "" if metric in LOWER_IS_BETTER else f": {wording.verdict_text(margin)}"
-    return f"{main} against its teacher: {wording.margin_text(margin, metric)} {where}{verdict}{share}."
-
-
 def _main_table(summary: Summary) -> Table:
     """Dataset, scores of every column, margin, parameters, latency; the mean over datasets last."""
     header = [
@@ -139,7 +132,7 @@ def _main_table(summary: Summary) -> Table:
         shown = wording.shown_columns(summary)
         scores = [wording.score_text(summary.average_scores.get(column), "accuracy") for column in shown]
         margin = wording.margin_text(summary.average_margins[summary.main_method], "accuracy").replace(" [", "\n[")
-        rows.append(["mean", *scores, margin, "", ""])
+        rows.append([shipping_text.mean_of(summary).replace(" over ", "\nover "), *scores, margin, "", ""])
     return Table(header, rows, strong=averaged)
 
 
@@ -170,15 +163,34 @@ def _margin_table(summary: Summary) -> Table:
     return Table(header, rows, names=2)
 
 
-def _metric_table(summary: Summary) -> Table:
-    """Every metric on every set of rows."""
-    rows = [
-        [one.name, of_set, metric, *(wording.score_text(columns.get(column), metric) for column in summary.columns)]
-        for one in summary.datasets
-        for of_set, metrics in one.all_scores.items()
-        for metric, columns in metrics.items()
-    ]
-    return Table(["dataset", "rows", "metric", *summary.columns.values()], rows, names=3)
+def metric_tables(summary: Summary) -> list[tuple[str, Table]]:
+    """Every metric on every set of rows: a table a dataset, a line a model, so that many methods still fit a page."""
+    tables = []
+    for one in summary.datasets:
+        columns = [(of_set, metric) for of_set, metrics in one.all_scores.items() for metric in metrics]
+        rows = [
+            [
+                label,
+                *(wording.score_text(one.all_scores[of_set][metric].get(column), metric) for of_set, metric in columns),
+            ]
+            for column, label in summary.columns.items()
+        ]
+        tables.append((one.name, Table(["", *(f"{of_set}\n{metric}" for of_set, metric in columns)], rows)))
+    return tables
+
+
+def dev_text(summary: Summary) -> str:
+    """Whether dev is the benchmark's own or was held out of train, by dataset where they differ."""
+    held_out = [one.name for one in summary.datasets if one.dev_held_out]
+    own = [one.name for one in summary.datasets if not one.dev_held_out]
+    if not held_out:
+        return "Dev is the benchmark's own validation set"
+    if not own:
+        return "Dev was held out of the train rows, as there is no validation set"
+    return (
+        f"Dev is the benchmark's own validation set of {', '.join(own)}; of {', '.join(held_out)} it was held out of the "
+        "train rows, as there is none"
+    )
 
 
 def _cost_table(summary: Summary) -> Table:
@@ -204,14 +216,23 @@ def _rows_table(summary: Summary) -> Table:
             one.name,
             one.kind,
             *(f"{one.rows[split]:.0f}" if split in one.rows else "" for split in splits),
+            "held out" if one.dev_held_out else "its own",
             f"{one.dropped:.0f}",
-            f"{one.dev_rows / 100:.2g}",
+            f"{one.dev_rows / 100:.2g}" if one.headline == "accuracy" else f"\N{EN DASH} ({one.headline})",
             "" if one.majority is None else wording.number_text(one.majority, "accuracy"),
         ]
         for one in summary.datasets
     ]
     return Table(
-        ["dataset", "kind", *splits, "dropped, equal to dev", "dev rows in one point", "majority class, accuracy"],
+        [
+            "dataset",
+            "kind",
+            *splits,
+            "dev rows are",
+            "dropped, equal to dev",
+            "dev rows in one point",
+            "majority class, accuracy",
+        ],
         rows,
         names=2,
     )

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from stage_sections import Registry
 from tasks.reporting.calibration import Calibration, calibrate
 from tasks.reporting.classes import ClassLine, class_lines
+from tasks.reporting.evaluations import Evaluation
 from tasks.reporting.evidence import evidence_of
 from tasks.reporting.findings import Findings
-from tasks.reporting.gather import DatasetOutputs, Evaluation
+from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.lost_rows import SHOWN, ChangedRow, changed_rows
 from tasks.reporting.scores import dev_rows
 from tasks.running.layout import output_folder
@@ -29,6 +30,7 @@ from tasks.verdict.own import own_checks
 from training.statistics import Interval, paired_interval, score_interval, share_interval
 
 NOT_RUN = "not registered yet: `register` has not run"
+OF_TRIAL = "not registered: a trial makes no version unless registry.trials is true"
 NO_ANSWER = "the registry did not answer: what it holds is not known"
 LONGEST = 300
 """Characters of a row's text on the page."""
@@ -142,7 +144,7 @@ def read_versions() -> tuple[dict[tuple[str, str, int], Registered], str]:
             for one in content["students"]
             if one["version"] is not None
         }
-        trial = f"a trial makes no version: {content['trial']}" if content.get("trial") else ""
+        trial = OF_TRIAL if content.get("trial") is True else ""
         return found, trial if content["reachable"] is True else NO_ANSWER
     except (OSError, ValueError, KeyError, TypeError):
         return {}, NOT_RUN

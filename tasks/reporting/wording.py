@@ -1,16 +1,18 @@
 """Numbers as people read them: points of 100, mean ± sd, intervals, and the compact table of `make demo`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tasks.reporting.effort import Effort
 from tasks.reporting.summarise import DatasetSummary, Margin, Summary
 from training.running.metrics import LOWER_IS_BETTER
-from training.statistics import Spread
+from training.statistics import Interval, Spread
 
 MINUS = "\N{MINUS SIGN}"
 ARROW = "\N{RIGHTWARDS ARROW}"
 # With more methods than this the main table leaves them to the comparison.
 SHOWN_METHODS = 4
+NO_INTERVAL = "too few rows"
+Shown = Callable[[float], str]
 
 
 def number_text(value: float, metric: str, *, signed: bool = False) -> str:
@@ -33,9 +35,24 @@ def score_text(spread: Spread | None, metric: str) -> str:
 
 def margin_text(margin: Margin, metric: str) -> str:
     """'−1.2 [−3.0, +0.5]': the difference to the teacher and its interval over dev rows."""
-    parts = (margin.interval.difference, margin.interval.low, margin.interval.high)
-    difference, low, high = (number_text(part, metric, signed=True) for part in parts)
+    return interval_text(margin.interval, metric)
+
+
+def interval_text(interval: Interval, metric: str) -> str:
+    """The same of any difference in a metric."""
+    difference = number_text(interval.difference, metric, signed=True)
+    if interval.low is None or interval.high is None:
+        return f"{difference} [{NO_INTERVAL}]"
+    low, high = (number_text(end, metric, signed=True) for end in (interval.low, interval.high))
     return f"{difference} [{low}, {high}]"
+
+
+def bounds_text(interval: Interval, form: str, scale: float = 1.0) -> str:
+    """'92.0 [89.1, 94.2]' of a value that has no sign, in a format like '{:.1f}'."""
+    value = form.format(scale * interval.difference)
+    if interval.low is None or interval.high is None:
+        return f"{value} [{NO_INTERVAL}]"
+    return f"{value} [{form.format(scale * interval.low)}, {form.format(scale * interval.high)}]"
 
 
 def rows_text(margin: Margin, metric: str) -> str:
@@ -53,6 +70,8 @@ def rows_text(margin: Margin, metric: str) -> str:
 
 def verdict_text(margin: Margin) -> str:
     """What the interval allows to say, for a metric of which more is better."""
+    if margin.interval.low is None or margin.interval.high is None:
+        return "too few rows to tell"
     if margin.interval.high < 0:
         return "below the teacher"
     if margin.interval.low > 0:
@@ -137,7 +156,9 @@ def terminal_table(summary: Summary) -> str:
     if len(rows) > 1 and summary.average_scores:
         scores = [score_text(summary.average_scores.get(column), "accuracy") for column in shown_columns(summary)]
         margin = margin_text(summary.average_margins[summary.main_method], "accuracy")
-        rows.append(["mean", "", *scores, margin, "", ""])
+        left = len(summary.findings.left_out)
+        of = f"of {len(summary.datasets) - left} of {len(summary.datasets)}" if left else ""
+        rows.append(["mean", of, *scores, margin, "", ""])
     main = summary.columns[summary.main_method]
     setting = latency_setting_text(summary.datasets[0].latency_setting)
     notes = [

@@ -31,6 +31,7 @@ class FakeDataset:
     label_names: tuple[str, ...]
     metrics: tuple[str, ...]
     dev_rows: int
+    dev_held_out: bool = False
 
 
 QUICKSTART = (
@@ -58,6 +59,7 @@ def write_outputs(
             "metrics": dataset.metrics,
         }
         write_json(tokens_folder(dataset.name) / "spec.json", spec)
+        write_json(tokens_folder(dataset.name) / "manifest.json", {"dev_held_out": dataset.dev_held_out})
         rows = {"train": 800, "quiz": 100, "selection": 100, "dev": dataset.dev_rows}
         split = output_folder("split", dataset=dataset.name)
         write_json(split / "metrics.json", {"rows": rows, "dropped_equal_to_dev": 2 * number})
@@ -209,6 +211,14 @@ def write_evaluation(
         **{"dev": scores["s"], "teacher_dev": scores["t"], "selection": scores["s"], "teacher_selection": scores["t"]},
         "rows": {"dev": dataset.dev_rows},
         "majority_dev": majority,
+        "constant": 2.5 if dataset.kind == "regression" else 0.0,
+        "throughput": {"student": 420.0, "teacher": 205.0, "batch": 32, "length": 64, "threads": 1},
+        "memory_bytes": {
+            "student": {"weights": 45_600_000, "activations": 31_000_000},
+            "teacher": {"weights": 90_900_000, "activations": 31_000_000},
+            "batch": 32,
+            "length": 64,
+        },
         "parameters": {"student": 11_400_000, "teacher": 22_713_216},
         "size_bytes": {"student": 45_600_000, "teacher": 90_900_000},
         "latency_ms": {**latency, "batch": 1, "length": 64, "threads": 1, "repeats": 30},
