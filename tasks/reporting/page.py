@@ -11,7 +11,7 @@ from markupsafe import Markup
 from tasks.reporting import analysis_text, comparison_text, shipping_text, wording
 from tasks.reporting.analysis import Analysis
 from tasks.reporting.comparison import Comparison
-from tasks.reporting.drawing import smoothing
+from tasks.reporting.drawing import DPI, smoothing
 from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.records import Records
 from tasks.reporting.shipping import Shipping
@@ -47,6 +47,7 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["capitalize_first"] = _capital  # Jinja's own makes the rest of the text small
     episodes = max((len(one) for dataset in outputs for one in dataset.episodes.values()), default=0)
     return environment.get_template("page.html.j2").render(
         summary=summary,
@@ -70,6 +71,7 @@ def render_page(
         versions=_versions(summary),
         latency_setting=wording.latency_setting_text(summary.datasets[0].latency_setting),
         figures={name: _data_address(picture) for name, picture in figures.items()},
+        widths={name: round(96 / DPI * _pixels(picture)) for name, picture in figures.items()},
         kinds={kind: _pictured(summary, figures, kind) for kind in ("curves", "rewards", "actions")},
         smoothing=smoothing(episodes),
         compared=_compared(studied),
@@ -110,6 +112,15 @@ def _analysed(studied: Studied | None, figures: Mapping[str, bytes]) -> dict[str
 
 def _data_address(picture: bytes) -> Markup:
     return Markup("data:image/png;base64," + base64.b64encode(picture).decode("ascii"))  # noqa: S704 (base64 needs no escaping)
+
+
+def _pixels(picture: bytes) -> int:
+    """The width that a PNG's header gives."""
+    return int.from_bytes(picture[16:20], "big")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _pictured(summary: Summary, figures: Mapping[str, bytes], kind: str) -> list[str]:

@@ -39,18 +39,24 @@ def signs(text: str) -> str:
 
 
 def summary_answer(shipped: Mapping[str, Sequence[Shipping]]) -> str:
-    """Which datasets' students may be shipped, in one sentence."""
-    yes = [name for name, parts in shipped.items() if any(part.verdict.passed for part in parts)]
-    no = [name for name in shipped if name not in yes]
-    if len(shipped) == 1:
-        ones = next(iter(shipped.values()))
-        passed = [part.method for part in ones if part.verdict.passed]
-        return f"Yes: {' and '.join(passed)}." if passed else f"No: {' and '.join(part.method for part in ones)}."
-    if not no:
-        return f"Yes, for all {len(yes)} datasets."
-    if not yes:
-        return f"No, for none of {len(no)} datasets."
-    return f"Yes for {len(yes)} of {len(shipped)} datasets ({', '.join(yes)}). No for {', '.join(no)}."
+    """Which students may be shipped, in a sentence or two; by name, because the main method's need not be the one."""
+    passed: dict[str, list[str]] = {}
+    for name, parts in shipped.items():
+        methods = [part.method for part in parts if part.verdict.passed]
+        if methods:
+            passed.setdefault(" or ".join(methods), []).append(name)
+    none = [name for name in shipped if not any(name in names for names in passed.values())]
+    if len(shipped) == 1 and none:
+        return f"No. {_failed(next(iter(shipped.values()))[0])}"
+    yes = [
+        f"Yes, {method}" + (f" for {', '.join(names)}" if len(shipped) > 1 else "") for method, names in passed.items()
+    ]
+    return ". ".join([*yes, f"No for {', '.join(none)}"] if none else yes) + "."
+
+
+def _failed(one: Shipping) -> str:
+    """Which tests a student fails, by name."""
+    return f"{one.method} fails: {', '.join(check.name for check in one.verdict.failed)}."
 
 
 def alarms(findings: Findings) -> list[str]:
@@ -129,9 +135,9 @@ def lost_text(one: Shipping) -> list[str]:
     scores = {who: wording.number_text(value, one.metric) for who, value in one.scores.items()}
     lines = [
         f"{one.metric} on dev {scores['student']} (teacher {scores['teacher']}): "
-        f"{wording.interval_text(one.margin, one.metric)} points to its teacher"
+        f"{wording.interval_text(one.margin, one.metric)} to its teacher"
         + ("" if one.finetune is None else f", {wording.interval_text(one.finetune, one.metric)} to finetune")
-        + "."
+        + f" ({100 * one.margin.level:g} % intervals)."
     ]
     rows, lost, won = one.margin.rows, len(one.lost), len(one.won)
     if one.calibration:
@@ -185,15 +191,11 @@ def percent(interval: Interval) -> str:
 
 def test_table(one: Shipping) -> Table:
     """The gate's tests, one a line."""
-    rows = [
-        [
-            MARKS[check.passed],
-            check.name,
-            signs(check.figure) or "not asked",
-            signs(check.threshold) if check.figure else signs(check.text),
-        ]
-        for check in one.verdict.checks
-    ]
+    rows = []
+    for check in one.verdict.checks:
+        measured = signs(check.figure) if check.figure else "not asked"
+        needed = signs(check.threshold if check.figure else check.text.removeprefix(check.name).strip(" ()"))
+        rows.append([MARKS[check.passed], check.name, measured, needed])
     return Table(["", "test of the gate", "measured", "must be"], rows, names=4)
 
 
