@@ -203,7 +203,6 @@ class Registry(Section):
 class Report(Section):
     """Statistics of the report."""
 
-    bootstrap: int = Field(2000, ge=100, le=1_000_000, description="Resamples of the dev rows.")
     level: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the interval.")
 
 

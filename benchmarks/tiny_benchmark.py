@@ -44,7 +44,6 @@ VALUES: dict[str, object] = {
     "curriculum.probe_rows": 8,
     "evaluate.latency_repeats": 3,
     "evaluate.latency_length": 8,
-    "report.bootstrap": 100,
 }
 
 

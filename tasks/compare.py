@@ -68,7 +68,6 @@ def _compared(options: argparse.Namespace, given: Parameters) -> Comparison:
         benchmark=given.benchmark,
         baseline=options.baseline,
         points={name: int(count) for name, count in points.items()},
-        resamples=given.report.bootstrap,
         level=given.report.level,
     )
 

@@ -48,7 +48,6 @@ def report(stage: Stage) -> None:
         parameters.methods,
         parameters.seeds,
         benchmark=parameters.benchmark,
-        resamples=parameters.report.bootstrap,
         level=parameters.report.level,
     )
     shipped = ship(
@@ -85,7 +84,6 @@ def study(stage: Stage, outputs: Sequence[DatasetOutputs]) -> tuple[Comparison, 
         outputs,
         given.methods,
         benchmark=given.benchmark,
-        resamples=given.report.bootstrap,
         level=given.report.level,
     )
     records = read_records(given.datasets, given.methods, given.seeds)

@@ -1,77 +1,64 @@
-"""Each row's part in a metric: the score of all rows, and what it loses and gains with each row (jackknife)."""
-
-from dataclasses import dataclass
+"""What each row adds to a metric: gradients of metrics of counts, influence functions of correlations."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.running.records import Kind
-from training.running.metrics import LOWER_IS_BETTER, Floats, class_metric, compute_metrics, row_losses
+from training.running.metrics import Floats
+
+Classes = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Parts:
-    """A metric over all rows, and pseudo-values of the rows (N,), whose variance over N is that of the metric."""
-
-    score: float
-    rows: Floats
-
-
-def row_parts(metric: str, kind: Kind, labels: NDArray[np.generic], logits: NDArray[np.generic]) -> Parts:
-    """The parts of the rows: labels (N,), logits (N, C).
-
-    A mean over rows (accuracy, losses) has the rows' values; a metric of the table of counts has Tukey's pseudo-values,
-    N * score - (N - 1) * score without the row; correlations have their influence function, whose mean is the score.
-    """
-    score = compute_metrics([metric], logits, labels, kind)[metric]
-    if metric in LOWER_IS_BETTER:
-        return Parts(score, row_losses(logits, labels, kind))
-    if kind != "regression":
-        return Parts(score, _class_parts(metric, labels.astype(np.int64), logits, score))
-    predictions, truth = logits[:, 0].astype(np.float64), labels.astype(np.float64)
-    influence = {"pearson": pearson_influence, "spearman": spearman_influence}[metric]
-    return Parts(score, score + influence(predictions, truth))
+def count_influence(metric: str, counts: Floats, true: Classes, predicted: Classes) -> Floats:
+    """How much a metric of the counts (C, C) by true and predicted class grows with one more row of each kind (N,)."""
+    right = np.diagonal(counts)
+    of_true, of_predicted = counts.sum(axis=1), counts.sum(axis=0)
+    hit = true == predicted
+    if metric == "matthews":
+        total = counts.sum()
+        covariance = right.sum() * total - of_true @ of_predicted
+        spreads = total**2 - of_true @ of_true, total**2 - of_predicted @ of_predicted
+        grows = hit * total + right.sum() - of_predicted[true] - of_true[predicted]
+        widens = (total - of_true[true]) / spreads[0] + (total - of_predicted[predicted]) / spreads[1]
+        return (grows - covariance * widens) / np.sqrt(spreads[0] * spreads[1])
+    both = of_true + of_predicted
+    size = np.where(both > 0, both, 1.0)
+    scores = 2 * right / size
+    if metric == "f1":
+        ones = (true == 1).astype(np.float64), (predicted == 1).astype(np.float64)
+        return (2 * ones[0] * ones[1] - scores[1] * (ones[0] + ones[1])) / size[1]
+    grows = (2 * hit - scores[true]) / size[true] - scores[predicted] / size[predicted]
+    return grows / int((both > 0).sum())
 
 
-def _class_parts(metric: str, labels: NDArray[np.int64], logits: NDArray[np.generic], score: float) -> Floats:
-    """Pseudo-values of a metric of counts: rows of the same true and predicted class share theirs."""
-    if metric == "accuracy":
-        return (logits.argmax(axis=1) == labels).astype(np.float64)
-    count, classes = logits.shape
-    cells, which, sizes = np.unique(labels * classes + logits.argmax(axis=1), return_inverse=True, return_counts=True)
-    counts = np.zeros(classes * classes)
-    counts[cells] = sizes
-    without = np.repeat(counts[None], len(cells), axis=0)
-    without[np.arange(len(cells)), cells] -= 1
-    left = class_metric(metric, without.reshape(-1, classes, classes))
-    return (count * score - (count - 1) * left)[which]
-
-
-def pearson_influence(first: Floats, second: Floats) -> Floats:
-    """Influence of each row on Pearson's correlation (N,); its mean is 0. Zeros where one side does not vary."""
-    spread = first.std(), second.std()
-    if not all(spread):
+def correlation_influence(metric: str, first: Floats, second: Floats) -> Floats:
+    """Influence of each row (N,) on Pearson's or Spearman's correlation; 0 where one side does not vary."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
         return np.zeros(len(first))
-    x, y = (first - first.mean()) / spread[0], (second - second.mean()) / spread[1]
+    return _spearman(first, second) if metric == "spearman" else _pearson(first, second)
+
+
+def _pearson(first: Floats, second: Floats) -> Floats:
+    x, y = ((side - side.mean()) / side.std() for side in (first, second))
     return x * y - (x * y).mean() * (x**2 + y**2) / 2
 
 
-def spearman_influence(first: Floats, second: Floats) -> Floats:
-    """Influence of each row on Spearman's correlation: its own ranks, and what it does to the ranks of others."""
-    first, second = (_mid_ranks(side) for side in (first, second))
-    spread = first.std(), second.std()
-    if not all(spread):
-        return np.zeros(len(first))
-    x, y = first - first.mean(), second - second.mean()
-    product = x * y + _of_those_above(first, y) + _of_those_above(second, x)
-    squares = [side**2 + 2 * _of_those_above(ranks, side) for ranks, side in ((first, x), (second, y))]
-    r = (x * y).mean() / (spread[0] * spread[1])
-    scaled = product / (spread[0] * spread[1]) - r / 2 * (squares[0] / spread[0] ** 2 + squares[1] / spread[1] ** 2)
-    return scaled - scaled.mean()
+def _spearman(first: Floats, second: Floats) -> Floats:
+    """By its own ranks, and by what a row does to the ranks of the others."""
+    ranks = [_mid_ranks(side) for side in (first, second)]
+    x, y = (side - side.mean() for side in ranks)
+    spreads = float(x.std()), float(y.std())
+    product = x * y + _of_those_above(ranks[0], y) + _of_those_above(ranks[1], x)
+    squares = [
+        (side**2 + 2 * _of_those_above(rank, side)) / spread**2
+        for rank, side, spread in zip(ranks, (x, y), spreads, strict=True)
+    ]
+    whole = spreads[0] * spreads[1]
+    influence = product / whole - (x * y).mean() / whole / 2 * (squares[0] + squares[1])
+    return influence - influence.mean()
 
 
 def _mid_ranks(values: Floats) -> Floats:
-    """Mid-ranks as a share of the rows, from 0 to 1."""
+    """Ranks as a share of the rows, from 0 to 1; equal values share theirs."""
     _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
     return ((np.cumsum(sizes) - sizes / 2) / len(values))[group]
 

@@ -11,6 +11,7 @@ from training.running.metrics import Floats
 
 Bounds = tuple[float, float]
 NEAR = 1e-9
+STRAIGHT = 1e-6
 
 
 def normal_quantile(level: float) -> float:
@@ -65,8 +66,42 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     return float(brentq(function, low, high, xtol=1e-10))
 
 
+def hall(centre: float, parts: Floats, level: float) -> Bounds:
+    """Hall's (1992) interval of a mean of parts (N,) about `centre`: Student's t, transformed for their skewness.
+
+    Three degrees of freedom are taken off, and the variance has two more rows, as heavy as the heaviest, either way.
+    """
+    rows = len(parts)
+    squares, heaviest = float((parts**2).sum()), float(np.abs(parts).max())
+    if not squares:
+        return centre, centre
+    skewness = float((parts**3).mean()) / (squares / (rows - 3)) ** 1.5
+    error = math.sqrt((squares + 2 * heaviest**2) / (rows - 3) / rows)
+
+    def transformed(t: float) -> float:
+        bend, root = skewness / 3, math.sqrt(rows)
+        if abs(bend) < STRAIGHT:
+            return t
+        return root / bend * (float(np.cbrt(1 + 3 * bend * (t / root - skewness / (6 * rows)))) - 1)
+
+    t = t_quantile(level, rows - 2)
+    return centre - error * transformed(t), centre - error * transformed(-t)
+
+
+def common_share(parts: Floats, weights: Floats) -> float:
+    """Of the variance that rows give to a mean over seeds the share that all seeds have in common: parts (S, N).
+
+    Two-way analysis of variance with one value a cell: what a row does in all seeds, against what it does in one.
+    """
+    seeds = len(parts)
+    mean = parts.mean(axis=0)
+    whole = seeds * float((weights * mean**2).sum())
+    left = float((weights * (parts - mean) ** 2).sum()) / max(1, seeds - 1)
+    return max(0.0, 1 - left / whole) if whole else 1.0
+
+
 def over_seeds(difference: float, bounds: Bounds, by_seed: Floats, own: float, level: float) -> Bounds:
-    """Widen an interval over rows by the chance of training.
+    """Widen an interval over rows by the chance of training: `by_seed` has the difference of each seed (S,).
 
     The variance of a mean over S seeds is that of the rows' own part (what all seeds have in common) and, independent
     of it, the variance between seeds over S, which holds the rows' chance within a seed. The squares of both half-widths

@@ -1,27 +1,21 @@
-"""Spread over seeds, and paired bootstrap intervals of the difference between two models on the same rows."""
+"""Spread over seeds, and intervals of scores and of paired differences over rows and training seeds."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.running.records import Kind
-from seeds import numpy_generator
-from training.influence import row_parts
-from training.intervals import Bounds, none_of, over_seeds, t_quantile, tango, wilson
-from training.running.metrics import LOWER_IS_BETTER, Floats, row_mean
+from training.intervals import Bounds, common_share, over_seeds, wilson
+from training.row_intervals import RowInterval, of_correlations, of_counts, of_paired_shares, of_shares, of_values
+from training.running.metrics import LOWER_IS_BETTER, Floats, compute_metrics, row_losses
 
-# score(predictions (N, ...), weights (R, N)) -> (R,): a metric of R weighted copies of the same rows.
-Score = Callable[[NDArray[np.generic], Floats], Floats]
-
+LEVEL = 0.95
 FEWEST_ROWS = 20
 TOO_FEW = f"too few rows: no interval (fewer than {FEWEST_ROWS})"
-RESAMPLES = 2000
-LEVEL = 0.95
 SHARES = ("accuracy", "f1", "macro_f1")
-# Resamples are drawn in blocks of about this many weights: 32 MB.
-BLOCK_ELEMENTS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -31,15 +25,6 @@ class Spread:
     mean: float
     sd: float | None
     count: int
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """The measured difference, student minus teacher, and what it was in each resample of the rows (n,)."""
-
-    difference: float
-    samples: Floats
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -80,11 +65,15 @@ def paired_interval(
     stands for that of every seed. The interval is of the mean over all rows like these and, from two seeds on, over all
     seeds; of one seed it says nothing about another.
     """
-    sides = [[row_parts(metric, kind, labels, logits) for logits in side] for side in _paired(students, teachers)]
-    by_seed = np.array([own.score - other.score for own, other in zip(*sides, strict=True)])
-    parts = np.array([own.rows - other.rows for own, other in zip(*sides, strict=True)])
-    limit = None if metric in LOWER_IS_BETTER else 1.0 if metric in SHARES else 2.0
-    return _interval(by_seed, parts, level, share=metric == "accuracy", limits=limit and (-limit, limit))
+    students, teachers = _paired(students, teachers)
+    if metric in LOWER_IS_BETTER:
+        losses = [[row_losses(one, labels, kind) for one in side] for side in (students, teachers)]
+        return paired_mean_interval(losses[0], losses[1], level)
+    own, other = ([_score(metric, kind, labels, logits) for logits in side] for side in (students, teachers))
+    by_seed = np.array(own) - np.array(other)
+    limit = 1.0 if metric in SHARES else 2.0
+    found = partial(_rows, metric, kind, labels, students, teachers, by_seed)
+    return _interval(by_seed, len(labels), level, found, (-limit, limit))
 
 
 def paired_mean_interval(
@@ -93,17 +82,47 @@ def paired_mean_interval(
     """The mean of row values (N,) of the students minus that of the teachers, one array a seed; see `paired_interval`."""
     pairs = list(zip(*_paired(students, teachers), strict=True))
     parts = np.array([own.astype(np.float64) - other.astype(np.float64) for own, other in pairs])
-    return _interval(parts.mean(axis=1), parts, level, share=False, limits=None)
+    # Rows that were not seen to differ may do so by as much as values do at all.
+    most = float(np.ptp(np.array(pairs, dtype=np.float64)))
+    by_seed = parts.mean(axis=1)
+    return _interval(by_seed, parts.shape[1], level, lambda level: of_values(by_seed, parts, level, most))
 
 
 def score_interval(
     metric: str, kind: Kind, labels: NDArray[np.generic], predictions: Sequence[NDArray[np.generic]], level: float
 ) -> Interval:
     """One model's own metric, with its interval: labels (N,), logits (N, C), one array a seed."""
-    each = [row_parts(metric, kind, labels, logits) for logits in predictions]
-    limits = None if metric in LOWER_IS_BETTER else (0.0, 1.0) if metric in SHARES else (-1.0, 1.0)
-    by_seed, parts = np.array([one.score for one in each]), np.array([one.rows for one in each])
-    return _interval(by_seed, parts, level, share=False, limits=limits)
+    if metric in LOWER_IS_BETTER:
+        losses = [row_losses(one, labels, kind) for one in predictions]
+        return paired_mean_interval(losses, [np.zeros(len(labels))], level)
+    by_seed = np.array([_score(metric, kind, labels, logits) for logits in predictions])
+    found = partial(_rows, metric, kind, labels, predictions, (), by_seed)
+    return _interval(by_seed, len(labels), level, found, (0.0 if metric in SHARES else -1.0, 1.0))
+
+
+def _score(metric: str, kind: Kind, labels: NDArray[np.generic], logits: NDArray[np.generic]) -> float:
+    return compute_metrics([metric], logits, labels, kind)[metric]
+
+
+def _rows(
+    metric: str,
+    kind: Kind,
+    labels: NDArray[np.generic],
+    students: Sequence[NDArray[np.generic]],
+    teachers: Sequence[NDArray[np.generic]],
+    by_seed: Floats,
+    level: float,
+) -> RowInterval:
+    """The interval over rows of a metric of which more is better; without teachers of the students' own."""
+    if kind == "regression":
+        values = [[logits[:, 0].astype(np.float64) for logits in side] for side in (students, teachers)]
+        return of_correlations(metric, by_seed, labels.astype(np.float64), *values, level)
+    classes, true = students[0].shape[1], labels.astype(np.int64)
+    answers = [[logits.argmax(axis=1) for logits in side] for side in (students, teachers)]
+    if metric != "accuracy":
+        return of_counts(metric, true, *answers, classes, level)
+    right = [np.array([answer == true for answer in side]) for side in answers]
+    return of_paired_shares(*right, level) if teachers else of_shares(right[0], level)
 
 
 def mean_interval(parts: Sequence[Interval], level: float) -> Interval:
@@ -129,43 +148,22 @@ def share_interval(count: int, of: int, level: float) -> Interval:
     return Interval(count / of, low, high, level, of, 1, "Wilson's score interval")
 
 
-def _interval(by_seed: Floats, parts: Floats, level: float, *, share: bool, limits: Bounds | None) -> Interval:
-    """From the difference of each seed (S,) and its rows' parts in it (S, N)."""
+def _interval(
+    by_seed: Floats, rows: int, level: float, over_rows: Callable[[float], RowInterval], limits: Bounds | None = None
+) -> Interval:
+    """The mean difference of the seeds (S,), with an interval over rows and seeds that holds it and keeps the limits."""
     if not 0 < level < 1:
         raise ValueError(f"the level of an interval is a fraction between 0 and 1, got {level}")
-    seeds, rows = parts.shape
-    difference = float(by_seed.mean())
+    difference, seeds = float(by_seed.mean()), len(by_seed)
     if rows < FEWEST_ROWS:
         return Interval(difference, None, None, level, rows, seeds, TOO_FEW)
-    mean = parts.mean(axis=0)
-    single, common = float(parts.var(axis=1).mean()), float(mean.var())
-    if share:
-        counted = rows if not common else rows * min(seeds, max(1.0, single / common))
-        more, fewer = float((parts > 0).mean()), float((parts < 0).mean())
-        bounds, method = tango(more, fewer, counted, level), "score interval of paired shares (Tango, 1998)"
-    else:
-        half = t_quantile(level, rows - 1) * float(mean.std(ddof=1)) / np.sqrt(rows)
-        if limits:
-            half = max(half, none_of(rows, level))
-        bounds, method = (difference - half, difference + half), "linearisation with Student's t"
-    own = _common_share(parts)
-    low, high = map(float, over_seeds(difference, bounds, by_seed, own, level))
+    found = over_rows(level)
+    low, high = min(found.bounds[0], difference), max(found.bounds[1], difference)
+    low, high = over_seeds(difference, (low, high), by_seed, common_share(found.parts, found.weights), level)
     if limits:
         low, high = max(low, limits[0]), min(high, limits[1])
-    method += "" if seeds == 1 else f", rows and {seeds} seeds"
-    return Interval(difference, low, high, level, rows, seeds, method)
-
-
-def _common_share(parts: Floats) -> float:
-    """Of the variance that the rows give to a mean over seeds, the share that all seeds have in common."""
-    seeds, rows = parts.shape
-    if seeds == 1:
-        return 1.0
-    centred = parts - parts.mean(axis=1, keepdims=True)
-    mean = centred.mean(axis=0)
-    of_mean = seeds * float((mean**2).sum()) / (rows - 1)
-    left = float(((centred - mean) ** 2).sum()) / ((rows - 1) * (seeds - 1))
-    return max(0.0, 1 - left / of_mean) if of_mean else 1.0
+    method = found.method if seeds == 1 else f"{found.method}, and Student's t over {seeds} seeds (Banerjee, 1961)"
+    return Interval(difference, float(low), float(high), level, rows, seeds, method)
 
 
 def _paired(
@@ -180,74 +178,12 @@ def _paired(
     return students, teachers
 
 
-def paired_bootstrap(
-    score: Score,
-    students: Sequence[NDArray[np.generic]],
-    teachers: Sequence[NDArray[np.generic]],
-    *,
-    n: int = RESAMPLES,
-    seed: int = 0,
-) -> Bootstrap:
-    """Resample the rows n times and take score(student) - score(teacher) in each (Efron's paired bootstrap).
-
-    students, teachers: predictions (N, ...) of the same N rows in the same order, one array a training seed.
-    Each resample is drawn once and shared by all of them; the difference is that of the means over seeds. So
-    the interval holds the chance of the rows, not that of training: that is the spread over seeds.
-    """
-    rows = _same_rows(students, teachers)
-    generator = numpy_generator(seed, "bootstrap")
-    samples = [_difference(score, students, teachers, counts) for counts in _resamples(rows, n, generator)]
-    difference = _difference(score, students, teachers, np.ones((1, rows)))
-    return Bootstrap(float(difference[0]), np.concatenate(samples), rows)
-
-
-def mean_bootstrap(parts: Sequence[Bootstrap]) -> Bootstrap:
-    """The mean difference over datasets. Their rows were drawn apart (use another seed for each dataset)."""
-    if not parts:
-        raise ValueError("the mean difference of no datasets: at least one is needed")
-    samples = np.mean([part.samples for part in parts], axis=0)
-    return Bootstrap(float(np.mean([part.difference for part in parts])), samples, sum(p.rows for p in parts))
-
-
-def interval(bootstrap: Bootstrap, level: float = LEVEL) -> Interval:
-    """Percentile interval of a bootstrap; `level` is a fraction, e.g. 0.95."""
-    if not 0 < level < 1:
-        raise ValueError(f"the level of an interval is a fraction between 0 and 1, got {level}")
-    low, high = np.quantile(bootstrap.samples, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(bootstrap.difference, float(low), float(high), level, bootstrap.rows, 1, "bootstrap")
-
-
-def mean_score(values: NDArray[np.generic], weights: Floats) -> Floats:
-    """The `Score` of a metric that is a mean over rows: values (N,), weights (R, N) -> (R,)."""
-    return row_mean(values.astype(np.float64), weights)
-
-
-def _difference(
-    score: Score,
-    students: Sequence[NDArray[np.generic]],
-    teachers: Sequence[NDArray[np.generic]],
-    weights: Floats,
-) -> Floats:
-    """Mean score of the students minus that of the teachers, for weights (R, N) -> (R,)."""
-    student = np.mean([score(predictions, weights) for predictions in students], axis=0)
-    return student - np.mean([score(predictions, weights) for predictions in teachers], axis=0)
-
-
-def _resamples(rows: int, n: int, generator: np.random.Generator) -> Iterator[Floats]:
-    """Blocks (r, rows) of how often each row was drawn in resamples of `rows` rows with replacement; n in all."""
-    block = max(1, min(n, BLOCK_ELEMENTS // rows))
-    for start in range(0, n, block):
-        size = min(block, n - start)
-        drawn = generator.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
-        yield np.bincount(drawn.ravel(), minlength=size * rows).reshape(size, rows).astype(np.float64)
-
-
 def _same_rows(students: Sequence[NDArray[np.generic]], teachers: Sequence[NDArray[np.generic]]) -> int:
     """The number of rows that all predictions have; raises ValueError if they differ or there are none."""
     lengths = {len(predictions) for predictions in (*students, *teachers)}
     if not students or not teachers or len(lengths) != 1 or 0 in lengths:
         raise ValueError(
-            f"a paired bootstrap needs predictions of the same rows by student and teacher; got {len(students)} and "
+            f"a paired difference needs predictions of the same rows by student and teacher; got {len(students)} and "
             f"{len(teachers)} predictions of {sorted(lengths)} rows"
         )
     return lengths.pop()

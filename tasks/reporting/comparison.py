@@ -1,26 +1,24 @@
 """Methods side by side over datasets and seeds: margins to the teacher, wins against a baseline, ranks, effort.
 
-Every interval is a paired bootstrap over dev rows: both sides are scored on the same draw of rows, and the seeds are
-averaged within it. A dataset on which a method did not run, or has no meaning, is a gap with its reason.
+Every interval is of paired differences on dev, over rows and, from two seeds on, over seeds. A dataset on which a method did
+not run, or has no meaning, is a gap with its reason.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
 
-from seeds import named
 from tasks.reporting.effort import Effort, mean_effort
 from tasks.reporting.gather import DatasetOutputs
-from tasks.reporting.margins import Margin, bootstrap_margin, margin_of
+from tasks.reporting.margins import Margin, margin_of
 from tasks.reporting.ranking import Ranking, rank_methods
-from tasks.reporting.scores import DEV, TEACHER, dev_rows, headlines, score_rows
+from tasks.reporting.scores import DEV, TEACHER, dev_rows, headlines
 from tasks.running.stage import StageError
 from tasks.students.refused import refusal
 from training.running.metrics import LOWER_IS_BETTER
-from training.statistics import Bootstrap, Interval, Spread, interval, mean_bootstrap, mean_sd, paired_bootstrap
+from training.statistics import LEVEL, Interval, Spread, mean_interval, mean_sd, paired_interval
 
 Outcome = Literal["win", "tie", "loss"]
 BASELINES = ("kd", "finetune")
@@ -37,7 +35,7 @@ class Cell:
     against: Interval | None
     """Method minus baseline on dev, over the seeds that both have; None for the baseline itself."""
     outcome: Outcome | None
-    """Against the baseline; a tie: the interval includes 0."""
+    """Against the baseline; a tie: the interval includes 0, or there are too few rows for one."""
     effort: Effort | None
 
 
@@ -73,7 +71,6 @@ class Comparison:
     """Method -> how many points of a grid were tried for it; methods that are not named had one."""
     selected_on: str
     level: float
-    resamples: int
     notes: list[str]
 
 
@@ -91,20 +88,14 @@ def compare(
     benchmark: str,
     baseline: str | None = None,
     points: Mapping[str, int] | None = None,
-    resamples: int = 2000,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> Comparison:
     """Compare what was evaluated. Raises StageError if that is nothing, or if the baseline is not among the methods."""
     held = choose_baseline(methods, baseline)
     outputs = [one for one in outputs if one.evaluations]
     if not outputs:
         raise StageError("no student was evaluated that could be compared; run `dvc repro` first")
-    boots: dict[tuple[str, str], Bootstrap] = {}
-    for one in outputs:
-        for method in methods:
-            if seeds := _seeds(one, method):
-                boots[one.name, method] = bootstrap_margin(one, method, seeds, resamples)
-    lines = [_line(outputs, method, held, boots, resamples, level) for method in methods]
+    lines = [_line(outputs, method, held, level) for method in methods]
     evaluations = [evaluation for one in outputs for evaluation in one.evaluations.values()]
     return Comparison(
         benchmark=benchmark,
@@ -118,7 +109,6 @@ def compare(
         points={name: count for name, count in (points or {}).items() if name in methods},
         selected_on=DEV if any(one.selected_on == DEV for one in evaluations) else "selection",
         level=level,
-        resamples=resamples,
         notes=_notes(outputs, lines),
     )
 
@@ -127,19 +117,12 @@ def _seeds(one: DatasetOutputs, method: str) -> list[int]:
     return sorted(seed for name, seed in one.evaluations if name == method)
 
 
-def _line(
-    outputs: Sequence[DatasetOutputs],
-    method: str,
-    baseline: str,
-    boots: Mapping[tuple[str, str], Bootstrap],
-    resamples: int,
-    level: float,
-) -> MethodLine:
+def _line(outputs: Sequence[DatasetOutputs], method: str, baseline: str, level: float) -> MethodLine:
     cells: dict[str, Cell] = {}
     missing: dict[str, str] = {}
     for one in outputs:
-        if (one.name, method) in boots:
-            cells[one.name] = _cell(one, method, baseline, boots[one.name, method], resamples, level)
+        if seeds := _seeds(one, method):
+            cells[one.name] = _cell(one, method, seeds, baseline, level)
         else:
             missing[one.name] = refused_text(one, method) or NOT_RUN
     outcomes = [cell.outcome for cell in cells.values()]
@@ -147,7 +130,7 @@ def _line(
         method,
         cells,
         missing,
-        average=_average(outputs, method, cells, boots, level),
+        average=_average(outputs, method, cells, level),
         wins=outcomes.count("win"),
         ties=outcomes.count("tie"),
         losses=outcomes.count("loss"),
@@ -161,20 +144,19 @@ def refused_text(one: DatasetOutputs, method: str) -> str | None:
     return refusal(method.partition("-")[0].removesuffix("_meta"), one.name, one.kind, classes)
 
 
-def _cell(one: DatasetOutputs, method: str, baseline: str, boot: Bootstrap, resamples: int, level: float) -> Cell:
-    seeds = _seeds(one, method)
-    against = None if method == baseline else _against(one, method, baseline, resamples, level)
+def _cell(one: DatasetOutputs, method: str, seeds: Sequence[int], baseline: str, level: float) -> Cell:
+    against = None if method == baseline else _against(one, method, baseline, level)
     return Cell(
         seeds=tuple(seeds),
         score=mean_sd(headlines(one, method, seeds, [method])),
-        margin=margin_of(one, method, seeds, boot, level),
+        margin=margin_of(one, method, seeds, level),
         against=against,
         outcome=None if against is None else _outcome(against, one.metrics[0]),
         effort=mean_effort([one.efforts[method, seed] for seed in seeds if (method, seed) in one.efforts]),
     )
 
 
-def _against(one: DatasetOutputs, method: str, baseline: str, resamples: int, level: float) -> Interval | None:
+def _against(one: DatasetOutputs, method: str, baseline: str, level: float) -> Interval | None:
     """Method minus baseline over the seeds that both have; None if they share none."""
     seeds = [seed for seed in _seeds(one, method) if (baseline, seed) in one.evaluations]
     if not seeds:
@@ -182,30 +164,23 @@ def _against(one: DatasetOutputs, method: str, baseline: str, resamples: int, le
     own, other = ([dev_rows(one, name, seed) for seed in seeds] for name in (method, baseline))
     if any(rows.row_ids != own[0].row_ids for rows in (*own, *other)):
         raise StageError(f"evaluate {one.name}: {method} and {baseline} saw different dev rows; run `dvc repro`")
-    score = partial(score_rows, one.metrics[0], own[0].labels, one.kind)
     sides = [rows.student for rows in own], [rows.student for rows in other]
-    return interval(paired_bootstrap(score, *sides, n=resamples, seed=named(0, "report", one.name)), level)
+    return paired_interval(one.metrics[0], one.kind, own[0].labels, *sides, level)
 
 
 def _outcome(against: Interval, metric: str) -> Outcome:
-    if against.low <= 0 <= against.high:
+    if against.low is None or against.high is None or against.low <= 0 <= against.high:
         return "tie"
     return "win" if (against.low > 0) != (metric in LOWER_IS_BETTER) else "loss"
 
 
-def _average(
-    outputs: Sequence[DatasetOutputs],
-    method: str,
-    cells: Mapping[str, Cell],
-    boots: Mapping[tuple[str, str], Bootstrap],
-    level: float,
-) -> Margin | None:
+def _average(outputs: Sequence[DatasetOutputs], method: str, cells: Mapping[str, Cell], level: float) -> Margin | None:
     """The mean margin over datasets; its spread is over the seeds that the method has on every one of them."""
     if len(cells) < len(outputs) or any(one.metrics[0] in LOWER_IS_BETTER for one in outputs):
         return None
     shared = sorted(set.intersection(*(set(cell.seeds) for cell in cells.values())))
     by_seed = [float(np.mean([_difference(one, method, seed) for one in outputs])) for seed in shared]
-    whole = interval(mean_bootstrap([boots[one.name, method] for one in outputs]), level)
+    whole = mean_interval([cells[one.name].margin.interval for one in outputs], level)
     return Margin(whole, mean_sd(by_seed) if by_seed else Spread(whole.difference, None, 0), None)
 
 

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from tasks.reporting.comparison import Comparison, MethodLine
 from tasks.reporting.drawing import COLOURS, STYLE, png
 from tasks.reporting.margins import Margin
+from tasks.reporting.wording import interval_text
 from training.running.metrics import LOWER_IS_BETTER
 
 COLUMNS = 3
@@ -77,7 +78,8 @@ def _margins(comparison: Comparison, panels: Sequence[tuple[str, dict[str, Margi
         axes.set_visible(False)
     label = ", selected on dev" if comparison.selected_on == "dev" else ""
     figure.supxlabel(
-        f"points above or below the teacher, {100 * comparison.level:g} % intervals over rows{label}", fontsize=9.5
+        f"points above or below the teacher, {100 * comparison.level:g} % intervals over {interval_text(comparison.seeds)}{label}",
+        fontsize=9.5,
     )
     return figure
 
@@ -101,10 +103,10 @@ def _panel(axes: Axes, order: Sequence[str], margins: dict[str, Margin], baselin
             )
             continue
         one = margins[method].interval
-        middle, colour = 100 * one.difference, BASELINE if method == baseline else INK
-        if one.low is not None and one.high is not None:  # too few rows have none
+        colour = BASELINE if method == baseline else INK
+        if one.low is not None and one.high is not None:
             axes.plot([100 * one.low, 100 * one.high], [place, place], color=colour, lw=1.6)
-        axes.plot(middle, place, marker="o" if method != baseline else "D", color=colour, ms=5)
+        axes.plot(100 * one.difference, place, marker="o" if method != baseline else "D", color=colour, ms=5)
     names = [f"{name} (baseline)" if name == baseline else name for name in order]
     axes.set_yticks(range(len(order)), names)
     axes.set_ylim(len(order) - 0.5, -0.5)

@@ -15,7 +15,7 @@ DASH = "\N{EN DASH}"
 def margin_table(comparison: Comparison) -> Table:
     """Like MPDistil's Table 2: margins to the teacher, mean over datasets, wins against the baseline, average rank.
 
-    A cell is the mean margin ± sd over seeds, and under it the interval over dev rows.
+    A cell is the mean margin ± sd over seeds, and under it the interval over dev rows and seeds.
     """
     ranking = comparison.ranking
     header = ["method", *(f"{name}\n{metric}" for name, metric in comparison.datasets.items()), "mean over\ndatasets"]
@@ -46,12 +46,11 @@ def effort_table(comparison: Comparison) -> Table:
 
 def notes(comparison: Comparison) -> list[str]:
     """What the tables mean, and what they can't show; one sentence or two a line."""
-    level, seeds = f"{100 * comparison.level:g} %", wording.seeds_text(comparison.seeds)
+    seeds = wording.seeds_text(comparison.seeds)
     chosen = wording.selected_text(comparison.selected_on)
     found = [
         f"Margin: student minus teacher on dev, in points of the headline metric; {seeds}; {chosen}.",
-        f"Brackets: {level} interval of a paired bootstrap over dev rows ({comparison.resamples} draws, the seeds averaged "
-        "in each); it holds the chance of the rows, not that of training.",
+        brackets_text(comparison),
         f"Win, tie, loss: the method minus {comparison.baseline} on the same rows and seeds; a tie is an interval that "
         "includes 0.",
         f"Rows behind one point: {', '.join(f'{name} {rows / 100:.2g}' for name, rows in comparison.dev_rows.items())}.",
@@ -70,6 +69,17 @@ def notes(comparison: Comparison) -> list[str]:
         }
         found += [f"Gap: {reason}." for reason in sorted(reasons)]
     return found + [f"{note}." for note in comparison.notes]
+
+
+def brackets_text(comparison: Comparison) -> str:
+    """What the intervals hold the chance of, and what of several seeds makes them wide."""
+    text = f"Brackets: {100 * comparison.level:g} % interval of the paired difference over dev"
+    if len(comparison.seeds) == 1:
+        return f"{text} rows; it says nothing of another training seed."
+    return (
+        f"{text} rows and training seeds: of the mean over all seeds, not of these {len(comparison.seeds)} alone. With two or "
+        "three seeds it is wide, because so few say little of the others."
+    )
 
 
 def budget_text(comparison: Comparison) -> str:
@@ -140,13 +150,12 @@ def _cell_text(cell: Cell | None, metric: str) -> str:
 
 
 def _margin_text(margin: Margin | None, metric: str) -> str:
-    """'−1.2 ± 0.8' and under it '[−3.0, +0.5]'."""
+    """'−1.2 ± 0.8' and under it '[−3.0, +0.5]'; without an interval that there are too few rows for one."""
     if margin is None:
         return DASH
-    low, high = (wording.number_text(end, metric, signed=True) for end in (margin.interval.low, margin.interval.high))
     middle, sd = wording.number_text(margin.interval.difference, metric, signed=True), margin.over_seeds.sd
     spread = "" if sd is None else f" ± {wording.number_text(sd, metric)}"
-    return f"{middle}{spread}\n[{low}, {high}]"
+    return f"{middle}{spread}\n{wording.bounds_text(margin.interval, metric)}"
 
 
 def _outcomes(comparison: Comparison, line: MethodLine) -> str:

@@ -26,6 +26,7 @@ from tasks.reporting.small_multiples import action_shares, small_actions, small_
 from tasks.reporting.summarise import Margin, Summary
 from tasks.reporting.wording import SHOWN_METHODS
 from training.running.metrics import LOWER_IS_BETTER
+from training.statistics import Interval
 
 TOGETHER = 6
 """More series than these get a panel each: colours and dashes would come again."""
@@ -67,7 +68,8 @@ def _margins(summary: Summary) -> Figure:
     for number, (method, marker) in enumerate(zip(summary.methods, cycle(MARKERS))):
         intervals = [margins[method].interval for _, margins in rows]
         middle = 100 * np.array([one.difference for one in intervals])
-        ends = 100 * np.array([[one.low for one in intervals], [one.high for one in intervals]])
+        # No bar where there are too few rows for an interval.
+        ends = 100 * np.array([[_end(one.low, one), _end(one.high, one)] for one in intervals]).T
         height = np.arange(len(rows)) + step * (number - (len(summary.methods) - 1) / 2)
         errors = np.maximum(np.abs(ends - middle), 0)
         label, colour = summary.columns[method], colours[method]
@@ -79,6 +81,10 @@ def _margins(summary: Summary) -> Figure:
     axes.set_xlabel(f"points above or below the teacher (the line at 0){_label(summary)}")
     figure.legend(loc="outside upper right", ncols=len(summary.methods))
     return figure
+
+
+def _end(bound: float | None, interval: Interval) -> float:
+    return interval.difference if bound is None else bound
 
 
 def _curves(one: DatasetOutputs, summary: Summary) -> Figure:

@@ -1,22 +1,20 @@
-"""Margins: a student minus its teacher on dev, with a paired bootstrap interval over rows and the spread over seeds."""
+"""Margins: a student minus its teacher on dev, with its interval over rows and seeds, and the spread over seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from seeds import named
 from tasks.reporting.evaluations import Predictions
 from tasks.reporting.gather import DatasetOutputs
-from tasks.reporting.scores import TEACHER, dev_rows, headlines, score_rows
+from tasks.reporting.scores import TEACHER, dev_rows, headlines
 from tasks.running.stage import StageError
-from training.statistics import Bootstrap, Interval, Spread, interval, mean_bootstrap, mean_sd, paired_bootstrap
+from training.statistics import Interval, Spread, mean_interval, mean_sd, paired_interval
 
 
 @dataclass(frozen=True)
 class Margin:
-    """A student minus its teacher: interval over dev rows, spread over seeds, and the rows behind it."""
+    """A student minus its teacher: interval over dev rows and seeds, spread over seeds, and the rows behind it."""
 
     interval: Interval
     over_seeds: Spread
@@ -24,24 +22,18 @@ class Margin:
     """Dev rows that the student gets right beyond the teacher's, mean over seeds; None for regression."""
 
 
-def bootstrap_margin(one: DatasetOutputs, method: str, seeds: Sequence[int], resamples: int) -> Bootstrap:
-    """Student minus teacher on resampled dev rows; one draw per dataset, so that methods see the same resamples."""
-    all_seeds = [dev_rows(one, method, seed) for seed in seeds]
-    if any(predictions.row_ids != all_seeds[0].row_ids for predictions in all_seeds):
+def margin_of(one: DatasetOutputs, method: str, seeds: Sequence[int], level: float) -> Margin:
+    """One dataset's margin; `level` is the interval's coverage as a fraction."""
+    rows = [dev_rows(one, method, seed) for seed in seeds]
+    if any(predictions.row_ids != rows[0].row_ids for predictions in rows):
         raise StageError(
             f"evaluate {one.name} {method}: its seeds were evaluated on different dev rows; run `dvc repro`"
         )
-    score = partial(score_rows, one.metrics[0], all_seeds[0].labels, one.kind)
-    students, teachers = [p.student for p in all_seeds], [p.teacher for p in all_seeds]
-    return paired_bootstrap(score, students, teachers, n=resamples, seed=named(0, "report", one.name))
-
-
-def margin_of(one: DatasetOutputs, method: str, seeds: Sequence[int], boot: Bootstrap, level: float) -> Margin:
-    """One dataset's margin; `boot` is its bootstrap, `level` the interval's coverage as a fraction."""
-    rows = [dev_rows(one, method, seed) for seed in seeds]
+    students, teachers = [part.student for part in rows], [part.teacher for part in rows]
+    found = paired_interval(one.metrics[0], one.kind, rows[0].labels, students, teachers, level)
     differences = np.subtract(headlines(one, method, seeds, [method]), headlines(one, TEACHER, seeds, [method]))
-    more = None if one.kind == "regression" else float(np.mean([_rows_more_right(p) for p in rows]))
-    return Margin(interval(boot, level), mean_sd([float(value) for value in differences]), more)
+    more = None if one.kind == "regression" else float(np.mean([_rows_more_right(part) for part in rows]))
+    return Margin(found, mean_sd([float(value) for value in differences]), more)
 
 
 def _rows_more_right(predictions: Predictions) -> int:
@@ -50,12 +42,12 @@ def _rows_more_right(predictions: Predictions) -> int:
 
 
 def mean_margin(
-    outputs: Sequence[DatasetOutputs], method: str, seeds: Sequence[int], boots: Sequence[Bootstrap], level: float
+    outputs: Sequence[DatasetOutputs], method: str, seeds: Sequence[int], each: Sequence[Margin], level: float
 ) -> Margin:
-    """The mean over datasets, each one's rows drawn on their own; rows are those of all datasets together."""
-    each = [margin_of(one, method, seeds, boot, level) for one, boot in zip(outputs, boots, strict=True)]
+    """The mean over datasets of their margins; rows are those of all datasets together."""
     pairs = [(headlines(one, method, seeds, [method]), headlines(one, TEACHER, seeds, [method])) for one in outputs]
     by_seed = np.mean([np.subtract(student, teacher) for student, teacher in pairs], axis=0)
     counts = [margin.rows_more_right for margin in each if margin.rows_more_right is not None]
     more = float(sum(counts)) if len(counts) == len(each) else None
-    return Margin(interval(mean_bootstrap(boots), level), mean_sd([float(value) for value in by_seed]), more)
+    whole = mean_interval([margin.interval for margin in each], level)
+    return Margin(whole, mean_sd([float(value) for value in by_seed]), more)

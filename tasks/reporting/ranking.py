@@ -67,8 +67,19 @@ def _note(test: Friedman, difference: float, average: Mapping[str, float], level
         text += f", more than ranks can differ with {test.datasets} datasets"
     if smallest >= 1 - level:
         text += f". Wilcoxon's p with Holm can't fall below {smallest:.2f} here, whatever the scores, and is left out"
-    best = min(average, key=lambda name: average[name])
-    return f"{text}. Lowest average rank: {best}, {average[best]:.1f}."
+    return f"{text}. {_best(test, difference, average, level)}."
+
+
+def _best(test: Friedman, difference: float, average: Mapping[str, float], level: float) -> str:
+    """The method of the lowest rank, only where the tests tell it from the others; else those that may be the best."""
+    if test.p >= 1 - level:
+        return "So no method is the best by these ranks"
+    first, *others = sorted(average, key=lambda name: average[name])
+    near = [name for name in others if average[name] - average[first] < difference]
+    if not near:
+        return f"Lowest average rank, told apart from all others: {first}, {average[first]:.1f}"
+    together = ", ".join(f"{name} {average[name]:.1f}" for name in (first, *near))
+    return f"Of the lowest average ranks none is told apart from the others: {together}"
 
 
 def p_text(p: float) -> str:

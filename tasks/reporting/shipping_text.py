@@ -64,7 +64,7 @@ def alarms(findings: Findings) -> list[str]:
     lines = []
     for name in dict.fromkeys(loss.dataset for loss in findings.losses):
         lost = ", ".join(
-            f"{loss.method} {wording.interval_text(loss.interval, loss.metric)}"
+            f"{loss.method} {wording.difference_text(loss.interval, loss.metric)}"
             for loss in findings.losses
             if loss.dataset == name
         )
@@ -124,10 +124,10 @@ def best_text(best: Best, metric: str) -> str:
             f" and {len(best.not_apart) - 4} more" if len(best.not_apart) > 4 else ""
         )
         name = f"highest {best.method}, not told apart from {shown}"
-    text = f"{name}; {wording.interval_text(best.margin, metric)} to its teacher"
+    text = f"{name}; {wording.difference_text(best.margin, metric)} to its teacher"
     if best.finetune is None:
         return text
-    return f"{text}, {wording.interval_text(best.finetune, metric)} to finetune"
+    return f"{text}, {wording.difference_text(best.finetune, metric)} to finetune"
 
 
 def lost_text(one: Shipping) -> list[str]:
@@ -135,8 +135,8 @@ def lost_text(one: Shipping) -> list[str]:
     scores = {who: wording.number_text(value, one.metric) for who, value in one.scores.items()}
     lines = [
         f"{one.metric} on dev {scores['student']} (teacher {scores['teacher']}): "
-        f"{wording.interval_text(one.margin, one.metric)} to its teacher"
-        + ("" if one.finetune is None else f", {wording.interval_text(one.finetune, one.metric)} to finetune")
+        f"{wording.difference_text(one.margin, one.metric)} to its teacher"
+        + ("" if one.finetune is None else f", {wording.difference_text(one.finetune, one.metric)} to finetune")
         + f" ({100 * one.margin.level:g} % intervals)."
     ]
     rows, lost, won = one.margin.rows, len(one.lost), len(one.won)
@@ -147,7 +147,7 @@ def lost_text(one: Shipping) -> list[str]:
         )
     else:
         lines.append(
-            f"The student's answers go with the teacher's at a Pearson correlation of {wording.bounds_text(one.agreement, '{:.3f}')}."
+            f"The student's answers go with the teacher's at a Pearson correlation of {wording.value_text(one.agreement, '{:.3f}')}."
         )
     lines += _classes_text(one)
     if one.calibration:
@@ -159,14 +159,14 @@ def _classes_text(one: Shipping) -> list[str]:
     if not one.classes:
         return []
     if one.fell:
-        fell = ", ".join(f"{line.name} {wording.interval_text(line.change, 'f1')}" for line in one.fell[:5])
+        fell = ", ".join(f"{line.name} {wording.difference_text(line.change, 'f1')}" for line in one.fell[:5])
         more = f" and {len(one.fell) - 5} more" if len(one.fell) > 5 else ""
         return [f"Classes that fell (F1, points): {fell}{more}."]
     known = [line for line in one.classes if line.rows]
     worst = min(known, key=lambda line: line.change.difference)
     text = "No class fell beyond its interval"
     if worst.change.difference < 0:
-        text += f"; the largest change of F1 is {worst.name}, {wording.interval_text(worst.change, 'f1')} points"
+        text += f"; the largest change of F1 is {worst.name}, {wording.difference_text(worst.change, 'f1')} points"
     never = [line.name for line in known if line.student.recall.difference == 0]
     return [f"{text}." + (f" Never right on: {', '.join(never)}." if never else "")]
 
@@ -177,14 +177,14 @@ def _calibration_text(one: Shipping) -> str:
     word = "more sure than right" if gap > 0 else "less sure than right"
     return (
         f"On average it is {100 * own.confidence:.0f} % sure and {100 * own.right:.0f} % right "
-        f"({100 * abs(gap):.1f} points {word}); ECE {wording.bounds_text(own.ece, '{:.1f}', 100)} points "
+        f"({100 * abs(gap):.1f} points {word}); ECE {wording.value_text(own.ece, '{:.1f}', 100)} points "
         f"(chance alone: {100 * own.by_chance:.1f})."
     )
 
 
 def percent(interval: Interval) -> str:
     """'92.0 % [89.1, 94.2]'."""
-    bounds = wording.bounds_text(interval, "{:.1f}", 100)
+    bounds = wording.value_text(interval, "{:.1f}", 100)
     value, _, rest = bounds.partition(" ")
     return f"{value} % {rest}"
 
@@ -223,7 +223,7 @@ def _class_row(line: ClassLine) -> list[str]:
         for name in ("precision", "recall", "f1")
         for scores in (line.teacher, line.student)
     ]
-    change = wording.interval_text(line.change, "f1").replace(" [", "\n[")
+    change = wording.difference_text(line.change, "f1").replace(" [", "\n[")
     said = "fell" if line.fell else "rose" if line.change.low is not None and line.change.low > 0 else ""
     return [line.name, str(line.rows), *pairs, change, said]
 
@@ -232,7 +232,7 @@ def _cell(interval: Interval) -> str:
     """'92.0' over '[89, 94]'; a dash where there are no rows to measure it on."""
     if not interval.rows:
         return "\N{EN DASH}"
-    return wording.bounds_text(interval, "{:.0f}", 100).replace(" [", "\n[")
+    return wording.value_text(interval, "{:.0f}", 100).replace(" [", "\n[")
 
 
 def cost_table(one: Shipping) -> Table:

@@ -9,9 +9,9 @@ from data.running.records import Kind
 from tasks.reporting.effort import Effort, mean_effort
 from tasks.reporting.findings import Findings, averaged, find
 from tasks.reporting.gather import Cost, DatasetOutputs
-from tasks.reporting.margins import Margin, bootstrap_margin, margin_of, mean_margin
+from tasks.reporting.margins import Margin, margin_of, mean_margin
 from tasks.reporting.scores import DEV, META_TEACHER, TEACHER, dev_rows, headlines, score_rows, values_of
-from training.statistics import Bootstrap, Spread, mean_sd
+from training.statistics import LEVEL, Spread, mean_sd
 
 LABELS = {
     TEACHER: "teacher",
@@ -78,7 +78,6 @@ class Summary:
     efforts: dict[str, Effort]
     """Method -> mean over datasets."""
     level: float
-    resamples: int
     findings: Findings
 
 
@@ -88,13 +87,11 @@ def summarise(
     seeds: Sequence[int],
     *,
     benchmark: str,
-    resamples: int = 2000,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> Summary:
-    """All numbers of the report, from `resamples` of the dev rows and for intervals of `level` (a fraction)."""
-    boots = {one.name: {m: bootstrap_margin(one, m, seeds, resamples) for m in methods} for one in outputs}
+    """All numbers of the report, with intervals of `level` (a fraction)."""
     findings = find(outputs, methods, seeds, level)
-    datasets = [_dataset(one, methods, seeds, boots[one.name], level, findings) for one in outputs]
+    datasets = [_dataset(one, methods, seeds, level, findings) for one in outputs]
     kept = [one for one in outputs if one.name not in findings.left_out]
     comparable = bool(kept) and averaged(outputs, kept)
     return Summary(
@@ -107,13 +104,18 @@ def summarise(
         datasets=datasets,
         average_scores=_average_scores(kept, methods, seeds) if comparable else {},
         average_margins={
-            method: mean_margin(kept, method, seeds, [boots[one.name][method] for one in kept], level)
+            method: mean_margin(
+                kept,
+                method,
+                seeds,
+                [one.margins[method] for one in datasets if one.name not in findings.left_out],
+                level,
+            )
             for method in methods
             if comparable
         },
         efforts=_average_efforts(datasets, methods),
         level=level,
-        resamples=resamples,
         findings=findings,
     )
 
@@ -131,12 +133,7 @@ def _columns(methods: Sequence[str]) -> dict[str, str]:
 
 
 def _dataset(
-    one: DatasetOutputs,
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    boots: dict[str, Bootstrap],
-    level: float,
-    findings: Findings,
+    one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], level: float, findings: Findings
 ) -> DatasetSummary:
     evaluations = [one.evaluations[method, seed] for method in methods for seed in seeds]
     by_column = {
@@ -157,7 +154,7 @@ def _dataset(
         majority=majorities[0] if majorities else None,
         scores={column: mean_sd(values) for column, values in by_column.items()},
         all_scores=_all_scores(one, methods, seeds),
-        margins={method: margin_of(one, method, seeds, boots[method], level) for method in methods},
+        margins={method: margin_of(one, method, seeds, level) for method in methods},
         models=_models(one, methods, seeds),
         latency_setting=evaluations[0].latency_setting,
         costs=_costs(one, seeds),

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from tasks.reporting.effort import Effort
 from tasks.reporting.summarise import DatasetSummary, Margin, Summary
 from training.running.metrics import LOWER_IS_BETTER
-from training.statistics import Interval, Spread
+from training.statistics import FEWEST_ROWS, Interval, Spread
 
 MINUS = "\N{MINUS SIGN}"
+NO_INTERVAL = "[no interval: too few rows]"
 ARROW = "\N{RIGHTWARDS ARROW}"
 # With more methods than this the main table leaves them to the comparison.
 SHOWN_METHODS = 4
-NO_INTERVAL = "too few rows"
 Shown = Callable[[float], str]
 
 
@@ -34,24 +34,28 @@ def score_text(spread: Spread | None, metric: str) -> str:
 
 
 def margin_text(margin: Margin, metric: str) -> str:
-    """'−1.2 [−3.0, +0.5]': the difference to the teacher and its interval over dev rows."""
-    return interval_text(margin.interval, metric)
+    """'−1.2 [−3.0, +0.5]': the difference to the teacher and its interval over dev rows and seeds."""
+    return difference_text(margin.interval, metric)
 
 
-def interval_text(interval: Interval, metric: str) -> str:
+def difference_text(interval: Interval, metric: str) -> str:
     """The same of any difference in a metric."""
-    difference = number_text(interval.difference, metric, signed=True)
+    return f"{number_text(interval.difference, metric, signed=True)} {bounds_text(interval, metric)}"
+
+
+def bounds_text(interval: Interval, metric: str) -> str:
+    """'[−3.0, +0.5]', or '[no interval: too few rows]'."""
     if interval.low is None or interval.high is None:
-        return f"{difference} [{NO_INTERVAL}]"
+        return NO_INTERVAL
     low, high = (number_text(end, metric, signed=True) for end in (interval.low, interval.high))
-    return f"{difference} [{low}, {high}]"
+    return f"[{low}, {high}]"
 
 
-def bounds_text(interval: Interval, form: str, scale: float = 1.0) -> str:
+def value_text(interval: Interval, form: str, scale: float = 1.0) -> str:
     """'92.0 [89.1, 94.2]' of a value that has no sign, in a format like '{:.1f}'."""
     value = form.format(scale * interval.difference)
     if interval.low is None or interval.high is None:
-        return f"{value} [{NO_INTERVAL}]"
+        return f"{value} {NO_INTERVAL}"
     return f"{value} [{form.format(scale * interval.low)}, {form.format(scale * interval.high)}]"
 
 
@@ -70,13 +74,19 @@ def rows_text(margin: Margin, metric: str) -> str:
 
 def verdict_text(margin: Margin) -> str:
     """What the interval allows to say, for a metric of which more is better."""
-    if margin.interval.low is None or margin.interval.high is None:
-        return "too few rows to tell"
-    if margin.interval.high < 0:
+    found = margin.interval
+    if found.low is None or found.high is None:
+        return f"too few rows to tell: {found.rows} of at least {FEWEST_ROWS}"
+    if found.high < 0:
         return "below the teacher"
-    if margin.interval.low > 0:
+    if found.low > 0:
         return "above the teacher"
     return "not told apart from the teacher"
+
+
+def interval_text(seeds: Sequence[int]) -> str:
+    """What a bracket holds the chance of."""
+    return "rows" if len(seeds) == 1 else f"rows and {len(seeds)} seeds"
 
 
 def seeds_text(seeds: Sequence[int]) -> str:
@@ -163,7 +173,7 @@ def terminal_table(summary: Summary) -> str:
     setting = latency_setting_text(summary.datasets[0].latency_setting)
     notes = [
         f"{seeds_text(summary.seeds)}; {selected_text(summary.selected_on)}",
-        f"margin: {main} minus teacher in points, {100 * summary.level:g} % paired bootstrap interval over dev rows",
+        f"margin: {main} minus teacher in points, {100 * summary.level:g} % interval over dev {interval_text(summary.seeds)}",
         f"parameters and latency: teacher {ARROW} student; CPU, {setting}",
         *_taken_lines(summary),
     ]

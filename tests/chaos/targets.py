@@ -104,7 +104,6 @@ def _write(folder: Path, curriculum: Mapping[str, object], others: Mapping[str, 
         "curriculum": {"episodes": 3, "max_steps_per_episode": 4, "batch_size": 8, "probe_rows": 8, **curriculum},
         "checkpoint": {"minutes": None, "steps": 2},
         "evaluate": {"latency_repeats": 3},
-        "report": {"bootstrap": 200},
     }
     write_params(folder, **merged(values, others or {}))
 

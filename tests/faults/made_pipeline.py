@@ -42,7 +42,6 @@ SMALL: dict[str, object] = {
     "meta_teacher": {"epochs": 1},
     "curriculum": {"episodes": 1, "max_steps_per_episode": 2, "batch_size": 8, "reward": "gain", "probe_rows": 8},
     "evaluate": {"latency_repeats": 3},
-    "report": {"bootstrap": 100},
 }
 _OF_DATASET = ("--dataset", DATASET)
 _SEEDED = (*_OF_DATASET, "--seed", SEED)

@@ -28,7 +28,6 @@ SMALL: dict[str, dict[str, object]] = {
     "meta_teacher": {"epochs": 2},
     "curriculum": {"episodes": 2, "max_steps_per_episode": 3, "reward": "gain", "probe_rows": 16},
     "evaluate": {"latency_repeats": 3},
-    "report": {"bootstrap": 200},
 }
 CHANGED = """
 import json

@@ -32,7 +32,6 @@ SMALL = {
     "curriculum.probe_rows": 16,
     "evaluate.latency_repeats": 3,
     "evaluate.latency_length": 48,
-    "report.bootstrap": 200,
 }
 
 

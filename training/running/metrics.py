@@ -142,13 +142,14 @@ def _pearson(first: Floats, second: Floats, weights: Floats) -> Floats:
 
 def _ranks(values: Floats, weights: Floats) -> Floats:
     """Average ranks, centred, that the rows have in each weighted copy: values (N,), weights (R, N) -> (R, N)."""
-    _, group = np.unique(values, return_inverse=True)
-    counts = np.zeros((len(weights), int(group.max()) + 1))
-    for column, index in enumerate(group):
-        counts[:, index] += weights[:, column]
+    order = np.argsort(values, kind="stable")
+    _, starts, group = np.unique(values[order], return_index=True, return_inverse=True)
+    counts = np.add.reduceat(weights[:, order], starts, axis=1)
     below = np.cumsum(counts, axis=1) - counts
     rank = below + (counts + 1) / 2
-    return rank[:, group] - (weights.sum(axis=1, keepdims=True) + 1) / 2
+    ranked = np.empty_like(weights)
+    ranked[:, order] = rank[:, group]
+    return ranked - (weights.sum(axis=1, keepdims=True) + 1) / 2
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

@@ -37,7 +37,7 @@ def compared(
     write_outputs(datasets, seeds, methods, episodes=2)
     every = (*methods, *asked)
     outputs = gather_evaluated([one.name for one in datasets], every, seeds)
-    return compare(outputs, every, benchmark="quickstart", points=points, resamples=200)
+    return compare(outputs, every, benchmark="quickstart", points=points)
 
 
 def test_a_margin_is_that_of_the_stored_scores_and_lies_in_its_interval() -> None:
@@ -47,6 +47,7 @@ def test_a_margin_is_that_of_the_stored_scores_and_lies_in_its_interval() -> Non
     margin = comparison.lines[2].cells["views"].margin
     assert margin.interval.difference == pytest.approx(np.mean(differences))
     assert margin.over_seeds.sd == pytest.approx(np.std(differences, ddof=1))
+    assert margin.interval.low is not None and margin.interval.high is not None
     assert margin.interval.low <= margin.interval.difference <= margin.interval.high
 
 
@@ -58,7 +59,7 @@ def test_a_win_is_an_interval_against_the_baseline_that_excludes_zero() -> None:
             if line.method == "kd":
                 assert cell.against is None and cell.outcome is None
             else:
-                assert cell.against is not None
+                assert cell.against is not None and cell.against.low is not None and cell.against.high is not None
                 expected = "win" if cell.against.low > 0 else "loss" if cell.against.high < 0 else "tie"
                 assert cell.outcome == expected
         assert line.wins + line.ties + line.losses == (0 if line.method == "kd" else 3)
@@ -150,7 +151,7 @@ def test_a_record_without_rows_is_a_dash(tmp_path: Path) -> None:
     path = tmp_path / "outputs/student/views/kd/1/metrics.json"
     path.write_text(json.dumps({"updates": {"student": 200, "teacher": 0}}), encoding="utf-8")
     outputs = gather_evaluated(["views"], ("kd", "mse_kd"), (1,))
-    comparison = compare(outputs, ("kd", "mse_kd"), benchmark="b", resamples=100)
+    comparison = compare(outputs, ("kd", "mse_kd"), benchmark="b")
     assert [line.effort and line.effort.train_rows for line in comparison.lines] == [None, 800]
     assert "Other labelled rows or updates than kd: mse_kd." in terminal_text(comparison)
 
@@ -168,7 +169,7 @@ def test_seeds_that_differ_between_methods_are_reported() -> None:
     write_outputs((THREE_CLASSES,), (3,), ("kd",))
     write_outputs((THREE_CLASSES,), (1, 2), ("kd", "finetune"))
     outputs = gather_evaluated(["views"], ("kd", "finetune"), (1, 2, 3))
-    comparison = compare(outputs, ("kd", "finetune"), benchmark="b", resamples=100)
+    comparison = compare(outputs, ("kd", "finetune"), benchmark="b")
     assert comparison.notes == ["views: not every method has the same seeds (1 2 3; finetune 1 2)"]
 
 

@@ -26,7 +26,6 @@ SMALL: dict[str, dict[str, object]] = {
     "evaluate": {"latency_repeats": 3},
     "mpdistil": {"base": METHOD, "datasets": []},
     "registry": {"margin": -200.0},
-    "report": {"bootstrap": 100},
 }
 
 

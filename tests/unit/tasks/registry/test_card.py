@@ -32,7 +32,7 @@ def student_of(place: Place) -> Student:
 
 
 def card_of(student: Student, checkout: Checkout = CLEAN) -> str:
-    return render_card(student, checkout, versions(records(student)), student.margin_interval(200, 0.95))
+    return render_card(student, checkout, versions(records(student)), student.margin_interval(0.95))
 
 
 def test_the_header_is_what_the_hub_reads(here: Place) -> None:
