@@ -18,6 +18,7 @@ from config import ConfigError, Parameters, load
 from data.running.errors import DataError
 from data.running.writing import whole_file
 from tasks.reporting.comparison import Comparison, compare
+from tasks.reporting.findings import untaught
 from tasks.reporting.gather import gather_evaluated
 from tasks.reporting.reading import numbers, read_object
 from tasks.running.layout import OUTPUTS
@@ -62,13 +63,16 @@ def _compared(options: argparse.Namespace, given: Parameters) -> Comparison:
     if methods == ["all"]:
         methods = evaluated_methods(datasets)
     points = numbers(read_object(options.points).get("points")) if options.points else {}
+    seeds = options.seeds or given.seeds
+    outputs = gather_evaluated(datasets, methods, seeds)
     return compare(
-        gather_evaluated(datasets, methods, options.seeds or given.seeds),
+        outputs,
         methods,
         benchmark=given.benchmark,
         baseline=options.baseline,
         points={name: int(count) for name, count in points.items()},
         level=given.report.level,
+        left_out=untaught(outputs, methods, seeds, given.registry),
     )
 
 

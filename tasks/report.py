@@ -49,11 +49,12 @@ def report(stage: Stage) -> None:
         parameters.seeds,
         benchmark=parameters.benchmark,
         level=parameters.report.level,
+        settings=parameters.registry,
     )
     shipped = ship(
         outputs, summary.findings, summary.main_method, parameters.seeds, parameters.registry, parameters.report.level
     )
-    studied = Studied(*study(stage, outputs))
+    studied = Studied(*study(stage, outputs, summary.findings.left_out))
     figures = draw_figures(summary, outputs) | draw_analysis(studied.analysis, studied.records)
     figures |= draw_shipping(outputs, shipped)
     texts = {
@@ -77,7 +78,9 @@ def report(stage: Stage) -> None:
     stage.headline = final_line(summary, shipped)
 
 
-def study(stage: Stage, outputs: Sequence[DatasetOutputs]) -> tuple[Comparison, Analysis, list[Records]]:
+def study(
+    stage: Stage, outputs: Sequence[DatasetOutputs], left_out: Mapping[str, str]
+) -> tuple[Comparison, Analysis, list[Records]]:
     """All methods side by side, and what the papers ask of their own methods, from the records."""
     given = stage.parameters
     compared = compare(
@@ -85,6 +88,7 @@ def study(stage: Stage, outputs: Sequence[DatasetOutputs]) -> tuple[Comparison, 
         given.methods,
         benchmark=given.benchmark,
         level=given.report.level,
+        left_out=left_out,
     )
     records = read_records(given.datasets, given.methods, given.seeds)
     return compared, analyse(outputs, records), records

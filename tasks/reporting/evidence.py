@@ -1,7 +1,5 @@
 """A student's dev rows as the gate's tests take them, from what was gathered."""
 
-import numpy as np
-
 from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.scores import dev_rows
 from tasks.running.stage import StageError
@@ -34,10 +32,3 @@ def evidence_of(one: DatasetOutputs, method: str, seed: int) -> DevRows:
         latency_ms=evaluation.latency_ms["student"].get("p50", 0.0),
         no_finetune=why,
     )
-
-
-def constant_logits(one: DatasetOutputs, method: str, seed: int) -> np.ndarray | None:
-    """Logits (N, C) of always giving the same answer on dev; None where evaluate did not record it."""
-    if one.evaluations[method, seed].constant is None:
-        return None
-    return evidence_of(one, method, seed).constants

@@ -1,19 +1,22 @@
 """What the numbers allow to say: the best student by name, who loses to the fine-tuned one, what had nothing to teach.
 
 A student is called the best only if the interval of its difference to every other one is wholly above 0. A dataset whose
-teacher is not told apart from a constant is left out of means and tests.
+teacher does not pass the gate's test against a constant is left out of means and tests.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tasks.reporting.evidence import constant_logits
+from stage_sections import Registry
+from tasks.reporting.evidence import evidence_of
 from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.scores import dev_rows, headlines
 from tasks.running.stage import StageError
+from tasks.verdict.checks import TEACHER
 from tasks.verdict.evidence import BASELINE
-from training.running.metrics import LOWER_IS_BETTER
-from training.statistics import Interval, mean_interval, paired_interval
+from tasks.verdict.own import own_checks
+from training.running.metrics import LOWER_IS_BETTER, compute_metrics
+from training.statistics import FEWEST_ROWS, Interval, mean_interval, paired_interval
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,11 @@ class Findings:
     """Dataset -> why it is in no mean and no test over datasets."""
 
 
-def find(outputs: Sequence[DatasetOutputs], methods: Sequence[str], seeds: Sequence[int], level: float) -> Findings:
-    """All findings at `level`, a fraction."""
-    left_out = {one.name: why for one in outputs if (why := nothing_to_teach(one, methods, seeds, level))}
+def find(
+    outputs: Sequence[DatasetOutputs], methods: Sequence[str], seeds: Sequence[int], level: float, settings: Registry
+) -> Findings:
+    """All findings at `level`, a fraction; whether a teacher learned something is asked as the gate asks it."""
+    left_out = untaught(outputs, methods, seeds, settings)
     kept = [one for one in outputs if one.name not in left_out]
     return Findings(
         best={one.name: _best([one], methods, seeds, level) for one in kept},
@@ -75,22 +80,42 @@ def averaged(outputs: Sequence[DatasetOutputs], kept: Sequence[DatasetOutputs]) 
     return enough and all(one.metrics[0] not in LOWER_IS_BETTER for one in kept)
 
 
-def nothing_to_teach(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], level: float) -> str | None:
-    """Why there is nothing to distil: the teacher's headline metric is not above that of a constant; None if it is."""
-    method = next(name for name in methods if (name, seeds[0]) in one.evaluations)
-    rows, constant = [dev_rows(one, method, seed) for seed in seeds], constant_logits(one, method, seeds[0])
-    if constant is None:
+def untaught(
+    outputs: Sequence[DatasetOutputs], methods: Sequence[str], seeds: Sequence[int], settings: Registry
+) -> dict[str, str]:
+    """Datasets that have nothing to teach -> why."""
+    return {
+        one.name: why for one in outputs if one.evaluations and (why := nothing_to_teach(one, methods, seeds, settings))
+    }
+
+
+def nothing_to_teach(
+    one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], settings: Registry
+) -> str | None:
+    """Why there is nothing to distil: no seed's teacher passes the gate's test against a constant; None if one does."""
+    own = [
+        (method, seed)
+        for seed in seeds
+        for method in [next((name for name in methods if (name, seed) in one.evaluations), None)]
+        if method is not None
+    ]
+    if any(one.evaluations[key].constant is None for key in own):
+        return None  # of records that don't have it
+    every = [evidence_of(one, *key) for key in own]
+    if any(check.passed for rows in every for check in own_checks(rows, settings) if check.name == TEACHER):
         return None
-    metric, other = one.metrics[0], "the mean" if one.kind == "regression" else "the majority"
-    found = paired_interval(
-        metric, one.kind, rows[0].labels, [row.teacher for row in rows], [constant] * len(rows), level
-    )
-    found = better(found, metric)
-    if found.low is None:
-        return f"{found.rows} dev rows: too few to tell the teacher from {other}"
-    if found.low > 0:
-        return None
-    return f"teacher {'no better than' if found.difference <= 0 else 'not told apart from'} {other}"
+    rows, other = every[0].rows, "the mean" if one.kind == "regression" else "the majority"
+    if rows < FEWEST_ROWS:
+        return f"{rows} dev rows: too few to tell the teacher from {other}"
+    metric = one.metrics[0]
+    scores = [
+        compute_metrics([metric], logits, part.labels, one.kind)[metric]
+        for part in every
+        for logits in (part.teacher, part.constants)
+    ]
+    above = sum(scores[::2]) - sum(scores[1::2])
+    beaten = (-above if metric in LOWER_IS_BETTER else above) > 0
+    return f"teacher {'not told apart from' if beaten else 'no better than'} {other}"
 
 
 def better(interval: Interval, metric: str) -> Interval:

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as compute
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
@@ -201,8 +200,7 @@ def row_texts(one: DatasetOutputs, row_ids: Sequence[str]) -> dict[str, str]:
     """The raw columns of dev rows, as the source stage kept them; {} where they are not at hand."""
     path = output_folder("source", dataset=one.name) / "rows" / f"{'train' if one.dev_held_out else 'dev'}.parquet"
     try:
-        table = parquet.read_table(path)
-        kept = table.filter(compute.is_in(table.column("distilflow_id"), pa.array(list(row_ids), pa.string())))
+        kept = parquet.read_table(path, filters=[("distilflow_id", "in", list(row_ids))])
     except (OSError, KeyError, pa.ArrowException):
         return {}
     return {str(row.pop("distilflow_id")): _text(row) for row in kept.to_pylist()}

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from tasks.reporting.classes import class_name
@@ -86,7 +87,7 @@ def confusion(one: DatasetOutputs, method: str, seed: int) -> Figure:
     for axes in panels if not beside else panels[:1]:
         axes.set_ylabel("actual")
     if legend:
-        figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))  # type: ignore[union-attr]
+        figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, below, 1, 1 - below)))
         figure.text(0.02, below, "\n".join(legend), va="top", ha="left", fontsize=8.5, linespacing=1.25)
     return figure
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from data.running.records import Kind
+from stage_sections import Registry
 from tasks.reporting.effort import Effort, mean_effort
 from tasks.reporting.findings import Findings, averaged, find
 from tasks.reporting.gather import Cost, DatasetOutputs
@@ -88,9 +89,10 @@ def summarise(
     *,
     benchmark: str,
     level: float = LEVEL,
+    settings: Registry | None = None,
 ) -> Summary:
-    """All numbers of the report, with intervals of `level` (a fraction)."""
-    findings = find(outputs, methods, seeds, level)
+    """All numbers of the report, with intervals of `level` (a fraction); `settings` are the gate's."""
+    findings = find(outputs, methods, seeds, level, settings or Registry())
     datasets = [_dataset(one, methods, seeds, level, findings) for one in outputs]
     kept = [one for one in outputs if one.name not in findings.left_out]
     comparable = bool(kept) and averaged(outputs, kept)

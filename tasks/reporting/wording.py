@@ -1,6 +1,6 @@
 """Numbers as people read them: points of 100, mean ± sd, intervals, and the compact table of `make demo`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tasks.reporting.effort import Effort
 from tasks.reporting.summarise import DatasetSummary, Margin, Summary
@@ -57,6 +57,14 @@ def value_text(interval: Interval, form: str, scale: float = 1.0) -> str:
     if interval.low is None or interval.high is None:
         return f"{value} {NO_INTERVAL}"
     return f"{value} [{form.format(scale * interval.low)}, {form.format(scale * interval.high)}]"
+
+
+def left_out_text(left_out: Mapping[str, str]) -> str:
+    """'wnli, rte (teacher no better than the majority)'."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        by_reason.setdefault(why, []).append(name)
+    return "; ".join(f"{', '.join(names)} ({why})" for why, names in by_reason.items())
 
 
 def rows_text(margin: Margin, metric: str) -> str:
