@@ -59,6 +59,8 @@ class Rule:
 
     name: str
     lets: Callable[[Night, Night], bool]
+    tests: bool = True
+    """Whether it is asked only of those that pass the tests of their own dev rows; the first champion always passed one."""
 
 
 @dataclass
@@ -127,13 +129,19 @@ def accuracy(candidate: Night, champion: Night, level: float) -> Interval:
 
 
 def rules(level: float) -> tuple[Rule, ...]:
-    """The rules that were tried; the second is the gate's."""
+    """The rules that were tried; the second is the gate's, the last that of earlier releases."""
     return (
-        Rule("not told apart passes", lambda own, other: (loss(own, other, level).low or 0.0) <= ARITHMETIC),
+        Rule("not told apart passes", lambda own, other: _not_worse(own, other, level)),
         Rule("mean loss not higher", lambda own, other: loss(own, other, level).difference <= ARITHMETIC),
         Rule("2 points worse excluded", lambda own, other: 100 * (accuracy(own, other, level).low or -1.0) > -2),
         Rule("better for certain", lambda own, other: (loss(own, other, level).high or 0.0) < -ARITHMETIC),
+        Rule("not told apart passes, no other test", lambda own, other: _not_worse(own, other, level), tests=False),
     )
+
+
+def _not_worse(candidate: Night, champion: Night, level: float) -> bool:
+    low = loss(candidate, champion, level).low
+    return low is not None and low <= ARITHMETIC
 
 
 def alone(rows: int, planted: float, nights: int, sets: int, settings: Registry) -> float:
@@ -166,7 +174,7 @@ def follow(nights: Sequence[Night], rule: Rule, settings: Registry) -> Story:
     for night in nights:
         better = champion is not None and night.passes and night.below <= champion.below - 2
         story.chances += better
-        if night.passes and (champion is None or rule.lets(night, champion)):
+        if night.passes if champion is None else (night.passes or not rule.tests) and rule.lets(night, champion):
             story.moves += 1
             story.worse += champion is not None and night.below > champion.below
             story.wrong += -night.planted < settings.margin

@@ -118,12 +118,14 @@ def ship(
     registered, why = read_versions()
     found: dict[str, list[Shipping]] = {}
     for one in outputs:
+        seed = candidate(one, main_method, seeds)
+        main = _shipping(one, main_method, seed, registered, why, settings, level)
+        found[one.name] = [main]
         best = findings.best.get(one.name)
-        methods = dict.fromkeys([main_method, best.method if best else main_method])
-        found[one.name] = [
-            _shipping(one, method, candidate(one, method, seeds), registered, why, settings, level)
-            for method in methods
-        ]
+        # A student that is not told apart from the main method's says nothing new, unless that one can't be shipped.
+        if best and best.method != main_method and (main_method not in best.not_apart or not main.verdict.passed):
+            seed = candidate(one, best.method, seeds)
+            found[one.name].append(_shipping(one, best.method, seed, registered, why, settings, level))
     return found
 
 

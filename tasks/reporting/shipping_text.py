@@ -64,16 +64,16 @@ def colour(shipped: Mapping[str, Sequence[Shipping]]) -> str:
 
 def overview_table(shipped: Mapping[str, Sequence[Shipping]]) -> Table:
     """A line a student, for more datasets than fit a screen one by one."""
-    header = ["", "dataset", "student", "metric", "score\n(teacher)", "to its\nteacher", "to\nfinetune", "fails"]
+    header = ["", "dataset", "student", "score\n(teacher)", "to its\nteacher", "to\nfinetune", "fails"]
     rows = []
     for one in (part for parts in shipped.values() for part in parts):
         scores = [wording.number_text(one.scores[who], one.metric) for who in ("student", "teacher")]
         margin = wording.difference_text(one.margin, one.metric)
         finetune = "" if one.finetune is None else wording.difference_text(one.finetune, one.metric)
         failed = ", ".join(check.name for check in one.verdict.failed)
-        name = [answer(one), one.dataset, one.method, one.metric]
-        rows.append([*name, f"{scores[0]} ({scores[1]})", margin, finetune, failed])
-    return Table(header, rows, names=4)
+        name = [answer(one), one.dataset, one.method]
+        rows.append([*name, f"{scores[0]} ({scores[1]})\n{one.metric}", margin, finetune, failed])
+    return Table(header, rows, names=3)
 
 
 def rank_text(best: Best, method: str) -> str:

@@ -49,6 +49,18 @@ def test_of_a_progress_bar_only_the_last_state_is_shown(written: bytes, shown: l
     assert cleaned(written) == shown
 
 
+@pytest.mark.parametrize("trial", ["", "mse_kd.temperature=4"], ids=["as params.yaml has it", "other values"])
+def test_a_stage_is_told_of_which_trial_it_is_and_of_none_whatever_the_environment_says(
+    tiny: TinyPipeline, monkeypatch: pytest.MonkeyPatch, trial: str
+) -> None:
+    monkeypatch.setenv("DISTILFLOW_TRIAL", "left over")
+    tiny.script("source", "mkdir -p outputs/source; echo trial=$DISTILFLOW_TRIAL > outputs/source/$2")
+    made = Runner(tiny.root, trial)
+    made.run("source@left", print)
+    made.stop()
+    assert tiny.output("source", "left").read_text() == f"trial={trial}\n"
+
+
 def test_a_stage_runs_and_then_is_unchanged_and_then_restored_from_the_cache(
     tiny: TinyPipeline, runner: Runner
 ) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flows.outcome import Ended, Outcome, newly_registered, ordered
-from flows.summary import UNSCALED, Results, markdown, read_results, report_markdown, table
+from flows.summary import UNSCALED, Results, gate_lines, markdown, read_results, report_markdown, table
 from training.running.metrics import LOWER_IS_BETTER
 
 STAGES = (
@@ -123,6 +123,38 @@ def test_a_stage_of_which_nothing_is_known_was_stopped() -> None:
 
 
 def test_what_register_wrote_is_read_and_nothing_is_made_of_a_broken_file(tmp_path: Path) -> None:
-    assert newly_registered(written(tmp_path)) == (1, True)
+    assert newly_registered(written(tmp_path)) == (1, True, "")
+    path = tmp_path / "outputs" / "register" / "registered.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"new": 0, "trial": "dvc exp run, hot-kd"}))
+    assert newly_registered(tmp_path) == (0, True, "dvc exp run, hot-kd")
     (tmp_path / "outputs" / "register" / "registered.json").write_text("{")
     assert newly_registered(tmp_path) is None
+
+
+def test_what_the_gate_says_stands_on_the_page_and_in_the_terminal_with_what_is_wrong_first(tmp_path: Path) -> None:
+    path = written(tmp_path) / "outputs" / "register" / "registered.json"
+    gate = (
+        "version 2 stays champion, version 3 does not become it; failed: margin to its teacher: accuracy -12.0 points"
+    )
+    other = {"name": "glue-copa-mse_kd", "version": 1, "failed": ["student above the majority: accuracy 0.0 points"]}
+    judged = STUDENT | {"gate": gate, "aliases": ["candidate"]}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"students": [judged], "unfit_champions": [other]}))
+    results = read_results(tmp_path, WHOLE)
+    wrong, sentence = gate_lines(results)
+    assert wrong.startswith("!! glue-copa-mse_kd: version 1 is champion and would NOT pass the gate: student above")
+    assert sentence == f"glue-rte-mse_kd: {gate}"
+    page = markdown(WHOLE, results)
+    assert f"## May it be shipped?\n\n- {wrong}\n- {sentence}\n" in page
+    printed = table(replace(WHOLE, gate=gate_lines(results)))
+    assert f"{wrong}\n{sentence}\n" in printed
+
+
+def test_of_a_trial_it_is_said_that_nothing_is_registered(tmp_path: Path) -> None:
+    path = written(tmp_path) / "outputs" / "register" / "registered.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"trial": "flows run --set mse_kd.temperature=4"}))
+    page = markdown(WHOLE, read_results(tmp_path, WHOLE))
+    assert (
+        "Trial (flows run --set mse_kd.temperature=4): nothing registered; `registry.trials: true` registers it."
+        in page
+    )
+    assert "## Registered students" not in page

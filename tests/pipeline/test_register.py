@@ -75,5 +75,10 @@ def test_a_run_aside_leaves_the_workspace_alone_and_finds_its_registry(aside: Wo
     assert ran(output) == {"report"}
     assert aside.json("report", "report.json") == before
     assert "aside" in aside.dvc("exp", "list", "--name-only").split()
-    assert "register: 0 new of 6 students" in output
+    assert (
+        "register: trial (dvc exp run, aside): nothing registered; `dvc exp apply aside`, then `dvc repro`," in output
+    )
     assert versions(aside.root) == expected(aside)
+    again = ("--set-param", "report.level=0.8", "--set-param", "registry.trials=true", "--name", "asked-for")
+    output = aside.dvc("exp", "run", "--temp", *again)
+    assert "register: 0 new of 6 students" in output

@@ -9,10 +9,11 @@ import pytest
 import yaml
 from small_outputs import DATASET, METHOD, NAME, Place, read, write
 
-from config import Method, load
+from config import Method, Registry, load
 from tasks.registry.card import METHODS, render_card
 from tasks.registry.evidence import Student, find_students
 from tasks.registry.lineage import Checkout, checkout, records, run_parameters, versions
+from tasks.verdict.own import own_checks
 
 pytestmark = pytest.mark.xdist_group("registry")
 CLEAN = Checkout("abc123", "false", "def")
@@ -31,8 +32,9 @@ def student_of(place: Place) -> Student:
     return student
 
 
-def card_of(student: Student, checkout: Checkout = CLEAN) -> str:
-    return render_card(student, checkout, versions(records(student)), student.margin_interval(0.95))
+def card_of(student: Student, checkout: Checkout = CLEAN, settings: Registry | None = None) -> str:
+    checks = own_checks(student.dev_rows, settings or Registry(margin=-200.0))
+    return render_card(student, checkout, versions(records(student)), student.margin_interval(0.95), checks)
 
 
 def test_the_header_is_what_the_hub_reads(here: Place) -> None:
@@ -57,10 +59,23 @@ def test_scores_and_rows_are_those_of_the_files(here: Place) -> None:
     assert "a 95 % interval over rows" in card
     updates = read(here.student() / "metrics.json")["updates"]
     kept, rows = updates["student_kept"], manifest["splits"]["train"]["rows"]
-    assert kept in (updates["student"] // 2, updates["student"])  # of two epochs
+    assert kept in [updates["student"] * epoch // 6 for epoch in range(1, 7)]  # of six epochs
     assert f"trained on {rows:,} labelled rows of payment in {updates['student']:,} updates" in card
     assert f"its weights are those after {kept:,} of them." in card
     assert "One seed, no spread" in card
+
+
+def test_it_says_whether_it_may_be_shipped_by_the_gates_own_tests(here: Place) -> None:
+    student = student_of(here)
+    card = card_of(student)
+    assert "## May it be shipped?\n\nYes, by the tests of its dev rows at registration. The thresholds" in card
+    assert "| passed | enough rows: 500 dev rows, at least registry.minimum_rows 100 |" in card
+    assert card.index("## May it be shipped?") < card.index("## Scores")
+    strict = card_of(student, settings=Registry(margin=50.0))
+    assert "**No**, by the tests of its dev rows at registration: margin to its teacher failed." in strict
+    assert "| **failed** | margin to its teacher: accuracy" in strict
+    labelled = card_of(replace(student, metrics={**student.metrics, "selected_on": "dev"}))
+    assert "at registration (selected on dev)." in labelled
 
 
 def test_the_limits_are_said(here: Place) -> None:
@@ -75,7 +90,7 @@ def test_it_says_that_the_gate_reads_dev_and_what_that_does_to_a_champion(here: 
     student = student_of(here)
     card = card_of(replace(student, metrics={**student.metrics, "selected_on": selected_on}))
     assert "| dev | 500 | reported on; the gate of `champion` reads it |" in card
-    assert "a gate that compares task losses on selection **and dev** rows" in card
+    assert "a gate that reads **dev** rows: those tests above, and a comparison of task losses" in card
     assert "chosen on dev many times: its dev scores, and the interval above" in card
     assert "are **optimistic**" in card.split("many times")[1]
 
@@ -117,7 +132,7 @@ def test_parameters_are_those_that_the_stages_recorded(here: Place) -> None:
     student = student_of(here)
     here.params(student={"epochs": 99, "methods": [METHOD]})
     found = run_parameters(student, records(student))
-    assert found["student.epochs"] == "2"
+    assert found["student.epochs"] == "6"
     assert found["method"] == METHOD
     assert not [key for key in found if key.startswith("mse_kd")]
 

@@ -40,7 +40,7 @@ def test_a_version_whose_mean_is_higher_is_stopped_with_the_figures_however_wide
     assert check.text.startswith("present champion: task loss +0.2000 [+0.18")
     assert check.text.endswith("at 90 %] to version 3 on 200 dev rows, above 0: it is no better")
     little = against(losses(0.01, noise=1.0))
-    assert little.passed is False and "[-0.0" in little.text
+    assert little.passed is False and "[-" in little.text
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e-9], ids=["equal", "equal but for another machine's arithmetic"])

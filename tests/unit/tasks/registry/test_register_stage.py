@@ -37,7 +37,7 @@ def test_a_student_that_is_registered_twice_is_one_version(place: Place) -> None
     assert "0 new of 1 students" in second.output.splitlines()[-1]
     assert numbers(place) == [1]
     assert len(client(place).search_runs(["1"])) == 1
-    assert place.entry() | {"run_id": "", "gate": ""} == {
+    assert place.entry() | {"run_id": "", "gate": "", "checks": []} == {
         "dataset": DATASET,
         "method": METHOD,
         "seed": 42,
@@ -46,6 +46,7 @@ def test_a_student_that_is_registered_twice_is_one_version(place: Place) -> None
         "new": False,
         "aliases": ["candidate", "champion"],
         "gate": "",
+        "checks": [],
         "run_id": "",
         "url": None,
     }
@@ -275,7 +276,7 @@ def test_of_two_machines_that_register_one_student_one_version_stays(
     monkeypatch.chdir(begun.root)
     (student,), _ = find_students(load())
     other = versions.Registration(registry, "1", load(), checkout())
-    assert other.register(student).number == 1
+    assert other.register(student, ()).number == 1
     assert numbers(begun) == [1]
     assert len(registry.search_runs(["1"])) == 1
     assert len(registry.search_logged_models(["1"])) == 1

@@ -31,23 +31,23 @@ def evidence(
 ) -> DevRows:
     """A student and a teacher that are right on so many of the rows, half of which carry the constant's class."""
     labels = np.random.default_rng(0).permutation(np.arange(rows) % classes)
-    given = {
-        "metric": metric,
-        "kind": "single",
-        "labels": labels,
-        "student": answers(labels, student, classes, start=1),
-        "teacher": answers(labels, teacher, classes),
-        "constant": 0.0,
-        "finetune": None,
-        "selected_on": "selection",
-        "parameters": 1_000_000,
-        "latency_ms": 12.5,
-    }
-    return DevRows(**given | more)
+    made = DevRows(
+        metric=metric,
+        kind="single",
+        labels=labels,
+        student=answers(labels, student, classes, start=1),
+        teacher=answers(labels, teacher, classes),
+        constant=0.0,
+        finetune=None,
+        selected_on="selection",
+        parameters=1_000_000,
+        latency_ms=12.5,
+    )
+    return replace(made, **more)
 
 
 def checked(rows: DevRows, **settings: float | None) -> dict[str, Check]:
-    return {check.name: check for check in own_checks(rows, Registry(**settings))}
+    return {check.name: check for check in own_checks(rows, Registry.model_validate(settings))}
 
 
 def failed(rows: DevRows, **settings: float | None) -> set[str]:
@@ -124,12 +124,12 @@ def test_three_dev_rows_give_no_interval_and_pass_nothing_that_needs_one() -> No
 
 def test_a_student_wholly_below_finetune_is_stopped_and_finetune_is_named_as_the_one_to_take() -> None:
     rows = evidence(student=0.8, teacher=0.85)
-    better = replace(rows, finetune=answers(np.asarray(rows.labels), 0.95, 2, start=2))
+    better = replace(rows, finetune=answers(rows.labels.astype(np.int64), 0.95, 2, start=2))
     assert failed(better) == {FINETUNE}
     assert checked(better)[FINETUNE].text.endswith(
         "interval wholly below 0 at 90 %: the fine-tuned student is the one to take"
     )
-    little = replace(rows, finetune=answers(np.asarray(rows.labels), 0.81, 2, start=2))
+    little = replace(rows, finetune=answers(rows.labels.astype(np.int64), 0.81, 2, start=2))
     assert checked(little)[FINETUNE].passed
 
 
