@@ -15,6 +15,8 @@ from tasks.reporting.wording import interval_text
 from training.running.metrics import LOWER_IS_BETTER
 
 COLUMNS = 3
+NARROWEST = 6.0
+"""Inches that the label below needs."""
 SHEET = 9.0
 """Inches of a picture's height, at most."""
 INK, BASELINE, BAR = "#0072B2", "#D55E00", "#4d4d4d"
@@ -69,7 +71,9 @@ def _margins(comparison: Comparison, panels: Sequence[tuple[str, dict[str, Margi
     """A panel a dataset, a line a method, in the order of the mean margin; the teacher is the line at 0."""
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(2.0 + 2.6 * columns, rows * _height(len(order)) + 0.3), layout="constrained")
+    figure = Figure(
+        figsize=(max(NARROWEST, 2.0 + 2.6 * columns), rows * _height(len(order)) + 0.3), layout="constrained"
+    )
     grid = np.atleast_2d(figure.subplots(rows, columns, sharey=True, squeeze=False))
     for axes, (title, margins) in zip(grid.flat, panels, strict=False):
         _panel(axes, order, margins, comparison.baseline)

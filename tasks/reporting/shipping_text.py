@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tasks.reporting import wording
-from tasks.reporting.findings import Best, Findings
+from tasks.reporting.findings import Best, Findings, Loss
 from tasks.reporting.losses_text import signs
 from tasks.reporting.shipping import Shipping
 from tasks.reporting.summarise import Summary
@@ -98,30 +98,37 @@ def shown_names(names: Sequence[str]) -> str:
 
 def alarms(findings: Findings) -> list[str]:
     """What the first line must warn of: methods that lose to fine-tuning, teachers with nothing to teach."""
-    lines = []
-    for name in dict.fromkeys(loss.dataset for loss in findings.losses):
-        lost = ", ".join(
-            f"{loss.method} {wording.difference_text(loss.interval, loss.metric)}"
-            for loss in findings.losses
-            if loss.dataset == name
-        )
-        lines.append(f"{name}: distilling lost. Against finetune, in points: {lost}.")
+    lines = [
+        f"{name}: {lost_names([loss.method for loss in losses])} to finetune, in points: "
+        + ", ".join(f"{loss.method} {wording.difference_text(loss.interval, loss.metric)}" for loss in losses)
+        + "."
+        for name, losses in by_dataset(findings.losses).items()
+    ]
     return lines + [
         f"{name}: {why}; nothing to distil, left out of means and tests." for name, why in findings.left_out.items()
     ]
 
 
+def by_dataset(losses: Sequence[Loss]) -> dict[str, list[Loss]]:
+    """The losses of each dataset that has some."""
+    found: dict[str, list[Loss]] = {}
+    for loss in losses:
+        found.setdefault(loss.dataset, []).append(loss)
+    return found
+
+
+def lost_names(methods: Sequence[str]) -> str:
+    """'mse_kd and mpdistil lose'."""
+    first = ", ".join(methods[:-1])
+    return f"{first} and {methods[-1]} lose" if first else f"{methods[0]} loses"
+
+
 def short_alarms(findings: Findings) -> str:
     """The same in a few words, for a line."""
-    parts = []
-    if findings.losses:
-        names = {
-            name: [loss.method for loss in findings.losses if loss.dataset == name]
-            for name in dict.fromkeys(loss.dataset for loss in findings.losses)
-        }
-        parts.append(
-            "; ".join(f"on {name} {' and '.join(methods)} lost to finetune" for name, methods in names.items())
-        )
+    parts = [
+        f"on {name} {lost_names([loss.method for loss in losses])} to finetune"
+        for name, losses in by_dataset(findings.losses).items()
+    ]
     if findings.left_out:
         parts.append(f"left out: {wording.left_out_text(findings.left_out)}")
     return f"WARNING: {'; '.join(parts)}. " if parts else ""
