@@ -48,8 +48,9 @@ def write_outputs(
     methods: Sequence[str] = METHODS,
     selected_on: str = "selection",
     episodes: int = 40,
+    unlearned: Sequence[str] = (),
 ) -> None:
-    """Write the outputs of all stages under the working directory."""
+    """Write the outputs of all stages under the working directory; of datasets `unlearned` nobody learned anything."""
     names = [dataset.name for dataset in datasets]
     for number, dataset in enumerate(datasets):
         spec = {
@@ -64,21 +65,29 @@ def write_outputs(
         split = output_folder("split", dataset=dataset.name)
         write_json(split / "metrics.json", {"rows": rows, "dropped_equal_to_dev": 2 * number})
         for seed in seeds:
-            write_seed(dataset, names, seed, methods, selected_on, episodes)
+            write_seed(dataset, names, seed, methods, selected_on, episodes, learned=dataset.name not in unlearned)
 
 
 def write_seed(
-    dataset: FakeDataset, names: Sequence[str], seed: int, methods: Sequence[str], selected_on: str, episodes: int
+    dataset: FakeDataset,
+    names: Sequence[str],
+    seed: int,
+    methods: Sequence[str],
+    selected_on: str,
+    episodes: int,
+    *,
+    learned: bool = True,
 ) -> None:
     """Write everything of one dataset and seed."""
     generator = np.random.default_rng(seed * 1000 + len(dataset.name))
     labels = draw_labels(dataset, np.random.default_rng(len(dataset.name)))
     shared = generator.normal(size=(dataset.dev_rows, width(dataset)))
-    teacher = predict(dataset, labels, "teacher", shared, generator)
+    known = labels if learned else np.random.default_rng(5).permutation(labels)
+    teacher = predict(dataset, known, "teacher", shared, generator)
     write_training(output_folder("teacher", dataset=dataset.name, seed=seed), "teacher", dataset, generator, 10)
     write_run(output_folder("signals", dataset=dataset.name, seed=seed), "signals", 3)
     for method in methods:
-        student = predict(dataset, labels, method, shared, generator)
+        student = predict(dataset, known, method, shared, generator)
         folder = output_folder("student", dataset=dataset.name, method=method, seed=seed)
         if method == "mpdistil":
             write_curriculum(folder, dataset, names, generator, episodes)
