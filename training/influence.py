@@ -44,7 +44,7 @@ def _pearson(first: Floats, second: Floats) -> Floats:
 
 def _spearman(first: Floats, second: Floats) -> Floats:
     """By its own ranks, and by what a row does to the ranks of the others."""
-    ranks = [_mid_ranks(side) for side in (first, second)]
+    ranks = [mid_ranks(side) for side in (first, second)]
     x, y = (side - side.mean() for side in ranks)
     spreads = float(x.std()), float(y.std())
     product = x * y + _of_those_above(ranks[0], y) + _of_those_above(ranks[1], x)
@@ -57,7 +57,7 @@ def _spearman(first: Floats, second: Floats) -> Floats:
     return influence - influence.mean()
 
 
-def _mid_ranks(values: Floats) -> Floats:
+def mid_ranks(values: Floats) -> Floats:
     """Ranks as a share of the rows, from 0 to 1; equal values share theirs."""
     _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
     return ((np.cumsum(sizes) - sizes / 2) / len(values))[group]

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.influence import Classes, correlation_influence, count_influence
+from training.influence import Classes, correlation_influence, count_influence, mid_ranks
 from training.intervals import Bounds, hall, none_of, t_quantile, tango, wilson
 from training.running.metrics import Floats, class_metric
 
 # Weights of the made-up rows beside a table of counts, four a class: of two classes they are three rows, of which two are
 # such that student and teacher differ, as Bonett and Price (2012) add for a difference of paired shares.
 SMOOTHING = (0.25, 0.5, 0.5, 0.25)
-# Rows count as all alike where half of them weigh less than this beside the root mean square.
-ALIKE = 0.1
+# Values differ by something from a thousandth of their range on. Few rows tell two models apart under this share of them.
+ALIKE, FEW = 1e-3, 0.25
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ def of_counts(
     Without teachers the metric is the students' own.
     """
     seen = np.unique(np.concatenate([labels, *students, *teachers]))
+    if len(seen) == 1:  # one answer, and always right: another class must be possible
+        seen = np.array([seen[0], (seen[0] + 1) % classes])
     kind, made = np.divmod(np.arange(4 * len(seen)), len(seen))
     weights = np.concatenate([np.ones(len(labels)), np.repeat(SMOOTHING, len(seen))])
     true = np.concatenate([labels, seen[made]])
@@ -90,25 +92,41 @@ def of_counts(
 def of_correlations(
     metric: str, scores: Floats, labels: Floats, students: Sequence[Floats], teachers: Sequence[Floats], level: float
 ) -> RowInterval:
-    """Pearson or Spearman (scores: by seed) of predictions (N,) with labels (N,), by the rows' influence; without teachers the students' own."""
+    """Pearson or Spearman (scores: by seed) of predictions with labels, all (N,); without teachers the students' own."""
     parts = np.array([correlation_influence(metric, own, labels) for own in students])
-    if teachers:
-        parts = parts - np.array([correlation_influence(metric, other, labels) for other in teachers])
-    return of_values(scores, parts, level, 1.0)
+    if not teachers:
+        return of_values(scores, parts, _share_apart(parts), level, 1.0)
+    parts = parts - np.array([correlation_influence(metric, other, labels) for other in teachers])
+    pairs = list(zip(students, teachers, strict=True))
+    apart = _share_apart(np.array([(own - other) / (np.ptp(other) or 1.0) for own, other in pairs]))
+    if metric == "spearman":  # models may answer apart and still put the rows in one order
+        apart = min(apart, _share_apart(np.array([mid_ranks(own) - mid_ranks(other) for own, other in pairs])))
+    return of_values(scores, parts, apart, level, 1.0)
 
 
-def of_values(scores: Floats, parts: Floats, level: float, most: float) -> RowInterval:
-    """Linear in the rows: mean of the scores (S,), with the rows' parts (S, N); Hall's (1992) t, which minds skewness.
+def _share_apart(differences: Floats) -> float:
+    """Share of the rows on which any seed's values (S, N) differ by something."""
+    return float((np.abs(differences) > ALIKE).any(axis=0).mean())
 
-    Two made-up rows as heavy as the heaviest, one either way, stand for those that few rows don't show. Where half of the
-    rows have no part to speak of, the bound is at least that of a share seen in none of them, times `most`: how much
-    the mean moves if every row does.
+
+def of_means(parts: Floats, level: float, most: float) -> RowInterval:
+    """Mean of row values, or of their differences, by seed and row (S, N), which differ by `most` at the most."""
+    return of_values(parts.mean(axis=1), parts, _share_apart(parts / (most or 1.0)), level, most)
+
+
+def of_values(scores: Floats, parts: Floats, apart: float, level: float, most: float) -> RowInterval:
+    """A score by seed (S,) that is linear in the rows, or nearly: their parts (S, N) tell its variance and skewness.
+
+    Where few rows tell student and teacher apart (their share: `apart`), those that do may be harmless by chance. So the
+    bound is then at least that of a share seen in no row, times `most`: how far the score moves if every row does.
     """
     rows = parts.shape[1]
     parts = parts - parts.mean(axis=1, keepdims=True)
-    mean, centre = parts.mean(axis=0), float(scores.mean())
-    low, high = hall(centre, mean, level)
-    if np.median(np.abs(mean)) <= ALIKE * np.sqrt((mean**2).mean()):
+    centre = float(scores.mean())
+    low, high = hall(centre, parts.mean(axis=0), level)
+    if apart < FEW:
         least = most * none_of(rows, level)
         low, high = min(low, centre - least), max(high, centre + least)
-    return RowInterval((low, high), parts, np.ones(rows), "Hall's (1992) t of the rows' influence")
+    return RowInterval(
+        (low, high), parts, np.ones(rows), "Student's t of the rows' influence, skewed after Hall (1992)"
+    )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data.running.records import Kind
 from training.intervals import Bounds, common_share, over_seeds, wilson
-from training.row_intervals import RowInterval, of_correlations, of_counts, of_paired_shares, of_shares, of_values
+from training.row_intervals import RowInterval, of_correlations, of_counts, of_means, of_paired_shares, of_shares
 from training.running.metrics import LOWER_IS_BETTER, Floats, compute_metrics, row_losses
 
 LEVEL = 0.95
@@ -85,7 +85,7 @@ def paired_mean_interval(
     # Rows that were not seen to differ may do so by as much as values do at all.
     most = float(np.ptp(np.array(pairs, dtype=np.float64)))
     by_seed = parts.mean(axis=1)
-    return _interval(by_seed, parts.shape[1], level, lambda level: of_values(by_seed, parts, level, most))
+    return _interval(by_seed, parts.shape[1], level, lambda level: of_means(parts, level, most))
 
 
 def score_interval(

@@ -73,6 +73,31 @@ def test_the_mean_over_datasets_is_that_of_the_margins() -> None:
     assert line.average.over_seeds.mean == pytest.approx(expected)
 
 
+def test_too_few_rows_are_a_tie_without_an_interval_everywhere() -> None:
+    few = FakeDataset("few", "single", ("in", "out"), ("accuracy",), 12)
+    comparison = compared((THREE_CLASSES, few, REGRESSION))
+    for line in comparison.lines:
+        cell = line.cells["few"]
+        assert (cell.margin.interval.low, cell.margin.interval.high) == (None, None)
+        assert cell.outcome in (None, "tie")
+        assert line.average is not None and line.average.interval.low is None
+        assert line.cells["views"].margin.interval.low is not None
+    text = terminal_text(comparison)
+    assert text.count("[no interval: too few rows]") == 2 * len(comparison.lines)  # the dataset and the mean
+    assert (
+        json.loads(json.dumps(comparison_tree(comparison), allow_nan=False))["lines"][0]["average"]["interval"]["low"]
+        is None
+    )
+    assert draw_comparison(comparison)["comparison-margins"].startswith(b"\x89PNG")
+
+
+def test_what_brackets_hold_is_said_for_one_seed_and_for_several() -> None:
+    assert "over dev rows; it says nothing of another training seed" in terminal_text(compared(seeds=(1,)))
+    assert "over dev rows and training seeds: of the mean over all seeds, not of these 2 alone" in terminal_text(
+        compared()
+    )
+
+
 def test_a_dataset_that_a_method_refuses_is_a_gap_with_its_reason_and_no_rank() -> None:
     write_outputs((THREE_CLASSES,), (1, 2), ("skd",))
     comparison = compared(asked=("skd",))

@@ -30,6 +30,26 @@ def test_methods_that_differ_less_than_chance_are_not_told_apart() -> None:
     assert "are not told apart" in rank_methods(scores, NAMES, "kd", 0.95).note
 
 
+def test_no_method_is_named_where_the_tests_tell_none_apart() -> None:
+    scores = {"kd": SCORES["kd"], "same": SCORES["same"], "again": [score + 0.001 for score in SCORES["kd"]]}
+    ranking = rank_methods(scores, NAMES, "kd", 0.95)
+    assert ranking.test is not None and ranking.test.p > 0.05
+    assert ranking.note.endswith("So no method is the best by these ranks.")
+    assert "owest" not in ranking.note
+
+
+def test_a_method_that_is_the_best_everywhere_is_named_only_where_it_is_told_from_the_second() -> None:
+    worse = {f"m{place}": [0.5 - 0.01 * place] * 8 for place in range(4)}
+    assert "Of the lowest average ranks none is told apart from the others: m0 1.0, m1 2.0" in (
+        rank_methods(worse, NAMES, "m0", 0.95).note
+    )
+    first, *others = ([0.9] * 8, *([0.5 + 0.01 * ((place + row) % 3) for row in range(8)] for place in range(3)))
+    scores = dict(zip(("best", "a", "b", "c"), [first, *others], strict=True))
+    many = {name: [*values, *values, *values] for name, values in scores.items()}
+    names = [f"d{number}" for number in range(24)]
+    assert "Lowest average rank, told apart from all others: best, 1.0." in rank_methods(many, names, "a", 0.95).note
+
+
 def test_a_critical_difference_beyond_all_ranks_is_said_to_be_so() -> None:
     scores = {f"m{number}": [0.1 * number, 0.2 * number, 0.3 * number] for number in range(9)}
     assert "more than ranks can differ with 3 datasets" in rank_methods(scores, NAMES[:3], "m0", 0.999).note

@@ -266,6 +266,21 @@ def test_the_page_loads_nothing_from_anywhere() -> None:
     assert "url(" not in page and "@import" not in page and "<script" not in page
 
 
+def test_too_few_dev_rows_have_margins_without_an_interval(tmp_path: Path) -> None:
+    few = FakeDataset("amounts", "pair", ("more", "less"), ("accuracy",), 12)
+    write_outputs((few, QUICKSTART[3]))
+    summary, outputs = reported(names=["amounts", "sequels"])
+    text = terminal_table(summary)
+    assert text.count("[no interval: too few rows]") == 2  # the dataset and the mean
+    figures = draw_figures(summary, outputs)
+    page = render_page(summary, outputs, figures)
+    assert figures["margins"].startswith(b"\x89PNG")
+    assert "too few rows to tell: 12 of at least 20" in page
+    assert "None" not in text
+    margin = json.loads(json.dumps(report_tree(summary), allow_nan=False))["datasets"][0]["margins"]["mpdistil"]
+    assert margin["interval"]["low"] is None and "no interval" in headline(summary)
+
+
 def test_names_are_escaped_on_the_page() -> None:
     odd = FakeDataset("amounts", "pair", ("<b>", "&", "ok"), ("accuracy",), 100)
     write_outputs((odd,))
