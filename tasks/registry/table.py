@@ -41,7 +41,7 @@ def _unfit(champion: Entry) -> Iterator[str]:
     yield f"!! {champion['name']}: version {champion['version']} is champion and would NOT pass the gate"
     for text in cast(list[str], champion["failed"]):
         yield f"   {STATES[False]:<{WIDTH}}  {text}"
-    yield f"   until a better one comes, nobody pulls it after: {take_away(champion['name'])}"
+    yield f"   it stays until a candidate passes; to take the alias away now: {take_away(champion['name'])}"
 
 
 def _student(student: Entry) -> Iterator[str]:

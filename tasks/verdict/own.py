@@ -36,13 +36,19 @@ def own_checks(rows: DevRows, settings: Registry) -> tuple[Check, ...]:
     )
 
 
-def points(rows: DevRows, interval: Interval, metric: str | None = None) -> Points:
-    """An interval of a difference in the headline metric, or another score, in points."""
+def points(rows: DevRows, interval: Interval, metric: str | None = None, near: float = 0.0) -> Points:
+    """An interval of a difference in the headline metric, or another score, in points.
+
+    `near` is what it is held against: an end that is not that is not shown as that.
+    """
     metric = metric or rows.metric
     scale = rows.scale
     ends = None if interval.low is None or interval.high is None else (scale * interval.low, scale * interval.high)
     low, high = (None, None) if ends is None else (min(ends), max(ends))
-    shown = "no interval: too few rows" if low is None or high is None else f"{_signed(low)}, {_signed(high)}"
+    if low is None or high is None:
+        shown = "no interval: too few rows"
+    else:
+        shown = ", ".join(_signed(end, near) for end in (low, high))
     unit = "points" if metric not in LOWER_IS_BETTER else "points of the constant's error"
     difference = scale * interval.difference
     return Points(difference, low, high, f"{metric} {_signed(difference)} {unit} [{shown}]")
@@ -87,7 +93,7 @@ def _above_majority(name: str, rows: DevRows, logits: Array, settings: Registry)
 
 def _margin(rows: DevRows, settings: Registry) -> Check:
     """Non-inferiority: even the interval's lower end stays above the margin that was set."""
-    found = points(rows, _interval(rows, rows.student, rows.teacher, settings.level))
+    found = points(rows, _interval(rows, rows.student, rows.teacher, settings.level), near=settings.margin)
     passed = found.low is not None and found.low > settings.margin
     threshold = f"registry.margin {settings.margin:+.1f} at {_percent(settings.level)}"
     return _check(MARGIN, passed, found.text, threshold, ("lower end above", "lower end not above"))
@@ -100,7 +106,8 @@ def _not_worse_than_finetune(rows: DevRows, settings: Registry) -> Check:
             return Check(FINETUNE, False, "", threshold, f"{FINETUNE} ({NOT_EVALUATED})")
         return unasked(FINETUNE, rows.no_finetune, threshold)
     found = points(rows, _interval(rows, rows.student, rows.finetune, settings.level))
-    # Under too few rows for an interval nothing is known; "enough rows" says so.
+    if found.low is None:
+        return unasked(FINETUNE, f"{rows.rows} dev rows are too few for an interval", threshold)
     worse = found.high is not None and found.high < 0
     check = _check(FINETUNE, not worse, found.text, threshold, ("not", "interval"))
     if not worse or not _above_majority(STUDENT, rows, rows.finetune, settings).passed:
@@ -121,9 +128,12 @@ def _check(
     return Check(name, passed, figure, f"{words[0]} {threshold}", f"{shown or name}: {figure}, {word} {threshold}")
 
 
-def _signed(value: float) -> str:
-    """One decimal with its sign; a zero has none."""
-    text = f"{value:+.1f}"
+def _signed(value: float, near: float | None = None) -> str:
+    """One decimal with its sign, more where it would look like `near` and is not; a zero has no sign."""
+    digits = 1
+    while near is not None and value != near and digits < 4 and f"{value:.{digits}f}" == f"{near:.{digits}f}":
+        digits += 1
+    text = f"{value:+.{digits}f}"
     return text.lstrip("+-") if float(text) == 0 else text
 
 

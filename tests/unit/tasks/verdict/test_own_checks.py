@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from config import Registry
 from tasks.verdict.checks import CHAMPION, FINETUNE, LIMITS, MARGIN, NAMES, ROWS, STUDENT, TEACHER, Check, Verdict
 from tasks.verdict.evidence import IS_FINETUNE, NOT_EVALUATED, DevRows
-from tasks.verdict.own import own_checks
+from tasks.verdict.own import own_checks, points
+from training.statistics import paired_interval
 
 
 def answers(labels: NDArray[np.int64], right: float, classes: int, start: int = 0) -> NDArray[np.float64]:
@@ -111,6 +112,17 @@ def test_a_margin_that_no_student_has_stops_all_and_one_that_every_student_has_s
     assert MARGIN not in failed(evidence(student=0.0), margin=-200.0)
 
 
+def test_an_end_is_never_shown_as_the_threshold_that_it_is_not() -> None:
+    """Else a sentence says that -10.0 is above -10.0."""
+    rows = evidence()
+    low = float(checked(rows)[MARGIN].figure.split("[")[1].split(",")[0])
+    exact = points(rows, paired_interval("accuracy", "single", rows.labels, [rows.student], [rows.teacher], 0.9)).low
+    assert exact is not None and low == pytest.approx(exact, abs=0.05)
+    for near in (exact - 0.001, exact + 0.001):
+        shown = float(checked(rows, margin=near)[MARGIN].figure.split("[")[1].split(",")[0])
+        assert (shown > near) is (exact > near)
+
+
 @pytest.mark.parametrize(("rows", "stopped"), [(99, True), (100, False)])
 def test_minimum_rows_holds_for_a_student_by_itself(rows: int, stopped: bool) -> None:
     assert (ROWS in failed(evidence(rows=rows, teacher=1.0, student=1.0))) is stopped
@@ -120,6 +132,8 @@ def test_three_dev_rows_give_no_interval_and_pass_nothing_that_needs_one() -> No
     rows = evidence(rows=3, classes=3, student=1.0, teacher=1.0)
     assert failed(rows, minimum_rows=1) == {TEACHER, STUDENT, MARGIN}
     assert "[no interval: too few rows]" in checked(rows)[MARGIN].text
+    told = checked(replace(rows, finetune=rows.student))[FINETUNE]
+    assert told.passed is None and "3 dev rows are too few for an interval" in told.text
 
 
 def test_a_student_wholly_below_finetune_is_stopped_and_finetune_is_named_as_the_one_to_take() -> None:
