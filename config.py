@@ -16,6 +16,8 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from method_sections import (
+    HIDDEN_WEIGHTS,
+    OF_THE_TEACHER,
     AnnealingKd,
     AssistedMethod,
     Ckd,
@@ -53,6 +55,7 @@ from stage_sections import (
     Models,
     Registry,
     Report,
+    Search,
     Signals,
     Source,
     Split,
@@ -92,6 +95,7 @@ class Parameters(Section):
     launch: Launch = Field("python -m", description="'python -m', or 'python -m hardware NAME' for a file of hardware/; also 'accelerate launch ... -m'.")  # fmt: skip
     threads: int = Field(2, ge=1, le=1024, description="CPU threads; they change the last bits of a result.")
     precision: Literal["float32", "bf16"] = Field("float32", description="Of training's passes; bf16 by autocast, weights stay float32.")  # fmt: skip
+    selected_by: Literal["loss", "metric", "metric_then_loss"] = Field("loss", description="What chooses epochs and episodes on selection: the mean task loss, the headline metric, or that with its ties settled by the loss.")  # fmt: skip
     compile: bool = Field(False, description="Train through torch.compile; docs/performance.md says when it pays.")
     source: Source
     split: Split
@@ -99,6 +103,7 @@ class Parameters(Section):
     teacher: Teacher
     signals: Signals = Signals()
     student: Student
+    search: Search = Search()
     finetune: Finetune = Finetune()
     kd: Kd = Kd()
     mse_kd: MseKd = MseKd()
@@ -180,6 +185,11 @@ class Parameters(Section):
             if method in self.methods and not self.teacher.trajectory:
                 raise ValueError(f"{method} learns from the teacher's epochs; set teacher.trajectory: true")
         check_epochs(self.methods, self.student, self.teacher, self.prokd, self.rco)
+        if self.teacher.trajectory and self.teacher.patience is not None:
+            raise ValueError(
+                f"teacher.patience: {self.teacher.patience}, but teacher.trajectory keeps every epoch for prokd and rco, which "
+                "learn from as many as teacher.epochs says; set teacher.patience to null, or teacher.trajectory to false"
+            )
         if self.teacher.trajectory and self.teacher.origin != "train":
             raise ValueError(
                 f"teacher.trajectory: a supplied teacher ({self.teacher.origin}) has no epochs to keep; set it to false"
@@ -227,7 +237,7 @@ def load(path: Path = Path("params.yaml")) -> Parameters:
     try:
         given = Parameters.model_validate(content)
         if not lines:
-            return _with_preset(given)
+            return _with_hidden_weights(_with_preset(given))
     except ValidationError as failure:
         lines += explain(failure.errors(), Parameters)
     count = f"{len(lines)} error{'s' * (len(lines) > 1)}"
@@ -256,6 +266,20 @@ def _with_preset(given: Parameters) -> Parameters:
         "meta_teacher": MetaTeacher.model_validate(_over(preset.meta_teacher, given.meta_teacher)),
         "curriculum": Curriculum.model_validate(_over(preset.curriculum, given.curriculum)),
     }
+    return given.model_copy(update=filled)
+
+
+def _with_hidden_weights(given: Parameters) -> Parameters:
+    """Fill the null weights of hidden terms from where the student starts."""
+    of_the_teacher, filled = given.student.init in OF_THE_TEACHER, dict[str, Section]()
+    for method, weights in HIDDEN_WEIGHTS.items():
+        section: Section = getattr(given, method)
+        null = {
+            key: ours if of_the_teacher else others
+            for key, (ours, others) in weights.items()
+            if getattr(section, key) is None
+        }
+        filled[method] = section.model_copy(update=null)
     return given.model_copy(update=filled)
 
 

@@ -43,6 +43,23 @@ Mapping = Literal["uniform", "first", "last"] | tuple[tuple[int, int], ...]
 Start = Literal["finetuned", "pretrained"]
 
 
+# The papers' weights of their hidden terms are for a student whose hidden vectors are near the teacher's from the start. They
+# keep any other one from learning its labels: docs/papers/methods.md, "What the papers' weights do to a random student".
+HIDDEN_WEIGHTS: dict[str, dict[str, tuple[float, float]]] = {
+    "mse_kd": {"beta": (90.0, 1.0)},
+    "pkd": {"beta": (100.0, 1.0)},
+    "ckd": {
+        "word_pairs": (1.0, 0.1),
+        "word_angles": (10.0, 0.1),
+        "layer_pairs": (1.0, 0.1),
+        "layer_angles": (10.0, 0.1),
+    },
+}
+"""Method -> its weights that may be null -> (of a student that starts from the teacher's layers, of any other)."""
+OF_THE_TEACHER = ("pretrained_teacher_layers", "teacher_layers")
+"""Values of student.init with which the student starts from the teacher's layers."""
+
+
 class Section(BaseModel):
     """Common rules of all sections: immutable, no unknown key, no silent conversion of types."""
 
@@ -65,7 +82,9 @@ class MseKd(Section):
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     alpha_on: Literal["task", "soft"] = Field("task", description="Term that alpha weighs; soft: the authors' code.")
-    beta: Weight = Field(100.0, description="Weight of the hidden term.")
+    beta: Weight | None = Field(
+        None, description="Weight of the hidden term; null: 90 for a student of the teacher's layers, 1 for any other."
+    )
     temperature: Temperature = Field(5.0, description="Softens logits; without effect for regression.")
     temperature_squared: bool = Field(False, description="Multiply the soft term by temperature squared.")
     mapping: Mapping = Field("uniform", description="How layers are matched; or pairs [student layer, teacher layer].")
@@ -75,7 +94,10 @@ class Pkd(Section):
     """kd, and the sequence vectors of middle layers (Sun et al., 2019)."""
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
-    beta: Weight = Field(100.0, description="Weight of the patient term.")
+    beta: Weight | None = Field(
+        None,
+        description="Weight of the patient term; null: 100 for a student of the teacher's layers, 1 for any other.",
+    )
     temperature: Temperature = Field(5.0, description="Softens logits; without effect for regression.")
     layers: Literal["skip", "last"] = Field("skip", description="Which of the teacher's layers teach.")
 
@@ -209,10 +231,18 @@ class Ckd(Section):
 
     alpha: Share = Field(0.3, description="Weight of the task loss; the soft term has 1 - alpha.")
     temperature: Temperature = Field(3.0, description="Softens logits; without effect for regression.")
-    word_pairs: Weight = Field(1.0, description="Weight of cosines between words of a layer.")
-    word_angles: Weight = Field(10.0, description="Weight of angles between words of a layer.")
-    layer_pairs: Weight = Field(1.0, description="Weight of cosines between layers of a word.")
-    layer_angles: Weight = Field(10.0, description="Weight of angles between layers of a word.")
+    word_pairs: Weight | None = Field(
+        None, description="Weight of cosines between words of a layer; null: 1, or 0.1 where mse_kd's is 1."
+    )
+    word_angles: Weight | None = Field(
+        None, description="Weight of angles between words of a layer; null: 10, or 0.1 where mse_kd's is 1."
+    )
+    layer_pairs: Weight | None = Field(
+        None, description="Weight of cosines between layers of a word; null: 1, or 0.1 where mse_kd's is 1."
+    )
+    layer_angles: Weight | None = Field(
+        None, description="Weight of angles between layers of a word; null: 10, or 0.1 where mse_kd's is 1."
+    )
     window: int = Field(21, ge=3, le=513, description="Words of an angle's window; an odd number.")
 
     @field_validator("window")

@@ -91,6 +91,10 @@ class Training(Section):
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's weight decay.")
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the rate rises.")
     clip_norm: float | None = Field(1.0, gt=0, description="Gradient norm, at most; null: not clipped.")
+    patience: Count | None = Field(
+        None,
+        description="Epochs without a better one on selection after which training ends; null: all are run. The rate falls as over all.",
+    )
 
 
 class Teacher(Training):
@@ -153,6 +157,14 @@ class Assisted(Section):
     """Students whose teacher is made for them by the assistant stage."""
 
     methods: tuple[AssistedMethod, ...] = Field(description="Those of `methods` that are takd or sftn.")
+
+
+class Search(Section):
+    """A quick search of learning rate and main weight, on selection, for every teacher and student."""
+
+    points: int = Field(
+        1, ge=1, le=64, description="Settings that each is trained at, the best kept; 1: as the file says, no search."
+    )
 
 
 class Checkpoint(Section):

@@ -93,12 +93,12 @@ def _friendly(
         dataset.split("selection"),
         dataset.target,
         lambda epoch: lambda outputs, batch: method.loss(outputs, batch.labels, dataset.spec.kind),
-        training_settings(given.teacher, stage.seed_of("training"), given.evaluate.batch_size),
+        training_settings(given, given.teacher, stage.seed_of("training")),
         accelerator=accelerator,
         checkpoints=checkpoints_of(stage, accelerator),
         title=stage.title,
     )
-    updates = given.teacher.epochs * math.ceil(len(dataset.split("train")) / given.teacher.batch_size)
+    updates = len(curves) * math.ceil(len(dataset.split("train")) / given.teacher.batch_size)
     return branched.teacher, curves, updates
 
 
@@ -107,5 +107,16 @@ if __name__ == "__main__":
         "assistant",
         assistant,
         keys=("dataset", "method", "seed"),
-        sections=("threads", "models", "teacher", "student", "signals", "takd", "sftn", "split", "source"),
+        sections=(
+            "selected_by",
+            "threads",
+            "models",
+            "teacher",
+            "student",
+            "signals",
+            "takd",
+            "sftn",
+            "split",
+            "source",
+        ),
     )

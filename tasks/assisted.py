@@ -6,16 +6,17 @@ Reads: the dataset's tokens, the assistant's signals, and the teacher where `stu
 Writes: outputs/student/<dataset>/<method>/<seed>, as the student stage does.
 """
 
-from tasks.networks.building import start_student
+from models.classifier import Classifier
 from tasks.running.datasets import open_dataset
 from tasks.running.layout import assistant_signals, teacher_model
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
 from tasks.students.chosen_method import make_assisted_method
 from tasks.students.fixed_teacher import train_on_fixed_teacher
-from tasks.students.output import write_student
+from tasks.students.output import best_student, write_student
 from tasks.students.training_rows import row_counts, training_splits
 from training.fixed_teacher import FixedTeacher
+from training.joint import JointRun
 from training.running.signals import open_joined
 
 
@@ -23,15 +24,16 @@ def assisted(stage: Stage) -> None:
     """Train one student on its assistant's signals."""
     dataset = open_dataset(stage, stage.dataset)
     accelerator = start_torch(stage)
-    start = start_student(stage, dataset, stage.read(teacher_model(stage.dataset, stage.seed)))
-    for note in start.notes:
-        stage.say(note)
+    teacher = stage.read(teacher_model(stage.dataset, stage.seed))
     folder = stage.read(assistant_signals(stage.dataset, stage.method, stage.seed))
     splits = training_splits(stage.parameters, stage.method)
     signals = open_joined(folder, row_counts(dataset, splits))
-    method = make_assisted_method(stage.parameters, stage.method)
-    run = train_on_fixed_teacher(stage, start.classifier, dataset, method, FixedTeacher(signals), accelerator, splits)
-    write_student(stage, start.classifier, dataset, run, accelerator, splits)
+
+    def train(own: Stage, model: Classifier) -> JointRun:
+        method = make_assisted_method(own.parameters, own.method)
+        return train_on_fixed_teacher(own, model, dataset, method, FixedTeacher(signals), accelerator, splits)
+
+    write_student(stage, best_student(stage, dataset, teacher, train), dataset, accelerator, splits)
 
 
 if __name__ == "__main__":
@@ -39,5 +41,16 @@ if __name__ == "__main__":
         "assisted",
         assisted,
         keys=("dataset", "method", "seed"),
-        sections=("threads", "models", "teacher", "student", "takd", "sftn", "split", "source"),
+        sections=(
+            "selected_by",
+            "search",
+            "threads",
+            "models",
+            "teacher",
+            "student",
+            "takd",
+            "sftn",
+            "split",
+            "source",
+        ),
     )

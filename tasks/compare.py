@@ -17,6 +17,7 @@ from pathlib import Path
 from config import ConfigError, Parameters, load
 from data.running.errors import DataError
 from data.running.writing import whole_file
+from tasks.reporting.chosen import points_of
 from tasks.reporting.comparison import Comparison, compare
 from tasks.reporting.findings import untaught
 from tasks.reporting.gather import gather_evaluated
@@ -62,15 +63,17 @@ def _compared(options: argparse.Namespace, given: Parameters) -> Comparison:
     methods = options.methods or given.methods
     if methods == ["all"]:
         methods = evaluated_methods(datasets)
-    points = numbers(read_object(options.points).get("points")) if options.points else {}
     seeds = options.seeds or given.seeds
+    points = points_of(datasets, methods, seeds)
+    if options.points:
+        points |= {name: int(count) for name, count in numbers(read_object(options.points).get("points")).items()}
     outputs = gather_evaluated(datasets, methods, seeds)
     return compare(
         outputs,
         methods,
         benchmark=given.benchmark,
         baseline=options.baseline,
-        points={name: int(count) for name, count in points.items()},
+        points=points,
         level=given.report.level,
         left_out=untaught(outputs, methods, seeds, given.registry),
     )

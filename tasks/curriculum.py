@@ -82,7 +82,7 @@ def curriculum(stage: Stage) -> None:
         [QuizDataset(name, others[name].spec.kind, own) for name, own in batches.items()],
         target,
         selection_scores,
-        settings=curriculum_settings(stage),
+        settings=curriculum_settings(stage, dataset.target),
         accelerator=accelerator,
         probe=probe,
         distillation=_distillation(stage, dataset, head, student),
@@ -165,6 +165,7 @@ def _write_records(
         {
             "selection": scores,
             "selected_on": dataset.selected_on,
+            "selected_by": stage.parameters.selected_by,
             "best_episode": result.best_episode,
             "sampler": result.sampler,
             "reward": stage.parameters.curriculum.reward,
@@ -184,5 +185,5 @@ if __name__ == "__main__":
         "curriculum",
         curriculum,
         keys=("dataset", "seed"),
-        sections=("datasets", "threads", "models", "mpdistil", "mse_kd", "meta_teacher", "curriculum"),
+        sections=("datasets", "selected_by", "threads", "models", "mpdistil", "mse_kd", "meta_teacher", "curriculum"),
     )

@@ -13,15 +13,17 @@ from typing import get_args
 from safetensors.torch import load_file
 
 from method_sections import SignalMethod
-from tasks.networks.building import depth_of, start_student
+from models.classifier import Classifier
+from tasks.networks.building import depth_of
 from tasks.running.datasets import open_dataset
 from tasks.running.layout import meta_teacher_folder, signals_folder, teacher_model
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
 from tasks.students.chosen_method import make_method
 from tasks.students.fixed_teacher import check_kind, train_on_fixed_teacher
-from tasks.students.output import write_student
+from tasks.students.output import best_student, write_student
 from training.fixed_teacher import FixedTeacher, reworded
+from training.joint import JointRun
 from training.running.signals import open_signals
 
 
@@ -30,20 +32,19 @@ def meta_taught(stage: Stage) -> None:
     dataset = open_dataset(stage, stage.dataset)
     accelerator = start_torch(stage)
     teacher = stage.read(teacher_model(stage.dataset, stage.seed))
-    start = start_student(stage, dataset, teacher)
-    for note in start.notes:
-        stage.say(note)
-    model = start.classifier
-    depths = {"student_layers": model.num_layers, "teacher_layers": depth_of(teacher)}
-    method = make_method(stage.parameters, stage.method, **depths)
     check_kind(stage.method, dataset)
     folder = stage.read(signals_folder(stage.dataset, stage.seed))
     signals = open_signals(folder, "train", rows=len(dataset.split("train")))
     head = load_file(stage.read(meta_teacher_folder(stage.dataset, stage.seed)) / "head.safetensors")
     said = reworded(signals, head["head.weight"], head.get("head.bias"))
-    run = train_on_fixed_teacher(stage, model, dataset, method, FixedTeacher(said), accelerator)
-    # The quiz rows taught the meta-teacher.
-    write_student(stage, model, dataset, replace(run, feedback_rows=len(dataset.split("quiz"))), accelerator)
+
+    def train(own: Stage, model: Classifier) -> JointRun:
+        depths = {"student_layers": model.num_layers, "teacher_layers": depth_of(teacher)}
+        method = make_method(own.parameters, own.method, **depths)
+        run = train_on_fixed_teacher(own, model, dataset, method, FixedTeacher(said), accelerator)
+        return replace(run, feedback_rows=len(dataset.split("quiz")))  # they taught the meta-teacher
+
+    write_student(stage, best_student(stage, dataset, teacher, train), dataset, accelerator)
 
 
 if __name__ == "__main__":
@@ -51,5 +52,16 @@ if __name__ == "__main__":
         "meta_taught",
         meta_taught,
         keys=("dataset", "method", "seed"),
-        sections=("threads", "models", "teacher", "student", "mpdistil", *get_args(SignalMethod), "split", "source"),
+        sections=(
+            "selected_by",
+            "search",
+            "threads",
+            "models",
+            "teacher",
+            "student",
+            "mpdistil",
+            *get_args(SignalMethod),
+            "split",
+            "source",
+        ),
     )

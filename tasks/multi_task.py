@@ -72,7 +72,7 @@ def multi_task(stage: Stage) -> None:
             rows=rows_without(dataset.split("quiz"), exam),
         ).one_pass,
         selection_scores,
-        settings=curriculum_settings(stage),
+        settings=curriculum_settings(stage, dataset.target),
         accelerator=accelerator,
         distillations=_distillations(stage, others),
         on_episode=ticker.episode,
@@ -124,6 +124,7 @@ def _write_records(
         {
             "selection": scores,
             "selected_on": dataset.selected_on,
+            "selected_by": stage.parameters.selected_by,
             "best_episode": result.best_episode,
             "parameters": parameters,
             **taken(stage, dataset, result, batches, base=base, taught_by_quiz=False),
@@ -142,5 +143,5 @@ if __name__ == "__main__":
         "multi_task",
         multi_task,
         keys=("dataset", "method", "seed"),
-        sections=("datasets", "threads", "models", "split", "mpdistil", "finetune", "kd", "curriculum"),
+        sections=("datasets", "selected_by", "threads", "models", "split", "mpdistil", "finetune", "kd", "curriculum"),
     )

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tasks.reporting.analysis import Analysis, analyse
+from tasks.reporting.chosen import points_of
 from tasks.reporting.comparison import Comparison, compare
 from tasks.reporting.comparison_text import comparison_tree
 from tasks.reporting.gather import DatasetOutputs, gather
@@ -25,7 +26,7 @@ from tasks.running.layout import OUTPUTS
 from tasks.running.stage import Stage, run_stage
 
 # params.yaml's sections that change the report itself; every other value is in the stages' own records.
-SECTIONS = ("benchmark", "datasets", "seeds", "methods", "registry", "report")
+SECTIONS = ("benchmark", "datasets", "seeds", "methods", "selected_by", "registry", "report")
 
 
 def report(stage: Stage) -> None:
@@ -50,6 +51,7 @@ def report(stage: Stage) -> None:
         benchmark=parameters.benchmark,
         level=parameters.report.level,
         settings=parameters.registry,
+        selected_by=parameters.selected_by,
     )
     shipped = ship(
         outputs, summary.findings, summary.main_method, parameters.seeds, parameters.registry, parameters.report.level
@@ -87,6 +89,7 @@ def study(
         outputs,
         given.methods,
         benchmark=given.benchmark,
+        points=points_of(given.datasets, given.methods, given.seeds),
         level=given.report.level,
         left_out=left_out,
     )

@@ -13,7 +13,8 @@ from typing import get_args
 
 from method_sections import StudentMethod
 from methods.running.seam import TeacherUse
-from tasks.networks.building import depth_of, start_student
+from models.classifier import Classifier
+from tasks.networks.building import depth_of
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import signals_folder, teacher_model, trajectory_folder
 from tasks.running.stage import Stage, run_stage
@@ -22,9 +23,10 @@ from tasks.students.chosen_method import make_method
 from tasks.students.compared_layers import MOVING
 from tasks.students.fixed_teacher import check_kind, train_on_fixed_teacher
 from tasks.students.joint_training import train_with_teacher
-from tasks.students.output import write_student
+from tasks.students.output import best_student, write_student
 from tasks.students.training_rows import row_counts, taught_splits, training_splits
 from training.fixed_teacher import FixedTeacher
+from training.joint import JointRun
 from training.running.signals import open_joined, open_trajectory
 
 
@@ -33,22 +35,20 @@ def student(stage: Stage) -> None:
     dataset = open_dataset(stage, stage.dataset)
     accelerator = start_torch(stage)
     teacher = stage.read(teacher_model(stage.dataset, stage.seed))
-    start = start_student(stage, dataset, teacher)
-    for note in start.notes:
-        stage.say(note)
-    model = start.classifier
     splits = training_splits(stage.parameters, stage.method)
     if splits != taught_splits(stage.parameters):
         stage.say(f"trains on {' and '.join(splits)} alone; split.quiz_joins_train is for methods that need no quiz")
-    if stage.method in MOVING:
-        run = train_with_teacher(stage, model, dataset, teacher, accelerator)
-    else:
+
+    def train(own: Stage, model: Classifier) -> JointRun:
+        if own.method in MOVING:
+            return train_with_teacher(own, model, dataset, teacher, accelerator)
         depths = {"student_layers": model.num_layers, "teacher_layers": depth_of(teacher)}
-        method = make_method(stage.parameters, stage.method, **depths)
-        check_kind(stage.method, dataset)
-        fixed = _fixed_teacher(stage, dataset, teacher, method.needs.teacher, splits)
-        run = train_on_fixed_teacher(stage, model, dataset, method, fixed, accelerator, splits)
-    write_student(stage, model, dataset, run, accelerator, splits)
+        method = make_method(own.parameters, own.method, **depths)
+        check_kind(own.method, dataset)
+        fixed = _fixed_teacher(own, dataset, teacher, method.needs.teacher, splits)
+        return train_on_fixed_teacher(own, model, dataset, method, fixed, accelerator, splits)
+
+    write_student(stage, best_student(stage, dataset, teacher, train), dataset, accelerator, splits)
 
 
 def _fixed_teacher(
@@ -73,5 +73,15 @@ if __name__ == "__main__":
         "student",
         student,
         keys=("dataset", "method", "seed"),
-        sections=("threads", "models", "teacher", "student", *get_args(StudentMethod), "split", "source"),
+        sections=(
+            "selected_by",
+            "search",
+            "threads",
+            "models",
+            "teacher",
+            "student",
+            *get_args(StudentMethod),
+            "split",
+            "source",
+        ),
     )

@@ -21,7 +21,8 @@ from models.classifier import Classifier
 from seeds import start_all
 from tasks.networks.building import parameter_count, start_teacher
 from tasks.networks.checkpoints import checkpoints_of
-from tasks.networks.output import write_model
+from tasks.networks.output import epochs_run, write_model
+from tasks.networks.search import Found, searched
 from tasks.networks.settings import training_settings
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.stage import Stage, StageError, run_stage
@@ -37,12 +38,8 @@ def teacher(stage: Stage) -> None:
     """Train the teacher, or check the one that was supplied."""
     given, dataset = stage.parameters, open_dataset(stage, stage.dataset)
     accelerator = start_torch(stage)
-    start = start_teacher(stage, dataset)
-    for note in start.notes:
-        stage.say(note)
-    model = start.classifier.to(accelerator.device)
-    compile_if_asked(stage, model)
-    curves, trajectory = _trained(stage, model, dataset, accelerator)
+    found = _found(stage, dataset, accelerator)
+    model, curves, trajectory = found.trained
     as_it_is_used(model)
     if stage.writes:
         save_trajectory(stage.folder / "trajectory", trajectory)
@@ -63,11 +60,34 @@ def teacher(stage: Stage) -> None:
         {
             "selection": scores,
             "selected_on": dataset.selected_on,
+            "selected_by": given.selected_by,
+            **({"epochs": epochs_run(stage, curves, given.teacher)} if curves else {}),
             "parameters": parameter_count(model, dataset.spec.name),
             "origin": given.teacher.origin,
+            **found.record,
         }
     )
     stage.headline = f"{dataset.spec.metrics[0]} {scores[dataset.spec.metrics[0]]:.3f} on {dataset.selected_on}"
+    stage.headline += found.headline
+
+
+Taught = tuple[Classifier, list[dict[str, float]], list[np.ndarray]]
+
+
+def _found(stage: Stage, dataset: TokenisedDataset, accelerator: Accelerator) -> Found[Taught]:
+    """The teacher with its curves and trajectory: supplied, trained, or the best that a search has trained."""
+
+    def taught(own: Stage) -> Taught:
+        start = start_teacher(own, dataset)
+        for note in start.notes if own.point < 2 else ():
+            own.say(note)
+        model = start.classifier.to(accelerator.device)
+        compile_if_asked(own, model)
+        return model, *_trained(own, model, dataset, accelerator)
+
+    if stage.parameters.teacher.origin != "train":
+        return Found(taught(stage), {})
+    return searched(stage, "teacher", dataset.target, taught, lambda made: made[1])
 
 
 def _trained(
@@ -87,7 +107,7 @@ def _trained(
         dataset.split("selection"),
         dataset.target,
         lambda epoch: lambda outputs, batch: loss(outputs, None, batch.labels, dataset.spec.kind),
-        training_settings(given.teacher, stage.seed_of("training"), given.evaluate.batch_size),
+        training_settings(given, given.teacher, stage.seed_of("training")),
         accelerator=accelerator,
         after_epoch=trajectory,
         checkpoints=checkpoints_of(stage, accelerator),
@@ -143,5 +163,8 @@ def _compare_with_majority(stage: Stage, dataset: TokenisedDataset, own: float) 
 
 if __name__ == "__main__":
     run_stage(
-        "teacher", teacher, keys=("dataset", "seed"), sections=("threads", "models", "teacher", "split", "source")
+        "teacher",
+        teacher,
+        keys=("dataset", "seed"),
+        sections=("selected_by", "search", "threads", "models", "teacher", "split", "source"),
     )

@@ -11,6 +11,7 @@ from small_networks import PADDING, VOCABULARY, small
 from data.running.tokens import Header, TokenSplit
 from models.classifier import Classifier
 from models.heads import HeadSpec
+from training.running.choosing import SelectedBy
 from training.running.loop import Target, TrainingSettings
 from training.running.predict import predict
 from training.running.signals import Signals
@@ -64,9 +65,26 @@ def networks() -> tuple[Classifier, Classifier]:
     return student, teacher
 
 
-def settings(*, epochs: int = 3, learning_rate: float = 2e-3, seed: int = 1) -> TrainingSettings:
+def settings(
+    *,
+    epochs: int = 3,
+    learning_rate: float = 2e-3,
+    seed: int = 1,
+    selected_by: SelectedBy = "loss",
+    patience: int | None = None,
+) -> TrainingSettings:
     """Three steps an epoch."""
-    return TrainingSettings(epochs, 8, learning_rate, 0.01, warmup=0.0, clip_norm=1.0, seed=seed)
+    return TrainingSettings(
+        epochs,
+        8,
+        learning_rate,
+        0.01,
+        warmup=0.0,
+        clip_norm=1.0,
+        seed=seed,
+        selected_by=selected_by,
+        patience=patience,
+    )
 
 
 def accelerator() -> Accelerator:

@@ -38,7 +38,7 @@ from training.running.signals import Signals
 
 @dataclass(frozen=True)
 class JointSettings:
-    """Two supervised runs side by side; epochs, batch size and seed are the student's.
+    """Two supervised runs side by side; epochs, patience, batch size and seed are the student's.
 
     `followed_rows`: how many training rows, drawn at random, are followed over time where a method does (LGTM's Fig. 4: 64).
     """
@@ -109,7 +109,7 @@ def train_jointly(
     own = settings.student
     run = _Run(student, teacher, splits, target, settings, accelerator, stored)
     with (checkpoints or Checkpoints()).watching(run) as after_step:
-        while run.epoch <= own.epochs:
+        while run.epoch <= own.epochs and not run.best.has_waited(own.patience):
             student.train()
             teacher.train()
             where = f"{title}, epoch {run.epoch}/{own.epochs}"
@@ -188,7 +188,7 @@ class _Run:
         self._schedules = [make_schedule(learner.optimizer, own, rows) for learner in self._learners]
         self._quiz = QuizBatches(splits.quiz, settings.quiz_batch_size, named(own.seed, "quiz"), accelerator.device)
         self._epochs, self._accelerator = own.epochs, accelerator
-        self.best = BestEpoch(student)
+        self.best = BestEpoch(student, target.choice(own.selected_by))
         self.epoch, self.steps = 1, list[dict[str, float]]()
 
     @property

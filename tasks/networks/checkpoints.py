@@ -47,7 +47,8 @@ def checkpoints_of(stage: Stage, accelerator: Accelerator) -> Checkpoints:
     folder, identity = place[0]
     seconds = None if given.minutes is None else given.minutes * 60
     files = CheckpointFiles(Path(folder), identity, stage.say)
-    found = Checkpoints(files, Cadence(seconds, given.steps), accelerator)
+    # A point of a search that is done stays as it ended until all are.
+    found = Checkpoints(files, Cadence(seconds, given.steps), accelerator, keeps_end=bool(stage.point))
     stage.when_done.append(found.remove)
     return found
 

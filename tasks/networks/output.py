@@ -1,7 +1,10 @@
-"""The model that a stage leaves: a stock Hugging Face folder with the tokenizer of its dataset's tokens."""
+"""What a training stage leaves: a stock Hugging Face folder with the tokenizer of its dataset's tokens, epochs run."""
+
+from collections.abc import Sequence
 
 from models.classifier import Classifier
 from models.store import save_model
+from stage_sections import Training
 from tasks.running.datasets import TokenisedDataset
 from tasks.running.stage import Stage
 
@@ -15,3 +18,12 @@ def write_model(stage: Stage, model: Classifier, dataset: TokenisedDataset) -> N
             tokenizer_folder=dataset.tokenizer_folder,
             tokenizer_fingerprint=dataset.tokenizer_fingerprint,
         )
+
+
+def epochs_run(stage: Stage, curves: Sequence[object], section: Training) -> dict[str, int]:
+    """For metrics.json: how many epochs were run, of how many; says so where `patience` ended the training."""
+    if len(curves) < section.epochs:
+        stage.say(
+            f"ended after {len(curves)} of {section.epochs} epochs: {section.patience} without a better one on selection"
+        )
+    return {"run": len(curves), "asked": section.epochs}

@@ -6,6 +6,7 @@ import yaml
 
 from tasks.registry.evidence import Student
 from tasks.registry.lineage import Checkout
+from tasks.reporting.chosen import how_chosen
 from tasks.reporting.effort import effort_of
 from tasks.verdict.checks import Check, Verdict, names_of
 from training.running.metrics import LOWER_IS_BETTER
@@ -203,7 +204,12 @@ def _selection(student: Student) -> str:
             "are of, which makes them optimistic."
         )
     else:
-        chosen = "Epochs and episodes were chosen by the mean task loss on selection; dev rows chose none of them."
+        how = how_chosen(student.dataset, student.method, student.seed)
+        chosen = f"Epochs and episodes were chosen by {how.by} on selection; dev rows chose none of them."
+        if how.points > 1:
+            chosen += f" Learning rate and weight are the best of {how.points} tried, on selection too."
+        if how.epochs is not None and how.asked is not None and how.epochs < how.asked:
+            chosen += f" Training ended after {how.epochs} of {how.asked} epochs, without a better one on selection."
     return (
         f"{chosen} The alias `candidate` names the seed with the lowest loss on selection. The alias `champion` moves by a gate "
         "that reads **dev** rows: those tests above, and a comparison of task losses with the champion before. The champion of many versions was thus chosen on dev many times: its dev scores, and the interval above, which "

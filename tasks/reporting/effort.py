@@ -50,7 +50,7 @@ def effort_of(dataset: str, method: str, seed: int) -> Effort | None:
     if method != CURRICULUM_METHOD and not method.endswith(MULTI_TASK):
         return _with_assistant(outputs, folder, dataset, method, seed)
     if method == CURRICULUM_METHOD:
-        base, others = _base(folder), [_beside(outputs, "meta_teacher", dataset, None, seed)]
+        base, others = base_of(folder), [_beside(outputs, "meta_teacher", dataset, None, seed)]
     else:
         base, others = method.removesuffix(MULTI_TASK), []
     own = _together([_of_stage(part) for part in (folder, *others) if _ran(part)])
@@ -125,7 +125,7 @@ def _beside(outputs: Path, stage: str, dataset: str, method: str | None, seed: i
     return outputs / output_folder(stage, dataset=dataset, method=method, seed=seed).relative_to(OUTPUTS)
 
 
-def _base(folder: Path) -> str:
+def base_of(folder: Path) -> str:
     """The method whose student a curriculum went on from."""
     params = read_object(folder / "run.json").get("params")
     section = params.get(CURRICULUM_METHOD) if isinstance(params, Mapping) else None

@@ -12,6 +12,7 @@ from tasks.reporting.findings import Findings, averaged, find
 from tasks.reporting.gather import Cost, DatasetOutputs
 from tasks.reporting.margins import Margin, margin_of, mean_margin
 from tasks.reporting.scores import DEV, META_TEACHER, TEACHER, dev_rows, headlines, score_rows, values_of
+from training.running.choosing import SelectedBy
 from training.statistics import LEVEL, Spread, mean_sd
 
 LABELS = {
@@ -80,6 +81,8 @@ class Summary:
     """Method -> mean over datasets."""
     level: float
     findings: Findings
+    selected_by: SelectedBy = "loss"
+    """What chose epochs and episodes on selection."""
 
 
 def summarise(
@@ -90,11 +93,13 @@ def summarise(
     benchmark: str,
     level: float = LEVEL,
     settings: Registry | None = None,
+    selected_by: SelectedBy = "loss",
 ) -> Summary:
     """All numbers of the report, with intervals of `level` (a fraction); `settings` are the gate's."""
     findings = find(outputs, methods, seeds, level, settings or Registry())
     datasets = [_dataset(one, methods, seeds, level, findings) for one in outputs]
     kept = [one for one in outputs if one.name not in findings.left_out]
+    counted = [one for one in datasets if one.name not in findings.left_out]
     comparable = bool(kept) and averaged(outputs, kept)
     return Summary(
         benchmark=benchmark,
@@ -106,19 +111,14 @@ def summarise(
         datasets=datasets,
         average_scores=_average_scores(kept, methods, seeds) if comparable else {},
         average_margins={
-            method: mean_margin(
-                kept,
-                method,
-                seeds,
-                [one.margins[method] for one in datasets if one.name not in findings.left_out],
-                level,
-            )
+            method: mean_margin(kept, method, seeds, [one.margins[method] for one in counted], level)
             for method in methods
             if comparable
         },
         efforts=_average_efforts(datasets, methods),
         level=level,
         findings=findings,
+        selected_by=selected_by,
     )
 
 

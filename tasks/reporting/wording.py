@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tasks.reporting.effort import Effort
 from tasks.reporting.summarise import DatasetSummary, Margin, Summary
+from training.running.choosing import IN_WORDS, SelectedBy
 from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import FEWEST_ROWS, Interval, Spread
 
@@ -107,6 +108,11 @@ def seeds_text(seeds: Sequence[int]) -> str:
 def selected_text(selected_on: str) -> str:
     """What chose epochs and episodes; on dev, the label that every number then carries."""
     return "selected on dev" if selected_on == "dev" else "selected on selection, reported on dev"
+
+
+def chosen_text(selected_by: SelectedBy) -> str:
+    """What of the selection rows chose epochs and episodes."""
+    return f"Epochs and episodes were chosen by {IN_WORDS[selected_by]}"
 
 
 def count_text(count: float) -> str:

@@ -88,6 +88,8 @@ class Stage:
     dataset: str = ""
     method: str = ""
     seed: int = 0
+    point: int = 0
+    """Of a search, from 1; 0: there is none."""
     folder: Path = Path()
     inputs: list[Path] = field(default_factory=list)
     headline: str = ""
@@ -174,9 +176,10 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """The stage's name and what it runs on, as in 'student rte mse_kd 42'."""
+        """The stage's name and what it runs on, as in 'student rte mse_kd 42', or '... 42 point 2' of a search."""
         seed = str(self.seed) if self.name in SEEDED else ""
-        return " ".join(part for part in (self.name, self.dataset, self.method, seed) if part)
+        point = f"point {self.point}" if self.point else ""
+        return " ".join(part for part in (self.name, self.dataset, self.method, seed, point) if part)
 
 
 # A student is drawn alike by whatever method it learns (seeds.py says what is shared, and why).

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from accelerate import Accelerator
@@ -57,15 +58,20 @@ def train_on_fixed_teacher(
         dataset.split("selection"),
         dataset.target,
         lambda epoch: _epoch_loss(phase(epoch), teacher, model, dataset),
-        training_settings(given.student, stage.seed_of("training"), given.evaluate.batch_size),
+        training_settings(given, given.student, stage.seed_of("training")),
         accelerator=accelerator,
         layers=needs.student_layers,
         wider=needs.wider(0),
         may_be_kept=lambda epoch: phase(epoch).may_be_kept,
+        # All phases are run: a method that ends in its first one is another method.
+        patient_from=epochs - schedule[-1].epochs + 1 if schedule else 1,
         checkpoints=checkpoints_of(stage, accelerator),
         title=stage.title,
     )
-    steps = epochs * math.ceil(len(train_rows) / given.student.batch_size)
+    steps = len(curves) * math.ceil(len(train_rows) / given.student.batch_size)
+    if schedule:  # its last phase is shorter where patience ended it
+        last = schedule[-1]
+        schedule = [*schedule[:-1], replace(last, epochs=last.epochs - epochs + len(curves))]
     return JointRun(curves, [], student_updates=steps, teacher_updates=0, train_rows=len(train_rows), schedule=schedule)
 
 

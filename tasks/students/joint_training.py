@@ -78,7 +78,7 @@ def _stored(stage: Stage, dataset: TokenisedDataset, train_on: tuple[str, ...]) 
 
 def joint_settings(given: Parameters, method: str, seed: int) -> JointSettings:
     """The student's section for both, but for the teacher's own learning rate, decay and clipping."""
-    own = training_settings(given.student, seed, given.evaluate.batch_size)
+    own = training_settings(given, given.student, seed)
     section: Moving = getattr(given, method)
     teacher = replace(
         own,

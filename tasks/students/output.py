@@ -1,12 +1,15 @@
-"""What every stage that trains a student leaves: the model, its curves and its metrics."""
+"""What every stage that trains a student does: start it, train it, search if asked; the model, curves and metrics it leaves."""
 
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 from accelerate import Accelerator
 
 from models.classifier import Classifier
-from tasks.networks.building import parameter_count
-from tasks.networks.output import write_model
+from tasks.networks.building import parameter_count, start_student
+from tasks.networks.output import epochs_run, write_model
+from tasks.networks.search import Found, searched
 from tasks.running.datasets import TokenisedDataset
 from tasks.running.stage import Stage, spent
 from tasks.running.torch_runtime import as_it_is_used
@@ -18,13 +21,13 @@ from training.running.signals import save_signals
 
 def write_student(
     stage: Stage,
-    model: Classifier,
+    found: Found[tuple[Classifier, JointRun]],
     dataset: TokenisedDataset,
-    run: JointRun,
     accelerator: Accelerator,
     splits: tuple[str, ...] = ("train",),
 ) -> None:
     """model, seen (its outputs on selection), curves, influence (lgtm) and metrics; sets the headline."""
+    model, run = found.trained
     as_it_is_used(model)
     given, selection = stage.parameters, dataset.split("selection")
     said = predict(
@@ -55,9 +58,32 @@ def write_student(
             "train_rows": run.train_rows,
             "other_rows": 0,
             "feedback_rows": run.feedback_rows,
-            "rows_seen": given.student.epochs * run.train_rows,
+            "rows_seen": len(run.curves) * run.train_rows,
+            "selected_by": given.selected_by,
+            "epochs": epochs_run(stage, run.curves, given.student),
             **({"schedule": [asdict(part) for part in run.schedule]} if run.schedule else {}),
+            **found.record,
             **spent(),
         }
     )
     stage.headline = f"{dataset.spec.metrics[0]} {scores[dataset.spec.metrics[0]]:.3f} on {dataset.selected_on}"
+    stage.headline += found.headline
+
+
+def best_student(
+    stage: Stage, dataset: TokenisedDataset, teacher: Path, train: Callable[[Stage, Classifier], JointRun]
+) -> Found[tuple[Classifier, JointRun]]:
+    """A student and its training from where `student.init` starts it; of a search, the best one.
+
+    Args:
+        teacher: the teacher's model folder.
+        train: in place, with the parameters of the stage that it is given.
+    """
+
+    def trained(own: Stage) -> tuple[Classifier, JointRun]:
+        start = start_student(own, dataset, teacher)
+        for note in start.notes if own.point < 2 else ():
+            own.say(note)
+        return start.classifier, train(own, start.classifier)
+
+    return searched(stage, "student", dataset.target, trained, lambda made: made[1].curves)

@@ -11,6 +11,7 @@ from tasks.running.stage import Stage, StageError
 from tasks.students.training_rows import TRAIN, row_counts
 from training.curriculum.quiz_batches import QuizBatches
 from training.curriculum.seams import Credit, CurriculumResult, CurriculumSettings, credit_for
+from training.running.loop import Target
 
 
 def add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: int) -> None:
@@ -46,7 +47,7 @@ def rows_without(split: TokenSplit, exam: list[int]) -> list[int]:
     return [row for row in range(len(split)) if row not in kept]
 
 
-def curriculum_settings(stage: Stage) -> CurriculumSettings:
+def curriculum_settings(stage: Stage, target: Target) -> CurriculumSettings:
     """The stage's section, as the training code takes it; what goes with the reward where a key is null."""
     given = stage.parameters.curriculum
     reward = given.reward or "gain"
@@ -66,6 +67,7 @@ def curriculum_settings(stage: Stage) -> CurriculumSettings:
         student_lr=given.student_learning_rate or 0.0,
         weight_decay=given.weight_decay or 0.0,
         clip_norm=given.clip_norm,
+        choice=target.choice(stage.parameters.selected_by),
         seed=stage.seed_of("curriculum"),
     )
 

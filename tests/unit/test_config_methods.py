@@ -57,6 +57,35 @@ def test_the_quiz_is_kept_from_the_students_of_no_method_but_a_curriculums_base(
     assert load(written(tmp_path, params)).split.quiz_joins_train
 
 
+@pytest.mark.parametrize(
+    ("start", "mse_kd", "pkd", "words"),
+    [
+        ({"init": "config", "layers": None}, 1.0, 1.0, 0.1),
+        ({"init": "checkpoint", "checkpoint": "small", "config": None}, 1.0, 1.0, 0.1),
+        ({"init": "teacher_layers", "layers": 3, "config": None}, 90.0, 100.0, 10.0),
+        ({"init": "pretrained_teacher_layers", "layers": 3, "config": None}, 90.0, 100.0, 10.0),
+    ],
+)
+def test_a_null_weight_of_a_hidden_term_goes_with_the_students_start(
+    tmp_path: Path, params: dict, start: dict, mse_kd: float, pkd: float, words: float
+) -> None:
+    params["student"] |= start
+    if start["init"] == "pretrained_teacher_layers":
+        params["teacher"] |= {"checkpoint": "large", "config": None}
+    params["mse_kd"] |= {"beta": None}
+    del params["pkd"]["beta"]
+    given = load(written(tmp_path, params))
+    assert (given.mse_kd.beta, given.pkd.beta, given.ckd.word_angles) == (mse_kd, pkd, words)
+    params["mse_kd"] |= {"beta": 5.0}
+    assert load(written(tmp_path, params)).mse_kd.beta == 5.0
+
+
+def test_the_papers_profiles_say_their_weights_themselves() -> None:
+    for name in ("superglue-bert", "glue-bert"):
+        content = yaml.safe_load((ROOT / f"profiles/{name}.yaml").read_text(encoding="utf-8"))
+        assert (content["mse_kd"]["beta"], content["mse_kd"]["temperature"]) == (90.0, 5.0)
+
+
 def test_methods_may_be_of_every_stage_and_in_any_order(tmp_path: Path, params: dict) -> None:
     assert load(written(tmp_path, params)).mpdistil.base == "takd"
     params["methods"].reverse()

@@ -20,6 +20,7 @@ from models.initialise import from_checkpoint, from_pretrained_layers, from_teac
 from tasks.curriculum import curriculum_settings
 from tasks.running.stage import Stage
 from tests.planted import plant, run
+from training.running.loop import Target
 
 GIVEN = load(ROOT / "params.yaml")
 SEEDING = re.compile(
@@ -178,7 +179,9 @@ def actions(dataset: str, seed: int = 42, episodes: int = 2, **changes: object) 
         }
     )
     torch.manual_seed(0)
-    settings = curriculum_settings(stage("curriculum", dataset, seed, given=given))
+    settings = curriculum_settings(
+        stage("curriculum", dataset, seed, given=given), Target(dataset, "pair", ("accuracy",))
+    )
     return [row["action"] for row in run(plant(0, passes=1), settings).steps]
 
 

@@ -15,7 +15,6 @@ generator of their own.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Protocol, cast
@@ -41,6 +40,7 @@ from training.curriculum.seams import (
 )
 from training.running.checkpoint_files import State
 from training.running.checkpoints import Checkpoints, Saved
+from training.running.choosing import BY_LOSS, Choice, of_row
 
 REWARDS = ("reward", "reward_binary", "reward_real")
 
@@ -62,7 +62,7 @@ def run_curriculum(
 
     Args:
         student: an nn.Module with a head for each of `datasets`, of which the target is one.
-        selection_scores: scores the student on the target's selection rows; "loss" chooses the episode.
+        selection_scores: scores the student on the target's selection rows; they choose the episode, by `settings.choice`.
         probe: rows of the target never trained on; needed by `gain`, `alignment`, and by the policy of a
         student
             without `state_weight`.
@@ -77,7 +77,7 @@ def run_curriculum(
     check(datasets, target, settings, probe, distillation)
     sampler, note = effective_sampler(settings.sampler, len(datasets))
     play = prepare(student, datasets, target, sampler, settings, accelerator, probe, distillation)
-    run = play_episodes(play, settings.episodes, selection_scores, on_episode, checkpoints)
+    run = play_episodes(play, settings.episodes, selection_scores, on_episode, checkpoints, settings.choice)
     return CurriculumResult(run.best, sampler, note, run.steps, run.episodes)
 
 
@@ -103,9 +103,10 @@ def play_episodes(
     selection_scores: SelectionScores,
     on_episode: OnEpisode | None,
     checkpoints: Checkpoints | None,
+    choice: Choice = BY_LOSS,
 ) -> EpisodesRun:
     """Play them all; the student is left with the weights of the best episode, of which the one that came in is one."""
-    run = EpisodesRun(play)
+    run = EpisodesRun(play, choice)
     with (checkpoints or Checkpoints()).watching(run) as after_step:
         while run.number <= episodes:
             run.play_episode(after_step)
@@ -121,8 +122,8 @@ def play_episodes(
 class EpisodesRun:
     """All that changes from the first episode to the last: what a checkpoint holds."""
 
-    def __init__(self, play: Playing) -> None:
-        self._play = play
+    def __init__(self, play: Playing, choice: Choice) -> None:
+        self._play, self._choice = play, choice
         self.number = 0
         """Of the episode being played; 0 has no steps: the student that came in."""
         self._rows, self._learnt = list[Row](), False
@@ -142,8 +143,7 @@ class EpisodesRun:
 
     def end_episode(self, scores: Mapping[str, float]) -> Row:
         """Keep the student if it is the best so far; the episode's row."""
-        least = float(self.episodes[self.best]["selection_loss"] or 0.0) if self.episodes else math.inf
-        better = not self.episodes or scores["loss"] < least
+        better = not self.episodes or self._choice.is_better(scores, of_row(self.episodes[self.best]))
         if better and self.episodes:
             self.episodes[self.best]["best"] = 0
         if better:

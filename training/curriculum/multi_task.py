@@ -58,7 +58,7 @@ def train_multi_task(
     learner = Learner(student, settings, accelerator, distillations or {})
     chooser = UniformChooser(len(datasets), torch_generator(settings.seed, "actions"))
     play = MultiTask(learner, chooser, datasets, one_pass, settings)
-    run = play_episodes(play, settings.episodes, selection_scores, on_episode, checkpoints)
+    run = play_episodes(play, settings.episodes, selection_scores, on_episode, checkpoints, settings.choice)
     return CurriculumResult(run.best, "uniform", None, run.steps, run.episodes)
 
 

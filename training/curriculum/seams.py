@@ -12,6 +12,7 @@ from methods.rewards import Reward
 from methods.running.task_loss import Kind
 from models.outputs import Outputs
 from training.running.checkpoint_files import State
+from training.running.choosing import BY_LOSS, Choice
 from training.running.loop import BatchLoss
 
 Sampler = Literal["policy", "uniform", "target", "kd_only"]
@@ -123,6 +124,8 @@ class CurriculumSettings:
     student_lr: float = 3e-5
     weight_decay: float = 0.01
     clip_norm: float | None = 1.0
+    choice: Choice = BY_LOSS
+    """How the best episode is chosen on selection."""
     seed: int = 0
 
 

@@ -44,17 +44,23 @@ class Cadence:
 
 
 class Checkpoints:
-    """The checkpoints of one training run. Without `files` there are none, and every run begins at its beginning."""
+    """The checkpoints of one training run. Without `files` there are none, and every run begins at its beginning.
+
+    `keeps_end`: keep the state that a run ends with, too, so that the same run ends at once when it is asked for again.
+    """
 
     def __init__(
         self,
         files: CheckpointFiles | None = None,
         cadence: Cadence | None = None,
         accelerator: Accelerator | None = None,
+        *,
+        keeps_end: bool = False,
     ) -> None:
+        self._keeps_end = keeps_end
         self._files, self._cadence, self._accelerator = files, cadence or Cadence(), accelerator
         self._processes = 1 if accelerator is None else accelerator.num_processes
-        self._steps = 0
+        self._steps, self._restored_at = 0, -1
         self._kept_at, self._cost = time.monotonic(), 0.0
         self._refused = False
 
@@ -73,6 +79,8 @@ class Checkpoints:
         with termination.deferred(polled=self._processes == 1):
             try:
                 yield lambda: self._after_step(run)
+                if self._keeps_end and self._steps != self._restored_at:
+                    self._keep(run)
             except termination.Terminated:
                 self._keep(run)
                 raise
@@ -137,6 +145,7 @@ class Checkpoints:
         if found is None:
             return
         self._steps, state = found
+        self._restored_at = self._steps
         run.load_state_dict(cast(State, state["run"]))
         rank = 0 if self._accelerator is None else self._accelerator.process_index
         set_random_state(cast(list[State], state["random"])[rank], self._device)

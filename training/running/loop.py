@@ -18,6 +18,7 @@ from methods.running.task_loss import Kind
 from models.outputs import Outputs
 from training.running.checkpoint_files import State
 from training.running.checkpoints import Checkpoints, Saved
+from training.running.choosing import BY_LOSS, Choice, SelectedBy, of_row
 from training.running.metrics import compute_metrics
 from training.running.precision import training_precision
 from training.running.predict import predict
@@ -51,7 +52,11 @@ def check_scores(scores: Mapping[str, float], whose: str) -> None:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """One supervised run. `warmup` is the share of steps in which the learning rate rises; it falls linearly after."""
+    """One supervised run. `warmup` is the share of steps in which the learning rate rises; it falls linearly after.
+
+    `patience`: epochs without a better one on selection after which it ends. The learning rate falls as over all `epochs`:
+    a run that ends early is the beginning of one that does not.
+    """
 
     epochs: int
     batch_size: int
@@ -61,6 +66,8 @@ class TrainingSettings:
     clip_norm: float | None
     seed: int
     eval_batch_size: int = 32
+    selected_by: SelectedBy = "loss"
+    patience: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,10 @@ class Target:
     name: str
     kind: Kind
     metrics: tuple[str, ...]
+
+    def choice(self, by: SelectedBy) -> Choice:
+        """How its epochs are chosen."""
+        return Choice(by, self.metrics[0])
 
 
 def make_optimizer(parameters_of: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
@@ -108,19 +119,21 @@ def train(
     layers: tuple[int, ...] = (),
     wider: Mapping[str, tuple[int, ...]] | None = None,
     may_be_kept: Callable[[int], bool] = lambda epoch: True,
+    patient_from: int = 1,
     after_epoch: AfterEpoch | None = None,
     checkpoints: Checkpoints | None = None,
     title: str = "training",
 ) -> list[dict[str, float]]:
     """Train a network (`Classifier`, or one with the same forward) in place.
 
-    It ends with the weights of the epoch with the lowest selection loss (ties: the earliest).
+    It ends with the weights of the epoch that is the best on selection by `settings.selected_by`.
 
     Args:
         epoch_loss: of an epoch, from the model's outputs and the batch to the total and its parts.
         layers: hidden-state indices whose sequence vectors the loss reads.
         wider: further arguments of the forward pass (tokens, attentions).
         may_be_kept: whether an epoch's weights may be those that the model ends with.
+        patient_from: the epoch from which `settings.patience` counts.
         after_epoch: called with the model as each epoch leaves it, before its row is added to the curves.
         checkpoints: keep the run's state, and begin where an interrupted run of the same stood.
 
@@ -132,9 +145,9 @@ def train(
     """
     size, asked = settings.eval_batch_size, {"layers": layers, **(wider or {})}
     with split_while_training(model, accelerator) as network:
-        run = _Run(network, settings, len(train_split), accelerator, after_epoch)
+        run = _Run(network, settings, target, len(train_split), accelerator, after_epoch)
         with (checkpoints or Checkpoints()).watching(run) as after_step:
-            while run.epoch <= settings.epochs:
+            while run.epoch <= settings.epochs and not run.best.has_waited(settings.patience, patient_from):
                 epoch, where = run.epoch, f"{title}, epoch {run.epoch}/{settings.epochs}"
                 network.train()
                 batch_loss = epoch_loss(epoch)
@@ -167,6 +180,7 @@ class _Run:
         self,
         model: nn.Module,
         settings: TrainingSettings,
+        target: Target,
         rows: int,
         accelerator: Accelerator,
         after_epoch: AfterEpoch | None,
@@ -177,7 +191,7 @@ class _Run:
         # The model is not prepared: gradients are averaged by hand (training.running.processes), precision goes by pass.
         self._optimizer, self._schedule = accelerator.prepare_optimizer(optimizer), schedule
         draw_own_dropout()
-        self.best, self._after_epoch = BestEpoch(model), after_epoch
+        self.best, self._after_epoch = BestEpoch(model, target.choice(settings.selected_by)), after_epoch
         self.epoch, self.step, self._sums = 1, 0, dict[str, float]()
 
     def take_step(self, parts: Mapping[str, torch.Tensor], *, rows: int, where: str) -> None:
@@ -234,19 +248,23 @@ class _Run:
 
 
 class BestEpoch:
-    """The rows of the curves, and the weights of the epoch with the lowest selection loss (ties: the earliest)."""
+    """The rows of the curves, and the weights of the epoch that is the best on selection."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self._model, self._weights = model, dict[str, torch.Tensor]()
+    def __init__(self, model: nn.Module, choice: Choice = BY_LOSS) -> None:
+        self._model, self._choice, self._weights = model, choice, dict[str, torch.Tensor]()
         self._curves: list[dict[str, float]] = []
         self._chosen = 0
 
     def add(self, row: Mapping[str, float], scores: Mapping[str, float], may_be_kept: bool = True) -> None:
         """One epoch's row, and the selection scores of the model as it is."""
         self._curves.append({**row, **{f"selection_{name}": value for name, value in scores.items()}})
-        better = not self._weights or scores["loss"] < self._curves[self._chosen]["selection_loss"]
+        better = not self._weights or self._choice.is_better(scores, of_row(self._curves[self._chosen]))
         if may_be_kept and better:
             self._chosen, self._weights = len(self._curves) - 1, copy.deepcopy(self._model.state_dict())
+
+    def has_waited(self, patience: int | None, first: int = 1) -> bool:
+        """Whether the last `patience` epochs, none of them before `first`, brought no better one; None: never."""
+        return patience is not None and len(self._curves) - max(self._chosen + 1, first - 1) >= patience
 
     def state_dict(self) -> State:
         """See `Checkpoints`."""

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from tasks.reporting.summarise import Summary, summarise
 from tasks.reporting.wording import terminal_table
 from tasks.running.stage import Stage, StageError
 from tests.unit.tasks.fake_outputs import METHODS, QUICKSTART, FakeDataset, write_outputs
+from training.running.choosing import SelectedBy
 from training.running.metrics import compute_metrics
 
 ROOT = Path(__file__).parents[3]
@@ -131,6 +133,20 @@ def test_numbers_selected_on_dev_carry_that_label_everywhere() -> None:
     assert "selected on dev" in terminal_table(summary)
     assert metrics_tree(summary)["selected_on_dev"] == 1
     assert report_tree(summary)["protocol"] == "selected on dev"
+
+
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        ("loss", "chosen by the mean task loss on rows held out"),
+        ("metric", "chosen by the headline metric (ties: the earliest) on rows held out"),
+        ("metric_then_loss", "chosen by the headline metric (ties: the lower mean task loss) on rows held out"),
+    ],
+)
+def test_the_page_says_what_chose_the_epochs(by: SelectedBy, words: str) -> None:
+    write_outputs()
+    summary, outputs = reported()
+    assert words in " ".join(page_of(replace(summary, selected_by=by), outputs, {}).split())
 
 
 def test_the_terminal_table_has_a_row_a_dataset_and_the_mean() -> None:
@@ -271,14 +287,15 @@ def test_too_few_dev_rows_have_margins_without_an_interval(tmp_path: Path) -> No
     write_outputs((few, QUICKSTART[3]))
     summary, outputs = reported(names=["amounts", "sequels"])
     text = terminal_table(summary)
-    assert text.count("[no interval: too few rows]") == 2  # the dataset and the mean
+    assert text.count("[no interval: too few rows]") == 1
+    assert "12 dev rows: too few to tell the teacher from the majority" in summary.findings.left_out["amounts"]
     figures = draw_figures(summary, outputs)
-    page = render_page(summary, outputs, figures)
+    page = page_of(summary, outputs, figures)
     assert figures["margins"].startswith(b"\x89PNG")
     assert "too few rows to tell: 12 of at least 20" in page
     assert "None" not in text
     margin = json.loads(json.dumps(report_tree(summary), allow_nan=False))["datasets"][0]["margins"]["mpdistil"]
-    assert margin["interval"]["low"] is None and "no interval" in headline(summary)
+    assert margin["interval"]["low"] is None and "too few to tell" in final_line(summary, shipped_of(summary, outputs))
 
 
 def test_names_are_escaped_on_the_page() -> None:

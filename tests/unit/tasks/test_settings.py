@@ -10,14 +10,18 @@ from methods.returns import BaselineName
 from methods.rewards import Reward
 from tasks.curriculum import curriculum_settings
 from tasks.meta_teacher import meta_teacher_settings
+from tasks.networks.settings import training_settings
 from tasks.running.stage import Stage
+from tasks.students.joint_training import joint_settings
 from training.curriculum.seams import Credit, CurriculumSettings, credit_for
 from training.meta_teacher import MetaTeacherSettings
-from training.running.loop import TrainingSettings
+from training.running.choosing import Choice
+from training.running.loop import Target, TrainingSettings
 
 GIVEN = load(ROOT / "params.yaml")
 # Names that differ; what stands elsewhere, or is no value of a person's choice.
-ELSEWHERE = {"seed", "eval_batch_size", "label_range", "credit"}
+ELSEWHERE = {"seed", "eval_batch_size", "label_range", "credit", "selected_by", "choice"}
+TARGET = Target("worth", "regression", ("mse", "pearson"))
 RENAMED = {"max_grad_norm": "clip_norm", "student_lr": "student_learning_rate", "policy_lr": "policy_learning_rate"}
 META = {"loss": "competitive", "learning_rate": 0.5, "epochs": 7, "batch_size": 3, "dropout": 0.25, "patience": 5, "clip_norm": 0.75, "weight_decay": 0.125}  # fmt: skip
 CURRICULUM = {"episodes": 7, "max_steps_per_episode": None, "update": "episode", "sampler": "target", "reward": "real", "student_learning_rate": 0.5, "weight_decay": 0.125, "clip_norm": 0.75, "gamma": 0.25, "baseline": "normalised", "policy_learning_rate": 0.375}  # fmt: skip
@@ -49,10 +53,29 @@ def test_every_key_of_meta_teacher_arrives() -> None:
 
 def test_every_key_of_curriculum_arrives() -> None:
     given = Curriculum.model_validate(CURRICULUM)
-    made = curriculum_settings(stage("curriculum", curriculum=given))
+    made = curriculum_settings(stage("curriculum", curriculum=given), TARGET)
     arrived = {name: getattr(made, own) for own, name in _pairs(CurriculumSettings)}
     arrived |= {name: getattr(made.credit, own) for own, name in _pairs(Credit)}
     assert arrived == CURRICULUM
+
+
+def test_the_patience_of_teacher_and_student_arrives() -> None:
+    teacher, student = (
+        section.model_copy(update={"patience": 2 + number})
+        for number, section in enumerate((GIVEN.teacher, GIVEN.student))
+    )
+    given = GIVEN.model_copy(update={"teacher": teacher, "student": student})
+    assert training_settings(given, given.teacher, 1).patience == 2
+    assert training_settings(given, given.student, 1).patience == 3
+    assert joint_settings(given, "dml", 1).student.patience == 3
+
+
+def test_the_key_that_chooses_epochs_and_episodes_arrives() -> None:
+    given = GIVEN.model_copy(update={"selected_by": "metric_then_loss"})
+    assert training_settings(given, given.teacher, 1).selected_by == "metric_then_loss"
+    assert joint_settings(given, "dml", 1).student.selected_by == "metric_then_loss"
+    made = curriculum_settings(Stage("curriculum", given, dataset="worth", seed=1), TARGET)
+    assert made.choice == Choice("metric_then_loss", "mse")
 
 
 def test_every_baseline_may_be_asked_for() -> None:

@@ -119,11 +119,12 @@ def test_signals_go_on_in_the_batch_that_was_the_next(
     assert kept(folder) == []
 
 
+@pytest.mark.parametrize("other", [{"threads": 2}, {"selected_by": "metric"}])
 def test_a_checkpoint_of_other_parameters_is_set_aside_and_serves_again(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, object]
 ) -> None:
     interrupted(folder, monkeypatch)
-    params(folder, threads=2)
+    params(folder, **other)
     ended = run_stage_here(folder, "teacher", *ONE)
     assert AFRESH in ended.errors and "is of other parameters; set aside" in ended.errors
     assert kept(folder) == ["step-00000005"]

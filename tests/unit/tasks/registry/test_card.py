@@ -78,6 +78,20 @@ def test_it_says_whether_it_may_be_shipped_by_the_gates_own_tests(here: Place) -
     assert "at registration (selected on dev)." in labelled
 
 
+def test_what_chose_the_student_is_said(here: Place) -> None:
+    assert "Epochs and episodes were chosen by the mean task loss on selection" in card_of(student_of(here))
+    run, metrics = here.student() / "run.json", here.student() / "metrics.json"
+    kept = read(run), read(metrics)
+    write(run, kept[0] | {"params": kept[0]["params"] | {"selected_by": "metric"}})
+    write(metrics, kept[1] | {"search": {"points": 4, "chosen": 2}, "epochs": {"run": 3, "asked": 5}})
+    card = card_of(student_of(here))
+    write(run, kept[0])
+    write(metrics, kept[1])
+    assert "chosen by the headline metric (ties: the earliest) on selection" in card
+    assert "the best of 4 tried, on selection too" in card
+    assert "Training ended after 3 of 5 epochs" in card
+
+
 def test_the_limits_are_said(here: Place) -> None:
     card = card_of(student_of(here))
     assert "Tested on 500 dev rows of payment and on nothing else" in card
