@@ -185,9 +185,12 @@ class Evaluate(Section):
 
     batch_size: Count = Field(32, description="Rows a forward pass.")
     latency_batch: Count = Field(1, description="Rows in a timed forward pass.")
-    latency_length: Count = Field(64, description="Tokens of each, cut to split.max_length.")
+    latency_length: Count = Field(
+        64, description="Tokens of each, cut to split.max_length; of throughput_batch as well."
+    )
     latency_threads: Count = Field(1, description="CPU threads while timing.")
     latency_repeats: int = Field(30, ge=3, le=10_000, description="Timed passes.")
+    throughput_batch: Count = Field(32, description="Rows in a pass whose rows a second, and memory, are measured.")
 
 
 class Registry(Section):

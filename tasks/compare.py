@@ -19,6 +19,7 @@ from data.running.errors import DataError
 from data.running.writing import whole_file
 from tasks.reporting.chosen import points_of
 from tasks.reporting.comparison import Comparison, compare
+from tasks.reporting.findings import untaught
 from tasks.reporting.gather import gather_evaluated
 from tasks.reporting.reading import numbers, read_object
 from tasks.running.layout import OUTPUTS
@@ -66,13 +67,15 @@ def _compared(options: argparse.Namespace, given: Parameters) -> Comparison:
     points = points_of(datasets, methods, seeds)
     if options.points:
         points |= {name: int(count) for name, count in numbers(read_object(options.points).get("points")).items()}
+    outputs = gather_evaluated(datasets, methods, seeds)
     return compare(
-        gather_evaluated(datasets, methods, seeds),
+        outputs,
         methods,
         benchmark=given.benchmark,
         baseline=options.baseline,
         points=points,
         level=given.report.level,
+        left_out=untaught(outputs, methods, seeds, given.registry),
     )
 
 

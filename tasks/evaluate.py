@@ -1,4 +1,4 @@
-"""evaluate: predictions, metrics, sizes and CPU latency of one student beside its teacher's.
+"""evaluate: predictions, metrics, size, memory, CPU latency and throughput of one student beside its teacher's.
 
     python -m tasks.evaluate --dataset rte --method mpdistil --seed 42
 
@@ -18,7 +18,8 @@ from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import signals_folder, student_model, teacher_model
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
-from training.latency import measure_latency
+from training.latency import made_inputs, measure_latency, measure_throughput
+from training.memory import measure_memory
 from training.running.metrics import compute_metrics, row_losses
 from training.running.predict import predict
 from training.running.signals import open_signals
@@ -101,20 +102,8 @@ def _plain_baselines(dataset: TokenisedDataset) -> dict[str, object]:
 def _sizes(
     stage: Stage, dataset: TokenisedDataset, student: Classifier, folder: Path, teacher_folder: Path
 ) -> dict[str, object]:
-    """Parameters, bytes of the weights on disk, and CPU latency of both models, timed in turns."""
-    given = stage.parameters.evaluate
+    """Parameters, bytes of the weights on disk, and what `_costs` measures, of both models."""
     teacher = _as_stock(dataset.load(teacher_folder, attention=stage.parameters.models.attention))
-    length = min(given.latency_length, dataset.max_length)
-    timed = measure_latency(
-        {"student": student, "teacher": teacher},
-        dataset=stage.dataset,
-        choices=dataset.spec.choices,
-        vocabulary=dataset.vocabulary,
-        batch=given.latency_batch,
-        length=length,
-        threads=given.latency_threads,
-        repeats=given.latency_repeats,
-    )
     return {
         "parameters": {
             "student": parameter_count(student, stage.dataset),
@@ -124,13 +113,47 @@ def _sizes(
             "student": (folder / "model.safetensors").stat().st_size,
             "teacher": (teacher_folder / "model.safetensors").stat().st_size,
         },
-        "latency_ms": {
-            **timed,
-            "batch": given.latency_batch,
-            "length": length,
-            "threads": given.latency_threads,
-            "repeats": given.latency_repeats,
-        },
+        **_costs(stage, dataset, {"student": student, "teacher": teacher}),
+    }
+
+
+def _costs(stage: Stage, dataset: TokenisedDataset, models: dict[str, Classifier]) -> dict[str, object]:
+    """CPU latency and throughput, timed in turns, and the memory of a pass at the batch of the throughput."""
+    given, choices = stage.parameters.evaluate, dataset.spec.choices
+    length, threads, batch = (
+        min(given.latency_length, dataset.max_length),
+        given.latency_threads,
+        given.throughput_batch,
+    )
+    latency = measure_latency(
+        models,
+        dataset=stage.dataset,
+        choices=choices,
+        vocabulary=dataset.vocabulary,
+        batch=given.latency_batch,
+        length=length,
+        threads=threads,
+        repeats=given.latency_repeats,
+    )
+    throughput = measure_throughput(
+        models,
+        dataset=stage.dataset,
+        choices=choices,
+        vocabulary=dataset.vocabulary,
+        batch=batch,
+        length=length,
+        threads=threads,
+        repeats=given.latency_repeats,
+    )
+    inputs = made_inputs(stage.dataset, choices=choices, vocabulary=dataset.vocabulary, batch=batch, length=length)
+    memory = {
+        who: measure_memory(model, inputs, dataset=stage.dataset, choices=choices) for who, model in models.items()
+    }
+    setting = {"length": length, "threads": threads}
+    return {
+        "latency_ms": {**latency, "batch": given.latency_batch, **setting, "repeats": given.latency_repeats},
+        "throughput": {**throughput, "batch": batch, **setting},
+        "memory_bytes": {**memory, "batch": batch, "length": length},
     }
 
 

@@ -4,7 +4,7 @@
 
 Reads: what evaluate and the stages before it left under outputs/. Writes: a run and a model version for each student
 that the registry does not hold, the aliases `candidate` and `champion`, and outputs/register with registered.json,
-table.txt (the same for a terminal), metrics.json, run.json.
+versions.json (what the report shows of it), table.txt (the same for a terminal), metrics.json, run.json.
 
 Always run: a student that DVC took from its cache was not registered by that. A tracking server that does not answer
 stops nothing: the files stay the record, and the next run catches up.
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from places import without_password
-from tasks.registry import names
+from tasks.registry import names, shown
 from tasks.registry.aliases import replace_lost_champion, set_candidate, set_champion
 from tasks.registry.connection import (
     REGISTERING,
@@ -85,6 +85,7 @@ def register(stage: Stage) -> None:
     checks = {student.key: _own_checks(student, stage) for student in students}
     result = _result_of(stage, students, checks, address)
     stage.write_json("registered.json", result)
+    stage.write_json(shown.FILE, shown.shown_versions(result))
     (stage.folder / "table.txt").write_text(registered_table(result), encoding="utf-8")
     counts = {"students": len(students), "new": cast(int, result["new"]), "missing": len(missing)}
     stage.write_metrics({**counts, "reachable": result["reachable"]})

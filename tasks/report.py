@@ -2,8 +2,9 @@
 
     python -m tasks.report
 
-Reads: what every stage left under outputs/, through tasks.reporting.gather. Writes: outputs/report with report.html,
-table.txt and comparison.txt (the same for a terminal), report.json, metrics.json, plots/*.csv, figures/*.png, run.json.
+Reads: what every stage left under outputs/, through tasks.reporting.gather, and the versions that `register` made of it.
+Writes: outputs/report with report.html, table.txt and comparison.txt (the same for a terminal), rows.csv (the dev rows on
+which teacher and student differ), report.json, metrics.json, plots/*.csv, figures/*.png, run.json.
 
 Scores are fractions in the JSON files and points of 100 on the page.
 """
@@ -17,7 +18,9 @@ from tasks.reporting.chosen import points_of
 from tasks.reporting.comparison import Comparison, compare
 from tasks.reporting.comparison_text import comparison_tree
 from tasks.reporting.gather import DatasetOutputs, gather
+from tasks.reporting.lost_rows import rows_csv
 from tasks.reporting.records import Records, read_records
+from tasks.reporting.shipping import ship
 from tasks.reporting.summarise import Summary, summarise
 from tasks.running.layout import OUTPUTS
 from tasks.running.stage import Stage, run_stage
@@ -31,6 +34,8 @@ def report(stage: Stage) -> None:
     from tasks.reporting.figures import draw_figures
     from tasks.reporting.page import Studied, render_page
     from tasks.reporting.plots_data import metrics_tree, plot_files
+    from tasks.reporting.shipping_figures import draw_shipping
+    from tasks.reporting.shipping_text import final_line, terminal_head
     from tasks.reporting.wording import terminal_table
 
     parameters = stage.parameters
@@ -42,25 +47,40 @@ def report(stage: Stage) -> None:
         parameters.seeds,
         benchmark=parameters.benchmark,
         level=parameters.report.level,
+        settings=parameters.registry,
         selected_by=parameters.selected_by,
         points=parameters.search.points,
     )
-    studied = Studied(*study(stage, outputs))
+    shipped = ship(
+        outputs, summary.findings, summary.main_method, parameters.seeds, parameters.registry, parameters.report.level
+    )
+    studied = Studied(*study(stage, outputs, summary.findings.left_out))
     figures = draw_figures(summary, outputs) | draw_analysis(studied.analysis, studied.records)
-    texts = {"table.txt": terminal_table(summary) + "\n"}
+    figures |= draw_shipping(outputs, shipped)
+    texts = {
+        "table.txt": f"{terminal_head(summary, shipped)}\n{terminal_table(summary)}\n",
+        "rows.csv": rows_csv([one for parts in shipped.values() for one in parts]),
+    }
     if len(parameters.methods) > 1:
         figures |= draw_comparison(studied.comparison)
         texts["comparison.txt"] = terminal_text(studied.comparison) + "\n"
-    _write(stage.folder, {"report.html": render_page(summary, outputs, figures, studied), **texts})
+    _write(stage.folder, {"report.html": render_page(summary, outputs, figures, shipped, studied), **texts})
     _write(stage.folder / "plots", plot_files(summary, outputs))
     _write(stage.folder / "figures", {f"{name}.png": picture for name, picture in figures.items()})
-    trees = {"comparison": comparison_tree(studied.comparison), "analysis": asdict(studied.analysis)}
+    shipping = [one.tree() for parts in shipped.values() for one in parts]
+    trees = {
+        "shipping": shipping,
+        "comparison": comparison_tree(studied.comparison),
+        "analysis": asdict(studied.analysis),
+    }
     stage.write_json("report.json", report_tree(summary) | trees)
     stage.write_metrics(metrics_tree(summary))
-    stage.headline = headline(summary)
+    stage.headline = final_line(summary, shipped)
 
 
-def study(stage: Stage, outputs: Sequence[DatasetOutputs]) -> tuple[Comparison, Analysis, list[Records]]:
+def study(
+    stage: Stage, outputs: Sequence[DatasetOutputs], left_out: Mapping[str, str]
+) -> tuple[Comparison, Analysis, list[Records]]:
     """All methods side by side, and what the papers ask of their own methods, from the records."""
     given = stage.parameters
     compared = compare(
@@ -69,6 +89,7 @@ def study(stage: Stage, outputs: Sequence[DatasetOutputs]) -> tuple[Comparison, 
         benchmark=given.benchmark,
         points=points_of(given.datasets, given.methods, given.seeds),
         level=given.report.level,
+        left_out=left_out,
     )
     records = read_records(given.datasets, given.methods, given.seeds)
     return compared, analyse(outputs, records), records
@@ -84,18 +105,6 @@ def report_tree(summary: Summary) -> dict[str, object]:
             written["margins"][method]["rows_behind_it"] = rows_text(margin, one.headline)
     notes = {"unit": "fractions (100 times them are points)", "seeds_note": seeds_text(summary.seeds)}
     return {**notes, "protocol": selected_text(summary.selected_on), **tree}
-
-
-def headline(summary: Summary) -> str:
-    """The stage's final line: the main method's margin to the teacher."""
-    from tasks.reporting.wording import margin_text
-
-    if summary.average_margins:
-        metric, margin = "accuracy", summary.average_margins[summary.main_method]
-    else:
-        metric, margin = summary.datasets[0].headline, summary.datasets[0].margins[summary.main_method]
-    label = ", selected on dev" if summary.selected_on == "dev" else ""
-    return f"{summary.columns[summary.main_method]} against teacher {margin_text(margin, metric)} points{label}"
 
 
 def _write(folder: Path, files: Mapping[str, str | bytes]) -> None:

@@ -1,4 +1,4 @@
-"""How long one forward pass takes on the CPU."""
+"""Time of a forward pass on the CPU: one row after the other (latency), and many rows at once (throughput)."""
 
 import time
 from collections.abc import Mapping
@@ -9,8 +9,12 @@ import torch
 from models.classifier import Classifier
 from seeds import numpy_generator
 
+WARM_UP = 3
+"""Rounds before latency is timed."""
+PASSES = 5
+"""Timed passes of a throughput, at most: each is as long as many of a latency."""
 
-@torch.inference_mode()
+
 def measure_latency(
     models: Mapping[str, Classifier],
     *,
@@ -27,24 +31,64 @@ def measure_latency(
     The models take turns, so that whatever else the machine does meets all of them; three rounds warm up. Only one
     process of one machine is timed: compare ratios, not machines.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    ids = torch.from_numpy(
-        numpy_generator(0, "latency", dataset).integers(5, max(6, vocabulary), (batch * choices, length))
-    )
-    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
-    taken: dict[str, list[float]] = {name: [] for name in models}
-    try:
-        for turn in range(repeats + 3):
-            for name, model in models.items():
-                model.eval()
-                start = time.perf_counter()
-                model(inputs, dataset=dataset, choices=choices)
-                if turn >= 3:
-                    taken[name].append((time.perf_counter() - start) * 1000)
-    finally:
-        torch.set_num_threads(before)
+    inputs = made_inputs(dataset, choices=choices, vocabulary=vocabulary, batch=batch, length=length)
+    taken = _timed(models, inputs, dataset, choices, threads, repeats, WARM_UP)
     return {
         name: {"p50": float(np.percentile(times, 50)), "p95": float(np.percentile(times, 95))}
         for name, times in taken.items()
     }
+
+
+def measure_throughput(
+    models: Mapping[str, Classifier],
+    *,
+    dataset: str,
+    choices: int,
+    vocabulary: int,
+    batch: int,
+    length: int,
+    threads: int,
+    repeats: int,
+) -> dict[str, float]:
+    """Rows a second of passes over `batch` rows of `length` tokens, by the median pass of each model.
+
+    In turns, as above; one round warms up, and at most `PASSES` are timed.
+    """
+    inputs = made_inputs(dataset, choices=choices, vocabulary=vocabulary, batch=batch, length=length)
+    taken = _timed(models, inputs, dataset, choices, threads, min(repeats, PASSES), 1)
+    return {name: 1000 * batch / float(np.median(times)) for name, times in taken.items()}
+
+
+def made_inputs(dataset: str, *, choices: int, vocabulary: int, batch: int, length: int) -> dict[str, torch.Tensor]:
+    """Rows of drawn tokens without padding, (batch * choices, length)."""
+    ids = torch.from_numpy(
+        numpy_generator(0, "latency", dataset).integers(5, max(6, vocabulary), (batch * choices, length))
+    )
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+
+
+@torch.inference_mode()
+def _timed(
+    models: Mapping[str, Classifier],
+    inputs: dict[str, torch.Tensor],
+    dataset: str,
+    choices: int,
+    threads: int,
+    repeats: int,
+    warm_up: int,
+) -> dict[str, list[float]]:
+    """Milliseconds of each model's passes, in turns, without those of the first rounds."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    taken: dict[str, list[float]] = {name: [] for name in models}
+    try:
+        for turn in range(repeats + warm_up):
+            for name, model in models.items():
+                model.eval()
+                start = time.perf_counter()
+                model(inputs, dataset=dataset, choices=choices)
+                if turn >= warm_up:
+                    taken[name].append((time.perf_counter() - start) * 1000)
+    finally:
+        torch.set_num_threads(before)
+    return taken

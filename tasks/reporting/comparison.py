@@ -71,6 +71,8 @@ class Comparison:
     """Method -> how many points of a grid were tried for it; methods that are not named had one."""
     selected_on: str
     level: float
+    left_out: dict[str, str]
+    """Dataset -> why it counts in no mean, in no win, tie or loss, and in no rank."""
     notes: list[str]
 
 
@@ -89,13 +91,15 @@ def compare(
     baseline: str | None = None,
     points: Mapping[str, int] | None = None,
     level: float = LEVEL,
+    left_out: Mapping[str, str] | None = None,
 ) -> Comparison:
-    """Compare what was evaluated. Raises StageError if that is nothing, or if the baseline is not among the methods."""
+    """Compare what was evaluated; datasets in `left_out` (name -> why) have cells, and count in no mean and no test. Raises StageError if that is nothing, or if the baseline is not among the methods."""
     held = choose_baseline(methods, baseline)
     outputs = [one for one in outputs if one.evaluations]
     if not outputs:
         raise StageError("no student was evaluated that could be compared; run `dvc repro` first")
-    lines = [_line(outputs, method, held, level) for method in methods]
+    without = {one.name: why for one in outputs if (why := (left_out or {}).get(one.name))}
+    lines = [_line(outputs, method, held, level, without) for method in methods]
     evaluations = [evaluation for one in outputs for evaluation in one.evaluations.values()]
     return Comparison(
         benchmark=benchmark,
@@ -105,10 +109,11 @@ def compare(
         baseline=held,
         teacher={one.name: _teacher(one) for one in outputs},
         lines=lines,
-        ranking=_ranking(outputs, lines, held, level),
+        ranking=_ranking([one for one in outputs if one.name not in without], lines, held, level),
         points={name: count for name, count in (points or {}).items() if name in methods},
         selected_on=DEV if any(one.selected_on == DEV for one in evaluations) else "selection",
         level=level,
+        left_out=without,
         notes=_notes(outputs, lines),
     )
 
@@ -117,7 +122,9 @@ def _seeds(one: DatasetOutputs, method: str) -> list[int]:
     return sorted(seed for name, seed in one.evaluations if name == method)
 
 
-def _line(outputs: Sequence[DatasetOutputs], method: str, baseline: str, level: float) -> MethodLine:
+def _line(
+    outputs: Sequence[DatasetOutputs], method: str, baseline: str, level: float, left_out: Mapping[str, str]
+) -> MethodLine:
     cells: dict[str, Cell] = {}
     missing: dict[str, str] = {}
     for one in outputs:
@@ -125,12 +132,12 @@ def _line(outputs: Sequence[DatasetOutputs], method: str, baseline: str, level: 
             cells[one.name] = _cell(one, method, seeds, baseline, level)
         else:
             missing[one.name] = refused_text(one, method) or NOT_RUN
-    outcomes = [cell.outcome for cell in cells.values()]
+    outcomes = [cell.outcome for name, cell in cells.items() if name not in left_out]
     return MethodLine(
         method,
         cells,
         missing,
-        average=_average(outputs, method, cells, level),
+        average=_average([one for one in outputs if one.name not in left_out], method, cells, level),
         wins=outcomes.count("win"),
         ties=outcomes.count("tie"),
         losses=outcomes.count("loss"),
@@ -176,9 +183,13 @@ def _outcome(against: Interval, metric: str) -> Outcome:
 
 def _average(outputs: Sequence[DatasetOutputs], method: str, cells: Mapping[str, Cell], level: float) -> Margin | None:
     """The mean margin over datasets; its spread is over the seeds that the method has on every one of them."""
-    if len(cells) < len(outputs) or any(one.metrics[0] in LOWER_IS_BETTER for one in outputs):
+    if (
+        not outputs
+        or any(one.name not in cells for one in outputs)
+        or any(one.metrics[0] in LOWER_IS_BETTER for one in outputs)
+    ):
         return None
-    shared = sorted(set.intersection(*(set(cell.seeds) for cell in cells.values())))
+    shared = sorted(set.intersection(*(set(cells[one.name].seeds) for one in outputs)))
     by_seed = [float(np.mean([_difference(one, method, seed) for one in outputs])) for seed in shared]
     whole = mean_interval([cells[one.name].margin.interval for one in outputs], level)
     return Margin(whole, mean_sd(by_seed) if by_seed else Spread(whole.difference, None, 0), None)
@@ -197,8 +208,10 @@ def _teacher(one: DatasetOutputs) -> Spread:
 
 def _ranking(outputs: Sequence[DatasetOutputs], lines: Sequence[MethodLine], baseline: str, level: float) -> Ranking:
     """Ranks of the methods that have a score on every dataset; less is made more where less is better."""
+    if not outputs:
+        return Ranking({}, None, None, {}, "no ranks: no dataset had anything to teach")
     sign = {one.name: -1.0 if one.metrics[0] in LOWER_IS_BETTER else 1.0 for one in outputs}
-    whole = [line for line in lines if not line.missing]
+    whole = [line for line in lines if sign.keys() <= line.cells.keys()]
     scores = {line.method: [sign[name] * line.cells[name].score.mean for name in sign] for line in whole}
     return rank_methods(scores, [one.name for one in outputs], baseline, level)
 
@@ -213,9 +226,6 @@ def _notes(outputs: Sequence[DatasetOutputs], lines: Sequence[MethodLine]) -> li
             most = max(own.values(), key=len)
             texts = ", ".join(f"{method} {_listed(seeds)}" for method, seeds in own.items() if seeds != most)
             found.append(f"{one.name}: not every method has the same seeds ({_listed(most)}; {texts})")
-        accuracy, majority = _teacher(one).mean, next(iter(one.evaluations.values())).majority_dev
-        if majority is not None and one.metrics[0] == "accuracy" and accuracy <= majority:
-            found.append(f"{one.name}: the teacher is no better than the majority class: there is nothing to distil")
     return found
 
 

@@ -15,6 +15,10 @@ from tasks.reporting.wording import interval_text
 from training.running.metrics import LOWER_IS_BETTER
 
 COLUMNS = 3
+NARROWEST = 6.0
+"""Inches that the label below needs."""
+SHEET = 9.0
+"""Inches of a picture's height, at most."""
 INK, BASELINE, BAR = "#0072B2", "#D55E00", "#4d4d4d"
 
 
@@ -23,7 +27,10 @@ def draw_comparison(comparison: Comparison) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     with style.context(STYLE):
         if panels := _panels(comparison):
-            found["comparison-margins"] = png(_margins(comparison, panels))
+            order = _order(comparison, panels)
+            for number, part in enumerate(_pictures(panels, len(order)), 1):
+                name = "comparison-margins" if number == 1 else f"comparison-margins-{number}"
+                found[name] = png(_margins(comparison, part, order))
         if comparison.ranking.average and comparison.ranking.critical_difference is not None:
             found["comparison-ranks"] = png(_ranks(comparison))
         if points := _times(comparison):
@@ -46,12 +53,27 @@ def _margins_on(lines: Sequence[MethodLine], dataset: str) -> dict[str, Margin]:
     return {line.method: line.cells[dataset].margin for line in lines if dataset in line.cells}
 
 
-def _margins(comparison: Comparison, panels: Sequence[tuple[str, dict[str, Margin]]]) -> Figure:
+def _pictures(
+    panels: Sequence[tuple[str, dict[str, Margin]]], lines: int
+) -> list[Sequence[tuple[str, dict[str, Margin]]]]:
+    """The panels of one picture after the other, none of them higher than a sheet of paper."""
+    rows = max(1, int(SHEET / _height(lines)))
+    size = COLUMNS * rows
+    return [panels[start : start + size] for start in range(0, len(panels), size)]
+
+
+def _height(lines: int) -> float:
+    """Inches of a panel."""
+    return 1.0 + 0.24 * lines
+
+
+def _margins(comparison: Comparison, panels: Sequence[tuple[str, dict[str, Margin]]], order: Sequence[str]) -> Figure:
     """A panel a dataset, a line a method, in the order of the mean margin; the teacher is the line at 0."""
-    order = _order(comparison, panels)
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(2.0 + 2.6 * columns, rows * (1.0 + 0.24 * len(order)) + 0.3), layout="constrained")
+    figure = Figure(
+        figsize=(max(NARROWEST, 2.0 + 2.6 * columns), rows * _height(len(order)) + 0.3), layout="constrained"
+    )
     grid = np.atleast_2d(figure.subplots(rows, columns, sharey=True, squeeze=False))
     for axes, (title, margins) in zip(grid.flat, panels, strict=False):
         _panel(axes, order, margins, comparison.baseline)

@@ -7,7 +7,7 @@ from tasks.reporting.comparison import NOT_RUN, Cell, Comparison, MethodLine
 from tasks.reporting.effort import Effort
 from tasks.reporting.margins import Margin
 from tasks.reporting.ranking import p_text
-from tasks.reporting.tables import Table, markdown_table, terminal_lines
+from tasks.reporting.tables import MOST_COLUMNS, Table, markdown_table, split_columns, terminal_lines
 
 DASH = "\N{EN DASH}"
 
@@ -18,7 +18,11 @@ def margin_table(comparison: Comparison) -> Table:
     A cell is the mean margin ± sd over seeds, and under it the interval over dev rows and seeds.
     """
     ranking = comparison.ranking
-    header = ["method", *(f"{name}\n{metric}" for name, metric in comparison.datasets.items()), "mean over\ndatasets"]
+    header = [
+        "method",
+        *(f"{name}\n{metric}" for name, metric in comparison.datasets.items()),
+        _mean_header(comparison),
+    ]
     header += [f"wins/ties/losses\nagainst {comparison.baseline}", "average\nrank"]
     header += ["Wilcoxon,\nHolm: p"] if ranking.wilcoxon else []
     scores = [wording.score_text(comparison.teacher[name], metric) for name, metric in comparison.datasets.items()]
@@ -29,6 +33,13 @@ def margin_table(comparison: Comparison) -> Table:
         row = [line.method, *cells, _margin_text(line.average, "accuracy"), _outcomes(comparison, line), rank]
         rows.append([*row, *([_p_text(ranking.wilcoxon.get(line.method))] if ranking.wilcoxon else [])])
     return Table(header, rows)
+
+
+def _mean_header(comparison: Comparison) -> str:
+    """How many datasets the mean is over, where some are left out."""
+    every = len(comparison.datasets)
+    kept = every - len(comparison.left_out)
+    return "mean over\ndatasets" if kept == every else f"mean over\n{kept} of {every}"
 
 
 def effort_table(comparison: Comparison) -> Table:
@@ -53,7 +64,12 @@ def notes(comparison: Comparison) -> list[str]:
         brackets_text(comparison),
         f"Win, tie, loss: the method minus {comparison.baseline} on the same rows and seeds; a tie is an interval that "
         "includes 0.",
-        f"Rows behind one point: {', '.join(f'{name} {rows / 100:.2g}' for name, rows in comparison.dev_rows.items())}.",
+        *_behind_a_point(comparison),
+        *(
+            [f"In no mean, rank, win, tie or loss: {wording.left_out_text(comparison.left_out)}."]
+            if comparison.left_out
+            else []
+        ),
         _sentence(comparison.ranking.note),
         points_text(comparison),
         budget_text(comparison),
@@ -69,6 +85,16 @@ def notes(comparison: Comparison) -> list[str]:
         }
         found += [f"Gap: {reason}." for reason in sorted(reasons)]
     return found + [f"{note}." for note in comparison.notes]
+
+
+def _behind_a_point(comparison: Comparison) -> list[str]:
+    """Rows that a point of accuracy stands for; a point of another metric stands for none."""
+    shares = [
+        f"{name} {comparison.dev_rows[name] / 100:.2g}"
+        for name, metric in comparison.datasets.items()
+        if metric == "accuracy"
+    ]
+    return [f"Rows behind one point of accuracy: {', '.join(shares)}."] if shares else []
 
 
 def brackets_text(comparison: Comparison) -> str:
@@ -124,8 +150,8 @@ def points_text(comparison: Comparison) -> str:
 
 def terminal_text(comparison: Comparison) -> str:
     """Both tables and the notes for a terminal."""
-    tables = [terminal_lines(margin_table(comparison)), terminal_lines(effort_table(comparison))]
-    return "\n".join([*tables[0], "", *tables[1], "", *notes(comparison)])
+    tables = [*split_columns(margin_table(comparison), MOST_COLUMNS), effort_table(comparison)]
+    return "\n".join([*(line for table in tables for line in (*terminal_lines(table), "")), *notes(comparison)])
 
 
 def markdown_text(comparison: Comparison) -> str:

@@ -1,6 +1,8 @@
 """What all pictures of the report share: colours, style, scale, smoothing, and a figure as PNG bytes."""
 
 import io
+from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,12 +15,11 @@ DPI = 150
 COLOURS = {"teacher": "#4d4d4d", "finetune": "#D55E00", "mse_kd": "#0072B2", "mpdistil": "#009E73"}
 SPARE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#4d4d4d", "#B8A800")
 DASHES = {"teacher": (0, (4, 2)), "finetune": (0, (1.5, 1)), "mse_kd": "solid"}
-# Of series beyond the spare colours: the colours come again, with other dashes.
-SPARE_DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1)))
 MARKERS = ("o", "s", "D", "^", "v", "P")
 STYLE = {
     "font.size": 9.5,
     "font.family": "DejaVu Sans",
+    "text.parse_math": False,  # a class may be called $5-$10
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -44,9 +45,11 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def colour_of(series: str, number: int = 0) -> str:
-    """A series' own colour, or the spare one of that number."""
-    return COLOURS.get(series, SPARE_COLOURS[number % len(SPARE_COLOURS)])
+def colours_of(series: Sequence[str]) -> dict[str, str]:
+    """A colour for each series: its own where it has one, spare ones for the others, none twice among the first eight."""
+    own = {name: COLOURS[name] for name in series if name in COLOURS}
+    spare = cycle([colour for colour in SPARE_COLOURS if colour not in own.values()])
+    return {name: own.get(name) or next(spare) for name in series}
 
 
 def moving_average(values: NDArray[np.float64]) -> NDArray[np.float64]:

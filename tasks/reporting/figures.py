@@ -1,4 +1,4 @@
-"""The report's pictures, drawn by matplotlib as PNG bytes: margins, curves, rewards, actions, confusion matrices."""
+"""The report's pictures, drawn by matplotlib as PNG bytes: margins, curves, rewards, actions."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -15,22 +15,25 @@ from tasks.reporting.drawing import (
     DASHES,
     MARKERS,
     SPARE_COLOURS,
-    SPARE_DASHES,
     STYLE,
-    colour_of,
+    colours_of,
     moving_average,
     png,
     scale_of,
 )
 from tasks.reporting.gather import DatasetOutputs, Episode
+from tasks.reporting.small_multiples import action_shares, small_actions, small_curves, stepped
 from tasks.reporting.summarise import Margin, Summary
 from tasks.reporting.wording import SHOWN_METHODS
 from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Interval
 
+TOGETHER = 6
+"""More series than these get a panel each: colours and dashes would come again."""
+
 
 def draw_figures(summary: Summary, outputs: Sequence[DatasetOutputs]) -> dict[str, bytes]:
-    """All pictures by name: 'margins', and 'curves-', 'rewards-', 'actions-', 'confusion-' followed by a dataset."""
+    """All pictures by name: 'margins', and 'curves-', 'rewards-', 'actions-' followed by a dataset."""
     found: dict[str, bytes] = {}
     with style.context(STYLE):
         scored = any(one.headline not in LOWER_IS_BETTER for one in summary.datasets)
@@ -38,13 +41,14 @@ def draw_figures(summary: Summary, outputs: Sequence[DatasetOutputs]) -> dict[st
             found["margins"] = png(_margins(summary))
         for one in outputs:
             if one.curves:
-                found[f"curves-{one.name}"] = png(_curves(one, summary))
+                many = len({series for series, _ in one.curves}) > TOGETHER
+                found[f"curves-{one.name}"] = png((small_curves if many else _curves)(one, summary))
             if any(_rewarded(episodes) for episodes in one.episodes.values()):
                 found[f"rewards-{one.name}"] = png(_rewards(one, summary))
-            if any(_stepped(episodes) for episodes in one.episodes.values()):
-                found[f"actions-{one.name}"] = png(_actions(one, [other.name for other in outputs]))
-            if one.kind != "regression":
-                found[f"confusion-{one.name}"] = png(_confusion(one, summary))
+            if any(stepped(episodes) for episodes in one.episodes.values()):
+                names = [other.name for other in outputs]
+                many = len(names) > len(SPARE_COLOURS)
+                found[f"actions-{one.name}"] = png((small_actions if many else _actions)(one, names))
     return found
 
 
@@ -60,6 +64,7 @@ def _margins(summary: Summary) -> Figure:
     figure = Figure(figsize=(8.4, 0.9 + 0.62 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     step = 0.56 / max(1, len(summary.methods) - 1)
+    colours = colours_of(summary.methods)
     for number, (method, marker) in enumerate(zip(summary.methods, cycle(MARKERS))):
         intervals = [margins[method].interval for _, margins in rows]
         middle = 100 * np.array([one.difference for one in intervals])
@@ -67,7 +72,7 @@ def _margins(summary: Summary) -> Figure:
         ends = 100 * np.array([[_end(one.low, one), _end(one.high, one)] for one in intervals]).T
         height = np.arange(len(rows)) + step * (number - (len(summary.methods) - 1) / 2)
         errors = np.maximum(np.abs(ends - middle), 0)
-        label, colour = summary.columns[method], colour_of(method, number)
+        label, colour = summary.columns[method], colours[method]
         axes.errorbar(middle, height, xerr=errors, fmt=marker, color=colour, label=label, capsize=3, ms=5, lw=1.6)
     axes.axvline(0, color=COLOURS["teacher"], lw=1.2)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
@@ -85,17 +90,17 @@ def _end(bound: float | None, interval: Interval) -> float:
 def _curves(one: DatasetOutputs, summary: Summary) -> Figure:
     """Selection loss above, headline metric on selection below, by epoch; thin: each seed, thick: their mean."""
     metric = one.metrics[0]
-    every = dict.fromkeys(series for series, _ in one.curves)
+    every = colours_of(list(dict.fromkeys(series for series, _ in one.curves)))
     figure, (above, below) = _two_panels(len(every))
-    for number, series in enumerate(every):
+    for series, colour in every.items():
         curves = [rows for (name, _), rows in one.curves.items() if name == series and rows]
         for axes, key, scale in ((above, "selection_loss", 1.0), (below, f"selection_{metric}", scale_of(metric))):
             lines = [np.array([(row["epoch"], row[key] * scale) for row in rows if key in row]) for rows in curves]
-            _lines(axes, [line for line in lines if len(line)], series, summary.columns.get(series, series), number)
+            _lines(axes, [line for line in lines if len(line)], series, summary.columns.get(series, series), colour)
             best = [
                 (row["epoch"], row[key] * scale) for rows in curves for row in rows if row.get("best") and key in row
             ]
-            _dots(axes, best, colour_of(series, number))
+            _dots(axes, best, colour)
     above.set_ylabel(f"{_rows(summary)} loss")
     below.set_ylabel(f"{_rows(summary)} {metric}")
     below.set_xlabel("epoch")
@@ -104,9 +109,8 @@ def _curves(one: DatasetOutputs, summary: Summary) -> Figure:
     return figure
 
 
-def _lines(axes: Axes, lines: Sequence[NDArray[np.float64]], series: str, label: str, number: int) -> None:
+def _lines(axes: Axes, lines: Sequence[NDArray[np.float64]], series: str, label: str, colour: str) -> None:
     """Draw one series: lines (E, 2) of each seed thin, and the mean over seeds as far as all of them go."""
-    colour, dashes = colour_of(series, number), DASHES.get(series, SPARE_DASHES[number // len(SPARE_COLOURS) % 3])
     if not lines:
         return
     if len(lines) > 1:
@@ -114,7 +118,7 @@ def _lines(axes: Axes, lines: Sequence[NDArray[np.float64]], series: str, label:
             axes.plot(line[:, 0], line[:, 1], color=colour, lw=0.6, alpha=0.4)
     length = min(len(line) for line in lines)
     mean = np.mean([line[:length, 1] for line in lines], axis=0)
-    axes.plot(lines[0][:length, 0], mean, color=colour, ls=dashes, lw=1.8, label=label)
+    axes.plot(lines[0][:length, 0], mean, color=colour, ls=DASHES.get(series, "solid"), lw=1.8, label=label)
 
 
 def _dots(axes: Axes, points: Sequence[tuple[float, float]], colour: str) -> None:
@@ -152,15 +156,11 @@ def _rewards(one: DatasetOutputs, summary: Summary) -> Figure:
 
 def _actions(one: DatasetOutputs, names: Sequence[str]) -> Figure:
     """Share of each action over episodes, stacked to 1, the target at the bottom: mean over seeds, moving average."""
-    colours = {name: SPARE_COLOURS[number % len(SPARE_COLOURS)] for number, name in enumerate(names)}
+    colours = dict(zip(names, SPARE_COLOURS, strict=False))
     names = sorted(names, key=lambda name: name != one.name)
-    kept = [_stepped(episodes) for episodes in one.episodes.values()]
-    length = min(len(episodes) for episodes in kept)
-    shares = np.array([[[e.share.get(name, 0.0) for e in episodes[:length]] for name in names] for episodes in kept])
-    smooth = np.array([moving_average(line) for line in shares.mean(axis=0)])
+    numbers, smooth = action_shares(one, names)
     figure = Figure(figsize=(4.1, 3.3), layout="constrained")
     axes = figure.add_subplot()
-    numbers = [episode.number for episode in kept[0][:length]]
     labels = [f"{name} (target)" if name == one.name else name for name in names]
     axes.stackplot(numbers, smooth, labels=labels, colors=[colours[name] for name in names])
     for line in np.cumsum(smooth, axis=0)[:-1]:
@@ -170,39 +170,6 @@ def _actions(one: DatasetOutputs, names: Sequence[str]) -> Figure:
     axes.set_ylabel("share of the steps")
     _legend(figure, axes)
     return figure
-
-
-def _confusion(one: DatasetOutputs, summary: Summary) -> Figure:
-    """Dev rows by label and prediction, all seeds together: the teacher left, the main student right."""
-    names = one.label_names
-    evaluations = [one.evaluations[summary.main_method, seed].predictions["dev"] for seed in summary.seeds]
-    classes = evaluations[0].student.shape[1]
-    ticks = [names[i] if i < len(names) else str(i) for i in range(classes)]
-    figure = Figure(figsize=(4.1, 1.4 + 0.42 * classes), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    for axes, who in ((left, "teacher"), (right, summary.main_method)):
-        counts = np.zeros((classes, classes), dtype=np.int64)
-        for rows in evaluations:
-            logits = rows.teacher if who == "teacher" else rows.student
-            np.add.at(counts, (rows.labels.astype(np.int64), logits.argmax(axis=1)), 1)
-        _matrix(axes, counts)
-        axes.set_title(summary.columns[who], fontsize=9.5)
-        axes.set_xticks(range(classes), ticks, rotation=30 if max(map(len, ticks)) > 6 else 0)
-        axes.set_xlabel("predicted")
-    left.set_yticks(range(classes), ticks)
-    left.set_ylabel("actual")
-    figure.suptitle(_label(summary).strip(", "), fontsize=9)
-    return figure
-
-
-def _matrix(axes: Axes, counts: NDArray[np.int64]) -> None:
-    """Counts (C, C) as numbers on cells shaded by their share of the row."""
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.grid(False)
-    for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if share[row, column] > 0.55 else "#222222"
-        axes.text(column, row, str(count), ha="center", va="center", color=colour)
 
 
 def _two_panels(series: int = 1) -> tuple[Figure, tuple[Axes, Axes]]:
@@ -222,11 +189,6 @@ def _legend(figure: Figure, axes: Axes) -> None:
 def _rewarded(episodes: Sequence[Episode]) -> list[Episode]:
     """Episodes with a reward: `kd_only` has none, and the student that came in took no step."""
     return [episode for episode in episodes if episode.mean_reward is not None]
-
-
-def _stepped(episodes: Sequence[Episode]) -> list[Episode]:
-    """Episodes in which steps were taken: without the student that came in."""
-    return [episode for episode in episodes if episode.share]
 
 
 def _rows(summary: Summary) -> str:

@@ -4,28 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as parquet
-from numpy.typing import NDArray
-
 from data.running.records import KINDS, Kind
 from tasks.reporting.effort import CURRICULUM_METHOD, Effort, effort_of
-from tasks.reporting.reading import must_exist, numbers, read_lines, read_object, texts
+from tasks.reporting.evaluations import Evaluation, read_evaluation
+from tasks.reporting.reading import numbers, read_lines, read_object, texts
 from tasks.running.layout import output_folder, tokens_folder
 from tasks.running.stage import StageError
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """One model pair on one set of rows, in order of row id."""
-
-    row_ids: list[str]
-    labels: NDArray[np.generic]
-    """(N,) class numbers, or floats for regression."""
-    student: NDArray[np.float64]
-    """(N, C) logits."""
-    teacher: NDArray[np.float64]
-    """(N, C) logits."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +22,6 @@ class Cost:
     device: str
     threads: int
     versions: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One student beside its teacher. Scores: set (dev, teacher_dev, selection, ...) -> metric -> value."""
-
-    scores: dict[str, dict[str, float]]
-    majority_dev: float | None
-    parameters: dict[str, float]
-    size_bytes: dict[str, float]
-    latency_ms: dict[str, dict[str, float]]
-    """student and teacher -> p50, p95."""
-    latency_setting: dict[str, float]
-    """batch, length, threads, repeats."""
-    selected_on: str
-    predictions: dict[str, Predictions]
 
 
 @dataclass(frozen=True)
@@ -80,6 +48,8 @@ class DatasetOutputs:
     """Split -> rows."""
     dropped: float
     """Train rows that equal a dev row and were left out."""
+    dev_held_out: bool = False
+    """Dev was held out of train, as the dataset has none of its own."""
     evaluations: dict[tuple[str, int], Evaluation] = field(default_factory=dict)
     curves: dict[tuple[str, int], list[dict[str, float]]] = field(default_factory=dict)
     meta_teacher: dict[int, dict[str, dict[str, float]]] = field(default_factory=dict)
@@ -122,6 +92,7 @@ def _described(name: str) -> DatasetOutputs:
         metrics=texts(spec.get("metrics")),
         rows=numbers(counts.get("rows")),
         dropped=numbers(counts).get("dropped_equal_to_dev", 0.0),
+        dev_held_out=bool(read_object(folder / "manifest.json").get("dev_held_out")),
     )
     if not outputs.metrics:
         raise StageError(f"{folder / 'spec.json'}: field 'metrics' names no metric; the first one is the headline")
@@ -149,7 +120,7 @@ def _add_seed(outputs: DatasetOutputs, methods: Sequence[str], seed: int) -> Non
 def _add_evaluation(outputs: DatasetOutputs, method: str, seed: int) -> None:
     """Read one student's evaluation, and what its training took."""
     evaluated = output_folder("evaluate", dataset=outputs.name, method=method, seed=seed)
-    outputs.evaluations[method, seed] = _evaluation(evaluated, outputs.kind)
+    outputs.evaluations[method, seed] = read_evaluation(evaluated, outputs.kind)
     outputs.costs[f"evaluate {method}", seed] = _cost(evaluated)
     effort = effort_of(outputs.name, method, seed)
     if effort is not None:
@@ -181,52 +152,6 @@ def _episode(row: Mapping[str, object]) -> Episode:
 def _starting(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
     """The values whose key starts with the prefix, without it."""
     return {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
-
-
-def _evaluation(folder: Path, kind: Kind) -> Evaluation:
-    metrics = read_object(folder / "metrics.json")
-    sets = ("dev", "selection", "dev_mismatched")
-    names = [name for base in sets for name in (base, f"teacher_{base}") if name in metrics]
-    if "dev" not in names or "teacher_dev" not in names:
-        raise StageError(f"{folder / 'metrics.json'}: 'dev' and 'teacher_dev' are needed, found: {', '.join(names)}")
-    latency = metrics.get("latency_ms")
-    timed = latency if isinstance(latency, Mapping) else {}
-    majority = metrics.get("majority_dev")
-    return Evaluation(
-        scores={name: numbers(metrics[name]) for name in names},
-        majority_dev=float(majority) if isinstance(majority, int | float) else None,
-        parameters=numbers(metrics.get("parameters")),
-        size_bytes=numbers(metrics.get("size_bytes")),
-        latency_ms={who: numbers(timed.get(who)) for who in ("student", "teacher")},
-        latency_setting=numbers(timed),
-        selected_on=str(metrics.get("selected_on", "selection")),
-        predictions=_predictions(folder / "predictions.parquet", kind),
-    )
-
-
-def _predictions(path: Path, kind: Kind) -> dict[str, Predictions]:
-    """Predictions by set, rows in order of their id, so that those of two seeds can be paired."""
-    must_exist(path)
-    table = parquet.read_table(path)
-    columns = {
-        name: table.column(name).to_pylist() for name in ("set", "row_id", "label", "student_logits", "teacher_logits")
-    }
-    found: dict[str, Predictions] = {}
-    for name in dict.fromkeys(columns["set"]):
-        rows = [row for row, of_set in enumerate(columns["set"]) if of_set == name]
-        rows.sort(key=lambda row: str(columns["row_id"][row]))
-        row_ids = [str(columns["row_id"][row]) for row in rows]
-        if len(set(row_ids)) != len(row_ids):
-            raise StageError(f"{path}: set {name} holds a row id twice; predictions can't be paired by row")
-        labels = np.array(
-            [columns["label"][row] for row in rows], dtype=np.float64 if kind == "regression" else np.int64
-        )
-        student, teacher = (
-            np.array([columns[f"{who}_logits"][row] for row in rows], dtype=np.float64)
-            for who in ("student", "teacher")
-        )
-        found[name] = Predictions(row_ids, labels, student, teacher)
-    return found
 
 
 def _cost(folder: Path) -> Cost:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.reporting.gather import DatasetOutputs, Predictions
+from tasks.reporting.evaluations import Predictions
+from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.scores import TEACHER, dev_rows, headlines
 from tasks.running.stage import StageError
 from training.statistics import Interval, Spread, mean_interval, mean_sd, paired_interval

@@ -8,15 +8,15 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tasks.reporting import analysis_text, comparison_text, wording
+from tasks.reporting import analysis_text, comparison_text, losses_text, page_tables, shipping_text, wording
 from tasks.reporting.analysis import Analysis
 from tasks.reporting.comparison import Comparison
-from tasks.reporting.drawing import smoothing
+from tasks.reporting.drawing import DPI, smoothing
 from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.records import Records
-from tasks.reporting.summarise import DatasetSummary, Summary
-from tasks.reporting.tables import Table
-from training.running.metrics import LOWER_IS_BETTER
+from tasks.reporting.shipping import Shipping
+from tasks.reporting.summarise import Summary
+from tasks.reporting.tables import MOST_COLUMNS, split_columns
 
 TEMPLATES = Path(__file__).parent / "templates"
 LEADING = "margins"
@@ -32,7 +32,11 @@ class Studied:
 
 
 def render_page(
-    summary: Summary, outputs: Sequence[DatasetOutputs], figures: Mapping[str, bytes], studied: Studied | None = None
+    summary: Summary,
+    outputs: Sequence[DatasetOutputs],
+    figures: Mapping[str, bytes],
+    shipped: Mapping[str, Sequence[Shipping]],
+    studied: Studied | None = None,
 ) -> str:
     """The whole page as HTML. `figures` are PNG bytes by the names that the drawing functions give them."""
     environment = Environment(
@@ -42,21 +46,33 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["capitalize_first"] = _capital  # Jinja's own makes the rest of the text small
     episodes = max((len(one) for dataset in outputs for one in dataset.episodes.values()), default=0)
     return environment.get_template("page.html.j2").render(
         summary=summary,
         wording=wording,
-        headline=_headline(summary),
-        main_table=_main_table(summary),
-        margin_table=_margin_table(summary),
-        metric_table=_metric_table(summary),
-        cost_table=_cost_table(summary),
-        rows_table=_rows_table(summary),
-        warnings=[f"{one.name}: {text}" for one in summary.datasets for text in one.warnings],
-        versions=_versions(summary),
+        said=shipping_text,
+        lost=losses_text,
+        shipped=shipped,
+        alarms=shipping_text.alarms(summary.findings),
+        best=shipping_text.best_lines(summary),
+        main_table=page_tables.main_table(summary),
+        margin_table=page_tables.margin_table(summary),
+        metric_tables=page_tables.metric_tables(summary),
+        cost_tables=split_columns(page_tables.cost_table(summary), MOST_COLUMNS),
+        rows_table=page_tables.rows_table(summary),
+        dev_text=page_tables.dev_text(summary),
+        warnings=[
+            f"{one.name}: {text}"
+            for one in summary.datasets
+            for text in one.warnings
+            if one.name not in summary.findings.left_out or summary.findings.left_out[one.name] not in text
+        ],
+        versions=page_tables.versions(summary),
         latency_setting=wording.latency_setting_text(summary.datasets[0].latency_setting),
         figures={name: _data_address(picture) for name, picture in figures.items()},
-        kinds={kind: _pictured(summary, figures, kind) for kind in ("curves", "rewards", "actions", "confusion")},
+        widths={name: round(96 / DPI * _pixels(picture)) for name, picture in figures.items()},
+        kinds={kind: _pictured(summary, figures, kind) for kind in ("curves", "rewards", "actions")},
         smoothing=smoothing(episodes),
         compared=_compared(studied),
         analysed=_analysed(studied, figures),
@@ -69,7 +85,7 @@ def _compared(studied: Studied | None) -> dict[str, object]:
         return {}
     one = studied.comparison
     return {
-        "margins": comparison_text.margin_table(one),
+        "margins": split_columns(comparison_text.margin_table(one), MOST_COLUMNS),
         "efforts": comparison_text.effort_table(one),
         "notes": comparison_text.notes(one),
         "baseline": one.baseline,
@@ -98,128 +114,15 @@ def _data_address(picture: bytes) -> Markup:
     return Markup("data:image/png;base64," + base64.b64encode(picture).decode("ascii"))  # noqa: S704 (base64 needs no escaping)
 
 
+def _pixels(picture: bytes) -> int:
+    """The width that a PNG's header gives."""
+    return int.from_bytes(picture[16:20], "big")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _pictured(summary: Summary, figures: Mapping[str, bytes], kind: str) -> list[str]:
     """Datasets that have a picture of this kind."""
     return [one.name for one in summary.datasets if f"{kind}-{one.name}" in figures]
-
-
-def _headline(summary: Summary) -> str:
-    """The result in one sentence."""
-    main = summary.columns[summary.main_method]
-    single = summary.datasets[0]
-    margin = summary.average_margins.get(summary.main_method)
-    if margin is None or len(summary.datasets) == 1:
-        margin, metric, where = (
-            single.margins[summary.main_method],
-            single.headline,
-            f"{single.headline} on {single.name}",
-        )
-    else:
-        metric, where = "accuracy", f"points, mean of the headline metrics of {len(summary.datasets)} datasets"
-    student, teacher = single.models[summary.main_method], single.models["teacher"]
-    share = (
-        f", with {100 * student.parameters / teacher.parameters:.0f} % of its parameters" if teacher.parameters else ""
-    )
-    verdict = "" if metric in LOWER_IS_BETTER else f": {wording.verdict_text(margin)}"
-    return f"{main} against its teacher: {wording.margin_text(margin, metric)} {where}{verdict}{share}."
-
-
-def _main_table(summary: Summary) -> Table:
-    """Dataset, scores of every column, margin, parameters, latency; the mean over datasets last."""
-    header = [
-        "dataset",
-        *wording.shown_columns(summary).values(),
-        f"margin [{100 * summary.level:g} %]",
-        "parameters",
-        "latency, ms",
-    ]
-    rows = [_main_row(summary, one) for one in summary.datasets]
-    averaged = len(rows) > 1 and bool(summary.average_scores)
-    if averaged:
-        shown = wording.shown_columns(summary)
-        scores = [wording.score_text(summary.average_scores.get(column), "accuracy") for column in shown]
-        margin = wording.margin_text(summary.average_margins[summary.main_method], "accuracy").replace(" [", "\n[")
-        rows.append(["mean", *scores, margin, "", ""])
-    return Table(header, rows, strong=averaged)
-
-
-def _main_row(summary: Summary, one: DatasetSummary) -> list[str]:
-    scores = [wording.score_text(one.scores.get(column), one.headline) for column in wording.shown_columns(summary)]
-    models = [one.models["teacher"], one.models[summary.main_method]]
-    arrow = f" {wording.ARROW} "
-    sizes = arrow.join(wording.count_text(model.parameters) for model in models)
-    p50 = arrow.join(wording.milliseconds_text(model.p50_ms) for model in models)
-    p95 = arrow.join(wording.milliseconds_text(model.p95_ms) for model in models)
-    margin = wording.margin_text(one.margins[summary.main_method], one.headline).replace(" [", "\n[")
-    return [f"{one.name}\n{one.headline}", *scores, margin, sizes, f"p50 {p50}\np95 {p95}"]
-
-
-def _margin_table(summary: Summary) -> Table:
-    """Every student's margin: interval over rows, spread over seeds, the rows behind it, what may be said."""
-    behind_it = "rows behind it" if len(summary.seeds) == 1 else "rows behind it, mean over seeds"
-    header = ["dataset", "student", f"margin [{100 * summary.level:g} %]", "sd over seeds", behind_it, "reading"]
-    rows: list[list[str]] = []
-    for one in summary.datasets:
-        for method in summary.methods:
-            margin = one.margins[method]
-            sd = margin.over_seeds.sd
-            spread = "one seed" if sd is None else wording.number_text(sd, one.headline)
-            reading = "less is better" if one.headline in LOWER_IS_BETTER else wording.verdict_text(margin)
-            text, behind = wording.margin_text(margin, one.headline), wording.rows_text(margin, one.headline)
-            rows.append([one.name, summary.columns[method], text, spread, behind, reading])
-    return Table(header, rows, names=2)
-
-
-def _metric_table(summary: Summary) -> Table:
-    """Every metric on every set of rows."""
-    rows = [
-        [one.name, of_set, metric, *(wording.score_text(columns.get(column), metric) for column in summary.columns)]
-        for one in summary.datasets
-        for of_set, metrics in one.all_scores.items()
-        for metric, columns in metrics.items()
-    ]
-    return Table(["dataset", "rows", "metric", *summary.columns.values()], rows, names=3)
-
-
-def _cost_table(summary: Summary) -> Table:
-    """Wall time of each stage, mean over seeds; CPU time and the highest memory beside it."""
-    rows: list[list[str]] = []
-    for stage in dict.fromkeys(stage for one in summary.datasets for stage in one.costs):
-        costs = [one.costs[stage] for one in summary.datasets if stage in one.costs]
-        times = [
-            wording.duration_text(one.costs[stage].duration_s) if stage in one.costs else "" for one in summary.datasets
-        ]
-        cpu = wording.duration_text(sum(cost.cpu_s for cost in costs))
-        memory = max(cost.peak_memory_mb for cost in costs)
-        rows.append([stage.replace("_", "-") if stage == "meta_teacher" else stage, *times, cpu, f"{memory:.0f} MB"])
-    header = ["stage", *(one.name for one in summary.datasets), "CPU time, all datasets", "peak memory"]
-    return Table(header, rows)
-
-
-def _rows_table(summary: Summary) -> Table:
-    """Rows of each split, rows dropped, and what one point is in rows."""
-    splits = list(dict.fromkeys(split for one in summary.datasets for split in one.rows))
-    rows = [
-        [
-            one.name,
-            one.kind,
-            *(f"{one.rows[split]:.0f}" if split in one.rows else "" for split in splits),
-            f"{one.dropped:.0f}",
-            f"{one.dev_rows / 100:.2g}",
-            "" if one.majority is None else wording.number_text(one.majority, "accuracy"),
-        ]
-        for one in summary.datasets
-    ]
-    return Table(
-        ["dataset", "kind", *splits, "dropped, equal to dev", "dev rows in one point", "majority class, accuracy"],
-        rows,
-        names=2,
-    )
-
-
-def _versions(summary: Summary) -> str:
-    """Device, threads and package versions of the stages, as their records say."""
-    costs = [cost for one in summary.datasets for cost in one.costs.values()]
-    devices = ", ".join(sorted({f"{c.device} ({c.threads} thread{'s' * (c.threads != 1)})" for c in costs}))
-    packages = sorted({f"{name} {version}" for c in costs for name, version in c.versions.items()})
-    return f"{devices}; {', '.join(packages)}"

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.running.records import Kind
-from tasks.reporting.gather import DatasetOutputs, Predictions
+from tasks.reporting.evaluations import Predictions
+from tasks.reporting.gather import DatasetOutputs
 from tasks.running.stage import StageError
 from training.running.metrics import Floats, weighted_metric
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from data.running.records import Kind
+from stage_sections import Registry
 from tasks.reporting.effort import Effort, mean_effort
+from tasks.reporting.findings import Findings, averaged, find
 from tasks.reporting.gather import Cost, DatasetOutputs
 from tasks.reporting.margins import Margin, margin_of, mean_margin
 from tasks.reporting.scores import DEV, META_TEACHER, TEACHER, dev_rows, headlines, score_rows, values_of
 from training.running.choosing import SelectedBy
-from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import LEVEL, Spread, mean_sd
 
 LABELS = {
@@ -44,6 +45,8 @@ class DatasetSummary:
     selected_on: str
     rows: dict[str, float]
     dropped: float
+    dev_held_out: bool
+    """Dev was held out of train; else it is the benchmark's own."""
     dev_rows: int
     majority: float | None
     """Accuracy of always saying the most frequent class; None for regression."""
@@ -77,6 +80,7 @@ class Summary:
     efforts: dict[str, Effort]
     """Method -> mean over datasets."""
     level: float
+    findings: Findings
     selected_by: SelectedBy = "loss"
     """What chose epochs and episodes on selection."""
     points: int = 1
@@ -90,12 +94,16 @@ def summarise(
     *,
     benchmark: str,
     level: float = LEVEL,
+    settings: Registry | None = None,
     selected_by: SelectedBy = "loss",
     points: int = 1,
 ) -> Summary:
-    """All numbers of the report, with intervals of `level` (a fraction)."""
-    datasets = [_dataset(one, methods, seeds, level) for one in outputs]
-    comparable = all(one.headline not in LOWER_IS_BETTER for one in datasets)
+    """All numbers of the report, with intervals of `level` (a fraction); `settings` are the gate's."""
+    findings = find(outputs, methods, seeds, level, settings or Registry())
+    datasets = [_dataset(one, methods, seeds, level, findings) for one in outputs]
+    kept = [one for one in outputs if one.name not in findings.left_out]
+    counted = [one for one in datasets if one.name not in findings.left_out]
+    comparable = bool(kept) and averaged(outputs, kept)
     return Summary(
         benchmark=benchmark,
         methods=tuple(methods),
@@ -104,14 +112,15 @@ def summarise(
         main_method="mpdistil" if "mpdistil" in methods else methods[-1],
         selected_on=DEV if any(one.selected_on == DEV for one in datasets) else "selection",
         datasets=datasets,
-        average_scores=_average_scores(outputs, methods, seeds) if comparable else {},
+        average_scores=_average_scores(kept, methods, seeds) if comparable else {},
         average_margins={
-            method: mean_margin(outputs, method, seeds, [one.margins[method] for one in datasets], level)
+            method: mean_margin(kept, method, seeds, [one.margins[method] for one in counted], level)
             for method in methods
             if comparable
         },
         efforts=_average_efforts(datasets, methods),
         level=level,
+        findings=findings,
         selected_by=selected_by,
         points=points,
     )
@@ -129,7 +138,9 @@ def _columns(methods: Sequence[str]) -> dict[str, str]:
     return columns
 
 
-def _dataset(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], level: float) -> DatasetSummary:
+def _dataset(
+    one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], level: float, findings: Findings
+) -> DatasetSummary:
     evaluations = [one.evaluations[method, seed] for method in methods for seed in seeds]
     by_column = {
         column: values
@@ -144,6 +155,7 @@ def _dataset(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], 
         selected_on=DEV if any(e.selected_on == DEV for e in evaluations) else "selection",
         rows=one.rows,
         dropped=one.dropped,
+        dev_held_out=one.dev_held_out,
         dev_rows=len(dev_rows(one, methods[0], seeds[0]).row_ids),
         majority=majorities[0] if majorities else None,
         scores={column: mean_sd(values) for column, values in by_column.items()},
@@ -153,7 +165,7 @@ def _dataset(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], 
         latency_setting=evaluations[0].latency_setting,
         costs=_costs(one, seeds),
         efforts=_efforts(one, methods, seeds),
-        warnings=_warnings(one, methods, seeds),
+        warnings=_warnings(one, methods, seeds, findings),
     )
 
 
@@ -224,7 +236,7 @@ def _costs(one: DatasetOutputs, seeds: Sequence[int]) -> dict[str, Cost]:
     return found
 
 
-def _warnings(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int]) -> list[str]:
+def _warnings(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], findings: Findings) -> list[str]:
     """What a reader must know before believing the numbers of this dataset."""
     found: list[str] = []
     ones = np.ones((1, len(dev_rows(one, methods[0], seeds[0]).row_ids)))
@@ -234,13 +246,6 @@ def _warnings(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int])
             again = float(score_rows(one.metrics[0], rows.labels, one.kind, rows.student, ones)[0])
             if abs(again - stored) > AGREEMENT:
                 found.append(f"{method}, seed {seed}: metrics.json says {stored:.4f}, its predictions {again:.4f}")
-    majority = one.evaluations[methods[0], seeds[0]].majority_dev
-    if majority is not None and _teacher_accuracy(one, methods[0], seeds) <= majority:
-        found.append("the teacher is no better than the majority class: there is nothing to distil")
+    if why := findings.left_out.get(one.name):
+        found.append(f"{why}: there is nothing to distil; left out of means and of tests over datasets")
     return found
-
-
-def _teacher_accuracy(one: DatasetOutputs, method: str, seeds: Sequence[int]) -> float:
-    """Mean over seeds, on dev: what the majority class is compared with, whatever the headline metric is."""
-    rows = [dev_rows(one, method, seed) for seed in seeds]
-    return float(np.mean([(part.teacher.argmax(axis=1) == part.labels).mean() for part in rows]))

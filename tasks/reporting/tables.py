@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+MOST_COLUMNS = 8
+"""Of numbers, that fit a page of paper and most terminals."""
 RULE = "\N{BOX DRAWINGS LIGHT HORIZONTAL}"
 
 
@@ -15,6 +17,21 @@ class Table:
     rows: Sequence[Sequence[str]]
     names: int = 1
     strong: bool = False
+
+
+def split_columns(table: Table, most: int) -> list[Table]:
+    """The table in parts of at most that many columns of numbers, the names before each; itself if it is no wider."""
+    numbers = len(table.header) - table.names
+    parts = -(-numbers // most)
+    if parts <= 1:
+        return [table]
+    size = -(-numbers // parts)
+    found = []
+    for start in range(table.names, len(table.header), size):
+        kept = [*range(table.names), *range(start, min(start + size, len(table.header)))]
+        rows = [[row[column] for column in kept] for row in table.rows]
+        found.append(Table([table.header[column] for column in kept], rows, table.names, table.strong))
+    return found
 
 
 def terminal_lines(table: Table) -> list[str]:

@@ -1,6 +1,6 @@
 """Numbers as people read them: points of 100, mean ± sd, intervals, and the compact table of `make demo`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tasks.reporting.effort import Effort
 from tasks.reporting.summarise import DatasetSummary, Margin, Summary
@@ -13,6 +13,7 @@ NO_INTERVAL = "[no interval: too few rows]"
 ARROW = "\N{RIGHTWARDS ARROW}"
 # With more methods than this the main table leaves them to the comparison.
 SHOWN_METHODS = 4
+Shown = Callable[[float], str]
 
 
 def number_text(value: float, metric: str, *, signed: bool = False) -> str:
@@ -35,7 +36,12 @@ def score_text(spread: Spread | None, metric: str) -> str:
 
 def margin_text(margin: Margin, metric: str) -> str:
     """'−1.2 [−3.0, +0.5]': the difference to the teacher and its interval over dev rows and seeds."""
-    return f"{number_text(margin.interval.difference, metric, signed=True)} {bounds_text(margin.interval, metric)}"
+    return difference_text(margin.interval, metric)
+
+
+def difference_text(interval: Interval, metric: str) -> str:
+    """The same of any difference in a metric."""
+    return f"{number_text(interval.difference, metric, signed=True)} {bounds_text(interval, metric)}"
 
 
 def bounds_text(interval: Interval, metric: str) -> str:
@@ -44,6 +50,22 @@ def bounds_text(interval: Interval, metric: str) -> str:
         return NO_INTERVAL
     low, high = (number_text(end, metric, signed=True) for end in (interval.low, interval.high))
     return f"[{low}, {high}]"
+
+
+def value_text(interval: Interval, form: str, scale: float = 1.0) -> str:
+    """'92.0 [89.1, 94.2]' of a value that has no sign, in a format like '{:.1f}'."""
+    value = form.format(scale * interval.difference)
+    if interval.low is None or interval.high is None:
+        return f"{value} {NO_INTERVAL}"
+    return f"{value} [{form.format(scale * interval.low)}, {form.format(scale * interval.high)}]"
+
+
+def left_out_text(left_out: Mapping[str, str]) -> str:
+    """'wnli, rte (teacher no better than the majority)'."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        by_reason.setdefault(why, []).append(name)
+    return "; ".join(f"{', '.join(names)} ({why})" for why, names in by_reason.items())
 
 
 def rows_text(margin: Margin, metric: str) -> str:
@@ -164,7 +186,9 @@ def terminal_table(summary: Summary) -> str:
     if len(rows) > 1 and summary.average_scores:
         scores = [score_text(summary.average_scores.get(column), "accuracy") for column in shown_columns(summary)]
         margin = margin_text(summary.average_margins[summary.main_method], "accuracy")
-        rows.append(["mean", "", *scores, margin, "", ""])
+        left = len(summary.findings.left_out)
+        of = f"of {len(summary.datasets) - left} of {len(summary.datasets)}" if left else ""
+        rows.append(["mean", of, *scores, margin, "", ""])
     main = summary.columns[summary.main_method]
     setting = latency_setting_text(summary.datasets[0].latency_setting)
     notes = [

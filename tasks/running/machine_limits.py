@@ -26,7 +26,7 @@ MEMORY_KEYS: dict[str, tuple[str, ...]] = {
     "meta_teacher": ("meta_teacher.batch_size", "evaluate.batch_size", LENGTH),
     "curriculum": ("curriculum.batch_size", "curriculum.probe_rows", "evaluate.batch_size", LENGTH),
     "multi_task": ("curriculum.batch_size", "evaluate.batch_size", LENGTH),
-    "evaluate": ("evaluate.batch_size", "evaluate.latency_batch", LENGTH),
+    "evaluate": ("evaluate.batch_size", "evaluate.latency_batch", "evaluate.throughput_batch", LENGTH),
 }
 NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 NO_MEMORY = re.compile(r"can't allocate memory|out of memory|cannot allocate memory|bad_alloc", re.IGNORECASE)

@@ -110,8 +110,8 @@ def _not_worse_than_finetune(rows: DevRows, settings: Registry) -> Check:
         return unasked(FINETUNE, f"{rows.rows} dev rows are too few for an interval", threshold)
     worse = found.high is not None and found.high < 0
     check = _check(FINETUNE, not worse, found.text, threshold, ("not", "interval"))
-    if not worse:
-        return check
+    if not worse or not _above_majority(STUDENT, rows, rows.finetune, settings).passed:
+        return check  # of a dataset that teaches nothing no student is the one to take
     return Check(check.name, False, check.figure, threshold, f"{check.text}: the fine-tuned student is the one to take")
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 # `files` holds the sums of the others, those with measured values among them; they are compared themselves.
-MEASURED = ("cpu_s", "peak_memory_mb", "latency_ms", "duration_s", "started", "files")
+MEASURED = ("cpu_s", "peak_memory_mb", "latency_ms", "throughput", "duration_s", "started", "files")
 
 
 def differences(first: Path, second: Path) -> list[str]:

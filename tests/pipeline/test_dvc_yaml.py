@@ -21,6 +21,7 @@ STUDENTS = ("student", "assistant", "assisted", "meta_taught")
 FILES = {"source": ["data/catalog/glue", "data/catalog/superglue"], "report": ["tasks/reporting/templates"]}
 # Whose rows, or what is stored of the teacher, change with split.quiz_joins_train.
 JOINING = {"teacher", "signals", "student", "assisted", "multi_task"}
+VERSIONS = "outputs/register/versions.json"
 METHOD = "methods/${item.method}.py"
 
 
@@ -41,8 +42,13 @@ def _is_code(path: str) -> bool:
 
 
 def test_register_always_runs_and_so_depends_on_no_code() -> None:
-    assert STAGES[ALWAYS_RUN]["always_changed"] is True and "outs" not in STAGES[ALWAYS_RUN]
+    assert STAGES[ALWAYS_RUN]["always_changed"] is True
     assert {path.split("/")[0] for path in STAGES[ALWAYS_RUN]["deps"]} == {"outputs"}
+
+
+def test_the_report_follows_the_one_file_of_register_that_stays_while_nothing_new_is_registered() -> None:
+    assert STAGES[ALWAYS_RUN]["outs"] == [{VERSIONS: {"cache": False, "persist": True}}]
+    assert [path for path in STAGES["report"]["deps"] if "register" in path] == [VERSIONS]
 
 
 def test_no_stage_but_those_of_all_datasets_depends_on_a_whole_output() -> None:

@@ -17,7 +17,7 @@ CLOSE, TINY = 1e-5, 3e-6
 """Relative; absolute, for small differences of losses (`gain`) and small correlations."""
 LOOSE = {"influence": 1e-4, "advantage": 1e-2}
 """Rounding adds up in the figures of single rows, and in small rewards that are divided by their spread."""
-OWN = ("cpu_s", "peak_memory_mb", "latency_ms")
+OWN = ("cpu_s", "peak_memory_mb", "latency_ms", "throughput")
 # Counts of steps in which one number is below another: near-ties fall either way.
 TIES = ("train_teacher_comes_nearer", "train_real_beats_pilot")
 STEPS = {step.label: step for step in steps()}

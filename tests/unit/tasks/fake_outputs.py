@@ -31,6 +31,7 @@ class FakeDataset:
     label_names: tuple[str, ...]
     metrics: tuple[str, ...]
     dev_rows: int
+    dev_held_out: bool = False
 
 
 QUICKSTART = (
@@ -47,8 +48,9 @@ def write_outputs(
     methods: Sequence[str] = METHODS,
     selected_on: str = "selection",
     episodes: int = 40,
+    unlearned: Sequence[str] = (),
 ) -> None:
-    """Write the outputs of all stages under the working directory."""
+    """Write the outputs of all stages under the working directory; of datasets `unlearned` nobody learned anything."""
     names = [dataset.name for dataset in datasets]
     for number, dataset in enumerate(datasets):
         spec = {
@@ -58,25 +60,34 @@ def write_outputs(
             "metrics": dataset.metrics,
         }
         write_json(tokens_folder(dataset.name) / "spec.json", spec)
+        write_json(tokens_folder(dataset.name) / "manifest.json", {"dev_held_out": dataset.dev_held_out})
         rows = {"train": 800, "quiz": 100, "selection": 100, "dev": dataset.dev_rows}
         split = output_folder("split", dataset=dataset.name)
         write_json(split / "metrics.json", {"rows": rows, "dropped_equal_to_dev": 2 * number})
         for seed in seeds:
-            write_seed(dataset, names, seed, methods, selected_on, episodes)
+            write_seed(dataset, names, seed, methods, selected_on, episodes, learned=dataset.name not in unlearned)
 
 
 def write_seed(
-    dataset: FakeDataset, names: Sequence[str], seed: int, methods: Sequence[str], selected_on: str, episodes: int
+    dataset: FakeDataset,
+    names: Sequence[str],
+    seed: int,
+    methods: Sequence[str],
+    selected_on: str,
+    episodes: int,
+    *,
+    learned: bool = True,
 ) -> None:
     """Write everything of one dataset and seed."""
     generator = np.random.default_rng(seed * 1000 + len(dataset.name))
     labels = draw_labels(dataset, np.random.default_rng(len(dataset.name)))
     shared = generator.normal(size=(dataset.dev_rows, width(dataset)))
-    teacher = predict(dataset, labels, "teacher", shared, generator)
+    known = labels if learned else np.random.default_rng(5).permutation(labels)
+    teacher = predict(dataset, known, "teacher", shared, generator)
     write_training(output_folder("teacher", dataset=dataset.name, seed=seed), "teacher", dataset, generator, 10)
     write_run(output_folder("signals", dataset=dataset.name, seed=seed), "signals", 3)
     for method in methods:
-        student = predict(dataset, labels, method, shared, generator)
+        student = predict(dataset, known, method, shared, generator)
         folder = output_folder("student", dataset=dataset.name, method=method, seed=seed)
         if method == "mpdistil":
             write_curriculum(folder, dataset, names, generator, episodes)
@@ -209,6 +220,14 @@ def write_evaluation(
         **{"dev": scores["s"], "teacher_dev": scores["t"], "selection": scores["s"], "teacher_selection": scores["t"]},
         "rows": {"dev": dataset.dev_rows},
         "majority_dev": majority,
+        "constant": 2.5 if dataset.kind == "regression" else 0.0,
+        "throughput": {"student": 420.0, "teacher": 205.0, "batch": 32, "length": 64, "threads": 1},
+        "memory_bytes": {
+            "student": {"weights": 45_600_000, "activations": 31_000_000},
+            "teacher": {"weights": 90_900_000, "activations": 31_000_000},
+            "batch": 32,
+            "length": 64,
+        },
         "parameters": {"student": 11_400_000, "teacher": 22_713_216},
         "size_bytes": {"student": 45_600_000, "teacher": 90_900_000},
         "latency_ms": {**latency, "batch": 1, "length": 64, "threads": 1, "repeats": 30},

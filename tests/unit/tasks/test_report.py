@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 
 from config import load
-from tasks.report import headline, report, report_tree
+from stage_sections import Registry
+from tasks.report import report, report_tree
 from tasks.reporting.figures import draw_figures
 from tasks.reporting.gather import DatasetOutputs, gather
-from tasks.reporting.page import render_page
+from tasks.reporting.page import Studied, render_page
 from tasks.reporting.plots_data import metrics_tree, plot_files
+from tasks.reporting.shipping import Shipping, ship
+from tasks.reporting.shipping_figures import draw_shipping
+from tasks.reporting.shipping_text import final_line
 from tasks.reporting.summarise import Summary, summarise
 from tasks.reporting.wording import terminal_table
 from tasks.running.stage import Stage, StageError
@@ -38,6 +42,16 @@ def reported(
 ) -> tuple[Summary, list[DatasetOutputs]]:
     outputs = gather(names, methods, seeds)
     return summarise(outputs, methods, seeds, benchmark="quickstart"), outputs
+
+
+def shipped_of(summary: Summary, outputs: list[DatasetOutputs]) -> dict[str, list[Shipping]]:
+    return ship(outputs, summary.findings, summary.main_method, summary.seeds, Registry(), summary.level)
+
+
+def page_of(
+    summary: Summary, outputs: list[DatasetOutputs], figures: Mapping[str, bytes], studied: Studied | None = None
+) -> str:
+    return render_page(summary, outputs, figures, shipped_of(summary, outputs), studied)
 
 
 def test_scores_are_means_and_deviations_over_seeds() -> None:
@@ -106,14 +120,14 @@ def test_one_seed_is_said_to_have_no_spread() -> None:
     summary, outputs = reported()
     assert "one seed, no spread" in terminal_table(summary)
     assert "±" not in terminal_table(summary)
-    assert "One seed, no spread" in render_page(summary, outputs, {})
+    assert "One seed, no spread" in page_of(summary, outputs, {})
 
 
 def test_numbers_selected_on_dev_carry_that_label_everywhere() -> None:
     write_outputs(selected_on="dev")
     summary, outputs = reported()
-    page = render_page(summary, outputs, {})
-    assert "(selected on dev)</h1>" in page
+    page = page_of(summary, outputs, {})
+    assert "(selected on dev)</span></h1>" in page
     assert page.count("selected on dev") >= 4
     assert "chose no epoch" not in page
     assert "selected on dev" in terminal_table(summary)
@@ -132,9 +146,9 @@ def test_numbers_selected_on_dev_carry_that_label_everywhere() -> None:
 def test_the_page_says_what_chose_the_epochs(by: SelectedBy, words: str) -> None:
     write_outputs()
     summary, outputs = reported()
-    page = render_page(replace(summary, selected_by=by), outputs, {})
+    page = page_of(replace(summary, selected_by=by), outputs, {})
     assert words in " ".join(page.split()) and "the best of" not in page
-    page = render_page(replace(summary, selected_by=by, points=4), outputs, {})
+    page = page_of(replace(summary, selected_by=by, points=4), outputs, {})
     assert f"(the best of 4 of learning rate and main weight) were {words}" in " ".join(page.split())
 
 
@@ -158,8 +172,8 @@ def test_methods_that_are_not_asked_for_are_not_needed() -> None:
     summary, outputs = reported(methods=("finetune", "mse_kd"))
     assert list(summary.columns) == ["teacher", "finetune", "mse_kd"]
     assert summary.main_method == "mse_kd"
-    assert "student distilled was trained on 800 rows, 200 updates" in render_page(summary, outputs, {})
-    assert "Rewards over episodes" not in render_page(summary, outputs, draw_figures(summary, outputs))
+    assert "student distilled was trained on 800 rows, 200 updates" in page_of(summary, outputs, {})
+    assert "Rewards over episodes" not in page_of(summary, outputs, draw_figures(summary, outputs))
 
 
 @pytest.mark.parametrize(
@@ -192,14 +206,32 @@ def test_a_metric_that_its_predictions_contradict_is_reported(tmp_path: Path) ->
     path.write_text(json.dumps(metrics))
     summary, outputs = reported()
     assert "its predictions" in summary.datasets[0].warnings[0]
-    assert "mse_kd, seed 42" in render_page(summary, outputs, {})
+    assert "mse_kd, seed 42" in page_of(summary, outputs, {})
 
 
-def test_a_teacher_that_is_no_better_than_the_majority_class_is_reported(tmp_path: Path) -> None:
+def test_a_teacher_that_is_no_better_than_the_majority_is_in_no_mean_and_the_first_thing_that_is_said() -> None:
     write_outputs()
-    for path in (tmp_path / "outputs/evaluate/scenes").rglob("metrics.json"):
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"majority_dev": 0.99}))
-    assert "majority class" in reported()[0].datasets[2].warnings[0]
+    before, _ = reported()
+    write_outputs(unlearned=("scenes",))
+    summary, outputs = reported()
+    assert list(summary.findings.left_out) == ["scenes"] and not before.findings.left_out
+    kept = [one.scores["mpdistil"].mean for one in summary.datasets if one.name != "scenes"]
+    assert summary.average_scores["mpdistil"].mean == pytest.approx(np.mean(kept))
+    margins = [one.margins["mpdistil"].interval.difference for one in summary.datasets if one.name != "scenes"]
+    assert summary.average_margins["mpdistil"].interval.difference == pytest.approx(np.mean(margins))
+    assert "of 3 of 4" in terminal_table(summary)
+    line = final_line(summary, shipped_of(summary, outputs))
+    assert line.startswith("WARNING: left out: scenes (teacher no") and "mean over 3 of 4 datasets" in line
+    page = page_of(summary, outputs, {})
+    assert page.index("scenes: teacher no") < page.index('<p class="result')
+
+
+def test_of_no_dataset_with_anything_to_teach_there_is_no_mean_and_no_best() -> None:
+    write_outputs(QUICKSTART[:1], unlearned=NAMES[:1])
+    summary, outputs = reported(names=NAMES[:1])
+    assert not summary.average_scores and not summary.findings.best
+    assert "no teacher had anything to teach" in final_line(summary, shipped_of(summary, outputs))
+    assert metrics_tree(summary).keys() == {"amounts"}
 
 
 def test_plot_files_have_a_row_for_each_point() -> None:
@@ -225,8 +257,7 @@ def test_figures_are_pictures_and_the_same_numbers_give_the_same_bytes() -> None
     write_outputs(QUICKSTART[:2], episodes=6)
     summary, outputs = reported(names=NAMES[:2])
     figures = draw_figures(summary, outputs)
-    assert {"margins", "curves-likeness", "rewards-likeness", "actions-amounts", "confusion-amounts"} <= set(figures)
-    assert "confusion-likeness" not in figures
+    assert {"margins", "curves-likeness", "rewards-likeness", "actions-amounts"} <= set(figures)
     assert all(picture.startswith(b"\x89PNG") for picture in figures.values())
     assert draw_figures(summary, outputs) == figures
 
@@ -245,10 +276,11 @@ class Addresses(HTMLParser):
 def test_the_page_loads_nothing_from_anywhere() -> None:
     write_outputs(QUICKSTART[:1], episodes=6)
     summary, outputs = reported(names=NAMES[:1])
-    page = render_page(summary, outputs, draw_figures(summary, outputs))
+    pictures = draw_figures(summary, outputs) | draw_shipping(outputs, shipped_of(summary, outputs))
+    page = page_of(summary, outputs, pictures)
     parser = Addresses()
     parser.feed(page)
-    assert len(parser.loaded) == 5
+    assert len(parser.loaded) == 6
     assert all(address.startswith("data:image/png;base64,") for address in parser.loaded)
     assert "url(" not in page and "@import" not in page and "<script" not in page
 
@@ -258,14 +290,15 @@ def test_too_few_dev_rows_have_margins_without_an_interval(tmp_path: Path) -> No
     write_outputs((few, QUICKSTART[3]))
     summary, outputs = reported(names=["amounts", "sequels"])
     text = terminal_table(summary)
-    assert text.count("[no interval: too few rows]") == 2  # the dataset and the mean
+    assert text.count("[no interval: too few rows]") == 1
+    assert "12 dev rows: too few to tell the teacher from the majority" in summary.findings.left_out["amounts"]
     figures = draw_figures(summary, outputs)
-    page = render_page(summary, outputs, figures)
+    page = page_of(summary, outputs, figures)
     assert figures["margins"].startswith(b"\x89PNG")
     assert "too few rows to tell: 12 of at least 20" in page
     assert "None" not in text
     margin = json.loads(json.dumps(report_tree(summary), allow_nan=False))["datasets"][0]["margins"]["mpdistil"]
-    assert margin["interval"]["low"] is None and "no interval" in headline(summary)
+    assert margin["interval"]["low"] is None and "too few to tell" in final_line(summary, shipped_of(summary, outputs))
 
 
 def test_names_are_escaped_on_the_page() -> None:
@@ -273,7 +306,7 @@ def test_names_are_escaped_on_the_page() -> None:
     write_outputs((odd,))
     summary, outputs = reported(names=["amounts"])
     object.__setattr__(summary, "benchmark", "<script>x</script>")
-    assert "<script>" not in render_page(summary, outputs, {})
+    assert "<script>" not in page_of(summary, outputs, {})
 
 
 def test_json_holds_plain_numbers_only() -> None:
@@ -286,9 +319,12 @@ def test_json_holds_plain_numbers_only() -> None:
     assert set(metrics_tree(summary)) == {*NAMES, "mean"}
 
 
-def test_the_final_line_is_the_margin_of_the_last_method() -> None:
+def test_the_final_line_names_the_highest_student_and_whether_it_may_be_shipped() -> None:
     write_outputs()
-    assert headline(reported()[0]).startswith("MPDistil student against teacher −")
+    summary, outputs = reported()
+    line = final_line(summary, shipped_of(summary, outputs))
+    assert line.startswith("mean over 4 datasets: highest mpdistil, not told apart from mse_kd; −")
+    assert "to its teacher, +" in line and "to finetune. May I ship it? " in line
 
 
 def test_the_stage_writes_everything_into_its_folder(tmp_path: Path) -> None:
@@ -299,12 +335,14 @@ def test_the_stage_writes_everything_into_its_folder(tmp_path: Path) -> None:
     stage = Stage("report", parameters, folder=tmp_path / "report")
     report(stage)
     written = {path.name for path in stage.folder.iterdir()}
-    texts = ("report.html", "table.txt", "comparison.txt")
+    texts = ("report.html", "table.txt", "comparison.txt", "rows.csv")
     assert written == {*texts, "report.json", "metrics.json", "plots", "figures"}
-    assert "against teacher" in stage.headline
+    assert "May I ship it?" in stage.headline
     page = (stage.folder / "report.html").read_text()
     assert "<h2>Methods side by side</h2>" in page
-    assert "<h2>What the papers ask of their methods</h2>" in page and "Fig. 4" in page
+    papers = page.partition('<details class="papers">')[2]
+    assert "<h3>What the papers ask of their methods</h3>" in papers and "Fig. 4" in papers
+    assert "Fig. 4" not in page.partition('<details class="papers">')[0]
     numbers = json.loads((stage.folder / "report.json").read_text())
     assert [line["method"] for line in numbers["comparison"]["lines"]] == list(parameters.methods)
     assert set(
