@@ -32,7 +32,8 @@ class Declaration:
 
     def output_of(self, chosen: Mapping[str, object]) -> Path:
         """The output folder for one combination, e.g. {"dataset": "rte", "seed": 42}."""
-        return Path(ITEM.sub(lambda found: str(chosen[found[1]]), self.output))
+        path = Path(ITEM.sub(lambda found: str(chosen[found[1]]), self.output))
+        return path.parent if path.suffix == ".json" else path  # of register, DVC knows one file of the folder
 
     def parameters(self, given: Parameters, method: str, root: Path) -> dict[str, object]:
         """The tracked parameters with their values, nested as in params.yaml; those of another file below its name.

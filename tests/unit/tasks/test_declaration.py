@@ -83,3 +83,4 @@ def test_options_and_output_of_a_stage_are_those_of_its_matrix() -> None:
     assert declared.keys == ("dataset", "method", "seed")
     chosen = {"dataset": "rte", "method": "kd", "seed": 7}
     assert declared.output_of(chosen) == Path("outputs/student/rte/kd_meta/7")
+    assert declaration(ROOT, "register").output_of({}) == Path("outputs/register")
