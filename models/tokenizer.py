@@ -34,7 +34,10 @@ def load_tokenizer(name: str, search: Sequence[Path] = (), revision: str | None 
     if file.is_file():
         if not isinstance(read_json(file).get("model"), dict):
             raise ModelError(f"{file}: holds no tokenizer (no 'model' in it)")
-        tokenizer = Tokenizer.from_file(str(file))
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises the bare class
+            raise ModelError(f"{file}: holds no whole tokenizer ({error}); write or download it again") from error
     else:
         tokenizer = _converted(folder)
     tokenizer.no_truncation()

@@ -168,6 +168,7 @@ LAYERS = {"init": "pretrained_teacher_layers", "config": None, "layers": 2}
         ({"teacher": {"checkpoint": "bert", "config": None}, "split": {"max_length": 65}}, "split.max_length: 65 tokens, but the teacher reads 64"),
         ({"teacher": {"from": "bert"}}, r"teacher.from: bert/config.json: 2 outputs .* 'tickets' \(single\) needs 3"),
         ({"split": {"tokenizer": "empty"}}, "split.tokenizer: empty: no config.json"),
+        ({"split": {"tokenizer": "cut"}}, "split.tokenizer: cut/tokenizer.json: holds no whole tokenizer .*missing field"),
         ({"mse_kd": {"mapping": [[3, 1]]}}, r"methods: mse_kd: layer mapping \[3, 1\]: a pair is \[student layer 0-2"),
         ({"methods": ["pkd"], "student": {"methods": ["pkd"], "config": {**NET, "num_hidden_layers": 4}}}, "methods: pkd: needs a student of 2 layers or more and a deeper teacher"),
         ({"methods": ["tinybert"], "student": {**LAYERS, "methods": ["tinybert"]}, "teacher": {"checkpoint": "deberta", "config": None}}, "methods: DeBERTa-v2 gives no attention scores"),
@@ -182,6 +183,7 @@ def test_networks_are_looked_at(changes: dict, expected: str, capsys: pytest.Cap
     checkpoint(Path("gpt"), model_type="gpt2")
     checkpoint(Path("deberta"), model_type="deberta-v2")
     checkpoint(Path("other"), words=9)
+    (checkpoint(Path("cut")) / "tokenizer.json").write_text('{"model": {"type": "WordLevel"}}')
     Path("empty").mkdir()
     pickled = checkpoint(Path("pickled"))
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")

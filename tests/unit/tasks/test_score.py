@@ -367,7 +367,7 @@ def interrupted(here: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) ->
     assert len(list((here / ".rows.scored.csv.progress").glob("*.parquet"))) == 2
 
 
-@pytest.mark.parametrize("change", ["rows", "batch size", "threads", "damaged chunk", "nothing"])
+@pytest.mark.parametrize("change", ["rows", "student", "batch size", "threads", "damaged chunk", "nothing"])
 def test_kept_answers_are_used_for_the_same_file_student_and_settings_only(
     change: str, rows: pd.DataFrame, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -375,6 +375,9 @@ def test_kept_answers_are_used_for_the_same_file_student_and_settings_only(
     interrupted(here, monkeypatch, "--threads", "1")
     if change == "rows":
         write_csv(rows.iloc[::-1], here / "rows.csv")
+    if change == "student":
+        record = here / ".rows.scored.csv.progress" / "made_of.json"
+        record.write_text(json.dumps({**json.loads(record.read_text()), "student": "0" * 64}))
     if change == "damaged chunk":
         file = here / ".rows.scored.csv.progress" / "000001.parquet"
         content = bytearray(file.read_bytes())

@@ -162,7 +162,7 @@ def test_a_quiz_too_small_for_every_class_is_refused(reviews: Path) -> None:
     write_dataset(reviews, rows(100, every=50))
     assert run_stage_here(reviews, "source", "--dataset", "reviews").status == 0
     ended = run_stage_here(reviews, "split", "--dataset", "reviews")
-    refused(reviews, ended, "holds no row of good", "every split needs every class")
+    refused(reviews, ended, "class 'good' has 2 train rows", "each needs a row of every class", "4 at least")
 
 
 def test_a_checkpoint_with_another_tokenizer_is_refused(split: Path) -> None:
