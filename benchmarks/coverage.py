@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.planted_pairs import Pair, Relation, draw, true_difference
 from seeds import numpy_generator
-from training.statistics import FEWEST_ROWS, paired_interval
+from training.statistics import FEWEST_ROWS, fewest_rows, paired_interval
 
 METRICS = ("accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman")
 ROWS = (20, 50, 100, 500, 5000)
@@ -61,13 +61,14 @@ class Measured:
 
 
 def cells(metrics: Sequence[str] = METRICS, rows: Sequence[int] = ROWS, seeds: Sequence[int] = SEEDS) -> list[Cell]:
-    """All of them; of one seed the spread over seeds plays no part."""
+    """All that have intervals; of one seed the spread over seeds plays no part."""
     return [
         Cell(metric, Pair(relation, shares, spread), count, seed)
         for metric, count, seed in itertools.product(metrics, rows, seeds)
         for shares in SHARES.get(metric, ((1.0,),))
         for relation in RELATIONS
         for spread in (SPREADS if seed > 1 else SPREADS[:1])
+        if count >= fewest_rows(metric, len(shares))
     ]
 
 

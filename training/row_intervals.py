@@ -73,8 +73,7 @@ def of_counts(
     if len(seen) == 1:  # one answer, and always right: another class must be possible
         seen = np.array([seen[0], (seen[0] + 1) % classes])
     kind, made = np.divmod(np.arange(4 * len(seen)), len(seen))
-    # Of macro-F1 every class is a part of its own; Matthews is one number of all rows, whatever the number of classes.
-    each = np.array(SMOOTHING) * (2 / len(seen) if metric == "matthews" else 1.0)
+    each = np.array(SMOOTHING) * 2 / len(seen)  # the same in all, whatever the number of classes
     weights = np.concatenate([np.ones(len(labels)), np.repeat(each, len(seen))])
     true = np.concatenate([labels, seen[made]])
     wrong = np.roll(seen, -1)[made]
