@@ -15,7 +15,7 @@ from training.running.metrics import LOWER_IS_BETTER, Floats, compute_metrics, r
 LEVEL = 0.95
 FEWEST_ROWS = 20
 # Macro-F1 of more than two classes bends with the counts of each: fewer rows a class give intervals that are too short.
-FEWEST_ROWS_A_CLASS = 15
+FEWEST_ROWS_A_CLASS, FEWEST_OF_MANY, MANY = 15, 25, 7
 SHARES = ("accuracy", "f1", "macro_f1")
 
 
@@ -107,7 +107,7 @@ def fewest_rows(metric: str, classes: int) -> int:
     """Rows below which a metric has no interval; `classes` are those that macro-F1 is a mean of."""
     if metric != "macro_f1" or classes <= 2:
         return FEWEST_ROWS
-    return classes * max(FEWEST_ROWS_A_CLASS, classes)
+    return classes * (FEWEST_ROWS_A_CLASS if classes <= MANY else FEWEST_OF_MANY)
 
 
 def _classes(kind: Kind, labels: NDArray[np.generic], predictions: Sequence[NDArray[np.generic]]) -> int:
