@@ -20,7 +20,10 @@ FORWARDED = {
 }
 DATASETS = "only these datasets, and what they need (all of params.yaml)"
 PROFILE = "a whole params file instead of params.yaml: a path, or the name of one in profiles/"
-SET = "another value, as in --set curriculum.reward=real; with it or --profile, the run gets a git worktree of its own"
+SET = (
+    "another value, as in --set curriculum.reward=real; with it or --profile, the run gets a git worktree of its own; a run "
+    "with other values registers nothing, unless registry.trials=true is among them"
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -68,7 +68,7 @@ def distilflow(
         seeds: Only these seeds; none means all of params.yaml.
         methods: Only these methods; none means all of params.yaml.
         profile: A whole params file of profiles/ instead of params.yaml.
-        overrides: Single other values, KEY=VALUE, as in curriculum.reward=real; the run gets a worktree of its own.
+        overrides: Single other values, as in curriculum.reward=real. A trial: add registry.trials=true to register it.
         parallel: Stages side by side, at most.
     """
     options = RunOptions(tuple(datasets), tuple(seeds), tuple(methods), profile, tuple(overrides), parallel)

@@ -13,6 +13,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.exceptions import PrefectException
 
 from flows.outcome import REGISTERED, STATES, Ended, Outcome
+from flows.registered import Student, read_student, unfit_line
 from places import without_password
 
 REPORT = Path("outputs", "report", "report.json")
@@ -24,20 +25,6 @@ PICTURES = ("margins.png", "comparison-margins.png")  # of figures/; with many m
 PICTURE_BYTES = 500_000  # a larger one would make Prefect's page slow
 UNSCALED = ("loss", "mse")  # metrics that are no shares of 100
 SHOWN = 12  # rows of the terminal's table: what is cached is only counted
-
-
-@dataclass(frozen=True)
-class Student:
-    """A student in the registry, as the summary shows it."""
-
-    name: str
-    version: str
-    seed: int
-    aliases: tuple[str, ...]
-    new: bool
-    url: str | None
-    gate: str = ""
-    """The gate's sentence, with every test."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +62,9 @@ def read_results(root: Path, outcome: Outcome, kept: Path | None = None) -> Resu
     return Results(
         scores=tuple(_scores(report)) if report else (),
         protocol=f"{report.get('protocol', '')}; {report.get('seeds_note', '')}" if report else "",
-        students=tuple(map(_student, registered.get("students", ()))),
+        students=tuple(map(read_student, registered.get("students", ()))),
         registry=str(registered.get("address", "")),
-        unfit=tuple(map(_unfit, registered.get("unfit_champions", ()))),
+        unfit=tuple(map(unfit_line, registered.get("unfit_champions", ()))),
         trial=registered.get("trial") or "",
         report=(kept / "report" / PAGE.name if kept else page.absolute()) if report and page.is_file() else None,
         texts=tuple(filter(None, (_text(page.with_name(name)) for name in TEXTS))) if report else (),
@@ -217,23 +204,6 @@ def _margin(margin: Mapping | None, metric: str) -> str:
 def _number(value: float, metric: str, sign: str = "") -> str:
     """In points of 100, or as it is for a metric that has none."""
     return f"{value:{sign}.3f}" if metric in UNSCALED else f"{100 * value:{sign}.1f}"
-
-
-def _student(given: Mapping) -> Student:
-    return Student(
-        name=given["name"],
-        version=str(given["version"]),
-        seed=given["seed"],
-        aliases=tuple(given.get("aliases", ())),
-        new=bool(given.get("new")),
-        url=given.get("url"),
-        gate=given.get("gate") or "",
-    )
-
-
-def _unfit(given: Mapping) -> str:
-    failed = "; ".join(given["failed"])
-    return f"!! {given['name']}: version {given['version']} is champion and would NOT pass the gate: {failed}"
 
 
 def _is_web(address: str) -> bool:

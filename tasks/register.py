@@ -11,10 +11,8 @@ stops nothing: the files stay the record, and the next run catches up.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from places import without_password
 from tasks.registry import names, shown
 from tasks.registry.aliases import replace_lost_champion, set_candidate, set_champion
 from tasks.registry.connection import (
@@ -23,7 +21,6 @@ from tasks.registry.connection import (
     RegistryUnreachable,
     connect,
     explained,
-    is_server,
     lock_folder,
     locked,
     tracking_address,
@@ -31,13 +28,14 @@ from tasks.registry.connection import (
 from tasks.registry.evidence import Student, find_students
 from tasks.registry.experiment import open_experiment
 from tasks.registry.lineage import checkout
+from tasks.registry.result import Progress, registered
 from tasks.registry.runs import finish_interrupted
 from tasks.registry.shelves import Shelf, Version, read_shelves
-from tasks.registry.stored_files import Location, locate, missing_files, student_sizes
+from tasks.registry.stored_files import locate, missing_files, student_sizes
 from tasks.registry.table import registered_table
-from tasks.registry.tested import champion_check, champion_failures, note_checks
+from tasks.registry.tested import champion_failures, note_checks
 from tasks.registry.trials import trial, way_out
-from tasks.registry.unchanged import STATE, state_of, unchanged
+from tasks.registry.unchanged import state_of, unchanged
 from tasks.registry.versions import Registration, mark_lost
 from tasks.running.layout import output_folder
 from tasks.running.stage import Stage, StageError, run_stage
@@ -48,27 +46,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 WAITING = "another registration is at work; waiting for it"
-
-
-@dataclass
-class Progress:
-    """What was done so far; it stands if the server goes away in the middle."""
-
-    checks: Mapping[str, tuple[Check, ...]]
-    """The gate's tests of each student's dev rows, by its key."""
-    versions: dict[str, Version] = field(default_factory=dict)
-    """By the student's key."""
-    locations: dict[str, Location] = field(default_factory=dict)
-    """Of versions that were there before, by the student's key."""
-    new: set[str] = field(default_factory=set)
-    unfit: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
-    """Registered model -> its champion's number before the gate, and the tests that this fails by itself."""
-    shelves: Mapping[str, Shelf] = field(default_factory=dict)
-    gates: dict[str, str | None] = field(default_factory=dict)
-    """The gate's sentence on a registered model's candidate."""
-    candidates: dict[str, int] = field(default_factory=dict)
-    state: dict[str, object] | None = None
-    """What the registration found and left; see `tasks.registry.unchanged`."""
 
 
 def register(stage: Stage) -> None:
@@ -106,7 +83,7 @@ def _result_of(
     """registered.json: of a trial without asking the registry, of what the last registration left, or of a new one."""
     of_trial = None if stage.parameters.registry.trials else trial()
     if of_trial is not None:
-        return {**_result(students, Progress(checks), address, reachable=True), "trial": of_trial}
+        return {**registered(students, Progress(checks), address, reachable=True), "trial": of_trial}
     previous = output_folder("register") / "registered.json"
     return unchanged(previous, address, students, stage.parameters) or _registered(stage, students, checks, address)
 
@@ -125,7 +102,7 @@ def _registered(
         stage.say(f"{error}; the files under outputs/ stay the record, and the next run catches up")
     except RegistryError as error:
         raise StageError(str(error)) from None
-    return _result(students, done, address, reachable)
+    return registered(students, done, address, reachable)
 
 
 def fill(client: "MlflowClient", students: Sequence[Student], stage: Stage, done: Progress, address: str) -> None:
@@ -222,61 +199,12 @@ def _register_new(registration: Registration, new: Sequence[Student], stage: Sta
         stage.say(f"{student.title}: version {version.number} of {student.name}")
 
 
-def _result(students: Sequence[Student], done: Progress, address: str, reachable: bool) -> dict[str, object]:
-    """registered.json."""
-    return {
-        "address": without_password(address),
-        "reachable": reachable,
-        "students": [_entry(student, done, address) for student in students],
-        "unfit_champions": _unfit(done),
-        "trial": None,
-        "new": len(done.new),
-        STATE: done.state,
-    }
-
-
-def _unfit(done: Progress) -> list[dict[str, object]]:
-    """The champions that fail the gate's tests and are champions still."""
-    held = {name: shelf.aliases.get(names.CHAMPION) for name, shelf in done.shelves.items()}
-    return [
-        {"name": name, "version": held[name], "failed": failed}
-        for name, (tested, failed) in done.unfit.items()
-        if held.get(name) == tested
-    ]
-
-
-def _entry(student: Student, done: Progress, address: str) -> dict[str, object]:
-    """One student's line of registered.json; version and what follows are null if the server was gone before."""
-    version, shelf = done.versions.get(student.key), done.shelves.get(student.name, Shelf(student.name))
-    number = version.number if version else None
-    aliases = sorted(alias for alias, held in shelf.aliases.items() if held == number)
-    is_candidate = number is not None and done.candidates.get(student.name) == number
-    gate = done.gates.get(student.name) if is_candidate else version.tags.get(names.GATE) if version else None
-    compared = champion_check(shelf.versions[number].tags) if is_candidate and number in shelf.versions else None
-    against = [compared] if compared is not None else []
-    shown = without_password(address).replace("***@", "")
-    page = f"{shown.rstrip('/')}/#/models/{student.name}/versions/{number}" if is_server(address) and number else None
-    return {
-        "dataset": student.dataset,
-        "method": student.method,
-        "seed": student.seed,
-        "name": student.name,
-        "version": number,
-        "new": student.key in done.new,
-        "aliases": aliases,
-        "gate": gate,
-        "checks": [check.record() for check in (*done.checks[student.key], *against)],
-        "run_id": version.run_id if version else None,
-        "url": page,
-    }
-
-
 def _headline(counts: Mapping[str, int], result: Mapping[str, object]) -> str:
-    if result["trial"]:
+    if result.get("trial"):
         return f"trial ({result['trial']}): nothing registered; {way_out()}"
     missing = f", {counts['missing']} missing" if counts["missing"] else ""
     gone = "" if result["reachable"] else ", the registry does not answer"
-    unfit = len(cast(list[object], result["unfit_champions"]))
+    unfit = len(cast(list[object], result.get("unfit_champions", [])))
     told = f", {unfit} champion{'s' * (unfit > 1)} would NOT pass the gate (table.txt)" if unfit else ""
     return f"{counts['new']} new of {counts['students']} students{missing}{gone}{told}"
 
