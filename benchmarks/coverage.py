@@ -22,12 +22,12 @@ import numpy as np
 
 from benchmarks.planted_pairs import Pair, Relation, draw, true_difference
 from seeds import numpy_generator
-from training.statistics import FEWEST_ROWS, paired_interval
+from training.statistics import FEWEST_ROWS, fewest_rows, paired_interval
 
 METRICS = ("accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman")
 ROWS = (20, 50, 100, 500, 5000)
 SEEDS = (1, 2, 3, 5)
-RELATIONS: tuple[Relation, ...] = ("equal", "rare", "near", "far")
+RELATIONS: tuple[Relation, ...] = ("equal", "rare", "near", "far", "constant")
 SHARES = {
     "accuracy": ((0.5, 0.5),),
     "f1": ((0.5, 0.5), (0.9, 0.1)),
@@ -60,14 +60,20 @@ class Measured:
     width: float
 
 
-def cells(metrics: Sequence[str] = METRICS, rows: Sequence[int] = ROWS, seeds: Sequence[int] = SEEDS) -> list[Cell]:
-    """All of them; of one seed the spread over seeds plays no part."""
+def cells(
+    metrics: Sequence[str] = METRICS,
+    rows: Sequence[int] = ROWS,
+    seeds: Sequence[int] = SEEDS,
+    relations: Sequence[Relation] = RELATIONS,
+) -> list[Cell]:
+    """All that have intervals; of one seed the spread over seeds plays no part."""
     return [
         Cell(metric, Pair(relation, shares, spread), count, seed)
         for metric, count, seed in itertools.product(metrics, rows, seeds)
         for shares in SHARES.get(metric, ((1.0,),))
-        for relation in RELATIONS
+        for relation in relations
         for spread in (SPREADS if seed > 1 else SPREADS[:1])
+        if count >= fewest_rows(metric, len(shares))
     ]
 
 
@@ -141,10 +147,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--metrics", nargs="+", choices=METRICS, default=METRICS)
     parser.add_argument("--rows", nargs="+", type=int, default=ROWS)
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--relations", nargs="+", choices=RELATIONS, default=RELATIONS)
     options = parser.parse_args(arguments)
     if min(options.rows) < FEWEST_ROWS:
         parser.error(f"--rows {min(options.rows)}: there are no intervals under {FEWEST_ROWS} rows")
-    found = measure_all(cells(options.metrics, options.rows, options.seeds), options.draws, options.workers)
+    found = measure_all(
+        cells(options.metrics, options.rows, options.seeds, options.relations), options.draws, options.workers
+    )
     print(
         "\n".join(
             [

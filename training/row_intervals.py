@@ -15,8 +15,8 @@ from training.influence import Classes, correlation_influence, count_influence, 
 from training.intervals import Bounds, hall, none_of, t_quantile, tango, wilson
 from training.running.metrics import Floats, class_metric
 
-# Weights of the made-up rows beside a table of counts, four a class: of two classes they are three rows, of which two are
-# such that student and teacher differ, as Bonett and Price (2012) add for a difference of paired shares.
+# Weights of the made-up rows beside a table of counts, four a class: of two classes they are three rows in all, of which two
+# are such that student and teacher differ, as Bonett and Price (2012) add for a difference of paired shares.
 SMOOTHING = (0.25, 0.5, 0.5, 0.25)
 # Values differ by something from a thousandth of their range on. Few rows tell two models apart under this share of them.
 ALIKE, FEW = 1e-3, 0.25
@@ -73,7 +73,8 @@ def of_counts(
     if len(seen) == 1:  # one answer, and always right: another class must be possible
         seen = np.array([seen[0], (seen[0] + 1) % classes])
     kind, made = np.divmod(np.arange(4 * len(seen)), len(seen))
-    weights = np.concatenate([np.ones(len(labels)), np.repeat(SMOOTHING, len(seen))])
+    each = np.array(SMOOTHING) * 2 / len(seen)  # the same in all, whatever the number of classes
+    weights = np.concatenate([np.ones(len(labels)), np.repeat(each, len(seen))])
     true = np.concatenate([labels, seen[made]])
     wrong = np.roll(seen, -1)[made]
     scores, parts = np.zeros(len(students)), np.zeros((len(students), len(true)))
