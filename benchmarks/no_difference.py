@@ -19,7 +19,8 @@ from benchmarks.planted_pairs import Pair, draw
 from data.running.records import Kind
 from seeds import numpy_generator
 from tasks.reporting.comparison import Comparison, compare
-from tasks.reporting.gather import DatasetOutputs, Evaluation, Predictions
+from tasks.reporting.evaluations import Evaluation, Predictions
+from tasks.reporting.gather import DatasetOutputs
 from training.running.metrics import compute_metrics
 from training.statistics import Interval
 

@@ -4,9 +4,9 @@ Of each dataset the student that the gate would take of the main method (the see
 beside it the one of the best method, where that is another.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +21,10 @@ from tasks.reporting.evidence import evidence_of
 from tasks.reporting.findings import Findings
 from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.lost_rows import SHOWN, ChangedRow, changed_rows
+from tasks.reporting.reading import read_object, texts
 from tasks.reporting.scores import dev_rows
 from tasks.running.layout import output_folder
+from tasks.running.stage import StageError
 from tasks.verdict.checks import Verdict
 from tasks.verdict.evidence import BASELINE
 from tasks.verdict.own import own_checks
@@ -135,20 +137,27 @@ def candidate(one: DatasetOutputs, method: str, seeds: Sequence[int]) -> int:
 
 
 def read_versions() -> tuple[dict[tuple[str, str, int], Registered], str]:
-    """(Dataset, method, seed -> version, why there is none: `register` has not run, or its registry did not answer)."""
-    try:
-        content = json.loads((output_folder("register") / "versions.json").read_text(encoding="utf-8"))
-        found = {
-            (str(one["dataset"]), str(one["method"]), int(one["seed"])): Registered(
-                str(one["name"]), int(one["version"]), tuple(one["aliases"]), one["gate"], str(one["pull"])
-            )
-            for one in content["students"]
-            if one["version"] is not None
-        }
-        trial = OF_TRIAL if content.get("trial") is True else ""
-        return found, trial if content["reachable"] is True else NO_ANSWER
-    except (OSError, ValueError, KeyError, TypeError):
+    """(Dataset, method, seed -> version, why there is none: `register` has not run, or its registry did not answer).
+
+    Raises StageError where the file is damaged.
+    """
+    path = output_folder("register") / "versions.json"
+    if not path.exists():
         return {}, NOT_RUN
+    content = read_object(path)
+    try:
+        students = cast(list[Mapping[str, object]], content["students"])
+        found = dict(_version(one) for one in students if one["version"] is not None)
+    except (KeyError, TypeError, ValueError):
+        raise StageError(f"{path}: not what `register` writes; run it again") from None
+    trial = OF_TRIAL if content.get("trial") is True else ""
+    return found, trial if content.get("reachable") is True else NO_ANSWER
+
+
+def _version(one: Mapping[str, object]) -> tuple[tuple[str, str, int], Registered]:
+    key = str(one["dataset"]), str(one["method"]), int(str(one["seed"]))
+    gate = None if one["gate"] is None else str(one["gate"])
+    return key, Registered(str(one["name"]), int(str(one["version"])), texts(one["aliases"]), gate, str(one["pull"]))
 
 
 def _shipping(

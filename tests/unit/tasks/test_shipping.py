@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+from numpy.typing import ArrayLike
 
+from data.running.records import Kind
 from stage_sections import Registry
 from tasks.registry.shown import shown_versions
 from tasks.reporting.calibration import calibrate
@@ -29,6 +31,7 @@ from tasks.reporting.shipping_figures import draw_shipping
 from tasks.reporting.shipping_text import alarms, overview_table, rank_text, summary_answer
 from tasks.reporting.summarise import Summary, summarise
 from tasks.reporting.tables import Table, split_columns
+from tasks.running.stage import StageError
 from tests.unit.tasks.fake_outputs import METHODS, SKILL, FakeDataset, write_outputs
 
 LONG = (
@@ -48,14 +51,13 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def described(names: Sequence[str], kind: str = "single", metrics: Sequence[str] = ("accuracy",)) -> DatasetOutputs:
-    return DatasetOutputs("d", kind, tuple(names), tuple(metrics), {}, 0)  # type: ignore[arg-type]
+def described(names: Sequence[str], kind: Kind = "single", metrics: Sequence[str] = ("accuracy",)) -> DatasetOutputs:
+    return DatasetOutputs("d", kind, tuple(names), tuple(metrics), {}, 0)
 
 
-def answers(labels: Sequence[int], student: Sequence[int], teacher: Sequence[int], classes: int = 3) -> Predictions:
-    ids = [f"r{number}" for number in range(len(labels))]
-    sides = [np.eye(classes)[list(side)] * 4.0 for side in (student, teacher)]
-    return Predictions(ids, np.array(labels), *sides)
+def answers(labels: ArrayLike, student: ArrayLike, teacher: ArrayLike, classes: int = 3) -> Predictions:
+    sides = [np.eye(classes)[np.asarray(side)] * 4.0 for side in (student, teacher)]
+    return Predictions([f"r{number}" for number in range(len(sides[0]))], np.array(labels), *sides)
 
 
 def studied(
@@ -218,11 +220,26 @@ def test_a_student_without_a_version_says_why(content: dict | None, said: str) -
         Path("outputs/register/versions.json").write_text(json.dumps(content))
     summary, outputs, shipped = studied((dataset,))
     assert shipped["notes"][0].unregistered == said
-    assert said[1:].replace("`", "`") in render_page(summary, outputs, {}, shipped)
+    assert said[1:] in render_page(summary, outputs, {}, shipped)
+
+
+def test_a_damaged_file_of_versions_is_an_error_that_names_it() -> None:
+    dataset = FakeDataset("notes", "single", ("yes", "no"), ("accuracy",), 200)
+    write_outputs((dataset,))
+    Path("outputs/register").mkdir()
+    Path("outputs/register/versions.json").write_text('{"reachable": true, "students": [{"name"')
+    with pytest.raises(StageError, match=r"register/versions.json: not valid JSON"):
+        studied((dataset,))
 
 
 def registered(**changes: object) -> dict[str, object]:
-    student = {"dataset": "notes", "method": "mpdistil", "seed": 42, "name": "b-notes-mpdistil", "version": 3}
+    student: dict[str, object] = {
+        "dataset": "notes",
+        "method": "mpdistil",
+        "seed": 42,
+        "name": "b-notes-mpdistil",
+        "version": 3,
+    }
     student |= {"new": True, "aliases": ["candidate", "champion"], "gate": "passed: all", "run_id": "1", "url": None}
     return {"address": "sqlite:///a", "reachable": True, "new": 1, "students": [student | changes], "state": {"a": 1}}
 
