@@ -14,13 +14,13 @@ from scipy.special import ndtr
 from data.running.records import Kind
 from training.running.metrics import Floats, class_metric
 
-Relation = Literal["equal", "rare", "near", "far"]
+Relation = Literal["equal", "rare", "near", "far", "constant"]
 SKILL = 1.1
 FAR = 0.7
 """Skill that a far student lacks; 0.08 for a near one."""
 NEAR = 0.08
-TOGETHER = {"equal": 1.0, "rare": 1.0, "near": 0.9, "far": 0.3}
-"""How far a student's noise goes with its teacher's."""
+TOGETHER = {"equal": 1.0, "rare": 1.0, "near": 0.9, "far": 0.3, "constant": 0.0}
+"""How far a student's noise goes with its teacher's. `constant`: in the teacher's place stands the most frequent class."""
 RARE = 0.02
 """Share of the rows that a student of relation `rare` gets wrong where its teacher is right; else it answers the same."""
 NODES = np.polynomial.hermite_e.hermegauss(31)
@@ -73,7 +73,8 @@ def draw(pair: Pair, rows: int, seeds: int, generator: np.random.Generator) -> D
         wrong = (labels + generator.integers(1, classes, rows)) % classes
         rarely = generator.random(rows) < (RARE if pair.relation == "rare" else 0.0)
         right = other + difficulty + np.sqrt(0.5) * noise > 0, own + difficulty + np.sqrt(0.5) * student > 0
-        sides[1].append(np.eye(classes)[np.where(right[0], labels, wrong)])
+        answers = np.where(right[0], labels, wrong) if pair.relation != "constant" else np.full(rows, _most(pair))
+        sides[1].append(np.eye(classes)[answers])
         sides[0].append(np.eye(classes)[np.where(right[1] & ~rarely, labels, wrong)])
     return Drawn(labels, sides[0], sides[1], skills)
 
@@ -89,6 +90,8 @@ def _draw_regression(pair: Pair, rows: int, skills: Floats, generator: np.random
         ]
         if pair.relation == "rare":
             values[0] = np.where(generator.random(rows) < RARE, generator.normal(size=rows), values[0])
+        if pair.relation == "constant":
+            values[1] = np.zeros(rows)
         sides[0].append(values[0][:, None])
         sides[1].append(values[1][:, None])
     return Drawn(labels, sides[0], sides[1], skills)
@@ -111,7 +114,14 @@ def true_difference(metric: str, pair: Pair, drawn: Drawn) -> float:
     return float((np.array(scores[0]) - np.array(scores[1])) @ weights / weights.sum())
 
 
+def _most(pair: Pair) -> int:
+    """The most frequent class."""
+    return int(np.argmax(pair.shares))
+
+
 def _score(metric: str, pair: Pair, skill: float, student: bool) -> float:
+    if pair.relation == "constant" and not student:
+        return _score_of_constant(metric, pair)
     rare = RARE if student and pair.relation == "rare" else 0.0
     if pair.kind == "regression":
         return _correlation(metric, 1 / np.sqrt(1 + np.exp(-2 * skill)), np.sqrt(1 + np.exp(-2 * skill)), rare)
@@ -120,6 +130,15 @@ def _score(metric: str, pair: Pair, skill: float, student: bool) -> float:
     table = np.full((classes, classes), (1 - right) / (classes - 1))
     np.fill_diagonal(table, right)
     return float(class_metric(metric, (shares[:, None] * table)[None])[0])
+
+
+def _score_of_constant(metric: str, pair: Pair) -> float:
+    """By the rule that correlations and Matthews of a constant are 0."""
+    if metric == "matthews" or pair.kind == "regression":
+        return 0.0
+    table = np.zeros((1, len(pair.shares), len(pair.shares)))
+    table[0, :, _most(pair)] = np.array(pair.shares) / sum(pair.shares)
+    return float(class_metric(metric, table)[0])
 
 
 def _correlation(metric: str, r: float, scale: float, rare: float) -> float:

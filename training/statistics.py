@@ -14,7 +14,8 @@ from training.running.metrics import LOWER_IS_BETTER, Floats, compute_metrics, r
 
 LEVEL = 0.95
 FEWEST_ROWS = 20
-TOO_FEW = f"too few rows: no interval (fewer than {FEWEST_ROWS})"
+# Macro-F1 of more than two classes bends with the counts of each: fewer rows a class give intervals that are too short.
+FEWEST_ROWS_A_CLASS = 10
 SHARES = ("accuracy", "f1", "macro_f1")
 
 
@@ -73,7 +74,8 @@ def paired_interval(
     by_seed = np.array(own) - np.array(other)
     limit = 1.0 if metric in SHARES else 2.0
     found = partial(_rows, metric, kind, labels, students, teachers, by_seed)
-    return _interval(by_seed, len(labels), level, found, (-limit, limit))
+    fewest = fewest_rows(metric, _classes(kind, labels, [*students, *teachers]))
+    return _interval(by_seed, len(labels), level, found, (-limit, limit), fewest)
 
 
 def paired_mean_interval(
@@ -97,7 +99,22 @@ def score_interval(
         return paired_mean_interval(losses, [np.zeros(len(labels))], level)
     by_seed = np.array([_score(metric, kind, labels, logits) for logits in predictions])
     found = partial(_rows, metric, kind, labels, predictions, (), by_seed)
-    return _interval(by_seed, len(labels), level, found, (0.0 if metric in SHARES else -1.0, 1.0))
+    fewest = fewest_rows(metric, _classes(kind, labels, predictions))
+    return _interval(by_seed, len(labels), level, found, (0.0 if metric in SHARES else -1.0, 1.0), fewest)
+
+
+def fewest_rows(metric: str, classes: int) -> int:
+    """Rows below which a metric has no interval; `classes` are those that macro-F1 is a mean of."""
+    if metric != "macro_f1" or classes <= 2:
+        return FEWEST_ROWS
+    return classes * FEWEST_ROWS_A_CLASS
+
+
+def _classes(kind: Kind, labels: NDArray[np.generic], predictions: Sequence[NDArray[np.generic]]) -> int:
+    """How many classes there are among labels and answers; 1 for regression."""
+    if kind == "regression":
+        return 1
+    return len(np.unique(np.concatenate([labels, *(logits.argmax(axis=1) for logits in predictions)])))
 
 
 def _score(metric: str, kind: Kind, labels: NDArray[np.generic], logits: NDArray[np.generic]) -> float:
@@ -120,7 +137,7 @@ def _rows(
     classes, true = students[0].shape[1], labels.astype(np.int64)
     answers = [[logits.argmax(axis=1) for logits in side] for side in (students, teachers)]
     if metric != "accuracy":
-        return of_counts(metric, true, *answers, classes, level)
+        return of_counts(metric, float(by_seed.mean()), true, *answers, classes, level)
     right = [np.array([answer == true for answer in side]) for side in answers]
     return of_paired_shares(*right, level) if teachers else of_shares(right[0], level)
 
@@ -149,14 +166,19 @@ def share_interval(count: int, of: int, level: float) -> Interval:
 
 
 def _interval(
-    by_seed: Floats, rows: int, level: float, over_rows: Callable[[float], RowInterval], limits: Bounds | None = None
+    by_seed: Floats,
+    rows: int,
+    level: float,
+    over_rows: Callable[[float], RowInterval],
+    limits: Bounds | None = None,
+    fewest: int = FEWEST_ROWS,
 ) -> Interval:
     """The mean difference of the seeds (S,), with an interval over rows and seeds that holds it and keeps the limits."""
     if not 0 < level < 1:
         raise ValueError(f"the level of an interval is a fraction between 0 and 1, got {level}")
     difference, seeds = float(by_seed.mean()), len(by_seed)
-    if rows < FEWEST_ROWS:
-        return Interval(difference, None, None, level, rows, seeds, TOO_FEW)
+    if rows < fewest:
+        return Interval(difference, None, None, level, rows, seeds, f"too few rows: no interval (fewer than {fewest})")
     found = over_rows(level)
     low, high = min(found.bounds[0], difference), max(found.bounds[1], difference)
     low, high = over_seeds(difference, (low, high), by_seed, common_share(found.parts, found.weights), level)

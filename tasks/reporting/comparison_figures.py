@@ -100,7 +100,9 @@ def _ranks(comparison: Comparison) -> Figure:
     ranking = comparison.ranking
     order = sorted(ranking.average, key=lambda name: ranking.average[name])
     values = [ranking.average[name] for name in order]
-    groups = groups_within(values, ranking.critical_difference or 0.0)
+    # Nemenyi's difference has a meaning only where Friedman's test finds one: else all belong together.
+    differ = ranking.test is not None and ranking.test.p < 1 - comparison.level
+    groups = groups_within(values, ranking.critical_difference or 0.0) if differ else [(0, len(values) - 1)]
     figure = Figure(figsize=(7.2, 1.2 + 0.27 * len(order)), layout="constrained")
     axes = figure.add_subplot()
     for place, (name, value) in enumerate(zip(order, values, strict=True)):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tasks.reporting.effort import Effort
 from tasks.reporting.summarise import DatasetSummary, Margin, Summary
 from training.running.metrics import LOWER_IS_BETTER
-from training.statistics import FEWEST_ROWS, Interval, Spread
+from training.statistics import Interval, Spread
 
 MINUS = "\N{MINUS SIGN}"
 NO_INTERVAL = "[no interval: too few rows]"
@@ -62,7 +62,7 @@ def verdict_text(margin: Margin) -> str:
     """What the interval allows to say, for a metric of which more is better."""
     found = margin.interval
     if found.low is None or found.high is None:
-        return f"too few rows to tell: {found.rows} of at least {FEWEST_ROWS}"
+        return found.method
     if found.high < 0:
         return "below the teacher"
     if found.low > 0:

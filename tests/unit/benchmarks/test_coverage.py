@@ -23,7 +23,7 @@ def highest(count: int) -> float:
 
 
 @pytest.mark.parametrize("shares", [BINARY, RARE_CLASS, (0.6, 0.25, 0.1, 0.05), REGRESSION])
-@pytest.mark.parametrize("relation", ["equal", "rare", "near", "far"])
+@pytest.mark.parametrize("relation", ["equal", "rare", "near", "far", "constant"])
 def test_the_planted_truth_is_what_very_many_rows_give(shares: tuple[float, ...], relation: Relation) -> None:
     pair = Pair(relation, shares, 0.1)
     drawn = draw(pair, 400_000, 1, np.random.default_rng(8))
@@ -46,6 +46,8 @@ def test_the_planted_truth_is_what_very_many_rows_give(shares: tuple[float, ...]
         Cell("macro_f1", Pair("far", (0.6, 0.25, 0.1, 0.05), 0.0), 50, 1),
         Cell("macro_f1", Pair("near", RARE_CLASS, 0.15), 100, 2),
         Cell("matthews", Pair("far", RARE_CLASS, 0.0), 50, 1),
+        Cell("macro_f1", Pair("constant", (0.25, 0.25, 0.25, 0.25), 0.0), 40, 1),
+        Cell("f1", Pair("constant", RARE_CLASS, 0.0), 20, 1),
         Cell("matthews", Pair("near", BINARY, 0.15), 100, 3),
         Cell("pearson", Pair("rare", REGRESSION, 0.0), 100, 1),
         Cell("pearson", Pair("far", REGRESSION, 0.15), 20, 3),

@@ -243,7 +243,7 @@ def test_too_few_dev_rows_have_margins_without_an_interval(tmp_path: Path) -> No
     figures = draw_figures(summary, outputs)
     page = render_page(summary, outputs, figures)
     assert figures["margins"].startswith(b"\x89PNG")
-    assert "too few rows to tell: 12 of at least 20" in page
+    assert "too few rows: no interval (fewer than 20)" in page
     assert "None" not in text
     margin = json.loads(json.dumps(report_tree(summary), allow_nan=False))["datasets"][0]["margins"]["mpdistil"]
     assert margin["interval"]["low"] is None and "no interval" in headline(summary)
