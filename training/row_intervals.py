@@ -61,13 +61,19 @@ def _of_values(parts: Floats, bounds: Bounds, method: str) -> RowInterval:
 
 
 def of_counts(
-    metric: str, labels: Classes, students: Sequence[Classes], teachers: Sequence[Classes], classes: int, level: float
+    metric: str,
+    measured: float,
+    labels: Classes,
+    students: Sequence[Classes],
+    teachers: Sequence[Classes],
+    classes: int,
+    level: float,
 ) -> RowInterval:
     """F1, macro-F1 or Matthews from class numbers (N,), linear in the counts, after a few made-up rows are added.
 
     For each class there are four: right or wrong by the student, right or wrong by the teacher. So something varies also
     where both answer alike, where a class has one row or none, and where a model has one answer only (Agresti and Coull's manner).
-    Without teachers the metric is the students' own.
+    Without teachers the metric is the students' own. `measured` is the difference on the rows as they are.
     """
     seen = np.unique(np.concatenate([labels, *students, *teachers]))
     if len(seen) == 1:  # one answer, and always right: another class must be possible
@@ -87,7 +93,9 @@ def of_counts(
             parts[seed] += sign * weights.sum() * count_influence(metric, counts, true, predicted)
     error = float(np.sqrt((weights * parts.mean(axis=0) ** 2).sum())) / weights.sum()
     reach, centre = t_quantile(level, len(labels) - 1) * error, float(scores.mean())
-    return RowInterval((centre - reach, centre + reach), parts, weights, "delta method on a smoothed table of counts")
+    # The made-up rows draw the centre towards 0: on the other side it reaches as far from what was measured.
+    low, high = min(centre, measured) - reach, max(centre, measured) + reach
+    return RowInterval((low, high), parts, weights, "delta method on a smoothed table of counts")
 
 
 def of_correlations(

@@ -15,7 +15,7 @@ from training.running.metrics import LOWER_IS_BETTER, Floats, compute_metrics, r
 LEVEL = 0.95
 FEWEST_ROWS = 20
 # Macro-F1 of more than two classes bends with the counts of each: fewer rows a class give intervals that are too short.
-FEWEST_ROWS_A_CLASS, FEWEST_OF_MANY, MANY = 15, 25, 7
+FEWEST_ROWS_A_CLASS = 10
 SHARES = ("accuracy", "f1", "macro_f1")
 
 
@@ -107,7 +107,7 @@ def fewest_rows(metric: str, classes: int) -> int:
     """Rows below which a metric has no interval; `classes` are those that macro-F1 is a mean of."""
     if metric != "macro_f1" or classes <= 2:
         return FEWEST_ROWS
-    return classes * (FEWEST_ROWS_A_CLASS if classes <= MANY else FEWEST_OF_MANY)
+    return classes * FEWEST_ROWS_A_CLASS
 
 
 def _classes(kind: Kind, labels: NDArray[np.generic], predictions: Sequence[NDArray[np.generic]]) -> int:
@@ -137,7 +137,7 @@ def _rows(
     classes, true = students[0].shape[1], labels.astype(np.int64)
     answers = [[logits.argmax(axis=1) for logits in side] for side in (students, teachers)]
     if metric != "accuracy":
-        return of_counts(metric, true, *answers, classes, level)
+        return of_counts(metric, float(by_seed.mean()), true, *answers, classes, level)
     right = [np.array([answer == true for answer in side]) for side in answers]
     return of_paired_shares(*right, level) if teachers else of_shares(right[0], level)
 
