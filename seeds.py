@@ -9,8 +9,7 @@ What is left out of the names is shared on purpose, so that what is compared dif
   they learn (the stages student, assisted and meta_taught count as one; so do curriculum and multi_task);
 - losses, rewards, samplers and learning rates: with the same policy, two of them draw the same actions;
 - the list of datasets, other keys of params.yaml, and the number of processes (but for dropout);
-- the training seed, in a report: all methods and seeds of a dataset are resampled alike, as a paired comparison needs; and
-  in a latency, whose tokens are the same for all networks of a dataset.
+- the training seed, in a latency, whose tokens are the same for all networks of a dataset.
 Splits are no draws (rows are ranked by hashes, data/splits.py); the quickstart's rows have generators of their own, named
 in the same manner (data/quickstart.py).
 """
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:  # the report draws resamples, and must start without torch
+if TYPE_CHECKING:  # the report draws permutations, and must start without torch
     import torch
 
 

@@ -1,7 +1,7 @@
 """Metrics of predictions, in numpy, for one set of rows or for many weighted copies of it at once.
 
 Every metric is written for weights (R, N): R copies of the same N rows, in which row i counts weights[r, i]
-times. One copy with weights of one is the plain metric; the counts of bootstrap resamples give R metrics by
+times. One copy with weights of one is the plain metric; the counts of R resamples give R metrics by
 a few matrix products, also for metrics that are no mean over rows (F1, Matthews, Pearson, Spearman).
 """
 

@@ -26,13 +26,13 @@ def highest(count: int) -> float:
 @pytest.mark.parametrize("relation", ["equal", "rare", "near", "far", "constant"])
 def test_the_planted_truth_is_what_very_many_rows_give(shares: tuple[float, ...], relation: Relation) -> None:
     pair = Pair(relation, shares, 0.1)
-    drawn = draw(pair, 400_000, 1, np.random.default_rng(8))
+    drawn = draw(pair, 100_000, 1, np.random.default_rng(8))
     for metric in ("pearson", "spearman") if shares == REGRESSION else ("accuracy", "macro_f1", "matthews"):
         measured = [
             compute_metrics([metric], side[0], drawn.labels, pair.kind)[metric]
             for side in (drawn.students, drawn.teachers)
         ]
-        assert true_difference(metric, pair, drawn) == pytest.approx(measured[0] - measured[1], abs=0.005)
+        assert true_difference(metric, pair, drawn) == pytest.approx(measured[0] - measured[1], abs=0.01)
 
 
 @pytest.mark.parametrize(
