@@ -91,8 +91,8 @@ class Training(Section):
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's weight decay.")
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the rate rises.")
     clip_norm: float | None = Field(1.0, gt=0, description="Gradient norm, at most; null: not clipped.")
+    # Without a default, as dvc.yaml names it: DVC asks for what the file leaves out.
     patience: Count | None = Field(
-        None,
         description="Epochs without a better one on selection after which training ends; null: all are run. The rate falls as over all.",
     )
 
@@ -163,7 +163,7 @@ class Search(Section):
     """A quick search of learning rate and main weight, on selection, for every teacher and student."""
 
     points: int = Field(
-        1, ge=1, le=64, description="Settings that each is trained at, the best kept; 1: as the file says, no search."
+        ge=1, le=64, description="Settings that each is trained at, the best kept; 1: as the file says, no search."
     )
 
 

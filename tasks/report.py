@@ -26,7 +26,7 @@ from tasks.running.layout import OUTPUTS
 from tasks.running.stage import Stage, run_stage
 
 # params.yaml's sections that change the report itself; every other value is in the stages' own records.
-SECTIONS = ("benchmark", "datasets", "seeds", "methods", "selected_by", "registry", "report")
+SECTIONS = ("benchmark", "datasets", "seeds", "methods", "selected_by", "search", "registry", "report")
 
 
 def report(stage: Stage) -> None:
@@ -52,6 +52,7 @@ def report(stage: Stage) -> None:
         level=parameters.report.level,
         settings=parameters.registry,
         selected_by=parameters.selected_by,
+        points=parameters.search.points,
     )
     shipped = ship(
         outputs, summary.findings, summary.main_method, parameters.seeds, parameters.registry, parameters.report.level

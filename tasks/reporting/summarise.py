@@ -83,6 +83,8 @@ class Summary:
     findings: Findings
     selected_by: SelectedBy = "loss"
     """What chose epochs and episodes on selection."""
+    points: int = 1
+    """Settings that each teacher and student was trained at, the best on selection kept."""
 
 
 def summarise(
@@ -94,6 +96,7 @@ def summarise(
     level: float = LEVEL,
     settings: Registry | None = None,
     selected_by: SelectedBy = "loss",
+    points: int = 1,
 ) -> Summary:
     """All numbers of the report, with intervals of `level` (a fraction); `settings` are the gate's."""
     findings = find(outputs, methods, seeds, level, settings or Registry())
@@ -119,6 +122,7 @@ def summarise(
         level=level,
         findings=findings,
         selected_by=selected_by,
+        points=points,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tasks.reporting.effort import Effort
 from tasks.reporting.summarise import DatasetSummary, Margin, Summary
-from training.running.choosing import IN_WORDS, SelectedBy
+from training.running.choosing import IN_WORDS
 from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Interval, Spread
 
@@ -110,9 +110,15 @@ def selected_text(selected_on: str) -> str:
     return "selected on dev" if selected_on == "dev" else "selected on selection, reported on dev"
 
 
-def chosen_text(selected_by: SelectedBy) -> str:
-    """What of the selection rows chose epochs and episodes."""
-    return f"Epochs and episodes were chosen by {IN_WORDS[selected_by]}"
+def chosen_text(summary: Summary) -> str:
+    """What of the selection rows chose epochs and episodes, and settings where they were searched."""
+    by = IN_WORDS[summary.selected_by]
+    if summary.points == 1:
+        return f"Epochs and episodes were chosen by {by}"
+    return (
+        f"Epochs, episodes and the settings of each teacher and student (the best of {summary.points} of learning rate and "
+        f"main weight) were chosen by {by}"
+    )
 
 
 def count_text(count: float) -> str:

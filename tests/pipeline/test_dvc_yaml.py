@@ -101,8 +101,9 @@ def test_a_stage_that_reads_a_weight_which_goes_with_the_students_start_depends_
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_search_is_tracked_by_the_stages_that_make_one(stage: str) -> None:
-    assert ("search" in STAGES[stage]["params"]) is (stage in ("teacher", "student", "assisted", "meta_taught"))
+def test_a_search_is_tracked_by_the_stages_that_make_one_and_by_the_report(stage: str) -> None:
+    searching = ("teacher", "student", "assisted", "meta_taught", "report")
+    assert ("search" in STAGES[stage]["params"]) is (stage in searching)
 
 
 @pytest.mark.parametrize("method", get_args(StudentMethod) + get_args(AssistedMethod))

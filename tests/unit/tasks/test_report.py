@@ -146,7 +146,10 @@ def test_numbers_selected_on_dev_carry_that_label_everywhere() -> None:
 def test_the_page_says_what_chose_the_epochs(by: SelectedBy, words: str) -> None:
     write_outputs()
     summary, outputs = reported()
-    assert words in " ".join(page_of(replace(summary, selected_by=by), outputs, {}).split())
+    page = page_of(replace(summary, selected_by=by), outputs, {})
+    assert words in " ".join(page.split()) and "the best of" not in page
+    page = page_of(replace(summary, selected_by=by, points=4), outputs, {})
+    assert f"(the best of 4 of learning rate and main weight) were {words}" in " ".join(page.split())
 
 
 def test_the_terminal_table_has_a_row_a_dataset_and_the_mean() -> None:

@@ -7,6 +7,8 @@ import torch
 from tiny_problem import TARGET, accelerator, networks, settings, splits
 
 from methods.finetune import Finetune
+from tests.planted import plant, run
+from training.curriculum.seams import CurriculumSettings
 from training.running.choosing import Choice, SelectedBy
 from training.running.loop import BestEpoch, train
 
@@ -61,3 +63,16 @@ def test_a_training_keeps_the_epoch_that_its_settings_choose(by: SelectedBy) -> 
         return
     best = [row for row in curves if row["selection_accuracy"] == max(accuracies)]
     assert kept == (best[0] if by == "metric" else min(best, key=lambda row: row["selection_loss"]))
+
+
+@pytest.mark.parametrize(("by", "episode"), [("loss", 3), ("metric", 4), ("metric_then_loss", 5)])
+def test_the_rule_decides_which_episode_is_kept(by: SelectedBy, episode: int) -> None:
+    told = iter([(0.8, 0.4), *EPOCHS])  # episode 0 is the student that came in
+
+    def scores() -> dict[str, float]:
+        return dict(zip(("loss", "accuracy"), next(told), strict=True))
+
+    settings = CurriculumSettings(episodes=5, max_steps_per_episode=1, choice=Choice(by, "accuracy"))
+    found = run(plant(0, passes=1), settings, scores=scores)
+    assert found.best_episode == episode
+    assert [row["episode"] for row in found.episodes if row["best"]] == [episode]
