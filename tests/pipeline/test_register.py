@@ -46,8 +46,12 @@ def test_a_dead_server_does_not_stop_the_pipeline(pipeline: Workspace) -> None:
     done = pipeline.run("dvc", "repro", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert "the files under outputs/ stay the record, and the next run catches up" in done.stdout
     assert pipeline.json("register", "registered.json")["reachable"] is False
+    page = pipeline.output("report", "report.html")
+    assert "The registry did not answer" in page.read_text(encoding="utf-8")
     assert "register: 0 new of 6 students" in pipeline.dvc("repro")
     assert pipeline.json("register", "registered.json")["reachable"] is True
+    assert "The registry did not answer" not in page.read_text(encoding="utf-8")
+    assert "python -m flows pull " in page.read_text(encoding="utf-8")
 
 
 def test_a_cold_clone_trains_nothing_and_fills_an_empty_registry(pipeline: Workspace, tmp_path: Path) -> None:

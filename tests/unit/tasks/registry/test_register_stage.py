@@ -199,10 +199,16 @@ def test_a_dead_server_stops_nothing_and_the_next_run_catches_up(place: Place, m
     ]
     assert place.registered()["reachable"] is False
     assert place.entry()["version"] is None
+    shown = json.loads(place.output("register", "versions.json").read_text(encoding="utf-8"))
+    assert shown["reachable"] is False and shown["students"][0]["pull"] is None
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place.address)
     assert "1 new of 1 students" in place.register().output
     assert place.registered()["reachable"] is True
     assert numbers(place) == [1]
+    first = place.output("register", "versions.json").read_bytes()
+    assert json.loads(first)["students"][0]["pull"].startswith("python -m flows pull ")
+    assert "0 new of 1 students" in place.register().output
+    assert place.output("register", "versions.json").read_bytes() == first
 
 
 @pytest.mark.parametrize("address", ["htp://127.0.0.1:5000", "http://", "mlruns", "http://127.0.0.1:99999"])
