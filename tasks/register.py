@@ -126,7 +126,7 @@ def fill(client: "MlflowClient", students: Sequence[Student], stage: Stage, done
         own = {done.versions[student.key].number: student for student in students if student.name == name}
         shelf = replace_lost_champion(client, done.shelves[name], before[name])
         _check_champion(client, shelf, own, stage)
-        candidate = set_candidate(client, shelf, own)
+        candidate = set_candidate(client, shelf, own, parameters.selected_by)
         _test_champion(client, shelf, own, stage, done)
         _, unfit = done.unfit.get(name, (None, ()))
         student = own[candidate]

@@ -52,7 +52,13 @@ def report(stage: Stage) -> None:
         points=parameters.search.points,
     )
     shipped = ship(
-        outputs, summary.findings, summary.main_method, parameters.seeds, parameters.registry, parameters.report.level
+        outputs,
+        summary.findings,
+        summary.main_method,
+        parameters.seeds,
+        parameters.registry,
+        parameters.report.level,
+        parameters.selected_by,
     )
     studied = Studied(*study(stage, outputs, summary.findings.left_out))
     figures = draw_figures(summary, outputs) | draw_analysis(studied.analysis, studied.records)

@@ -20,6 +20,7 @@ from tasks.registry.gate import Holder, Judged, Losses, judge, read_losses
 from tasks.registry.shelves import Shelf, Version
 from tasks.registry.tested import note_checks, settings_text
 from tasks.verdict.checks import Check
+from training.running.choosing import Choice, SelectedBy
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -71,9 +72,10 @@ def _content(move: Move) -> str:
     return json.dumps({key: value for key, value in asdict(move).items() if key != "at"})
 
 
-def set_candidate(client: "MlflowClient", shelf: Shelf, students: Mapping[int, Student]) -> int:
+def set_candidate(client: "MlflowClient", shelf: Shelf, students: Mapping[int, Student], by: SelectedBy) -> int:
     """Point `candidate` at the best on selection of the versions given, in the order of the seeds; its number."""
-    best = min(students, key=lambda number: students[number].selection_loss)  # the first of equals
+    metric = next(iter(students.values())).headline
+    best = Choice(by, metric).best({number: student.selection for number, student in students.items()})
     if shelf.aliases.get(names.CANDIDATE) != best:
         client.set_registered_model_alias(shelf.name, names.CANDIDATE, str(best))
     return best

@@ -211,9 +211,10 @@ def _selection(student: Student) -> str:
         if how.epochs is not None and how.asked is not None and how.epochs < how.asked:
             chosen += f" Training ended after {how.epochs} of {how.asked} epochs, without a better one on selection."
     return (
-        f"{chosen} The alias `candidate` names the seed with the lowest loss on selection. The alias `champion` moves by a gate "
-        "that reads **dev** rows: those tests above, and a comparison of task losses with the champion before. The champion of many versions was thus chosen on dev many times: its dev scores, and the interval above, which "
-        "knows nothing of that choice, are **optimistic**, and on rows that no gate has read it is likely to be worse."
+        f"{chosen} The alias `candidate` names the best seed on selection, by the same. The alias `champion` moves by a gate that "
+        "reads **dev** rows: those tests above, and a comparison of task losses with the champion before. The champion of many "
+        "versions was thus chosen on dev many times: its dev scores, and the interval above, which knows nothing of that "
+        "choice, are **optimistic**, and on rows that no gate has read it is likely to be worse."
     )
 
 

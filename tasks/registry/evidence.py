@@ -98,8 +98,9 @@ class Student:
         return str(self.metrics["selected_on"])
 
     @property
-    def selection_loss(self) -> float:
-        return self.score("selection", "loss")
+    def selection(self) -> dict[str, float]:
+        """Loss and metrics on selection."""
+        return {name: self.score("selection", name) for name in ("loss", *self.spec.metrics)}
 
     @cached_property
     def dev_rows(self) -> DevRows:

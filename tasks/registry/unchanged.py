@@ -31,7 +31,7 @@ def state_of(
     if path is None or not path.exists() or folders is None:
         return None
     files = [file for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
-    given = [parameters.benchmark, parameters.registry.model_dump(mode="json")]
+    given = [parameters.benchmark, parameters.selected_by, parameters.registry.model_dump(mode="json")]
     return {
         "database": [[file.stat().st_mtime_ns, file.stat().st_size, file.stat().st_ino] for file in files],
         "path": str(path),  # a copy of a registry is another one

@@ -1,6 +1,6 @@
 """May a student be shipped, and what is lost with it: the gate's own tests, classes, rows, calibration, size and speed.
 
-Of each dataset the student that the gate would take of the main method (the seed with the lowest loss on selection), and
+Of each dataset the student that the gate would take of the main method (the best seed on selection), and
 beside it the one of the best method, where that is another.
 """
 
@@ -28,6 +28,7 @@ from tasks.running.stage import StageError
 from tasks.verdict.checks import Verdict
 from tasks.verdict.evidence import BASELINE
 from tasks.verdict.own import own_checks
+from training.running.choosing import Choice, SelectedBy
 from training.statistics import Interval, paired_interval, score_interval, share_interval
 
 NOT_RUN = "not registered yet: `register` has not run"
@@ -115,25 +116,27 @@ def ship(
     seeds: Sequence[int],
     settings: Registry,
     level: float,
+    by: SelectedBy = "loss",
 ) -> dict[str, list[Shipping]]:
     """Of every dataset the main method's candidate, then the best one's if it is another."""
     registered, why = read_versions()
     found: dict[str, list[Shipping]] = {}
     for one in outputs:
-        seed = candidate(one, main_method, seeds)
+        seed = candidate(one, main_method, seeds, by)
         main = _shipping(one, main_method, seed, registered, why, settings, level)
         found[one.name] = [main]
         best = findings.best.get(one.name)
         # A student that is not told apart from the main method's says nothing new, unless that one can't be shipped.
         if best and best.method != main_method and (main_method not in best.not_apart or not main.verdict.passed):
-            seed = candidate(one, best.method, seeds)
+            seed = candidate(one, best.method, seeds, by)
             found[one.name].append(_shipping(one, best.method, seed, registered, why, settings, level))
     return found
 
 
-def candidate(one: DatasetOutputs, method: str, seeds: Sequence[int]) -> int:
-    """The seed with the lowest loss on selection, as `register` chooses it; the first of equals."""
-    return min(seeds, key=lambda seed: one.evaluations[method, seed].scores["selection"]["loss"])
+def candidate(one: DatasetOutputs, method: str, seeds: Sequence[int], by: SelectedBy) -> int:
+    """The best seed on selection, as `register` chooses it."""
+    scores = {seed: one.evaluations[method, seed].scores["selection"] for seed in seeds}
+    return Choice(by, one.metrics[0]).best(scores)
 
 
 def read_versions() -> tuple[dict[tuple[str, str, int], Registered], str]:

@@ -93,8 +93,8 @@ def test_every_training_stage_depends_on_the_threads(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_chooses_epochs_and_episodes_is_tracked_by_the_stages_that_choose_any(stage: str) -> None:
-    # The meta-teacher's epochs are chosen by its own loss; the report says by what the others were.
-    choosing = {*STUDENTS, "teacher", "curriculum", "multi_task", "report"}
+    # The meta-teacher's epochs are chosen by its own loss; the report says by what the others were; `candidate` is a seed.
+    choosing = {*STUDENTS, "teacher", "curriculum", "multi_task", "register", "report"}
     assert ("selected_by" in STAGES[stage].get("params", [])) is (stage in choosing)
 
 

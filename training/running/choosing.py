@@ -30,6 +30,10 @@ class Choice:
         metric = -scores[self.metric] if self.metric in LOWER_IS_BETTER else scores[self.metric]
         return (metric,) if self.by == "metric" else (metric, -scores["loss"])
 
+    def best(self, scores: Mapping[int, Mapping[str, float]]) -> int:
+        """The key of the best scores, such as a seed; the first of equals."""
+        return max(scores, key=lambda key: self._rank(scores[key]))
+
 
 BY_LOSS = Choice()
 IN_WORDS: Mapping[SelectedBy, str] = {

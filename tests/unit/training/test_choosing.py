@@ -76,3 +76,14 @@ def test_the_rule_decides_which_episode_is_kept(by: SelectedBy, episode: int) ->
     found = run(plant(0, passes=1), settings, scores=scores)
     assert found.best_episode == episode
     assert [row["episode"] for row in found.episodes if row["best"]] == [episode]
+
+
+@pytest.mark.parametrize(("by", "seed"), [("loss", 7), ("metric", 1), ("metric_then_loss", 3)])
+def test_the_best_seed_is_chosen_by_the_rule_that_chose_its_epoch(by: SelectedBy, seed: int) -> None:
+    scores = {
+        1: {"loss": 0.6, "accuracy": 0.8},
+        3: {"loss": 0.5, "accuracy": 0.8},
+        7: {"loss": 0.4, "accuracy": 0.7},
+        9: {"loss": 0.4, "accuracy": 0.7},
+    }
+    assert Choice(by, "accuracy").best(scores) == seed
