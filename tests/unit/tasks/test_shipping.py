@@ -154,9 +154,13 @@ def test_the_seed_is_the_one_that_the_gate_would_take() -> None:
     for seed, loss in ((1, 0.4), (2, 0.2), (3, 0.2)):
         path = Path(f"outputs/evaluate/amounts/mpdistil/{seed}/metrics.json")
         content = json.loads(path.read_text())
-        content["selection"]["loss"] = loss
+        content["selection"] |= {"loss": loss, "accuracy": 0.8}
         path.write_text(json.dumps(content))
-    assert candidate(gather(["amounts"], METHODS, (1, 2, 3))[0], "mpdistil", (1, 2, 3)) == 2
+    (found,) = gather(["amounts"], METHODS, (1, 2, 3))
+    assert candidate(found, "mpdistil", (1, 2, 3), "loss") == 2
+    # Of equal accuracies the first.
+    assert candidate(found, "mpdistil", (1, 2, 3), "metric_then_loss") == 2
+    assert candidate(found, "mpdistil", (1, 2, 3), "metric") == 1
 
 
 def lost_dataset(monkeypatch: pytest.MonkeyPatch) -> FakeDataset:
