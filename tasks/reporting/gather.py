@@ -48,6 +48,8 @@ class DatasetOutputs:
     """Split -> rows."""
     dropped: float
     """Train rows that equal a dev row and were left out."""
+    warnings: tuple[str, ...] = ()
+    """What split warned of."""
     dev_held_out: bool = False
     """Dev was held out of train, as the dataset has none of its own."""
     evaluations: dict[tuple[str, int], Evaluation] = field(default_factory=dict)
@@ -92,6 +94,7 @@ def _described(name: str) -> DatasetOutputs:
         metrics=texts(spec.get("metrics")),
         rows=numbers(counts.get("rows")),
         dropped=numbers(counts).get("dropped_equal_to_dev", 0.0),
+        warnings=texts(counts.get("warnings")),
         dev_held_out=bool(read_object(folder / "manifest.json").get("dev_held_out")),
     )
     if not outputs.metrics:

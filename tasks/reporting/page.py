@@ -62,12 +62,7 @@ def render_page(
         cost_tables=split_columns(page_tables.cost_table(summary), MOST_COLUMNS),
         rows_table=page_tables.rows_table(summary),
         dev_text=page_tables.dev_text(summary),
-        warnings=[
-            f"{one.name}: {text}"
-            for one in summary.datasets
-            for text in one.warnings
-            if one.name not in summary.findings.left_out or summary.findings.left_out[one.name] not in text
-        ],
+        warnings=shipping_text.warnings(summary),
         versions=page_tables.versions(summary),
         latency_setting=wording.latency_setting_text(summary.datasets[0].latency_setting),
         figures={name: _data_address(picture) for name, picture in figures.items()},

@@ -163,9 +163,20 @@ def best_text(best: Best, metric: str) -> str:
     return f"{text}, {wording.difference_text(best.finetune, metric)} to finetune"
 
 
+def warnings(summary: Summary) -> list[str]:
+    """What to know of each dataset before its numbers; that its teacher has nothing to teach is among the alarms."""
+    left_out = summary.findings.left_out
+    return [
+        f"{one.name}: {text}"
+        for one in summary.datasets
+        for text in one.warnings
+        if one.name not in left_out or left_out[one.name] not in text
+    ]
+
+
 def terminal_head(summary: Summary, shipped: Mapping[str, Sequence[Shipping]]) -> str:
     """What stands above the table for a terminal: warnings, the answer and its reasons, how to pull, who is best."""
-    lines = [f"WARNING: {text}" for text in alarms(summary.findings)]
+    lines = [f"WARNING: {text}" for text in (*alarms(summary.findings), *warnings(summary))]
     lines.append(f"May I ship it? {summary_answer(shipped)}")
     for one in (part for parts in shipped.values() for part in parts):
         lines.append(f"  {verdict_line(one)}")

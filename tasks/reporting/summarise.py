@@ -237,8 +237,8 @@ def _costs(one: DatasetOutputs, seeds: Sequence[int]) -> dict[str, Cost]:
 
 
 def _warnings(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], findings: Findings) -> list[str]:
-    """What a reader must know before believing the numbers of this dataset."""
-    found: list[str] = []
+    """What a reader must know before believing the numbers of this dataset; split's own warnings first."""
+    found = list(one.warnings)
     ones = np.ones((1, len(dev_rows(one, methods[0], seeds[0]).row_ids)))
     for method in methods:
         for seed in seeds:

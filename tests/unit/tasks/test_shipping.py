@@ -28,7 +28,7 @@ from tasks.reporting.page import render_page
 from tasks.reporting.page_tables import dev_text
 from tasks.reporting.shipping import NO_ANSWER, NOT_RUN, OF_TRIAL, Shipping, candidate, ship
 from tasks.reporting.shipping_figures import draw_shipping
-from tasks.reporting.shipping_text import alarms, overview_table, rank_text, summary_answer
+from tasks.reporting.shipping_text import alarms, overview_table, rank_text, summary_answer, terminal_head
 from tasks.reporting.summarise import Summary, summarise
 from tasks.reporting.tables import Table, split_columns
 from tasks.running.stage import StageError
@@ -344,3 +344,14 @@ def test_everything_of_a_student_is_plain_json() -> None:
     tree = json.loads(json.dumps(one.tree(), allow_nan=False))
     assert tree["verdict"] == one.verdict.text and len(tree["tests"]) == len(one.verdict.checks)
     assert tree["throughput"]["student"] == 420 and tree["memory_bytes"]["teacher"]["weights"] == 90_900_000
+
+
+def test_what_split_warned_of_stands_above_the_numbers() -> None:
+    dataset = FakeDataset("amounts", "pair", ("more", "less"), ("accuracy",), 100)
+    write_outputs((dataset,))
+    path = Path("outputs/split/amounts/metrics.json")
+    few = "dev of 56 rows measures little: one row is 1.8 points of accuracy"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"warnings": [few]}))
+    summary, outputs, shipped = studied((dataset,))
+    assert f"WARNING: amounts: {few}\n" in terminal_head(summary, shipped)
+    assert f'<p class="warning">amounts: {few}</p>' in render_page(summary, outputs, {}, shipped)
