@@ -1,5 +1,6 @@
 """Pictures of the papers' analyses: MPDistil's Fig. 2 to 4 and its correlation, LGTM's Fig. 3 and 4."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,8 @@ from tasks.reporting.analysis import Analysis, FollowedRow, Improvement, Trend
 from tasks.reporting.drawing import COLOURS, MARKERS, SPARE_COLOURS, STYLE, png
 from tasks.reporting.records import Records
 
+TICK = 14
+"""Characters of a line of a name at an axis."""
 POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
 
 
@@ -83,8 +86,8 @@ def _curricula(records: Sequence[Records]) -> Figure:
         first.text(
             column, row, f"{100 * share:.0f}", ha="center", va="center", color="white" if share > 0.55 else "#222222"
         )
-    first.set_xticks(range(len(actions)), actions, rotation=30, ha="right")
-    first.set_yticks(range(len(names)), names)
+    first.set_xticks(range(len(actions)), _wrapped(actions), rotation=30, ha="right")
+    first.set_yticks(range(len(names)), _wrapped(names))
     first.set_ylabel("target")
     first.set_title("(a) % of all steps", fontsize=9.5)
     for axes, title, values in (
@@ -100,9 +103,14 @@ def _curricula(records: Sequence[Records]) -> Figure:
         ),
     ):
         _boxes(axes, values, np.arange(len(names)), 0.5, COLOURS["mpdistil"])
-        axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+        axes.set_xticks(range(len(names)), _wrapped(names), rotation=30, ha="right")
         axes.set_title(title, fontsize=9.5)
     return figure
+
+
+def _wrapped(names: Sequence[str]) -> list[str]:
+    """Long names in lines: unwrapped ones leave the panels no room."""
+    return ["\n".join(textwrap.wrap(name, TICK)) for name in names]
 
 
 def _boxes(axes: Axes, values: Sequence[Sequence[float]], places: np.ndarray, width: float, colour: str) -> None:

@@ -4,7 +4,7 @@ A student is called the best only if the interval of its difference to every oth
 teacher does not pass the gate's test against a constant is left out of means and tests.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from stage_sections import Registry
@@ -18,6 +18,8 @@ from tasks.verdict.own import own_checks
 from training.running.metrics import LOWER_IS_BETTER, compute_metrics
 from training.statistics import FEWEST_ROWS, Interval, mean_interval, paired_interval
 
+STAND_IN = "accuracy"
+
 
 @dataclass(frozen=True)
 class Best:
@@ -30,6 +32,8 @@ class Best:
     """To its teacher."""
     finetune: Interval | None
     """To the fine-tuned student; None if that is it, or there is none."""
+    by: str | None = None
+    """The metric whose intervals tell it from others, where the headline metric has none."""
 
     @property
     def named(self) -> bool:
@@ -43,8 +47,11 @@ class Loss:
 
     dataset: str
     metric: str
+    """The headline metric, or accuracy where the dev rows are too few for an interval of that."""
     method: str
     interval: Interval
+    by: str | None = None
+    """`metric`, where it is not the headline metric."""
 
 
 @dataclass(frozen=True)
@@ -126,20 +133,36 @@ def better(interval: Interval, metric: str) -> Interval:
     return Interval(-interval.difference, low, high, interval.level, interval.rows, interval.seeds, interval.method)
 
 
-def between(one: DatasetOutputs, first: str, second: str | None, seeds: Sequence[int], level: float) -> Interval:
-    """A student minus another one, or minus its own teacher (None), in the headline metric on dev."""
+def between(
+    one: DatasetOutputs, first: str, second: str | None, seeds: Sequence[int], level: float, metric: str | None = None
+) -> Interval:
+    """A student minus another one, or minus its own teacher (None), on dev; in the headline metric if no other is given."""
     own = [dev_rows(one, first, seed) for seed in seeds]
     others = own if second is None else [dev_rows(one, second, seed) for seed in seeds]
     if any(rows.row_ids != own[0].row_ids for rows in (*own, *others)):
         raise StageError(f"evaluate {one.name}: {first} and {second} saw different dev rows; run `dvc repro`")
     return paired_interval(
-        one.metrics[0],
+        metric or one.metrics[0],
         one.kind,
         own[0].labels,
         [rows.student for rows in own],
         [rows.teacher if second is None else rows.student for rows in others],
         level,
     )
+
+
+def told_apart(
+    one: DatasetOutputs, first: str, second: str, seeds: Sequence[int], level: float
+) -> tuple[Interval, str | None]:
+    """A student minus another one, more being better, and the metric where it is not the headline one.
+
+    Macro-F1 has no interval where a class has few rows. That one student is right on many more of the rows is seen there, too.
+    """
+    found = better(between(one, first, second, seeds, level), one.metrics[0])
+    if found.low is not None or one.metrics[0] != "macro_f1":
+        return found, None
+    other = between(one, first, second, seeds, level, STAND_IN)
+    return (found, None) if other.low is None else (other, STAND_IN)
 
 
 def _over(
@@ -155,24 +178,27 @@ def _best(datasets: Sequence[DatasetOutputs], methods: Sequence[str], seeds: Seq
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
     scores = {name: sign * sum(sum(headlines(one, name, seeds, methods)) for one in datasets) for name in methods}
     method = max(methods, key=scores.__getitem__)  # the first of equals
-    others = {name: better(_over(datasets, method, name, seeds, level), metric) for name in methods if name != method}
+    names = [name for name in methods if name != method]
+    if len(datasets) == 1:
+        others = {name: told_apart(datasets[0], method, name, seeds, level) for name in names}
+    else:
+        others = {name: (better(_over(datasets, method, name, seeds, level), metric), None) for name in names}
     return Best(
         method=method,
-        not_apart=tuple(name for name, found in others.items() if found.low is None or found.low <= 0),
+        not_apart=tuple(name for name, (found, _) in others.items() if found.low is None or found.low <= 0),
         margin=_over(datasets, method, None, seeds, level),
         finetune=_over(datasets, method, BASELINE, seeds, level) if BASELINE in others else None,
+        by=next((by for _, by in others.values() if by), None),
     )
 
 
 def _losses(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], level: float) -> list[Loss]:
     if BASELINE not in methods:
         return []
-    metric = one.metrics[0]
-    found: Mapping[str, Interval] = {
-        name: between(one, name, BASELINE, seeds, level) for name in methods if name != BASELINE
-    }
+    found = {name: told_apart(one, name, BASELINE, seeds, level) for name in methods if name != BASELINE}
+    # Turned again, an interval of more being better is that of the metric itself.
     return [
-        Loss(one.name, metric, name, interval)
-        for name, interval in found.items()
-        if (high := better(interval, metric).high) is not None and high < 0
+        Loss(one.name, by or one.metrics[0], name, better(interval, one.metrics[0]) if by is None else interval, by)
+        for name, (interval, by) in found.items()
+        if interval.high is not None and interval.high < 0
     ]

@@ -82,7 +82,19 @@ def registered_text(one: Shipping) -> str:
     if one.registered is None:
         return one.unregistered
     aliases = ", ".join(one.registered.aliases) or "no alias"
-    return f"{one.registered.name}, version {one.registered.version} ({aliases})"
+    text = f"{one.registered.name}, version {one.registered.version} ({aliases})"
+    held = champion_text(one)
+    return f"{text}; {held}" if held else text
+
+
+def champion_text(one: Shipping) -> str:
+    """What became of `champion`, where that is not this version: 'version 2 stays champion, ...', or taken away by hand.
+
+    The tests alone would not say so: a student may pass all of them and not be champion.
+    """
+    if one.registered is None or one.registered.gate is None or "champion" in one.registered.aliases:
+        return ""
+    return signs(re.split(r"; (?:failed|passed|not asked): ", one.registered.gate)[0])
 
 
 def test_table(one: Shipping) -> Table:

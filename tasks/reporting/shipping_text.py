@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tasks.reporting import wording
 from tasks.reporting.findings import Best, Findings, Loss
-from tasks.reporting.losses_text import signs
+from tasks.reporting.losses_text import champion_text, signs
 from tasks.reporting.shipping import Shipping
 from tasks.reporting.summarise import Summary
 from tasks.reporting.tables import Table
@@ -100,13 +100,19 @@ def alarms(findings: Findings) -> list[str]:
     """What the first line must warn of: methods that lose to fine-tuning, teachers with nothing to teach."""
     lines = [
         f"{name}: {lost_names([loss.method for loss in losses])} to finetune, in points: "
-        + ", ".join(f"{loss.method} {wording.difference_text(loss.interval, loss.metric)}" for loss in losses)
+        + ", ".join(_loss_text(loss) for loss in losses)
         + "."
         for name, losses in by_dataset(findings.losses).items()
     ]
     return lines + [
         f"{name}: {why}; nothing to distil, left out of means and tests." for name, why in findings.left_out.items()
     ]
+
+
+def _loss_text(loss: Loss) -> str:
+    """'mse_kd −4.0 [−7.4, −0.7]'; 'mse_kd accuracy −4.0 [...]' where the headline metric has no interval."""
+    metric = f"{loss.by} " if loss.by else ""
+    return f"{loss.method} {metric}{wording.difference_text(loss.interval, loss.metric)}"
 
 
 def by_dataset(losses: Sequence[Loss]) -> dict[str, list[Loss]]:
@@ -154,7 +160,7 @@ def mean_of(summary: Summary) -> str:
 def best_text(best: Best, metric: str) -> str:
     """'best student mpdistil, not told apart from mse_kd; −1.2 [..] to its teacher, +2.0 [..] to finetune'."""
     if best.named:
-        name = f"best student {best.method}"
+        name = f"best student {best.method}{f' (told by {best.by})' if best.by else ''}"
     else:
         name = f"highest {best.method}, not told apart from {shown_names(best.not_apart)}"
     text = f"{name}; {wording.difference_text(best.margin, metric)} to its teacher"
@@ -180,6 +186,7 @@ def terminal_head(summary: Summary, shipped: Mapping[str, Sequence[Shipping]]) -
     lines.append(f"May I ship it? {summary_answer(shipped)}")
     for one in (part for parts in shipped.values() for part in parts):
         lines.append(f"  {verdict_line(one)}")
+        lines += [f"    {held}" for held in [champion_text(one)] if held]
         lines.append(f"    {one.registered.pull if one.registered else one.unregistered}")
     lines += ["Best student:", *(f"  {text}" for text in best_lines(summary))] if summary.findings.best else []
     return "\n".join(lines) + "\n"

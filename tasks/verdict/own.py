@@ -80,12 +80,14 @@ def _above_majority(name: str, rows: DevRows, logits: Array, settings: Registry)
     """Whether a model beats the constant; an interval that touches 0 leaves that open.
 
     Guessing at random has a higher F1 or macro-F1 than a constant, so with these labels and answers must go together,
-    too: Matthews' coefficient, which is 0 for a guess and for a constant.
+    too: Matthews' coefficient, which is 0 for a guess and for a constant. Where the rows are too few for the interval of
+    macro-F1 and enough for that of Matthews, this one decides; the difference in macro-F1 must be on the same side.
     """
     level = max(settings.level, LEARNED)
     metrics = (rows.metric, "matthews") if rows.metric in GUESSABLE else (rows.metric,)
     found = [points(rows, _interval(rows, logits, rows.constants, level, metric), metric) for metric in metrics]
-    passed = all(one.low is not None and one.low > 0 for one in found)
+    asked = [one for one in found if one.low is not None] or found
+    passed = all(one.low is not None and one.low > 0 for one in asked) and all(one.difference > 0 for one in found)
     shown = name.replace("majority", "mean") if rows.kind == "regression" else name
     figure, threshold = " and ".join(one.text for one in found), f"0 at {_percent(level)}"
     return _check(name, passed, figure, threshold, ("above", "not above"), shown)

@@ -183,7 +183,7 @@ def test_the_stages_that_are_launched_onto_hardware_are_those_that_take_a_gpu(tm
     text = (tmp_path / "params.yaml").read_text()
     launch = "launch: accelerate launch --config_file hardware/gpu.yaml -m #"
     (tmp_path / "params.yaml").write_text(text.replace("launch:", launch, 1))
-    without = {"source", "split", "report", "register"}
+    without = {"code", "source", "split", "report", "register"}
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     assert {"teacher", "student", "curriculum"} <= stages_on_gpu(tmp_path) == set(stages) - without
 

@@ -23,6 +23,7 @@ def ran_once(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace.tools = warm
     start = time.monotonic()
     workspace.first_output = workspace.dvc("repro")
+    workspace.first_registered = workspace.json("register", "registered.json")
     print(f"first dvc repro: {time.monotonic() - start:.0f} s")
     commit(workspace, "after the first run")
     return workspace

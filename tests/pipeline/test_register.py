@@ -30,7 +30,7 @@ def add_remote(workspace: Workspace, folder: Path) -> None:
 def test_the_first_run_registered_every_student(ran_once: Workspace) -> None:
     assert "register: 6 new of 6 students" in ran_once.first_output
     assert versions(ran_once.root) == expected(ran_once)
-    registered = ran_once.json("register", "registered.json")
+    registered = ran_once.first_registered
     assert {(one["name"], one["version"]) for one in registered["students"]} == set(expected(ran_once))
     assert all("candidate" in one["aliases"] and one["gate"] for one in registered["students"])
 

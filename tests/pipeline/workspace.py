@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -57,6 +57,8 @@ class Workspace:
     """A third dataset, not in params.yaml."""
     first_output: str = ""
     """What the first `dvc repro` printed."""
+    first_registered: dict = field(default_factory=dict)
+    """registered.json after it; a trial in this folder leaves another."""
     tools: Path | None = None
     """A folder whose `python` DVC finds first (warm_python.py)."""
 

@@ -1,6 +1,7 @@
 """The analyses of the papers: computed from invented records of which the answers are known."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,15 @@ def test_prokd_with_and_without_its_temperature_stand_side_by_side_where_both_we
     scores = outputs[0].evaluations["prokd-plain", 1].scores
     assert found.without_it.mean == pytest.approx(scores["dev"]["accuracy"] - scores["teacher_dev"]["accuracy"])
     assert [row[0] for row in temperature_table(analysis, {"views": "accuracy"}).rows] == ["views"]
+
+
+def test_a_long_name_leaves_the_panels_room() -> None:
+    name = "tickets-of-the-second-half-of-the-year"
+    write_outputs((FakeDataset(name, "single", ("in", "out"), ("accuracy",), 60),), (1,), METHODS, episodes=4)
+    outputs, records = gather([name], METHODS, (1,)), read_records([name], METHODS, (1,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns where a layout has no room
+        assert "analysis-curricula" in draw_analysis(analyse(outputs, records), records)
 
 
 def test_every_analysis_has_its_picture_and_records_that_are_not_there_have_none() -> None:

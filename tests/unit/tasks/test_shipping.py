@@ -28,7 +28,7 @@ from tasks.reporting.page import render_page
 from tasks.reporting.page_tables import dev_text
 from tasks.reporting.shipping import NO_ANSWER, NOT_RUN, OF_TRIAL, Shipping, candidate, ship
 from tasks.reporting.shipping_figures import draw_shipping
-from tasks.reporting.shipping_text import alarms, overview_table, rank_text, summary_answer, terminal_head
+from tasks.reporting.shipping_text import alarms, best_text, overview_table, rank_text, summary_answer, terminal_head
 from tasks.reporting.summarise import Summary, summarise
 from tasks.reporting.tables import Table, split_columns
 from tasks.running.stage import StageError
@@ -186,6 +186,23 @@ def test_where_distilling_lost_the_first_line_says_so_and_the_fine_tuned_student
     assert summary.findings.best["notes"].named
 
 
+def test_with_few_rows_a_class_accuracy_tells_what_macro_f1_has_no_interval_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost_dataset(monkeypatch)
+    monkeypatch.setitem(SKILL, "finetune", 3.0)
+    monkeypatch.setitem(SKILL, "teacher", 4.0)
+    dataset = FakeDataset("notes", "single", LONG, ("macro_f1",), 60)
+    write_outputs((dataset,))
+    findings = studied((dataset,))[0].findings
+    assert findings.left_out == {}
+    assert [(loss.method, loss.by) for loss in findings.losses] == [("mse_kd", "accuracy"), ("mpdistil", "accuracy")]
+    assert alarms(findings)[0].startswith("notes: mse_kd and mpdistil lose to finetune, in points: mse_kd accuracy −")
+    best = findings.best["notes"]
+    assert (best.method, best.named) == ("finetune", True)
+    assert best_text(best, "macro_f1").startswith("best student finetune (told by accuracy); −")
+
+
 def test_a_best_student_is_named_only_if_intervals_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for method in METHODS:
         monkeypatch.setitem(SKILL, method, 1.2)
@@ -257,6 +274,27 @@ def test_the_version_and_the_line_that_pulls_it_are_on_the_page() -> None:
     page = render_page(summary, outputs, {}, shipped)
     assert "b-notes-mpdistil, version 3 (candidate, champion)" in page
     assert "python -m flows pull b-notes-mpdistil@champion --to outputs/pulled/b-notes-mpdistil" in page
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ("no champion: taken away by hand (one class only; see #5) until a student registered later passes",) * 2,
+        (
+            "version 2 stays champion, version 3 does not become it; failed: limits: 9 ms; passed: enough rows: 500",
+            "version 2 stays champion, version 3 does not become it",
+        ),
+    ],
+)
+def test_a_student_that_passes_and_is_not_champion_says_what_became_of_it(gate: str, said: str) -> None:
+    dataset = FakeDataset("notes", "single", ("yes", "no"), ("accuracy",), 200)
+    write_outputs((dataset,))
+    Path("outputs/register").mkdir()
+    versions = shown_versions(registered(gate=gate, aliases=["candidate"]))
+    Path("outputs/register/versions.json").write_text(json.dumps(versions))
+    summary, outputs, shipped = studied((dataset,))
+    assert f"b-notes-mpdistil, version 3 (candidate); {said}. Pull it" in render_page(summary, outputs, {}, shipped)
+    assert f"\n    {said}\n    python -m flows pull models:/b-notes-mpdistil/3" in terminal_head(summary, shipped)
 
 
 def test_what_the_report_reads_of_the_registry_stays_the_same_when_nothing_new_was_registered() -> None:

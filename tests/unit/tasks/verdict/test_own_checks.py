@@ -97,6 +97,17 @@ def test_a_guess_has_a_better_f1_than_a_constant_and_is_stopped_all_the_same(met
     assert gained > 8 and "matthews" in found.text
 
 
+def test_where_macro_f1_has_no_interval_matthews_tells_a_teacher_from_the_majority() -> None:
+    """60 rows of 7 classes: a teacher with 98 % right was "not told apart from the majority"."""
+    rows = evidence(student=0.75, teacher=0.98, rows=60, classes=7, metric="macro_f1")
+    found = checked(rows)
+    assert "macro_f1 +" in found[TEACHER].figure and "no interval" in found[TEACHER].figure
+    assert failed(rows) == {ROWS, MARGIN}, "nothing replaces the interval of the margin"
+    assert failed(replace(rows, student=rows.constants)) == {ROWS, STUDENT, MARGIN}
+    guess = np.eye(7)[np.random.default_rng(3).integers(0, 7, rows.rows)]
+    assert STUDENT in failed(replace(rows, student=guess))
+
+
 def test_a_student_far_behind_its_teacher_fails_by_the_lower_end_alone() -> None:
     far = evidence(student=0.42, teacher=0.98, classes=7)
     assert failed(far) == {MARGIN}
