@@ -28,7 +28,7 @@ class MseKd:
     """
 
     alpha: float = 0.5
-    beta: float = 100.0
+    beta: float = 90.0
     temperature: float = 5.0
     temperature_squared: bool = False
     alpha_on: Literal["task", "soft"] = "task"

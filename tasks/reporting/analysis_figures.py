@@ -71,9 +71,9 @@ def _curricula(records: Sequence[Records]) -> Figure:
     """Fig. 4: weight of each dataset in all of a target's curricula; similarity and distance of consecutive ones."""
     names = [r.name for r in records]
     actions = list(dict.fromkeys([*names, *(a for r in records for c in r.curricula.values() for a in c.shares)]))
-    figure = Figure(
-        figsize=(3.6 + 0.5 * len(actions) + 1.0 * len(names), 1.8 + 0.42 * max(3, len(names))), layout="constrained"
-    )
+    # The titles need their width with one dataset, too.
+    width = max(7.5, 3.6 + 0.5 * len(actions) + 1.0 * len(names))
+    figure = Figure(figsize=(width, 1.8 + 0.42 * max(3, len(names))), layout="constrained")
     first, second, third = figure.subplots(
         1, 3, width_ratios=[max(2, len(actions)), max(2, len(names)), max(2, len(names))]
     )

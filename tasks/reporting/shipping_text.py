@@ -200,5 +200,6 @@ def final_line(summary: Summary, shipped: Mapping[str, Sequence[Shipping]]) -> s
         said = f"{mean_of(summary)}: {best_text(summary.findings.overall, 'accuracy')}"
     else:
         said = "; ".join(f"{name}: {best_text(one, metrics[name])}" for name, one in best.items())
-    text = f"{said or 'no teacher had anything to teach'}{label}. May I ship it? {summary_answer(shipped)}"
+    answer = summary_answer(shipped).removesuffix(".")  # the line goes on with a comma and the time
+    text = f"{said or 'no teacher had anything to teach'}{label}. May I ship it? {answer}"
     return f"{short_alarms(summary.findings)}{text}"
