@@ -384,6 +384,14 @@ def test_everything_of_a_student_is_plain_json() -> None:
     assert tree["throughput"]["student"] == 420 and tree["memory_bytes"]["teacher"]["weights"] == 90_900_000
 
 
+def test_what_is_lost_is_printed_though_it_is_closed_on_screen() -> None:
+    dataset = FakeDataset("amounts", "pair", ("more", "less"), ("accuracy",), 100)
+    write_outputs((dataset,))
+    summary, outputs, shipped = studied((dataset,))
+    printed = render_page(summary, outputs, {}, shipped).partition("@media print")[2].partition("</style>")[0]
+    assert ".ship details::details-content, details.ship::details-content { content-visibility: visible; }" in printed
+
+
 def test_what_split_warned_of_stands_above_the_numbers() -> None:
     dataset = FakeDataset("amounts", "pair", ("more", "less"), ("accuracy",), 100)
     write_outputs((dataset,))
