@@ -105,6 +105,7 @@ bench: $(READY) ## Measure what the pipeline costs against its targets (outputs/
 
 results: $(READY) ## Write the pages of docs/results from docs/results/runs.jsonl
 	@python -m benchmarks.results docs/results/runs.jsonl docs/results/superglue-minilm.md
+	@python -m benchmarks.results docs/results/runs-corrected.jsonl docs/results/superglue-minilm-corrected.md
 	@python -m benchmarks.methods_results docs/results/runs.jsonl docs/results/methods.md
 
 image: ## Build the container image (docker, or buildah where there is no docker)
