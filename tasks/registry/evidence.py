@@ -13,6 +13,7 @@ from config import Parameters
 from data.running.records import DatasetSpec
 from tasks.registry.names import PREDICTIONS, model_name
 from tasks.running.layout import OUTPUTS, output_folder, student_model, tokens_folder
+from tasks.running.record_values import number_in
 from tasks.running.stage import StageError
 from tasks.running.written_files import check_unchanged, combined, file_sums
 from tasks.verdict.evidence import DevRows, read_dev_rows
@@ -104,7 +105,7 @@ class Student:
 
     @cached_property
     def dev_rows(self) -> DevRows:
-        """What the gate's tests are made of."""
+        """Evidence for the gate's tests."""
         return read_dev_rows(
             self.dataset,
             self.method,
@@ -205,16 +206,6 @@ def read_json(path: Path) -> dict[str, object]:
     if not isinstance(content, dict):
         raise StageError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content
-
-
-def number_in(content: Mapping[str, object], *keys: str) -> float:
-    """The number at a path of keys. Raises StageError if there is none."""
-    value: object = content
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    if not isinstance(value, int | float):
-        raise StageError(f"evaluate's metrics.json has no number at '{'.'.join(keys)}'; run evaluate again")
-    return float(value)
 
 
 def curves(student: Student) -> list[tuple[str, int, float]]:

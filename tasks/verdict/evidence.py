@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from data.running.records import Kind
 from tasks.running.layout import output_folder
+from tasks.running.record_values import number_in
 from training.running.metrics import LOWER_IS_BETTER, compute_metrics
 
 Array = NDArray[np.generic]
@@ -24,7 +25,7 @@ NOT_EVALUATED = "finetune is among the methods, and its student of this seed was
 
 @dataclass(frozen=True)
 class DevRows:
-    """What the tests are made of; N dev rows, C logits (one for regression)."""
+    """Evidence of one student: N dev rows, C logits (one for regression)."""
 
     metric: str
     """The headline metric."""
@@ -107,11 +108,11 @@ def dev_rows(
         labels=labels if kind == "regression" else labels.astype(np.int64),
         student=_logits(table, "student_logits"),
         teacher=_logits(table, "teacher_logits"),
-        constant=_number(metrics, "constant") if "constant" in metrics or constant is None else constant,
+        constant=number_in(metrics, "constant") if "constant" in metrics or constant is None else constant,
         finetune=finetune,
         selected_on=str(metrics["selected_on"]),
-        parameters=int(_number(metrics, "parameters", "student")),
-        latency_ms=_number(metrics, "latency_ms", "student", "p50"),
+        parameters=int(number_in(metrics, "parameters", "student")),
+        latency_ms=number_in(metrics, "latency_ms", "student", "p50"),
         no_finetune=no_finetune,
     )
 
@@ -156,12 +157,3 @@ def _metrics(folder: Path) -> dict[str, object]:
     if not isinstance(content, dict):
         raise ValueError(f"{folder / 'metrics.json'}: expected a JSON object, found {type(content).__name__}")
     return content
-
-
-def _number(content: Mapping[str, object], *keys: str) -> float:
-    value: object = content
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    if not isinstance(value, int | float):
-        raise ValueError(f"evaluate's metrics.json has no number at '{'.'.join(keys)}'; run evaluate again")
-    return float(value)
