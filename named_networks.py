@@ -31,7 +31,7 @@ Config = dict[str, int | float | str | bool]
 
 @dataclass(frozen=True)
 class Network:
-    """What is known of a network before there is one; None: nothing."""
+    """Facts about a network before it is built; None: nothing is known."""
 
     family: Family | None = None
     layers: int | None = None
@@ -41,7 +41,7 @@ class Network:
 
 
 def refused(key: str, check: Callable[[], object]) -> Iterator[str]:
-    """What a check refuses, as a line that begins with a key of the params file."""
+    """Turn what a check refuses into a line that begins with a key of the params file."""
     try:
         check()
     except (DataError, ModelError, StageError) as error:
@@ -49,7 +49,7 @@ def refused(key: str, check: Callable[[], object]) -> Iterator[str]:
 
 
 def network_problems(given: Parameters, specs: list[DatasetSpec]) -> Iterator[str]:
-    """What is wrong with teacher, student and assistant, by themselves and together."""
+    """List the errors of teacher, student and assistant, by themselves and together."""
     yield from refused("split.tokenizer", lambda: _tokenizer(given))
     teacher = student = Network()
     try:

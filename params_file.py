@@ -75,7 +75,7 @@ def _line(error: ErrorDetails, where: str, root: type[BaseModel]) -> str:
 
 
 def _empty_list(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
-    """What to write for a list that is missing, where none of its entries is needed."""
+    """Advice for a list that is missing, where none of its entries is needed."""
     section = _section_at(location[:-1], root)
     field = section.model_fields.get(str(location[-1])) if section else None
     if (

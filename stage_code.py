@@ -131,7 +131,7 @@ def code_text(modules: Mapping[str, str]) -> str:
 
 
 def recorded_modules(root: Path, stage: str) -> dict[str, str] | None:
-    """What outputs/code/<stage>.json holds; None where there is no such file, or none that can be read."""
+    """Read outputs/code/<stage>.json; None where there is no such file, or none that can be read."""
     try:
         found = json.loads((root / code_file(stage)).read_text(encoding="utf-8"))
     except (OSError, ValueError):

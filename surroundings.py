@@ -1,4 +1,4 @@
-"""What a params file names outside of itself: folders, descriptions, rows, checkpoints; refused before the first stage.
+"""Check what a params file names outside of itself: folders, descriptions, rows, checkpoints.
 
 `python -m config` looks at them, by the checks that the stages make. What lies on the Hub is not looked at, and no torch
 is imported. A stage itself checks only what it reads. named_networks.py has the part about networks.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def problems(given: Parameters) -> list[str]:
-    """What the first stages would refuse, a line each."""
+    """List what the first stages would refuse, a line each."""
     found: list[str] = []
     specs = [spec for name in given.datasets if (spec := _dataset(given, name, found)) is not None]
     for spec in specs:
@@ -40,7 +40,7 @@ def problems(given: Parameters) -> list[str]:
 
 
 def notes(given: Parameters) -> list[str]:
-    """What no stage refuses for sure, but a person should know."""
+    """List warnings: no stage refuses these for sure."""
     return [*_incomplete_checkpoints(given), *_foreign_words(given)]
 
 

@@ -65,7 +65,7 @@ class Rule:
 
 @dataclass
 class Story:
-    """What became of the champion over the nights."""
+    """Record of the champion over the nights."""
 
     moves: int = 0
     worse: int = 0

@@ -101,7 +101,7 @@ def _incomplete_part(
 
 
 def _counted(name: str, rows: int, different: int) -> str:
-    """What there is of a class (or of everything): rows, and how many of them may lie in different splits."""
+    """Counts of a class (or of everything): rows, and how many of them may lie in different splits."""
     owner = f"class '{name}' has" if name else "there are"
     said = f"{owner} {rows} train row{'s' * (rows != 1)}"
     if different == rows:

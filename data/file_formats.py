@@ -47,7 +47,7 @@ def check_format(path: Path) -> None:
 
 
 def unread_format(name: str) -> str | None:
-    """What a file of such a name is, and the way out; None where its end says nothing."""
+    """Name the format that a suffix stands for, and the way out; None where it says nothing."""
     for ends, said in UNREAD_NAMES.items():
         if name.lower().endswith(ends):
             return said

@@ -30,9 +30,9 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LONGEST_FIELD = 2**31 - 1
 """Characters of a CSV field. Python's own limit of 131,072 is a web page; a text is cut at split.max_length later."""
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-"""What may stand between the fields of a line, and its name."""
+"""Separators of fields, each with its name."""
 OTHER_WAYS = {(",", "\t"): "call it .tsv", ("\t", ","): "call it .csv"}
-"""What to do with a file whose fields are separated by the second sign, and not by the first."""
+"""Advice for a file whose fields are separated by the second sign, and not by the first."""
 Note = Callable[[Unreadable], None]
 """Hears of a row that can't be read; where it raises, reading ends."""
 
@@ -137,7 +137,7 @@ def _csv(path: Path, note: Note) -> Iterator[Numbered]:
 
 
 def separator(path: Path) -> str:
-    """What separates the fields of a file, by its name."""
+    """Return the separator of fields that a file name stands for."""
     return "\t" if path.name.endswith(".tsv") else ","
 
 

@@ -35,7 +35,7 @@ class Outcome:
     report: Path | None = None
     """The report's page, if this run made it or found it up to date."""
     gate: tuple[str, ...] = ()
-    """What the gate said of the candidates, and of champions that would not pass it, a line each."""
+    """The gate's sentences on candidates, and on champions that would not pass it, a line each."""
 
     @property
     def failed(self) -> tuple[Ended, ...]:
@@ -80,18 +80,18 @@ class PipelineStopped(RuntimeError):
 
 
 class Registered(NamedTuple):
-    """What `register` came to."""
+    """Result of `register`."""
 
     new: int
     """Students that are new in the registry."""
     reachable: bool
     """Whether the registry answered."""
     trial: str = ""
-    """What trial it was; nothing is registered then."""
+    """Name of the trial; nothing is registered then."""
 
 
 def newly_registered(root: Path) -> Registered | None:
-    """What the last `register` came to; None if it wrote nothing."""
+    """Read the result of the last `register`; None if it wrote nothing."""
     try:
         content = json.loads((root / REGISTERED).read_text(encoding="utf-8"))
         return Registered(int(content["new"]), bool(content.get("reachable", True)), content.get("trial") or "")

@@ -1,4 +1,4 @@
-"""What registered.json says of students and champions, as the summary of a run shows it."""
+"""Students and champions of registered.json, as the summary of a run shows them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -39,7 +39,7 @@ class Results:
     unfit: tuple[str, ...] = ()
     """Champions that would not pass the gate, a sentence each."""
     trial: str = ""
-    """What trial the run was; its students are not registered."""
+    """Name of the trial that the run was; its students are not registered."""
     report: Path | None = None
     """The page, on this machine."""
     texts: tuple[str, ...] = ()
@@ -115,7 +115,7 @@ def markdown(outcome: Outcome, results: Results) -> str:
 
 
 def gate_lines(results: Results) -> tuple[str, ...]:
-    """What the gate says, a line each: champions that would not pass it first, then the candidates with every test."""
+    """The gate's sentences, a line each: champions that would not pass it first, then the candidates with every test."""
     judged = (f"{one.name}: {one.gate}" for one in results.students if one.gate and "candidate" in one.aliases)
     return (*results.unfit, *judged)
 

@@ -1,4 +1,4 @@
-"""Which layers of a network are kept, and how deep student and teacher must be; no torch."""
+"""Layers that a student keeps, and the depths that student and teacher must have; no torch."""
 
 import itertools
 from collections.abc import Sequence

@@ -91,7 +91,7 @@ def _table(
 
 
 def _plain_baselines(dataset: TokenisedDataset) -> dict[str, object]:
-    """What a constant answers: train's most frequent class, with its accuracy on dev, or train's mean (regression)."""
+    """Compute the constant baseline: train's most frequent class, with its accuracy on dev, or train's mean (regression)."""
     labels = np.asarray(dataset.split("train").labels)
     if dataset.spec.kind == "regression":
         return {"constant": float(labels.mean()), "majority_dev": None}

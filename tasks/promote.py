@@ -79,7 +79,7 @@ def _version(client: "MlflowClient", shelf: Shelf, number: int) -> Version:
 
 
 def past_the_gate(client: "MlflowClient", shelf: Shelf, version: Version, settings: Registry) -> str:
-    """What the gate would say of a version now: its own tests as they were registered, and the champion compared anew."""
+    """Judge a version now: its own tests as they were registered, and the champion compared anew."""
     if names.CHECKED not in version.tags:
         return (
             "past the gate: its tests are not in the registry, it was registered by an earlier release or another tool"
@@ -115,7 +115,7 @@ def _names(client: "MlflowClient") -> list[str]:
 
 
 def _said(shelf: Shelf, wish: Wish, past: str) -> str:
-    """What was and what is, and what of the gate was passed by."""
+    """Describe the move: before, after, and the tests that were passed by."""
     was, moves = shelf.aliases.get(names.CHAMPION), history(shelf)
     if was is None:
         before = "there was no champion"

@@ -138,7 +138,7 @@ def score(student: Student, source: Path, target: Path, made: Made, *, total: in
 
 
 def _kept(options: argparse.Namespace) -> str:
-    """What an interrupted run tells of the answers that it keeps."""
+    """Message of an interrupted run about the answers that it keeps."""
     folder = progress_folder(target_of(options.file, options.output, force=True))
     there = any(folder.glob("*.parquet"))
     return f"; what was scored is kept in {folder}, and the same command goes on from there" if there else ""

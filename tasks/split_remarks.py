@@ -75,7 +75,7 @@ def mostly_unknown(train: Unknown, tokenizer: str) -> list[str]:
 
 
 def remarks(manifest: Mapping[str, object], truncated: int, max_length: int, unknown: Mapping[str, Unknown]) -> str:
-    """What a person should know of the rows, for the final line; nothing of what did not happen."""
+    """Remarks on the rows for the final line; nothing about what did not happen."""
     counts = {name: int(str(manifest[name])) for name in COUNTED}
     whole = Unknown(sum(part.count for part in unknown.values()), sum(part.of for part in unknown.values()))
     leaked, other = counts["dev_rows_in_train"], counts["dropped_with_another_label"]

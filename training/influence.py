@@ -1,4 +1,4 @@
-"""What each row adds to a metric: gradients of metrics of counts, influence functions of correlations."""
+"""Influence of each row on a metric: gradients of metrics of counts, influence functions of correlations."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""What a training stage leaves: a stock Hugging Face folder with the tokenizer of its dataset's tokens, epochs run."""
+"""Output of a training stage: a stock Hugging Face folder with the tokenizer of its dataset's tokens, epochs run."""
 
 from collections.abc import Sequence
 

@@ -44,7 +44,7 @@ MAIN_WEIGHT: Mapping[str, str | None] = {
     "takd": "alpha",
     "sftn": "alpha",
 }
-"""What is varied of a method beside the learning rate; None: nothing. A weight of 0 stays 0."""
+"""Parameter that is varied beside the learning rate, by method; None: nothing. A weight of 0 stays 0."""
 UNBOUNDED = ("beta", "weight")
 """Weights that are factors; dist's alpha is one, too, but between its bounds a share does."""
 
@@ -125,7 +125,7 @@ def _try(
 
 
 def _best(tried: Sequence[_Tried[Trained]], choice: Choice) -> int:
-    """Which point; the others' networks are let go."""
+    """Return the index of the best point; the others' networks are let go."""
     found: int | None = None
     for number, one in enumerate(tried):
         if one.scores is None:

@@ -218,6 +218,6 @@ def _note(
 
 
 def _judged_by(checks: tuple[Check, ...], settings: Registry) -> str:
-    """What a verdict depends on beside the present champion: the settings, and the tests that failed."""
+    """Inputs of a verdict beside the present champion: the settings, and the tests that failed."""
     failed = [check.name for check in checks if check.passed is False]
     return f"{settings_text(settings)} {json.dumps(failed)}"

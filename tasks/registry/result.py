@@ -16,7 +16,7 @@ from tasks.verdict.checks import Check
 
 @dataclass
 class Progress:
-    """What was done so far; it stands if the server goes away in the middle."""
+    """Work done so far; it stands if the server goes away in the middle."""
 
     checks: Mapping[str, tuple[Check, ...]]
     """The gate's tests of each student's dev rows, by its key."""

@@ -16,7 +16,7 @@ KEY = "registry.trials"
 
 
 def trial() -> str | None:
-    """What trial this process belongs to; None if to none."""
+    """Return the name of the trial that this process belongs to; None if to none."""
     experiment, overrides = os.environ.get(EXPERIMENT, "").strip(), os.environ.get(TRIAL, "").strip()
     if overrides:
         return f"flows run --set {overrides}"

@@ -12,10 +12,10 @@ from training.running.choosing import IN_WORDS
 
 @dataclass(frozen=True)
 class Chosen:
-    """What chose one student's weights."""
+    """Rule and settings that chose one student's weights."""
 
     by: str
-    """What chose its epoch or episode, in words."""
+    """Rule that chose its epoch or episode, in words."""
     points: int
     """Settings that a search tried; 1: it trained as params.yaml says."""
     epochs: int | None

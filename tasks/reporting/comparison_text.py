@@ -98,7 +98,7 @@ def _behind_a_point(comparison: Comparison) -> list[str]:
 
 
 def brackets_text(comparison: Comparison) -> str:
-    """What the intervals hold the chance of, and what of several seeds makes them wide."""
+    """Explain the chance that the intervals hold, and why several seeds make them wide."""
     text = f"Brackets: {100 * comparison.level:g} % interval of the paired difference over dev"
     if len(comparison.seeds) == 1:
         return f"{text} rows; it says nothing of another training seed."

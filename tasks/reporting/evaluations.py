@@ -1,4 +1,4 @@
-"""What evaluate left of one student beside its teacher: scores, sizes, speed, memory, and the predictions row by row."""
+"""Output of evaluate for one student beside its teacher: scores, sizes, speed, memory, predictions row by row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class Evaluation:
     selected_on: str
     predictions: dict[str, Predictions]
     constant: float | None = None
-    """What a constant answers: train's most frequent class, or mean; None in records of an earlier time, as all below."""
+    """Constant baseline: train's most frequent class, or mean; None in records of an earlier time, as all below."""
     throughput: dict[str, float] = field(default_factory=dict)
     """student and teacher -> rows a second; batch, length, threads."""
     memory_bytes: dict[str, dict[str, float]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What the numbers allow to say: the best student by name, who loses to the fine-tuned one, what had nothing to teach.
+"""Findings: the best student by name, students that lose to the fine-tuned one, teachers with nothing to teach.
 
 A student is called the best only if the interval of its difference to every other one is wholly above 0. A dataset whose
 teacher does not pass the gate's test against a constant is left out of means and tests.

@@ -49,7 +49,7 @@ class DatasetOutputs:
     dropped: float
     """Train rows that equal a dev row and were left out."""
     warnings: tuple[str, ...] = ()
-    """What split warned of."""
+    """Warnings of split."""
     dev_held_out: bool = False
     """Dev was held out of train, as the dataset has none of its own."""
     evaluations: dict[tuple[str, int], Evaluation] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What is lost with one student, in sentences and tables: tests, classes, rows, calibration, size and speed."""
+"""Losses of one student in sentences and tables: tests, classes, rows, calibration, size and speed."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ def signs(text: str) -> str:
 
 
 def lost_text(one: Shipping) -> list[str]:
-    """What is lost, in sentences for a reader of two minutes."""
+    """Describe what is lost, for a reader of two minutes."""
     scores = {who: wording.number_text(value, one.metric) for who, value in one.scores.items()}
     lines = [
         f"{one.metric[0].upper()}{one.metric[1:]} on dev {scores['student']} (teacher {scores['teacher']}): "
@@ -78,7 +78,7 @@ def percent(interval: Interval) -> str:
 
 
 def registered_text(one: Shipping) -> str:
-    """Which version of the registry it is."""
+    """Describe the registered version."""
     if one.registered is None:
         return one.unregistered
     aliases = ", ".join(one.registered.aliases) or "no alias"
@@ -206,7 +206,7 @@ def megabytes(count: float) -> str:
 
 
 def cost_note(one: Shipping) -> str:
-    """What the cost table measured, and how."""
+    """Describe what the cost table measured, and how."""
     e = one.evaluation
     threads, length = (int(e.latency_setting.get(key, 0)) for key in ("threads", "length"))
     return (

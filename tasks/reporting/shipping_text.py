@@ -30,7 +30,7 @@ def verdict_line(one: Shipping) -> str:
 
 
 def summary_answer(shipped: Mapping[str, Sequence[Shipping]]) -> str:
-    """Which students may be shipped, in a sentence or two; by name, because the main method's need not be the one."""
+    """Answer in a sentence or two, by name, because the main method's student need not be the one to ship."""
     passed: dict[str, list[str]] = {}
     for name, parts in shipped.items():
         methods = [part.method for part in parts if part.verdict.passed]
@@ -51,7 +51,7 @@ def summary_answer(shipped: Mapping[str, Sequence[Shipping]]) -> str:
 
 
 def _failed(one: Shipping) -> str:
-    """Which tests a student fails, by name."""
+    """Name the tests that a student fails."""
     return f"{one.method} fails: {', '.join(check.name for check in one.verdict.failed)}."
 
 
@@ -97,7 +97,7 @@ def shown_names(names: Sequence[str]) -> str:
 
 
 def alarms(findings: Findings) -> list[str]:
-    """What the first line must warn of: methods that lose to fine-tuning, teachers with nothing to teach."""
+    """Warnings of the first line: methods that lose to fine-tuning, teachers with nothing to teach."""
     lines = [
         f"{name}: {lost_names([loss.method for loss in losses])} to finetune, in points: "
         + ", ".join(_loss_text(loss) for loss in losses)
@@ -170,7 +170,7 @@ def best_text(best: Best, metric: str) -> str:
 
 
 def warnings(summary: Summary) -> list[str]:
-    """What to know of each dataset before its numbers; that its teacher has nothing to teach is among the alarms."""
+    """Warnings about each dataset; that its teacher has nothing to teach is among the alarms."""
     left_out = summary.findings.left_out
     return [
         f"{one.name}: {text}"
@@ -181,7 +181,7 @@ def warnings(summary: Summary) -> list[str]:
 
 
 def terminal_head(summary: Summary, shipped: Mapping[str, Sequence[Shipping]]) -> str:
-    """What stands above the table for a terminal: warnings, the answer and its reasons, how to pull, who is best."""
+    """Compose the lines above the table for a terminal: warnings, answer and reasons, how to pull, the best student."""
     lines = [f"WARNING: {text}" for text in (*alarms(summary.findings), *warnings(summary))]
     lines.append(f"May I ship it? {summary_answer(shipped)}")
     for one in (part for parts in shipped.values() for part in parts):

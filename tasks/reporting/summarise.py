@@ -82,7 +82,7 @@ class Summary:
     level: float
     findings: Findings
     selected_by: SelectedBy = "loss"
-    """What chose epochs and episodes on selection."""
+    """Rule that chose epochs and episodes on selection."""
     points: int = 1
     """Settings that each teacher and student was trained at, the best on selection kept."""
 

@@ -111,7 +111,7 @@ def selected_text(selected_on: str) -> str:
 
 
 def chosen_text(summary: Summary) -> str:
-    """What of the selection rows chose epochs and episodes, and settings where they were searched."""
+    """Describe how selection rows chose epochs and episodes, and settings where they were searched."""
     by = IN_WORDS[summary.selected_by]
     if summary.points == 1:
         return f"Epochs and episodes were chosen by {by}"

@@ -52,7 +52,7 @@ class Declaration:
 
 
 def declaration(root: Path, stage: str) -> Declaration:
-    """What dvc.yaml in `root` declares of a stage. Raises KeyError if there is none of that name."""
+    """Read the declaration of a stage from dvc.yaml in `root`. Raises KeyError if there is none of that name."""
     content = _read(root / "dvc.yaml")["stages"][stage]
     (output,) = content.get("outs", [f"outputs/{stage}"])
     return Declaration(

@@ -82,7 +82,7 @@ class Progress:
 
 
 def progress_folder(target: Path) -> Path:
-    """Where the answers for a target are kept until it is whole."""
+    """Folder of the answers for a target until it is whole."""
     return target.with_name(f".{target.name}.progress")
 
 

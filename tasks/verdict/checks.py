@@ -1,4 +1,4 @@
-"""What a test of a student says, and the sentence that all of them make."""
+"""Result of one test of a student, and the sentence that all of them make."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Check:
     passed: bool | None
     """None: not asked; `text` says why."""
     figure: str
-    """What was measured, with its unit and interval."""
+    """Measured value, with its unit and interval."""
     threshold: str
-    """What it is held against, with the key that sets it."""
+    """Threshold, with the key that sets it."""
     text: str
     """One clause with both."""
 

@@ -1,4 +1,4 @@
-"""Which of two epochs (or episodes) is the better one, by their scores on selection."""
+"""Rule that compares epochs (or episodes) by their scores on selection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
