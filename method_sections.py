@@ -3,36 +3,14 @@
 A section has the parameters of its method and no other's; equations and sources are in methods/<name>.py.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import CoreSchema, core_schema
 
-StudentMethod = Literal[
-    "finetune",
-    "kd",
-    "mse_kd",
-    "pkd",
-    "dist",
-    "skd",
-    "annealing_kd",
-    "rco",
-    "prokd",
-    "dml",
-    "prokt",
-    "pesf_kd",
-    "metadistil",
-    "lgtm",
-    "tinybert",
-    "ckd",
-]
-SignalMethod = Literal["kd", "mse_kd", "pkd", "dist", "skd", "annealing_kd"]
-"""Methods that read the teacher's signals: any of them can take the meta-teacher for its teacher."""
-TaughtMethod = Literal["kd_meta", "mse_kd_meta", "pkd_meta", "dist_meta", "skd_meta", "annealing_kd_meta"]
-BudgetMethod = Literal["finetune", "kd"]
-"""Methods whose student can go on with MPDistil's rows and steps."""
-MultiMethod = Literal["finetune_multi", "kd_multi"]
-AssistedMethod = Literal["takd", "sftn"]
-"""Methods whose teacher is made for the student: by the assistant stage, once."""
+from methods_table import LISTED, METHODS, TRAINED, family_of, full_names
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -41,6 +19,22 @@ Temperature = Annotated[float, Field(gt=0, le=1e3)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Mapping = Literal["uniform", "first", "last"] | tuple[tuple[int, int], ...]
 Start = Literal["finetuned", "pretrained"]
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Makes a field one of these words, as a Literal of them would."""
+
+    words: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> CoreSchema:
+        return core_schema.literal_schema(list(self.words))
+
+
+Method = Annotated[str, OneOf(METHODS)]
+"""Any method, by its full name."""
+TrainedMethod = Annotated[str, OneOf(TRAINED)]
+"""A method whose student starts from no other student."""
 
 
 # The papers' weights of their hidden terms are for a student whose hidden vectors are near the teacher's from the start. They
@@ -64,6 +58,53 @@ class Section(BaseModel):
     """Common rules of all sections: immutable, no unknown key, no silent conversion of types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Methods(Section):
+    """What is trained, evaluated and reported: each method once, under its family."""
+
+    student: tuple[Annotated[str, OneOf(LISTED["student"])], ...] = Field(
+        description="Trained on the teacher's signals, or with the teacher; finetune without one."
+    )
+    assisted: tuple[Annotated[str, OneOf(LISTED["assisted"])], ...] = Field(
+        description="Whose teacher is made for the student by the assistant stage."
+    )
+    meta_taught: tuple[Annotated[str, OneOf(LISTED["meta_taught"])], ...] = Field(
+        description="Trained once more with mpdistil's meta-teacher as teacher: kd here is the method kd_meta."
+    )
+    multi_task: tuple[Annotated[str, OneOf(LISTED["multi_task"])], ...] = Field(
+        description="Whose student goes on with MPDistil's rows and steps, without a curriculum: kd here is kd_multi."
+    )
+    curriculum: tuple[Annotated[str, OneOf(LISTED["curriculum"])], ...] = Field(
+        description="That go on from the student of mpdistil.base with a curriculum over the datasets."
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _in_its_family(cls, value: object, info: ValidationInfo) -> object:
+        for name in value if isinstance(value, tuple) else ():
+            if name in METHODS and name not in LISTED[str(info.field_name)]:
+                family, short = family_of(name)
+                raise ValueError(f"{name} is of another family; write {short} into methods.{family}")
+        return value
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Methods":
+        if not self.names:
+            raise ValueError("name one method at least")
+        for family in type(self).model_fields:
+            listed: tuple[str, ...] = getattr(self, family)
+            if repeated := [name for name in listed if listed.count(name) > 1]:
+                raise ValueError(f"{family}: {repeated[0]} is named twice")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Full names of all methods, family by family."""
+        return full_names({family: getattr(self, family) for family in type(self).model_fields})
+
+    def __contains__(self, method: object) -> bool:
+        return method in self.names
 
 
 class Finetune(Section):
@@ -278,18 +319,9 @@ class Sftn(Section):
 class MpDistil(Section):
     """The method as a whole."""
 
-    base: Literal[StudentMethod, AssistedMethod] = Field(
-        "mse_kd", description="The student that the curriculum goes on from."
-    )
+    base: TrainedMethod = Field("mse_kd", description="The student that the curriculum goes on from.")
     preset: Literal["default", "paper"] = Field(
         "default", description="Values of null keys of meta_teacher and curriculum."
-    )
-    datasets: tuple[Name, ...] = Field(description="`datasets`, or [] without mpdistil in `methods`.")
-    teaches: tuple[SignalMethod, ...] = Field(
-        description="Methods that are also trained with the meta-teacher as teacher; `methods` names them <method>_meta."
-    )
-    multi_task: tuple[BudgetMethod, ...] = Field(
-        description="Methods whose student goes on with MPDistil's rows and steps, but no curriculum; `methods` names them <method>_multi."
     )
 
 
@@ -353,3 +385,33 @@ class Curriculum(Section):
                         f"curriculum.{name} has no meaning with reward {self.reward}, which belongs to one step; set it to null"
                     )
         return self
+
+
+class MethodSections(Section):
+    """The sections of params.yaml that carry a method's name, and MPDistil's further two."""
+
+    finetune: Finetune = Finetune()
+    kd: Kd = Kd()
+    mse_kd: MseKd = MseKd()
+    pkd: Pkd = Pkd()
+    dist: Dist = Dist()
+    skd: Skd = Skd()
+    annealing_kd: AnnealingKd = AnnealingKd()
+    rco: Rco = Rco()
+    prokd: ProKd = ProKd()
+    dml: Dml = Dml()
+    prokt: ProKt = ProKt()
+    metadistil: MetaDistil = MetaDistil()
+    lgtm: Lgtm = Lgtm()
+    pesf_kd: PesfKd = PesfKd()
+    tinybert: TinyBert = TinyBert()
+    ckd: Ckd = Ckd()
+    takd: Takd = Takd()
+    sftn: Sftn = Sftn()
+    mpdistil: MpDistil = MpDistil()
+    meta_teacher: MetaTeacher = MetaTeacher()
+    curriculum: Curriculum = Curriculum()
+
+    def of_method(self, name: str) -> Section:
+        """The section of a method, by its name in the methods table."""
+        return getattr(self, name)

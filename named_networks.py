@@ -67,7 +67,7 @@ def network_problems(given: Parameters, specs: list[DatasetSpec]) -> Iterator[st
                 f"split.max_length: {given.split.max_length} tokens, but the {name} reads {network.longest} at most; lower "
                 "it to that"
             )
-    for method in given.methods:
+    for method in given.methods.names:
         yield from refused("methods", lambda method=method: _method(given, method, student, teacher))
 
 

@@ -9,16 +9,15 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
 
-from method_sections import AssistedMethod, StudentMethod
+from methods_table import TRAINED
 
 # Folders and modules at the root whose code a stage runs. config.py and its sections are left out on purpose: what they
 # read reaches a stage as parameters, which dvc.yaml tracks one by one.
 CODE = ("data", "methods", "models", "seeds", "stage_code", "strict_yaml", "tasks", "training")
-METHOD_FILES = frozenset(f"methods/{name}.py" for name in get_args(StudentMethod) + get_args(AssistedMethod))
+METHOD_FILES = frozenset(f"methods/{name}.py" for name in TRAINED)
 # Stages whose matrix runs over methods: dvc.yaml names the method's own file as a further dependency.
-BY_METHOD = frozenset({"student", "assistant", "assisted", "meta_taught", "multi_task"})
+BY_METHOD = frozenset({"student", "assistant", "assisted_student", "meta_student", "multi_task"})
 
 
 def code_file(stage: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from method_sections import AssistedMethod, Count, ProKd, Rate, Rco, Section, StudentMethod, Takd
+from method_sections import Count, ProKd, Rate, Rco, Section, Takd, TrainedMethod
 
 BERT_LAYERS = 12  # of a configuration that doesn't say
 # dvc.yaml puts `launch` into commands, which DVC gives to a shell: it is words that no shell changes, and options that
@@ -68,7 +68,7 @@ class Split(Section):
         description="Students of methods that need no quiz train on its rows too; those of metadistil and lgtm do not, "
         "nor that of quiz_kept_from.",
     )
-    quiz_kept_from: StudentMethod | AssistedMethod | None = Field(
+    quiz_kept_from: TrainedMethod | None = Field(
         description="With quiz_joins_train: mpdistil.base, to whose curriculum the quiz must be fresh; null without mpdistil."
     )
     tokenizer: str = Field(description="Checkpoint (folder or Hub id) whose tokenizer is used, or 'quickstart'.")
@@ -129,12 +129,15 @@ class Signals(Section):
     """What the teacher says about every row, stored once."""
 
     batch_size: Count = Field(32, description="Rows a forward pass.")
+    layers: Literal["compared", "none"] = Field(
+        "compared",
+        description="Whose vectors of train are stored: those that mse_kd and pkd compare, named or not, or none.",
+    )
 
 
 class Student(Training):
     """The small model."""
 
-    methods: tuple[StudentMethod, ...] = Field(description="Those of `methods` that the student stage trains.")
     init: Literal["pretrained_teacher_layers", "teacher_layers", "checkpoint", "config"] = Field(
         "pretrained_teacher_layers", description="Where the student's weights start."
     )
@@ -157,12 +160,6 @@ class Student(Training):
                     f"student.{other} has no meaning with student.init: {self.init}; remove it or set it to null"
                 )
         return self
-
-
-class Assisted(Section):
-    """Students whose teacher is made for them by the assistant stage."""
-
-    methods: tuple[AssistedMethod, ...] = Field(description="Those of `methods` that are takd or sftn.")
 
 
 class Search(Section):

@@ -29,12 +29,12 @@ def problems(given: Parameters) -> list[str]:
     specs = [spec for name in given.datasets if (spec := _dataset(given, name, found)) is not None]
     for spec in specs:
         reasons = (
-            refusal(name.removesuffix("_multi"), spec.name, spec.kind, spec.num_classes) for name in given.methods
+            refusal(name.removesuffix("_multi"), spec.name, spec.kind, spec.num_classes) for name in given.methods.names
         )
         found += [f"methods: {reason}" for reason in reasons if reason is not None]
     found += _launcher(given.launch)
     found += network_problems(given, specs)
-    if "mpdistil" in given.methods and (reason := disagreement(given.curriculum.update, given.curriculum.reward)):
+    if given.methods.curriculum and (reason := disagreement(given.curriculum.update, given.curriculum.reward)):
         found.append(reason)
     return list(dict.fromkeys(found))
 

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(grid: Grid) -> None:
     prepare(grid.work.folder)
     lists = {"datasets": list(grid.datasets), "seeds": list(grid.seeds)}
-    write_params(grid.work, "all", {**lists_of(grid, "finetune"), **lists})
+    write_params(grid.work, "all", {**lists_of("finetune"), **lists})
     _make_splits(grid)
     for dataset in grid.datasets:
         for seed in grid.seeds:
@@ -110,7 +110,7 @@ def _make_splits(grid: Grid) -> None:
     """Splits of the datasets; of all the profile's where a curriculum picks among them."""
     curricula = any(entry.method == CURRICULUM for entry in grid.entries)
     names = [*(actions(grid) if curricula else []), *grid.datasets]
-    params = write_params(grid.work, "splits", lists_of(grid, "finetune"))
+    params = write_params(grid.work, "splits", lists_of("finetune"))
     for dataset in dict.fromkeys(names):
         for stage in ("source", "split"):
             run_stage_command(grid.work, params, stage, dataset)

@@ -1,6 +1,7 @@
 """DVC's own graph as plain values: every stage, what it needs, and why it is out of date. Nothing is run."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import Stage
 
-OF_MPDISTIL = ("meta_teacher", "curriculum")  # stages of one method; their commands need not name it
+# Stages of one module differ in the family of their methods alone: evaluate_curriculum is an `evaluate`, too.
+MODULE = re.compile(r"\btasks\.(\w+)")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Node:
     name: str
     """DVC's address: student@rte-mse_kd-42."""
     stage: str
+    """The module of tasks/ that it runs: evaluate of evaluate_curriculum@rte-mpdistil-42, too."""
     dataset: str | None
     method: str | None
     seed: int | None
@@ -83,12 +86,12 @@ def _nodes(repo: "Repo", root: Path) -> Iterator[Node]:
         needs = sorted(graph.successors(stage), key=position.__getitem__)
         reasons, restores = why(stage, statuses, needs)
         name, options = address(stage), _options(stage.cmd)
-        kind, seed = name.split("@")[0], options.get("seed")
+        module, seed = MODULE.search(str(stage.cmd)), options.get("seed")
         yield Node(
             name=name,
-            stage=kind,
+            stage=module[1] if module else name.partition("@")[0],
             dataset=options.get("dataset"),
-            method="mpdistil" if kind in OF_MPDISTIL else options.get("method"),
+            method=options.get("method"),
             seed=None if seed is None else int(seed),
             needs=tuple(map(address, needs)),
             reasons=reasons,

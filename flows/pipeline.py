@@ -19,7 +19,6 @@ from prefect.states import Cancelled, Completed, Failed
 from pydantic import Field, WithJsonSchema
 
 import places
-from config import Method
 from flows import left_behind, process_notes, rwlock
 from flows.cancelling import cancellable, started_by_prefect, was_cancelled
 from flows.deploy_steps import push_wanted, transfer, vet
@@ -35,6 +34,7 @@ from flows.settings import check_environment, read_settings
 from flows.stage_task import Work, stage_task
 from flows.summary import gate_lines, publish, read_results
 from flows.worktree import kept_at, overridden
+from method_sections import Method
 from params_file import ConfigError
 
 PROFILES = sorted(path.stem for path in (places.ROOT / "profiles").glob("*.yaml"))

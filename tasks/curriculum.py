@@ -1,6 +1,6 @@
 """curriculum: stage 4 of MPDistil, the student learns which dataset to learn from.
 
-    python -m tasks.curriculum --dataset rte --seed 42
+    python -m tasks.curriculum --dataset rte --method mpdistil --seed 42
 
 Reads: the student of `mpdistil.base`, the meta-teacher, the target's signals, the quiz splits of every dataset. Writes:
 outputs/student/<dataset>/mpdistil/<seed>/model, steps.jsonl (every action, log-probability, reward, both rewards of the

@@ -5,11 +5,11 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import yaml
 
-from config import ConfigError, Method, Parameters, load
+from config import ConfigError, Parameters, load
+from methods_table import METHODS
 from places import git_environment
 from tasks.registry.evidence import Student, read_json
 from tasks.running.layout import output_folder
@@ -101,7 +101,7 @@ def run_parameters(student: Student, found: Mapping[str, Mapping[str, object]]) 
         values |= flattened(given) if isinstance(given, Mapping) else {}
     base = values.get("mpdistil.base")
     own = (student.method.removesuffix("_multi"), *([base] if student.method == "mpdistil" else []))
-    methods = set(get_args(Method)) - set(own)
+    methods = set(METHODS) - set(own)
     kept = {key: value for key, value in values.items() if key.partition(".")[0] not in methods}
     fixed = {"benchmark": student.benchmark, "dataset": student.dataset, "method": student.method}
     return {**fixed, "seed": str(student.seed), **kept}

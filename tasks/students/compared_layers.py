@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from config import Parameters
 from methods.running.layers import LayerPairs, match_layers, patient_layers
+from methods_table import ROWS
 from models.checkpoints import depth_of, fetch
 from tasks.running.stage import StageError
 
@@ -42,12 +43,19 @@ def check_heads(method: str, ours: int, theirs: int) -> None:
 
 
 def stored_layers(given: Parameters, *, student_layers: int, teacher_layers: int) -> tuple[int, ...]:
-    """The teacher's layers whose sequence vectors the signals hold for the methods of the pipeline."""
+    """The teacher's layers whose sequence vectors the signals hold, for all methods that may be named later.
+
+    They are the same whatever `methods` says: a method that is added finds its layers. One that can't compare networks of
+    these depths is passed over while it isn't named, else StageError is raised.
+    """
     wanted: set[int] = set()
-    for name in {*given.student.methods, *given.mpdistil.teaches}:
-        if name in (*MOVING, *RUNNING) or (name == "mse_kd" and given.mse_kd.beta == 0):
+    for name in (row.name for row in ROWS if row.stored_layers and given.signals.layers == "compared"):
+        try:
+            pairs = layer_pairs(given, name, student_layers=student_layers, teacher_layers=teacher_layers)
+        except StageError:
+            if {name, f"{name}_meta"} & set(given.methods.names):
+                raise
             continue
-        pairs = layer_pairs(given, name, student_layers=student_layers, teacher_layers=teacher_layers)
         wanted.update(theirs for _, theirs in pairs)
     return tuple(sorted(wanted))
 

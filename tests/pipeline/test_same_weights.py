@@ -85,9 +85,9 @@ def _wait_for(folder: Path, name: str) -> None:
 
 def test_what_is_selected_on_dev_says_so_wherever_it_is_shown(apart: Workspace) -> None:
     name = apart.datasets[0]
-    alone = {"datasets": [name], "methods": ["finetune"], "mpdistil": {"base": "finetune", "datasets": []}}
+    alone = {"datasets": [name], "methods": ["finetune"]}
     seed, method = ("--seed", "42"), ("--method", "finetune")
-    with apart.params(split={"selection": "dev"}, student={"methods": ["finetune"]}, **alone):
+    with apart.params(split={"selection": "dev"}, **alone):
         for stage, options in (
             ("split", ()),
             ("teacher", seed),

@@ -3,19 +3,20 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from source_imports import ROOT, imported, modules_of
 
-from method_sections import AssistedMethod, StudentMethod
+from methods_table import TRAINED
 
 OURS = {
     "config",
     "environment",
     "method_sections",
+    "methods_table",
     "stage_sections",
     "params_file",
+    "params_upgrade",
     "surroundings",
     "named_networks",
     "places",
@@ -41,9 +42,9 @@ STAGES = (
     "signals",
     "student",
     "assistant",
-    "assisted",
+    "assisted_student",
     "meta_teacher",
-    "meta_taught",
+    "meta_student",
     "curriculum",
     "multi_task",
     "evaluate",
@@ -60,6 +61,7 @@ ALLOWED = {
         "config",
         "environment",
         "method_sections",
+        "methods_table",
         "stage_sections",
         "params_file",
         "places",
@@ -74,6 +76,7 @@ ALLOWED = {
         "config",
         "environment",
         "method_sections",
+        "methods_table",
         "stage_sections",
         "params_file",
         "places",
@@ -126,10 +129,25 @@ def test_no_flow_names_torch_or_transformers() -> None:
 
 
 def test_the_config_imports_no_torch_and_nothing_of_ours_but_its_reader() -> None:
-    names = ("config.py", "method_sections.py", "stage_sections.py", "params_file.py")
+    names = (
+        "config.py",
+        "method_sections.py",
+        "methods_table.py",
+        "stage_sections.py",
+        "params_file.py",
+        "params_upgrade.py",
+    )
     found = set().union(*(first_names(ROOT / name) for name in names))
     # `surroundings` is imported by the command alone: tests/unit/test_surroundings.py runs it, without torch.
-    assert found & OURS == {"method_sections", "stage_sections", "params_file", "strict_yaml", "surroundings"}
+    assert found & OURS == {
+        "method_sections",
+        "methods_table",
+        "stage_sections",
+        "params_file",
+        "params_upgrade",
+        "strict_yaml",
+        "surroundings",
+    }
     assert not found & {"torch", "transformers", "accelerate"}
 
 
@@ -153,7 +171,7 @@ def test_stages_start_without_servers_and_those_that_need_no_network_without_tor
     assert done.stdout.strip() == "[]"
 
 
-METHODS = get_args(StudentMethod) + get_args(AssistedMethod)
+METHODS = TRAINED
 
 
 @pytest.mark.parametrize("name", METHODS)

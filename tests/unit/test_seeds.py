@@ -70,8 +70,8 @@ def test_students_of_one_dataset_and_seed_draw_alike_by_whatever_method() -> Non
     made = [
         stage("student", "rte", method="kd"),
         stage("student", "rte", method="lgtm"),
-        stage("assisted", "rte"),
-        stage("meta_taught", "rte"),
+        stage("assisted_student", "rte"),
+        stage("meta_student", "rte"),
     ]
     assert len({one.seed_of("training") for one in made}) == 1
     both = [stage(name, "rte").seed_of("curriculum") for name in ("curriculum", "multi_task")]

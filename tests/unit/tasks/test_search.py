@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
@@ -15,7 +14,7 @@ from stages import run_stage_here, write_params
 
 import training.running.loop
 from config import Parameters, load
-from method_sections import AssistedMethod, StudentMethod
+from methods_table import TRAINED
 from tasks.networks.search import MAIN_WEIGHT, point, with_values
 from tests.chaos.comparison import differences
 from tests.unit.tasks.test_stage_checkpoints import in_call
@@ -29,7 +28,7 @@ POINTS = 3
 
 
 def test_every_method_has_a_main_weight_of_its_own_section_or_none() -> None:
-    assert MAIN_WEIGHT.keys() == {*get_args(StudentMethod), *get_args(AssistedMethod)}
+    assert MAIN_WEIGHT.keys() == set(TRAINED)
     for method, weight in MAIN_WEIGHT.items():
         assert weight is None or isinstance(getattr(getattr(GIVEN, method), weight), float)
 
@@ -87,11 +86,10 @@ def params(folder: Path, *, points: int, rate: float = 1e-3, selected_by: str = 
         folder,
         datasets=["standing"],
         methods=["finetune", "kd"],
-        mpdistil={"datasets": []},
         source={"folder": "catalog"},
         split={"selection_minimum": 16},
         teacher={"epochs": 2, "config": {**NET, "num_hidden_layers": 2}},
-        student={"methods": ["finetune", "kd"], "epochs": 2, "learning_rate": rate, "config": {**NET, "num_hidden_layers": 1}},
+        student={"epochs": 2, "learning_rate": rate, "config": {**NET, "num_hidden_layers": 1}},
         search={"points": points},
         selected_by=selected_by,
         checkpoint={"minutes": 60, "steps": 3},
