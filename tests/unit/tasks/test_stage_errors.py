@@ -143,7 +143,7 @@ def test_bad_rows_are_listed_together_by_file_row_and_field(reviews: Path) -> No
 
 def test_an_unreachable_hub_is_an_error_that_says_what_to_set(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    params(tmp_path, benchmark="superglue", datasets=["cb"], mpdistil={"datasets": ["cb"]})
+    params(tmp_path, benchmark="superglue", datasets=["cb"])
     nowhere = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "cache")}
     done = subprocess.run(
         [sys.executable, "-m", "tasks.source", "--dataset", "cb"],
