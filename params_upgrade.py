@@ -12,8 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from methods_table import CURRICULUM, FAMILIES, METHODS, SUFFIXES, by_family
-from params_file import ConfigError, read_yaml
+from config.methods import CURRICULUM, FAMILIES, METHODS, SUFFIXES, by_family
+from config.reading import read_yaml
+from errors import UserError
 
 GONE = {
     "student.methods": "student",
@@ -53,14 +54,14 @@ def lines_of(methods: Iterator[str]) -> list[str]:
 
 
 def upgraded(text: str, name: str) -> str:
-    """The text of a params file in the present form; the same text if it is. Raises ConfigError where that is unclear.
+    """The text of a params file in the present form; the same text if it is. Raises UserError where that is unclear.
 
     Args:
         name: of the file, for errors.
     """
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{name}: expected sections such as 'teacher:'")
+        raise UserError(f"{name}: expected sections such as 'teacher:'")
     edits = [edit for key, value in root.value for edit in _edits(text, key, value, name)]
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
@@ -71,13 +72,13 @@ def main(files: Sequence[Path], load: Callable[[Path], object]) -> int:
     """Rewrite files, each whole or not at all; 2 if one can't be.
 
     Args:
-        load: raises ConfigError for a file that is no valid params file.
+        load: raises UserError for a file that is no valid params file.
     """
     bad = 0
     for path in files:
         try:
             print(f"{path}: {_rewrite(path, load)}")
-        except ConfigError as error:
+        except UserError as error:
             bad += 1
             print(error, file=sys.stderr)
     return 2 if bad else 0
@@ -86,7 +87,7 @@ def main(files: Sequence[Path], load: Callable[[Path], object]) -> int:
 def _rewrite(path: Path, load: Callable[[Path], object]) -> str:
     content = read_yaml(path)
     if unknown := [name for name in _names(content.get("methods")) if name not in METHODS]:
-        raise ConfigError(f"{path}: methods: {_unknown(unknown[0])}")
+        raise UserError(f"{path}: methods: {_unknown(unknown[0])}")
     _check_agreement(content, path)
     with path.open(encoding="utf-8", newline="") as file:  # line ends as they are
         before = file.read()
@@ -99,9 +100,9 @@ def _rewrite(path: Path, load: Callable[[Path], object]) -> str:
         load(aside)
         aside.chmod(path.stat().st_mode)
         aside.replace(path.resolve())
-    except ConfigError as error:
+    except UserError as error:
         found = str(error).replace(str(aside), str(path))
-        raise ConfigError(f"{path}: left as it is, because upgraded it would have errors\n{found}") from None
+        raise UserError(f"{path}: left as it is, because upgraded it would have errors\n{found}") from None
     finally:
         aside.unlink(missing_ok=True)
     return "upgraded"
@@ -165,13 +166,13 @@ def _line_end(text: str) -> str:
 
 
 def _check_own(key: yaml.Node, value: yaml.Node, name: str) -> None:
-    """Raise ConfigError where a value stands elsewhere in the file, behind an alias."""
+    """Raise UserError where a value stands elsewhere in the file, behind an alias."""
     if value.start_mark.index < key.end_mark.index:
-        raise ConfigError(f"{name}: {key.value} is an alias (*); write its value out, then upgrade the file")
+        raise UserError(f"{name}: {key.value} is an alias (*); write its value out, then upgrade the file")
 
 
 def _check_agreement(content: Mapping[str, object], path: Path) -> None:
-    """Raise ConfigError where the old lists disagree: which of them is meant?"""
+    """Raise UserError where the old lists disagree: which of them is meant?"""
     if not isinstance(content.get("methods"), tuple):
         return
     methods = _names(content["methods"])
@@ -181,7 +182,7 @@ def _check_agreement(content: Mapping[str, object], path: Path) -> None:
         found, expected = _value(content, key), curricula if family is None else lists[family]
         if found is not None and sorted(_names(found)) != sorted(expected):
             suffix = f", each with {SUFFIXES[family]} behind it" if family in SUFFIXES else ""
-            raise ConfigError(
+            raise UserError(
                 f"{path}: {key} is [{', '.join(_names(found))}], but `{'datasets' if family is None else 'methods'}` asks for "
                 f"[{', '.join(expected)}]{suffix}; correct one of both first"
             )

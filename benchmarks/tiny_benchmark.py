@@ -16,8 +16,8 @@ import yaml
 from benchmarks.repository_copy import copy_repository
 from benchmarks.stage_commands import ROOT, assign
 from benchmarks.stages_here import run_here
+from config.methods import by_family
 from data.quickstart import vocabulary
-from methods_table import by_family
 
 DATASETS = ("one", "two", "three", "four", "five", "six")
 SEEDS = (1, 2, 3)

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import yaml
 
-from methods_table import by_family
+from config.methods import by_family
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 from stages import ROOT, merged, write_params
 
-from methods_table import LISTED
-from tasks.running.layout import output_folder
+from config.methods import LISTED
+from outputs import output_folder
 
 DATASETS = ("standing", "payment", "worth")
 SEED = 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from golden_runs import FOLDER, NAMES, run
 
-from methods_table import TRAINED
+from config.methods import TRAINED
 
 
 @pytest.mark.parametrize("name", NAMES)

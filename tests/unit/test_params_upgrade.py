@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from config import load, main
-from methods_table import full_names
-from params_file import ConfigError
+from config.methods import full_names
+from config.parameters import load, main
+from errors import UserError
 from params_upgrade import GONE
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ def test_an_upgraded_profile_has_the_parameters_of_the_new_one_and_all_other_lin
 
 
 def test_a_file_of_the_old_form_is_one_error_that_says_what_to_write(old: Path) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         load(old)
     lines = str(caught.value).splitlines()
     assert lines[0] == f"{old}: 1 error"

@@ -10,9 +10,9 @@ from source_imports import ROOT
 from stages import merged
 
 from benchmarks.repository_copy import copy_repository
-from config import load
-from methods_table import LISTED
-from tasks.running.declaration import PARAMS, declaration
+from config.methods import LISTED
+from config.parameters import load
+from tasks.runtime.declaration import PARAMS, declaration
 
 # One method of each family, so that every stage is there.
 ALL = {

@@ -1,0 +1,279 @@
+"""params.yaml as frozen pydantic classes, one per section: the only reader of that file.
+
+    python -m config [FILE ...]            check params files and what they name, print every error of each
+    python -m config --upgrade [FILE ...]  rewrite files whose `methods` is a list
+    python -m config --schema              print the JSON schema that editors use
+
+Every stage gets its values from here and nowhere else. A key that no class knows is an error with the nearest known one.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+import params_upgrade
+from config.method_parameters import (
+    HIDDEN_WEIGHTS,
+    OF_THE_TEACHER,
+    Answering,
+    Curriculum,
+    MetaTeacher,
+    Methods,
+    MethodSections,
+    Name,
+    Section,
+)
+from config.methods import ROWS, TRAINED, MethodRow, full_name, row_of
+from config.reading import explain, read_yaml
+from config.stages import (
+    Checkpoint,
+    Evaluate,
+    Launch,
+    Models,
+    Registry,
+    Report,
+    Search,
+    Signals,
+    Source,
+    Split,
+    Student,
+    Teacher,
+    check_epochs,
+    check_sizes,
+)
+from errors import UserError
+
+PRESETS = Path(__file__).parent / "profiles" / "presets" / "mpdistil.yaml"
+
+
+class Parameters(MethodSections):
+    """A whole params file."""
+
+    benchmark: Name = Field(description="The group; glue and superglue are built in.")
+    datasets: tuple[Name, ...] = Field(
+        min_length=1, description="The pipeline's datasets, and the curriculum's actions."
+    )
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(min_length=1, description="Seeds of training.")
+    methods: Methods
+    launch: Launch = Field("python -m", description="'python -m', or 'python -m hardware NAME' for a file of hardware/; also 'accelerate launch ... -m'.")  # fmt: skip
+    threads: int = Field(2, ge=1, le=1024, description="CPU threads; they change the last bits of a result.")
+    precision: Literal["float32", "bf16"] = Field("float32", description="Of training's passes; bf16 by autocast, weights stay float32.")  # fmt: skip
+    selected_by: Literal["loss", "metric", "metric_then_loss"] = Field(description="What chooses epochs and episodes on selection: the mean task loss, the headline metric, or that with its ties settled by the loss.")  # fmt: skip
+    compile: bool = Field(False, description="Train through torch.compile; docs/performance.md says when it pays.")
+    source: Source
+    split: Split
+    models: Models = Models()
+    teacher: Teacher
+    signals: Signals = Signals()
+    student: Student
+    search: Search
+    checkpoint: Checkpoint = Checkpoint()
+    evaluate: Evaluate = Evaluate()
+    registry: Registry = Registry()
+    report: Report = Report()
+
+    @model_validator(mode="after")
+    def _lists_agree(self) -> "Parameters":
+        for key in ("datasets", "seeds"):
+            repeated = [str(value) for value in getattr(self, key) if getattr(self, key).count(value) > 1]
+            if repeated:
+                raise ValueError(f"{key}: {repeated[0]} is named twice")
+        if self.student.init == "pretrained_teacher_layers" and self.teacher.checkpoint is None:
+            raise ValueError(
+                "student.init: pretrained_teacher_layers takes the layers of teacher.checkpoint, which is null; name it, "
+                "or use teacher_layers, checkpoint or config"
+            )
+        self._students_start_from_others()
+        kept = self.mpdistil.base if self.split.quiz_joins_train and self.methods.curriculum else None
+        if self.split.quiz_kept_from != kept:
+            raise ValueError(
+                f"split.quiz_kept_from must be {kept or 'null'}: mpdistil.base where split.quiz_joins_train is true and "
+                "mpdistil is among `methods`, because its curriculum needs a fresh quiz; else null"
+            )
+        return self
+
+    def _students_start_from_others(self) -> None:
+        """Raise ValueError where a method goes on from a student, or learns from a meta-teacher, that nothing makes."""
+        methods = self.methods
+        if methods.curriculum and self.mpdistil.base not in methods:
+            raise ValueError(f"mpdistil.base: {self.mpdistil.base} must be among `methods`")
+        if methods.meta_taught and not methods.curriculum:
+            raise ValueError("methods.meta_taught: the meta-teacher is made for mpdistil, which is not among `methods`")
+        if alone := [name for name in methods.multi_task if name not in methods]:
+            raise ValueError(
+                f"methods.multi_task: {full_name('multi_task', alone[0])} goes on from {alone[0]}, which must be in "
+                "methods.student"
+            )
+
+    @model_validator(mode="after")
+    def _methods_have_what_they_need(self) -> "Parameters":
+        check_sizes(self.methods.names, self.student, self.teacher, self.takd)
+        rows = [row_of(name) for name in self.methods.names]
+        if (along := [row.name for row in rows if row.teacher == "trajectory"]) and not self.teacher.trajectory:
+            raise ValueError(f"{along[0]} learns from the teacher's epochs; set teacher.trajectory: true")
+        self._signals_hold_what_is_compared(rows)
+        check_epochs(self.methods.names, self.student, self.teacher, self.prokd, self.rco)
+        if self.teacher.trajectory and self.teacher.patience is not None:
+            raise ValueError(
+                f"teacher.patience: {self.teacher.patience}, but teacher.trajectory keeps every epoch for prokd and rco, which "
+                "learn from as many as teacher.epochs says; set teacher.patience to null, or teacher.trajectory to false"
+            )
+        if self.teacher.trajectory and self.teacher.origin != "train":
+            raise ValueError(
+                f"teacher.trajectory: a supplied teacher ({self.teacher.origin}) has no epochs to keep; set it to false"
+            )
+        underivable = [row.name for row in rows if row.forward_derivatives]
+        if self.compile and underivable:
+            raise ValueError(
+                f"compile: true, but {underivable[0]} takes forward derivatives, which compiled code has none of; "
+                "set it to false, or train this method in a params file of its own"
+            )
+        if self.precision == "bf16" and underivable:
+            raise ValueError(
+                f"precision: bf16, but {underivable[0]} repeats the dropout masks of a bf16 pass in float32, and no GPU "
+                "test has shown yet that they agree; set it to float32, or train this method in a params file of its own"
+            )
+        for row in rows:
+            section = self.of_method(row.name)
+            if self.compile and isinstance(section, Answering) and section.same_masks:
+                raise ValueError(
+                    f"compile: true, but {row.name}.same_masks repeats dropout masks, which compiled code draws in an order "
+                    "of its own; set one of both to false"
+                )
+        if self.lgtm.feedback == "dev" and self.split.selection != "dev":
+            raise ValueError("lgtm.feedback: dev is the paper's protocol, which needs split.selection: dev; use quiz")
+        return self
+
+    def _signals_hold_what_is_compared(self, rows: Sequence[MethodRow]) -> None:
+        """Raise ValueError where a method compares vectors that are not stored; a mse_kd with beta 0 compares none."""
+        comparing = [row.name for row in rows if row.stored_layers and self.of_method(row.name).beta != 0]
+        if comparing and self.signals.layers == "none":
+            raise ValueError(
+                f"signals.layers: none, but {comparing[0]} compares the teacher's layers; set it to compared"
+            )
+
+
+class Preset(Section):
+    """Values for the null keys of two sections."""
+
+    meta_teacher: MetaTeacher
+    curriculum: Curriculum
+
+
+class Presets(Section):
+    """profiles/presets/mpdistil.yaml."""
+
+    paper: Preset
+    default: Preset
+
+
+def load(path: Path = Path("params.yaml")) -> Parameters:
+    """The parameters in a file, presets filled in. Raises UserError with every error of the file."""
+    content = read_yaml(path)
+    if advice := params_upgrade.advice(content, path):
+        raise UserError(listed(path, advice))
+    lines = _missing_sections(content)
+    try:
+        given = Parameters.model_validate(content)
+        if not lines:
+            return _with_hidden_weights(_with_preset(given))
+    except ValidationError as failure:
+        lines += explain(failure.errors(), Parameters)
+    raise UserError(listed(path, lines)) from None
+
+
+def listed(path: Path, lines: Sequence[str]) -> str:
+    """All errors of a file, as a person reads them."""
+    count = f"{len(lines)} error{'s' * (len(lines) > 1)}"
+    return "\n  ".join([f"{path}: {count}", *lines])
+
+
+def _missing_sections(content: Mapping[str, object]) -> list[str]:
+    """Sections that DVC tracks by name: those of the methods used, and of those whose layers the signals hold."""
+    lists = content.get("methods")
+    named = [name for names in lists.values() for name in names] if isinstance(lists, Mapping) else []
+    wanted = [*(row.name for row in ROWS if row.stored_layers), *(name for name in named if name in TRAINED)]
+    return [
+        f"{name}: the section is missing; write `{name}: {{}}` for its defaults"
+        for name in dict.fromkeys(wanted)
+        if name not in content
+    ]
+
+
+def _with_preset(given: Parameters) -> Parameters:
+    """Fill the null keys of meta_teacher and curriculum from the preset."""
+    presets = Presets.model_validate(read_yaml(PRESETS))
+    preset = presets.paper if given.mpdistil.preset == "paper" else presets.default
+    filled = {
+        "meta_teacher": MetaTeacher.model_validate(_over(preset.meta_teacher, given.meta_teacher)),
+        "curriculum": Curriculum.model_validate(_over(preset.curriculum, given.curriculum)),
+    }
+    return given.model_copy(update=filled)
+
+
+def _with_hidden_weights(given: Parameters) -> Parameters:
+    """Fill the null weights of hidden terms from where the student starts."""
+    of_the_teacher, filled = given.student.init in OF_THE_TEACHER, dict[str, Section]()
+    for method, weights in HIDDEN_WEIGHTS.items():
+        section: Section = getattr(given, method)
+        null = {
+            key: ours if of_the_teacher else others
+            for key, (ours, others) in weights.items()
+            if getattr(section, key) is None
+        }
+        filled[method] = section.model_copy(update=null)
+    return given.model_copy(update=filled)
+
+
+def _over(preset: Section, own: Section) -> dict[str, object]:
+    """The preset's values, and over them those that are not null."""
+    return {**preset.model_dump(), **{key: value for key, value in own.model_dump().items() if value is not None}}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check files, or print the schema; 2 if a file can't be used."""
+    parser = argparse.ArgumentParser(
+        prog="python -m config",
+        description="Check params files and what they name: folders, rows, checkpoints. Print every error of each.",
+    )
+    parser.add_argument("files", nargs="*", type=Path, default=[Path("params.yaml")])
+    parser.add_argument(
+        "--upgrade", action="store_true", help="rewrite files whose `methods` is a list, keep all comments"
+    )
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema instead")
+    options = parser.parse_args(arguments)
+    if options.schema:
+        print(json.dumps(Parameters.model_json_schema(), indent=2))
+        return 0
+    if options.upgrade:
+        return params_upgrade.main(options.files, load)
+    from tasks.preflight import (
+        named_files,  # only here: a stage that reads its parameters needs none of what that imports
+    )
+
+    bad = 0
+    for path in options.files:
+        try:
+            given = load(path)
+            found = named_files.problems(given)
+            if found:
+                raise UserError(listed(path, found))
+        except UserError as error:
+            bad += 1
+            print(error, file=sys.stderr)
+        else:
+            for note in named_files.notes(given):
+                print(f"{path}: WARNING: {note}", file=sys.stderr)
+            print(
+                f"{path}: valid ({given.benchmark}: {len(given.datasets)} datasets, {len(given.seeds)} seeds, methods {', '.join(given.methods.names)})"
+            )
+    return 2 if bad else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
