@@ -18,10 +18,10 @@ from pathlib import Path
 
 import places
 from flows.cache import Unneeded, named, unneeded
+from flows.dvc_adapter.repository import open_repository
 from flows.errors import BusyError, FlowError
 from flows.kept_results import RUNS
 from flows.slots import dead, git, owners, remove_dead
-from flows.workspace import dvc_repository
 
 PARTIAL = Path("outputs", ".partial")
 EXPERIMENTS = Path(*places.EXPERIMENTS)
@@ -69,10 +69,10 @@ def main(*, dry_run: bool, yes: bool, older_than: float | None) -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         versions, without = _registered(root, folder)
-        repo = stack.enter_context(dvc_repository(root))  # until the end: nobody adds to the cache meanwhile
+        repo = stack.enter_context(open_repository(root))  # until the end: nobody adds to the cache meanwhile
         leftovers = _leftovers(root, older_than)
         kept = _kept(root, folder, leftovers, versions, without)
-        waste = unneeded(_own_cache(root, Path(repo.cache.legacy.path)), kept.hashes)
+        waste = unneeded(_own_cache(root, repo.cache), kept.hashes)
         print("\n".join(_text(kept, leftovers, waste)))
         if dry_run or not any((waste.objects, waste.runs, leftovers.partial, leftovers.worktrees, leftovers.runs)):
             return 0

@@ -119,7 +119,7 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
             on_gpu if on_gpu and limit_exists() else frozenset(),
         )
         logger.info("%d stages in %s, %d at once", len(graph.nodes), tree, options.parallel)
-        if mended := rwlock.mend(tree):
+        if mended := rwlock.repair(tree):
             logger.warning("%s", mended)
         try:
             with cancellable(run_id, work.runner.stop) as cancelled:
