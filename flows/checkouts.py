@@ -13,8 +13,8 @@ from flows import run_cache
 from flows.dvc_adapter.repository import check_repository as check_dvc_repository
 from flows.dvc_adapter.repository import open_repository, share_cache, warnings_hidden
 from flows.errors import FlowError
+from flows.git import git
 from flows.kept_results import REPORT
-from flows.slots import git
 from strict_yaml import StrictLoader
 
 OUTSIDE = ".outside"

@@ -20,8 +20,9 @@ import places
 from flows.cache import Unneeded, named, unneeded
 from flows.dvc_adapter.repository import open_repository
 from flows.errors import BusyError, FlowError
+from flows.git import git
 from flows.kept_results import RUNS
-from flows.slots import dead, git, owners, remove_dead
+from flows.slots import dead, owners, remove_dead
 
 PARTIAL = Path("outputs", ".partial")
 EXPERIMENTS = Path(*places.EXPERIMENTS)

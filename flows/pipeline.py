@@ -104,7 +104,7 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
     check_environment()
     run_id = flow_run.get_id()
     if run_id:
-        process_notes.leave(root, "run", run_id)
+        process_notes.write_note(root, "run", run_id)
         left_behind.mend(root, logger.warning)
     settings, push = read_settings(), push_wanted()
     for line in vet(root):

@@ -3,10 +3,7 @@
 0: everything is up to date; 1: a stage failed; 2: it could not start; 130: Ctrl-C, or cancelled in Prefect.
 """
 
-import signal
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict, cast, get_args
 
@@ -24,6 +21,7 @@ from flows.outcome import Outcome, PipelineFailed, PipelineStopped
 from flows.overrides import params_text
 from flows.pipeline import distilflow
 from flows.settings import check_environment
+from flows.signal_handlers import as_ctrl_c
 from flows.summary import table
 from params_file import ConfigError
 
@@ -33,7 +31,7 @@ PROGRAM = "python -m flows run"
 def main(options: RunOptions) -> int:
     """Run the flow and print its summary; the exit status."""
     try:
-        with interrupted_by_signals():
+        with as_ctrl_c():
             check(Path.cwd(), options)
             ensure_prefect_api()
             return run(options)
@@ -99,16 +97,3 @@ def flow_parameters(options: RunOptions) -> FlowParameters:
         "overrides": list(options.overrides),
         "parallel": options.parallel,
     }
-
-
-@contextmanager
-def interrupted_by_signals() -> Generator[None]:
-    """SIGTERM and a closed terminal end a command as Ctrl-C does, which also works where a script started it with `&`."""
-    ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else set()  # nohup
-    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} - ignored
-    before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

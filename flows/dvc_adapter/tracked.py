@@ -23,7 +23,7 @@ class TrackedPath:
     _out: "Output" = field(repr=False, compare=False)
 
     def status(self) -> str | None:
-        """DVC's word for what is wrong with it: modified, deleted, new, not in cache; None if nothing is."""
+        """DVC's word for what is wrong with it: modified, deleted, not in cache; None if nothing is."""
         try:
             return next(iter(self._out.status().values()), None)
         except FileNotFoundError:  # a stage that runs meanwhile has just replaced it
