@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import config
-import places
+import paths
+from config import parameters
+from errors import UserError
 from flows.dvc_adapter.repository import PATIENCE, Repository, open_repository
 from flows.dvc_adapter.tracked import DvcStage
-from flows.errors import FlowError
 from flows.reasons import CODE, Statuses, why
-from stage_code import SourceError
 
 OF_MPDISTIL = ("meta_teacher", "curriculum")  # stages of one method; their commands need not name it
 
@@ -56,16 +55,16 @@ class Graph:
 def read_graph(root: Path, *, patience: float = PATIENCE) -> Graph:
     """All stages of the repository in `root`, held against its workspace once.
 
-    Raises ConfigError with every error of params.yaml, FlowError where DVC can't read the pipeline, BusyError if
+    Raises UserError with every error of params.yaml, UserError where DVC can't read the pipeline, BusyError if
     another DVC process holds the workspace for longer than `patience` seconds.
     """
     root = root.absolute()
-    config.load(root / "params.yaml")
+    parameters.load(root / "params.yaml")
     with open_repository(root, patience=patience) as repo:
         try:
             return Graph(root, {node.name: node for node in _nodes(repo, root)})
-        except SourceError as error:
-            raise FlowError(str(error)) from None
+        except UserError as error:
+            raise UserError(str(error)) from None
 
 
 def _nodes(repo: Repository, root: Path) -> Iterator[Node]:
@@ -99,7 +98,7 @@ def _last_duration(stage: DvcStage, root: Path) -> float | None:
     """Seconds in the run.json of the stage's output, here or in the checkout that this copy was made from."""
     for out in stage.outs:
         inside = out.path.relative_to(root)
-        for base in dict.fromkeys((root, places.home(root))):
+        for base in dict.fromkeys((root, paths.home(root))):
             try:
                 seconds = json.loads((base / inside / "run.json").read_text(encoding="utf-8"))["duration_s"]
             except (OSError, ValueError, KeyError, TypeError):

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
 
+from errors import UserError
 from flows.dvc_adapter.repository import Fetched, Repository, warnings_hidden
 from flows.dvc_adapter.run_cache_entries import FILES, RUNS, RemoteRunCache, entry_name
 from flows.dvc_adapter.tracked import DvcStage
-from flows.errors import FlowError
 
 NAME = re.compile(r"[0-9a-f]{64}")
 MARKER = "distilflow-vetted"
@@ -67,7 +67,7 @@ def pull(repo: Repository) -> PullResult:
     """Fetch and check out what dvc.lock names, then the outputs of stages that ran elsewhere with the same inputs.
 
     Every file must have the checksum in its name. Of the run cache only the entries are fetched that a stage here asks
-    for. What is damaged or forged is not taken; its stages run again. Raises FlowError if files can't be fetched.
+    for. What is damaged or forged is not taken; its stages run again. Raises UserError if files can't be fetched.
     """
     repo.verify_downloads()
     result = PullResult(refused=remove_forged(repo.cache))
@@ -98,7 +98,7 @@ def push(repo: Repository, names: Collection[str] | None = None) -> int:
     """
     stages = [stage for stage in repo.stages() if (names is None or stage.name in names) and stage.is_cached]
     if failed := repo.push(stages):
-        raise FlowError(f"{failed} files could not be pushed")
+        raise UserError(f"{failed} files could not be pushed")
     remote, new = repo.remote_run_cache(), 0
     if remote is None:
         return 0
@@ -110,9 +110,9 @@ def push(repo: Repository, names: Collection[str] | None = None) -> int:
 
 
 def _note_forged(repo: Repository, fetched: Fetched, result: PullResult) -> None:
-    """Add what was not true in a download to the result. Raises FlowError if files could not be fetched."""
+    """Add what was not true in a download to the result. Raises UserError if files could not be fetched."""
     if fetched.failed:
-        raise FlowError(f"{fetched.failed} files could not be fetched")
+        raise UserError(f"{fetched.failed} files could not be fetched")
     forged = (*fetched.forged, *remove_forged(repo.cache))
     result.refused += [path for path in forged if path not in result.refused]
 

@@ -20,10 +20,10 @@ from typing import IO, Literal, cast
 
 from flows import rwlock
 from flows.dvc_adapter import repro
-from flows.guard import Guard
-from flows.processes import end_groups
+from flows.orphan_guard import Guard
+from flows.process_groups import end_groups
 from flows.settings import stage_environment
-from places import TRIAL
+from paths import TRIAL
 
 TAIL = 30
 PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between attempts on a path that another process holds; the last one repeats

@@ -12,10 +12,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.errors import FlowError
+from errors import UserError
 from flows.file_locks import is_free, lock_for_life, locked
 from flows.git import git
-from places import WORKTREES
+from paths import WORKTREES
 
 SLOTS = Path(*WORKTREES)
 GUARD = ".guard"  # locked while worktrees are made or removed
@@ -45,7 +45,7 @@ def guarded(root: Path) -> Generator[Path]:
         try:
             held.enter_context(locked(root / SLOTS / GUARD))
         except OSError as error:
-            raise FlowError(
+            raise UserError(
                 f"{error.filename}: can't be written ({error.strerror}); a run with other values needs it"
             ) from None
         yield root / SLOTS
@@ -104,7 +104,7 @@ def _remove_dead(root: Path) -> list[str]:
 def _remove(root: Path, folder: Path) -> None:
     """Remove a slot's folder, its lock, and what git remembers of the worktree."""
     shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(FlowError):
+    with contextlib.suppress(UserError):
         git(root, "worktree", "prune")
     if not folder.exists():
         folder.with_suffix(".lock").unlink(missing_ok=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from errors import BusyError, UserError
 from flows.dvc_adapter.run_cache_entries import RUNS, RemoteRunCache
 from flows.dvc_adapter.tracked import DvcStage, plain_stage
-from flows.errors import BusyError, FlowError
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -156,7 +156,7 @@ class Repository:
 def open_repository(root: Path, *, patience: float = PATIENCE) -> Generator[Repository]:
     """The DVC repository in `root`, held against other DVC processes.
 
-    Raises FlowError where there is none or DVC can't read it, BusyError if another process holds it for too long.
+    Raises UserError where there is none or DVC can't read it, BusyError if another process holds it for too long.
     """
     from dvc.exceptions import DvcException
 
@@ -166,11 +166,11 @@ def open_repository(root: Path, *, patience: float = PATIENCE) -> Generator[Repo
             _hold(repo, held, patience)
             yield Repository(repo)
         except DvcException as error:
-            raise FlowError(f"DVC can't read the pipeline in {root}: {_one_line(error)}") from None
+            raise UserError(f"DVC can't read the pipeline in {root}: {_one_line(error)}") from None
 
 
 def check_repository(root: Path) -> None:
-    """Raise FlowError unless `root` is the root of a DVC repository that can be opened."""
+    """Raise UserError unless `root` is the root of a DVC repository that can be opened."""
     _open(root).close()
 
 
@@ -182,17 +182,17 @@ def _open(root: Path) -> "Repo":
     try:
         repo = Repo(str(root))
     except NotDvcRepoError:
-        raise FlowError(f"{root}: no DVC repository; run from the root of a clone of the project") from None
+        raise UserError(f"{root}: no DVC repository; run from the root of a clone of the project") from None
     except DvcException as error:
-        raise FlowError(f"DVC can't open {root}: {_one_line(error)}{_without_git(error)}") from None
+        raise UserError(f"DVC can't open {root}: {_one_line(error)}{_without_git(error)}") from None
     except OSError as error:
-        raise FlowError(
+        raise UserError(
             f"{error.filename or root}: can't be written ({error.strerror}); DVC and the flow write below {root}, so run in "
             "a copy that is yours"
         ) from None
     if Path(repo.root_dir).resolve() != root.resolve():
         repo.close()
-        raise FlowError(f"{root}: not the root of its DVC repository, which is {repo.root_dir}; run from there")
+        raise UserError(f"{root}: not the root of its DVC repository, which is {repo.root_dir}; run from there")
     return repo
 
 
@@ -225,11 +225,11 @@ def _busy_message(repo: "Repo", patience: float) -> str:
 
 
 def _check_lock_file(path: Path) -> None:
-    """Raise FlowError if a merge was left unfinished in dvc.lock."""
+    """Raise UserError if a merge was left unfinished in dvc.lock."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     for number, line in enumerate(lines, start=1):
         if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
-            raise FlowError(
+            raise UserError(
                 f"{path}: line {number} is a conflict of a merge; keep one side (`git checkout --ours dvc.lock`, or "
                 "--theirs), then `dvc repro`: what both sides computed is in DVC's cache"
             )

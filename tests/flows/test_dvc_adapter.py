@@ -17,11 +17,11 @@ import pytest
 import yaml
 from tiny_pipeline import tool_environment
 
+from errors import BusyError, UserError
 from flows.dvc_adapter import repro
 from flows.dvc_adapter.repository import Repository, check_repository, open_repository, share_cache, warnings_hidden
 from flows.dvc_adapter.run_cache_entries import FILES, HASH, RUNS, entry_name
 from flows.dvc_adapter.tracked import DvcStage
-from flows.errors import BusyError, FlowError
 
 ROOT = Path(__file__).parents[2]
 # Merge keys, a matrix over an empty list, a name with a dash, a list as a parameter, and DVC's rwlock while a stage runs.
@@ -328,13 +328,13 @@ def test_a_second_checkout_has_the_cache_and_the_remotes_of_the_first(root: Path
 
 def test_a_repository_that_cannot_be_opened_is_one_error_with_the_way_out(root: Path, tmp_path: Path) -> None:
     check_repository(root)
-    with pytest.raises(FlowError, match="not the root of its DVC repository, which is"):
+    with pytest.raises(UserError, match="not the root of its DVC repository, which is"):
         check_repository(root / "in")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FlowError, match="no DVC repository; run from the root of a clone"):
+    with pytest.raises(UserError, match="no DVC repository; run from the root of a clone"):
         check_repository(tmp_path / "empty")
     shutil.rmtree(root / ".git")
-    with pytest.raises(FlowError, match="`git init` makes it one"):
+    with pytest.raises(UserError, match="`git init` makes it one"):
         check_repository(root)
 
 
@@ -342,7 +342,7 @@ def test_a_repository_that_cannot_be_opened_is_one_error_with_the_way_out(root: 
 def test_a_pipeline_that_dvc_cannot_read_is_one_error_on_one_line(root: Path, text: str) -> None:
     (root / "dvc.yaml").write_text(text, encoding="utf-8")
     with (
-        pytest.raises(FlowError, match=r"^DVC can't read the pipeline in .*dvc\.yaml[^\n]*$"),
+        pytest.raises(UserError, match=r"^DVC can't read the pipeline in .*dvc\.yaml[^\n]*$"),
         open_repository(root) as r,
     ):
         r.stages()
@@ -427,7 +427,7 @@ ASK_DVC_ITSELF = {
     "tests/pipeline/workspace.py": "asks DVC, and not the flows, what is out of date",
     "tests/unit/tasks/test_declaration.py": "asks DVC what it tracks",
     "tests/unit/test_doc_blocks.py": "has the commands of the docs parsed",
-    "tests/unit/test_strict_yaml.py": "compares what both read in a file",
+    "tests/unit/config/test_strict_yaml.py": "compares what both read in a file",
 }
 """Tests that hold something of ours against DVC's own answer, and why."""
 
