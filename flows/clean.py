@@ -4,7 +4,6 @@ Every version in the registry holds the dvc.lock that it was made with; if the r
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 import paths
 from errors import BusyError, UserError
@@ -141,15 +142,7 @@ def _leftovers(root: Path, older_than: float | None) -> Leftovers:
 def _lives(name: str) -> bool:
     """Whether the process whose number ends the name of a partial output is still there."""
     number = re.search(r"-(\d+)(-replaced)?$", name)
-    if number is None:
-        return True
-    try:
-        os.kill(int(number[1]), 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+    return number is None or psutil.pid_exists(int(number[1]))
 
 
 def _own_cache(root: Path, cache: Path) -> Path:

@@ -15,6 +15,7 @@ from flows.worktree import overridden
 State = Literal["run", "may run", "restore", "cached"]
 COMPUTED = ("run", "may run")
 SHOWN = 3  # reasons of a stage; a merge that touches a shared module can give it dozens
+COORDINATES = ("name", "stage", "dataset", "method", "seed")
 HEADINGS = ("would", "stage", "last time", "why")
 
 
@@ -60,17 +61,8 @@ def _content(plan: list[Planned]) -> dict[str, object]:
     """The plan for programs."""
     seconds, unknown = _known_seconds(plan)
     stages = [
-        {
-            "name": one.node.name,
-            "stage": one.node.stage,
-            "dataset": one.node.dataset,
-            "method": one.node.method,
-            "seed": one.node.seed,
-            "state": one.state,
-            "reasons": list(one.node.reasons),
-            "after": list(one.after),
-            "seconds": one.node.seconds,
-        }
+        {key: getattr(one.node, key) for key in COORDINATES}
+        | {"state": one.state, "reasons": one.node.reasons, "after": one.after, "seconds": one.node.seconds}
         for one in plan
     ]
     return {"stages": stages, "counts": _counts(plan), "known_seconds": seconds, "never_timed": unknown}

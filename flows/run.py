@@ -5,7 +5,7 @@
 
 import sys
 from pathlib import Path
-from typing import TypedDict, cast, get_args
+from typing import get_args
 
 import httpx
 from prefect.exceptions import PrefectException
@@ -29,21 +29,14 @@ PROGRAM = "python -m flows run"
 
 def main(options: RunOptions) -> int:
     """Run the flow and print its summary; the exit status."""
-    try:
-        with as_ctrl_c():
-            check(Path.cwd(), options)
-            ensure_prefect_api()
-            return run(options)
-    except UserError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped. The next run does what is missing.", file=sys.stderr)
-        return 130
+    with as_ctrl_c():
+        check(Path.cwd(), options)
+        ensure_prefect_api()
+        return run(options)
 
 
 def check(root: Path, options: RunOptions) -> None:
-    """Raise UserError or UserError for what is wrong with the options, before any server is started."""
+    """Raise UserError for what is wrong with the options, before any server is started."""
     check_environment()
     for method in options.methods:
         if method not in get_args(parameters.Method):
@@ -59,7 +52,7 @@ def check(root: Path, options: RunOptions) -> None:
 def run(options: RunOptions) -> int:
     """Run the flow against the Prefect API that is set."""
     try:
-        outcome = distilflow(**flow_parameters(options))
+        outcome = distilflow(**options.flow_parameters())
     except PipelineFailed as failure:
         outcome = failure.outcome
     except PipelineStopped as stopped:
@@ -73,26 +66,3 @@ def run(options: RunOptions) -> int:
     assert isinstance(outcome, Outcome)
     print(f"\n{table(outcome)}")
     return 0 if outcome.complete else 1
-
-
-class FlowParameters(TypedDict):
-    """The parameters of the flow."""
-
-    datasets: list[str]
-    seeds: list[int]
-    methods: list[parameters.Method]
-    profile: str | None
-    overrides: list[str]
-    parallel: int
-
-
-def flow_parameters(options: RunOptions) -> FlowParameters:
-    """The options as the flow takes them; `check` has seen to their values."""
-    return {
-        "datasets": list(options.datasets),
-        "seeds": list(options.seeds),
-        "methods": cast(list[parameters.Method], list(options.methods)),
-        "profile": options.profile,
-        "overrides": list(options.overrides),
-        "parallel": options.parallel,
-    }

@@ -23,7 +23,7 @@ from flows.options import ServeOptions
 from flows.pipeline import PROFILES, distilflow
 from flows.prefect_api import server_address
 from flows.process_notes import write_note
-from flows.run import check, flow_parameters
+from flows.run import check
 from flows.signal_handlers import as_ctrl_c
 from paths import without_password
 
@@ -102,7 +102,7 @@ def parameters_of(options: ServeOptions) -> dict[str, object]:
         profile = Path(profile).stem
     if profile and profile not in PROFILES:
         raise UserError(f"--profile {profile}: a schedule takes one in profiles/: {', '.join(PROFILES)}")
-    return {**flow_parameters(options.run), "profile": profile}
+    return options.run.flow_parameters() | {"profile": profile}
 
 
 def schedule_of(options: ServeOptions, timezone: str) -> Schedule:

@@ -6,14 +6,14 @@ is removed at the end; its report and metrics stay in outputs/runs/ID.
 """
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 from flows.checkouts import check_repository, fill
-from flows.overrides import Overrides, params_text
+from flows.overrides import params_text
 from flows.run_results import keep_results, results_folder
 from flows.signal_handlers import sigterm_as_exit
 from flows.slots import claim, release
@@ -21,7 +21,7 @@ from flows.slots import claim, release
 
 @contextmanager
 def overridden(
-    root: Path, profile: Path | None = None, overrides: Overrides = (), *, keep: bool = True, restore: bool = True
+    root: Path, profile: Path | None = None, overrides: Sequence[str] = (), *, keep: bool = True, restore: bool = True
 ) -> Generator[Path]:
     """The root of a checkout with these values: `root` itself if there is nothing to override, else a worktree.
 
