@@ -20,14 +20,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from data import raw_files
 from data.description import nearest
+from data.raw_files import Chunk, header_of, read_chunks, suffix_of
 from data.running.errors import DataError
 from tasks.registry.connection import RegistryError
 from tasks.registry.students import Student, load
-from tasks.scoring import reading
 from tasks.scoring.cores import MOST, default_threads
 from tasks.scoring.progress import Made, kept, progress_folder
-from tasks.scoring.reading import Chunk, header_of, read_chunks, suffix_of
 from tasks.scoring.writing import scored_copy
 from training.running.progress import watched
 
@@ -112,7 +112,7 @@ def made_of(student: Student, source: Path, batch_size: int, threads: int) -> Ma
     with source.open("rb") as file:
         own = hashlib.file_digest(file, "sha256").hexdigest()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Made(own, student.fingerprint, batch_size, threads, reading.CHUNK, device, torch.__version__)
+    return Made(own, student.fingerprint, batch_size, threads, raw_files.CHUNK, device, torch.__version__)
 
 
 def score(student: Student, source: Path, target: Path, made: Made, *, total: int) -> Scored:

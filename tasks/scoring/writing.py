@@ -15,9 +15,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.raw_files import separator
+from data.raw_files import Chunk, header_of
 from data.running.writing import whole_file
-from tasks.scoring.reading import Chunk, header_of
+from data.text_rows import separator
 
 Write = Callable[[Chunk, pd.DataFrame], None]
 """Writes the rows of a chunk, and beside each the row of a frame of new columns."""

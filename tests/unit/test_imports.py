@@ -79,6 +79,7 @@ ALLOWED = {
         "places",
         "stage_code",
         "strict_yaml",
+        "tasks",  # its tables
     },
 }
 # The only code that may know a server or DVC: the registry's, and the flows.
