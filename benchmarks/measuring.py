@@ -16,7 +16,7 @@ from pathlib import Path
 
 from torch.profiler import ProfilerActivity, profile
 
-from tasks.reporting.tables import aligned
+from reporting.tables import aligned
 
 Step = Callable[[], object]
 

@@ -1,6 +1,6 @@
 """The one reader of raw rows: CSV, TSV, JSON lines (also gzipped) or Parquet, little of a file in memory at a time.
 
-`read_raw` notes what can't be read and goes on; `read_chunks` ends with a DataError at the first row that can't be read.
+`read_raw` notes what can't be read and goes on; `read_chunks` ends with a UserError at the first row that can't be read.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 from data.checks import Numbered, RawRow
 from data.description import SUFFIXES
 from data.file_formats import Unreadable, check_format, unread_format
-from data.running.errors import DataError, Problems, shown
+from data.problems import Problems, shown
 from data.text_rows import check_columns, csv_records, text_rows
+from errors import UserError
 
 CHUNK = 1000
 """Rows held at a time."""
@@ -40,13 +41,13 @@ class Chunk:
 
 
 def suffix_of(path: Path) -> str:
-    """The format, as the end of the file's name; DataError if it is none that is known."""
+    """The format, as the end of the file's name; UserError if it is none that is known."""
     for suffix in SUFFIXES:
         if path.name.endswith(suffix):
             return suffix
     what = unread_format(path.name)
     cause = f"is {what}. The" if what else "the"
-    raise DataError(f"{path}: {cause} name must end with one of {', '.join(SUFFIXES)}")
+    raise UserError(f"{path}: {cause} name must end with one of {', '.join(SUFFIXES)}")
 
 
 def header_of(path: Path) -> list[str] | None:
@@ -124,10 +125,10 @@ def _readable() -> Generator[None]:
 
 @contextmanager
 def _or_data_error(path: Path) -> Generator[None]:
-    """DataError where the file, or a row of it, is missing or broken."""
+    """UserError where the file, or a row of it, is missing or broken."""
     try:
         with _readable():
             yield
     except Unreadable as error:
         where = f"{path}, row {error.row}" if error.row is not None else str(path)
-        raise DataError(f"{where}: {error}") from error
+        raise UserError(f"{where}: {error}") from error

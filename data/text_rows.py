@@ -11,7 +11,7 @@ from typing import BinaryIO, TextIO, cast
 
 from data.checks import Numbered, RawRow
 from data.file_formats import Unreadable, check_format
-from data.running.errors import shown
+from data.problems import shown
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """What spreadsheets put in front."""

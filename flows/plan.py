@@ -11,7 +11,7 @@ from flows.filters import select
 from flows.graph import Graph, Node, read_graph
 from flows.options import RunOptions
 from flows.worktree import overridden
-from tasks.reporting.tables import aligned
+from reporting.tables import aligned
 
 State = Literal["run", "may run", "restore", "cached"]
 COMPUTED = ("run", "may run")
