@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     quiet()
     try:
         if given and given[0] in FORWARDED:
-            return subprocess.run([sys.executable, "-m", f"tasks.{given[0]}", *given[1:]]).returncode
+            return subprocess.run([sys.executable, "-m", FORWARDED[given[0]].module, *given[1:]]).returncode
         if given and given[0] == "ui":
             from flows.ui import main as ui
 

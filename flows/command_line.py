@@ -4,19 +4,26 @@ import argparse
 import math
 import tomllib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from paths import ROOT
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-# They need torch or MLflow, so each is a process of its own: `python -m tasks.NAME` with the same arguments.
+
+class Forwarded(NamedTuple):
+    """A command that needs torch or MLflow: a process of its own gets its arguments."""
+
+    module: str
+    what: str
+
+
 FORWARDED = {
-    "pull": "download a registered student to a folder",
-    "score": "label a CSV, TSV, JSONL or Parquet file with a student",
-    "compare": "every method that was evaluated beside the others: intervals, wins, ranks, time, memory",
-    "promote": "make a version the champion, or an earlier one again",
+    "pull": Forwarded("registry.pull", "download a registered student to a folder"),
+    "score": Forwarded("registry.score", "label a CSV, TSV, JSONL or Parquet file with a student"),
+    "compare": Forwarded("reporting.compare", "evaluated methods side by side: intervals, wins, ranks, time, memory"),
+    "promote": Forwarded("registry.promote", "make a version the champion, or an earlier one again"),
 }
 DATASETS = "only these datasets, and what they need (all of params.yaml)"
 PROFILE = "a whole params file instead of params.yaml: a path, or the name of one in profiles/"
@@ -39,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_serve(commands)
     _add_status(commands)
-    for name, what in FORWARDED.items():  # for the list in --help; main() does not come this far with them
+    for name, (_, what) in FORWARDED.items():  # for the list in --help; main() does not come this far with them
         commands.add_parser(name, help=what)
     _add_clean(commands)
     commands.add_parser("ui", help="start MLflow and Prefect on this machine and print their addresses")
