@@ -1,22 +1,15 @@
 """params.yaml as frozen pydantic classes, one per section: the only reader of that file.
 
-    python -m config [FILE ...]            check params files and what they name, print every error of each
-    python -m config --upgrade [FILE ...]  rewrite files whose `methods` is a list
-    python -m config --schema              print the JSON schema that editors use
-
 Every stage gets its values from here and nowhere else. A key that no class knows is an error with the nearest known one.
 """
 
-import argparse
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-import params_upgrade
+from config import upgrade
 from config.method_parameters import (
     HIDDEN_WEIGHTS,
     OF_THE_TEACHER,
@@ -48,7 +41,7 @@ from config.stages import (
 )
 from errors import UserError
 
-PRESETS = Path(__file__).parent / "profiles" / "presets" / "mpdistil.yaml"
+PRESETS = Path(__file__).parents[1] / "profiles" / "presets" / "mpdistil.yaml"
 
 
 class Parameters(MethodSections):
@@ -175,7 +168,7 @@ class Presets(Section):
 def load(path: Path = Path("params.yaml")) -> Parameters:
     """The parameters in a file, presets filled in. Raises UserError with every error of the file."""
     content = read_yaml(path)
-    if advice := params_upgrade.advice(content, path):
+    if advice := upgrade.advice(content, path):
         raise UserError(listed(path, advice))
     lines = _missing_sections(content)
     try:
@@ -233,47 +226,3 @@ def _with_hidden_weights(given: Parameters) -> Parameters:
 def _over(preset: Section, own: Section) -> dict[str, object]:
     """The preset's values, and over them those that are not null."""
     return {**preset.model_dump(), **{key: value for key, value in own.model_dump().items() if value is not None}}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Check files, or print the schema; 2 if a file can't be used."""
-    parser = argparse.ArgumentParser(
-        prog="python -m config",
-        description="Check params files and what they name: folders, rows, checkpoints. Print every error of each.",
-    )
-    parser.add_argument("files", nargs="*", type=Path, default=[Path("params.yaml")])
-    parser.add_argument(
-        "--upgrade", action="store_true", help="rewrite files whose `methods` is a list, keep all comments"
-    )
-    parser.add_argument("--schema", action="store_true", help="print the JSON schema instead")
-    options = parser.parse_args(arguments)
-    if options.schema:
-        print(json.dumps(Parameters.model_json_schema(), indent=2))
-        return 0
-    if options.upgrade:
-        return params_upgrade.main(options.files, load)
-    from tasks.preflight import (
-        named_files,  # only here: a stage that reads its parameters needs none of what that imports
-    )
-
-    bad = 0
-    for path in options.files:
-        try:
-            given = load(path)
-            found = named_files.problems(given)
-            if found:
-                raise UserError(listed(path, found))
-        except UserError as error:
-            bad += 1
-            print(error, file=sys.stderr)
-        else:
-            for note in named_files.notes(given):
-                print(f"{path}: WARNING: {note}", file=sys.stderr)
-            print(
-                f"{path}: valid ({given.benchmark}: {len(given.datasets)} datasets, {len(given.seeds)} seeds, methods {', '.join(given.methods.names)})"
-            )
-    return 2 if bad else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

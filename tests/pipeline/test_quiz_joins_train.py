@@ -61,7 +61,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Mapping[bool, Path]:
             run(folder, stage, *ONE)
         for method in METHODS:
             run(folder, "student", *ONE, "--method", method)
-        for stage in ("assistant", "assisted"):
+        for stage in ("assistant", "assisted_student"):
             run(folder, stage, *ONE, "--method", "takd")
     return folders
 

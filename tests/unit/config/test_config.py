@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from config.__main__ import main
 from config.methods import FAMILIES
-from config.parameters import Parameters, load, main
+from config.parameters import Parameters, load
 from errors import UserError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 
 

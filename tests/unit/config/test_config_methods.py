@@ -12,7 +12,7 @@ from config.stages import Student, Teacher, check_epochs
 from errors import UserError
 from methods.phases import taught_epochs
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIZES = {"model_type": "bert", "hidden_size": 16, "num_attention_heads": 2}
 
 

@@ -13,7 +13,7 @@ import yaml
 from safetensors.numpy import save_file
 from stages import ROOT, merged, run_stage_here, write_params
 
-from config.parameters import main
+from config.__main__ import main
 from data.quickstart import vocabulary
 from models.tokenizer import build_word_tokenizer, save_tokenizer
 

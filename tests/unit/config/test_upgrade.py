@@ -1,4 +1,4 @@
-"""params_upgrade.py: files whose `methods` is a list are refused with the lines to write, and rewritten whole or not at all."""
+"""config/upgrade.py: files whose `methods` is a list are refused with the lines to write, and rewritten whole or not at all."""
 
 import re
 from pathlib import Path
@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from config.__main__ import main
 from config.methods import full_names
-from config.parameters import load, main
+from config.parameters import load
+from config.upgrade import GONE
 from errors import UserError
-from params_upgrade import GONE
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROFILES = [ROOT / "params.yaml", *sorted((ROOT / "profiles").glob("*.yaml"))]
 
 
