@@ -1,6 +1,8 @@
 """The methods, a row each: what params.yaml, stages, report and registry know of a method without running it.
 
-Mathematics are in methods/<name>.py, parameters in the section of that name (config/method_parameters.py).
+Nobody else branches on a method's name. Mathematics are in methods/<name>.py, parameters in the section of that name
+(config/method_parameters.py). Like all of config/, this module is no dependency of a stage: a use of the teacher or a main
+weight that changes here changes results together with the method's own file.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,26 +27,36 @@ class MethodRow:
     teacher: Literal["none", "signals", "trajectory", "runs", "moves"]
     """Use of the teacher: none, its stored signals, those of its epochs, it runs, or it (or its head) is trained, too."""
     learns: str
-    """What a student of the method has gone through, for model cards."""
+    """Training of a student in words, for model cards."""
+    refuses: tuple[str, ...] = ()
+    """Kinds of dataset that it has no meaning for."""
+    least_classes: int = 0
+    least_depth: int = 1
+    """Layers of a student, at least."""
     main_weight: str | None = None
     """Parameter that a search varies beside the learning rate; None: nothing. A weight of 0 stays 0."""
-    stored_layers: bool = False
-    """Whether it compares sequence vectors that the signals hold."""
+    layers: Literal["none", "mapped", "patient", "all"] = "none"
+    """Layers that are compared: those of its `mapping`, PKD's, or every one with the embeddings."""
+    attention: bool = False
+    """Whether attention is compared head by head."""
+    assistant: Literal["none", "between", "branched"] = "none"
+    """Network that the assistant stage makes: one between both in size, or the teacher with student branches."""
     keeps_quiz: bool = False
     """Whether its teacher learns from the quiz, so that its student never trains on those rows."""
     forward_derivatives: bool = False
     """Whether it takes derivatives in forward mode, with the masks of a pass repeated in float32."""
     multi_task: bool = False
     """Whether its student can go on with MPDistil's rows and steps, without a curriculum."""
-    refuses_regression: bool = False
-    least_classes: int = 0
-    least_depth: int = 1
-    """Layers of a student, at least."""
 
     @property
     def meta_taught(self) -> bool:
         """Whether the meta-teacher's answers can stand in for its teacher's."""
         return self.family == "student" and self.teacher == "signals"
+
+    @property
+    def stored_layers(self) -> bool:
+        """Whether it compares sequence vectors that the signals hold."""
+        return self.teacher == "signals" and self.layers != "none"
 
 
 ROWS = (
@@ -63,7 +75,7 @@ ROWS = (
         "signals",
         f"distilled from its teacher's softened probabilities and hidden vectors (Eq. 1 of {PAPER})",
         main_weight="beta",
-        stored_layers=True,
+        layers="mapped",
     ),
     MethodRow(
         "pkd",
@@ -71,7 +83,7 @@ ROWS = (
         "signals",
         "distilled from its teacher's softened probabilities and the vectors of middle layers (PKD, Sun et al., 2019)",
         main_weight="beta",
-        stored_layers=True,
+        layers="patient",
     ),
     MethodRow(
         "dist",
@@ -79,7 +91,7 @@ ROWS = (
         "signals",
         "distilled from how its teacher's probabilities correlate between and within classes (DIST, Huang et al., 2022)",
         main_weight="alpha",  # of the task loss, against both relations
-        refuses_regression=True,
+        refuses=("regression",),
     ),
     MethodRow(
         "skd",
@@ -87,7 +99,7 @@ ROWS = (
         "signals",
         "distilled from the direction of its teacher's logits (spherical distillation, Guo et al., 2022)",
         main_weight="alpha",
-        refuses_regression=True,
+        refuses=("regression",),
         least_classes=3,
     ),
     MethodRow(
@@ -136,6 +148,7 @@ ROWS = (
         "moves",
         "trained with a teacher that learns to teach it (MetaDistil, Zhou et al., 2022)",
         main_weight="alpha",
+        layers="mapped",
         keeps_quiz=True,
         forward_derivatives=True,
     ),
@@ -153,6 +166,8 @@ ROWS = (
         "student",
         "runs",
         "distilled from its teacher's attention, hidden states, embeddings and logits (TinyBERT, Jiao et al., 2020)",
+        layers="mapped",
+        attention=True,
     ),
     MethodRow(
         "ckd",
@@ -160,6 +175,7 @@ ROWS = (
         "runs",
         "distilled from how its teacher relates words and layers (CKD, Park et al., 2021)",
         main_weight="alpha",
+        layers="all",
         least_depth=2,
     ),
     MethodRow(
@@ -168,6 +184,7 @@ ROWS = (
         "signals",
         "distilled from an assistant between it and its teacher in size (TAKD, Mirzadeh et al., 2020)",
         main_weight="alpha",
+        assistant="between",
     ),
     MethodRow(
         "sftn",
@@ -175,6 +192,7 @@ ROWS = (
         "signals",
         "distilled from a teacher that was fine-tuned with student branches (SFTN, Park et al., 2021)",
         main_weight="alpha",
+        assistant="branched",
         least_depth=2,
     ),
     MethodRow(
@@ -202,22 +220,47 @@ def full_name(family: str, name: str) -> str:
     return f"{name}{SUFFIXES.get(family, '')}"
 
 
-METHODS = tuple(full_name(family, name) for family in FAMILIES for name in LISTED[family])
+_FAMILY_OF = {full_name(family, name): (family, name) for family in FAMILIES for name in LISTED[family]}
+METHODS = tuple(_FAMILY_OF)
 """Full names of all methods."""
 
 
 def family_of(method: str) -> tuple[str, str]:
     """(Family, name in its list) of a method by its full name. Raises KeyError for an unknown one."""
-    for family in FAMILIES:
-        for name in LISTED[family]:
-            if full_name(family, name) == method:
-                return family, name
-    raise KeyError(method)
+    return _FAMILY_OF[method]
 
 
 def row_of(method: str) -> MethodRow:
     """The row of a method by its full name: kd's for kd_meta and kd_multi. Raises KeyError for an unknown one."""
     return BY_NAME[family_of(method)[1]]
+
+
+def training_of(method: str) -> str:
+    """The training of a method's student in words, for its model card."""
+    family, name = family_of(method)
+    learns = BY_NAME[name].learns
+    if family == "meta_taught":
+        return f"{learns}, the teacher's head replaced by the meta-teacher's"
+    if family == "multi_task":
+        return f"{learns}, then as long as MPDistil's curriculum on the quizzes of all datasets, each as often"
+    return f"{learns}, without a teacher: what distillation is measured against" if name == BASELINE else learns
+
+
+def refusal(method: str, dataset: str, kind: str, classes: int) -> str | None:
+    """Why a method can't be trained on a dataset; None if it can. Raises KeyError for an unknown method.
+
+    Args:
+        method: its full name.
+    """
+    row = row_of(method)
+    if kind in row.refuses:
+        return f"{method}: {dataset} is a {kind}, which has no classes to relate; use kd or mse_kd"
+    if classes < row.least_classes:
+        return (
+            f"{row.name}: {dataset} has {classes} classes; with fewer than {row.least_classes} a centred unit vector of "
+            "logits has no gradient. Use kd or dist"
+        )
+    return None
 
 
 def by_family(methods: Iterable[str]) -> dict[str, list[str]]:

@@ -14,14 +14,13 @@ from config.method_parameters import (
     HIDDEN_WEIGHTS,
     OF_THE_TEACHER,
     Answering,
-    Curriculum,
-    MetaTeacher,
     Methods,
     MethodSections,
     Name,
     Section,
 )
 from config.methods import ROWS, TRAINED, MethodRow, full_name, row_of
+from config.presets import with_preset
 from config.reading import explain, read_yaml
 from config.stages import (
     Checkpoint,
@@ -36,12 +35,8 @@ from config.stages import (
     Split,
     Student,
     Teacher,
-    check_epochs,
-    check_sizes,
 )
 from errors import UserError
-
-PRESETS = Path(__file__).parents[1] / "profiles" / "presets" / "mpdistil.yaml"
 
 
 class Parameters(MethodSections):
@@ -105,12 +100,10 @@ class Parameters(MethodSections):
 
     @model_validator(mode="after")
     def _methods_have_what_they_need(self) -> "Parameters":
-        check_sizes(self.methods.names, self.student, self.teacher, self.takd)
         rows = [row_of(name) for name in self.methods.names]
         if (along := [row.name for row in rows if row.teacher == "trajectory"]) and not self.teacher.trajectory:
             raise ValueError(f"{along[0]} learns from the teacher's epochs; set teacher.trajectory: true")
-        self._signals_hold_what_is_compared(rows)
-        check_epochs(self.methods.names, self.student, self.teacher, self.prokd, self.rco)
+        self._methods_fit_both_networks(rows)
         if self.teacher.trajectory and self.teacher.patience is not None:
             raise ValueError(
                 f"teacher.patience: {self.teacher.patience}, but teacher.trajectory keeps every epoch for prokd and rco, which "
@@ -142,27 +135,18 @@ class Parameters(MethodSections):
             raise ValueError("lgtm.feedback: dev is the paper's protocol, which needs split.selection: dev; use quiz")
         return self
 
-    def _signals_hold_what_is_compared(self, rows: Sequence[MethodRow]) -> None:
-        """Raise ValueError where a method compares vectors that are not stored; a mse_kd with beta 0 compares none."""
-        comparing = [row.name for row in rows if row.stored_layers and self.of_method(row.name).beta != 0]
-        if comparing and self.signals.layers == "none":
-            raise ValueError(
-                f"signals.layers: none, but {comparing[0]} compares the teacher's layers; set it to compared"
-            )
-
-
-class Preset(Section):
-    """Values for the null keys of two sections."""
-
-    meta_teacher: MetaTeacher
-    curriculum: Curriculum
-
-
-class Presets(Section):
-    """profiles/presets/mpdistil.yaml."""
-
-    paper: Preset
-    default: Preset
+    def _methods_fit_both_networks(self, rows: Sequence[MethodRow]) -> None:
+        """Raise ValueError where a method compares what is not stored, or needs other networks or epochs."""
+        for row in rows:
+            if row.stored_layers and self.signals.layers == "none":
+                raise ValueError(
+                    f"signals.layers: none, but {row.name} compares the teacher's layers; set it to compared"
+                )
+            if self.student.depth is not None and self.student.depth < row.least_depth:
+                raise ValueError(
+                    f"{row.name} needs a student of {row.least_depth} layers or more, but it has {self.student.depth}; use kd"
+                )
+            self.of_method(row.name).check(self.student, self.teacher)
 
 
 def load(path: Path = Path("params.yaml")) -> Parameters:
@@ -172,9 +156,9 @@ def load(path: Path = Path("params.yaml")) -> Parameters:
         raise UserError(listed(path, advice))
     lines = _missing_sections(content)
     try:
-        given = Parameters.model_validate(content)
+        given = Parameters.model_validate(with_preset(content))
         if not lines:
-            return _with_hidden_weights(_with_preset(given))
+            return _with_hidden_weights(given)
     except ValidationError as failure:
         lines += explain(failure.errors(), Parameters)
     raise UserError(listed(path, lines)) from None
@@ -189,24 +173,14 @@ def listed(path: Path, lines: Sequence[str]) -> str:
 def _missing_sections(content: Mapping[str, object]) -> list[str]:
     """Sections that DVC tracks by name: those of the methods used, and of those whose layers the signals hold."""
     lists = content.get("methods")
-    named = [name for names in lists.values() for name in names] if isinstance(lists, Mapping) else []
+    lists = lists.values() if isinstance(lists, Mapping) else ()
+    named = [name for names in lists if isinstance(names, tuple) for name in names]
     wanted = [*(row.name for row in ROWS if row.stored_layers), *(name for name in named if name in TRAINED)]
     return [
         f"{name}: the section is missing; write `{name}: {{}}` for its defaults"
         for name in dict.fromkeys(wanted)
         if name not in content
     ]
-
-
-def _with_preset(given: Parameters) -> Parameters:
-    """Fill the null keys of meta_teacher and curriculum from the preset."""
-    presets = Presets.model_validate(read_yaml(PRESETS))
-    preset = presets.paper if given.mpdistil.preset == "paper" else presets.default
-    filled = {
-        "meta_teacher": MetaTeacher.model_validate(_over(preset.meta_teacher, given.meta_teacher)),
-        "curriculum": Curriculum.model_validate(_over(preset.curriculum, given.curriculum)),
-    }
-    return given.model_copy(update=filled)
 
 
 def _with_hidden_weights(given: Parameters) -> Parameters:
@@ -221,8 +195,3 @@ def _with_hidden_weights(given: Parameters) -> Parameters:
         }
         filled[method] = section.model_copy(update=null)
     return given.model_copy(update=filled)
-
-
-def _over(preset: Section, own: Section) -> dict[str, object]:
-    """The preset's values, and over them those that are not null."""
-    return {**preset.model_dump(), **{key: value for key, value in own.model_dump().items() if value is not None}}

@@ -129,7 +129,7 @@ def _edits(text: str, key: yaml.Node, value: yaml.Node, name: str) -> Iterator[E
         kept = ", ".join(
             text[one.start_mark.index : _end(other)] for one, other in value.value if (one, other) not in old
         )
-        yield value.start_mark.index, _end(value), f"{{{kept}}}"
+        yield _start(value), _end(value), f"{{{kept}}}"
     else:
         for one, other in old:
             yield *_lines(text, one.start_mark.index, _end(other)), ""
@@ -151,6 +151,10 @@ def _lines(text: str, start: int, end: int) -> tuple[int, int]:
     """The span of the whole lines that a part of the text lies on."""
     following = text.find("\n", end)
     return text.rfind("\n", 0, start) + 1, len(text) if following < 0 else following + 1
+
+
+def _start(node: yaml.Node) -> int:
+    return node.start_mark.index
 
 
 def _end(node: yaml.Node) -> int:

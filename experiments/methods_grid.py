@@ -31,10 +31,10 @@ from benchmarks.stage_commands import (
     run_stage_command,
     write_params,
 )
+from config.methods import refusal
 from experiments.method_runs import append_method_row, read_method_rows
 from experiments.method_training import CURRICULUM, Entry, Grid, actions, lists_of, train
 from reporting.effort import effort_of
-from tasks.student_training.unsupported import refusal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,7 +119,7 @@ def _make_splits(grid: Grid) -> None:
 def _refused(grid: Grid, entry: Entry, dataset: str) -> str | None:
     spec = _spec(grid, dataset)
     kind, names = spec["kind"], cast(list[str], spec["label_names"])
-    return refusal(entry.method.removesuffix("_meta"), dataset, kind, 1 if kind == "regression" else len(names))
+    return refusal(entry.method, dataset, kind, 1 if kind == "regression" else len(names))
 
 
 def _spec(grid: Grid, dataset: str) -> dict:

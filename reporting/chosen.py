@@ -6,7 +6,7 @@ from pathlib import Path
 
 from epoch_choice import IN_WORDS
 from outputs import output_folder
-from reporting.effort import CURRICULUM_METHOD, MULTI_TASK, base_of
+from reporting.effort import base_of
 from reporting.reading import numbers, read_object
 
 
@@ -28,10 +28,9 @@ def how_chosen(dataset: str, method: str, seed: int) -> Chosen:
     """What chose the student of a method and seed; the points are those of the student that it went on from, if of any."""
     folder = output_folder("student", dataset=dataset, method=method, seed=seed)
     own = chosen_in(folder)
-    went_on = method == CURRICULUM_METHOD or method.endswith(MULTI_TASK)
-    if not went_on or not (folder / "run.json").exists():
+    base = base_of(folder, method) if (folder / "run.json").exists() else None
+    if base is None:
         return own
-    base = base_of(folder) if method == CURRICULUM_METHOD else method.removesuffix(MULTI_TASK)
     return replace(own, points=how_chosen(dataset, base, seed).points)
 
 

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from config.methods import CURRICULUM, family_of
 from outputs import OUTPUTS, output_folder
 from reporting.reading import numbers, read_object
-
-CURRICULUM_METHOD = "mpdistil"
-MULTI_TASK = "_multi"
-"""What ends the name of a student that went on from another's, as MPDistil's does."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +44,10 @@ def effort_of(dataset: str, method: str, seed: int) -> Effort | None:
         return None
     # Where the result is a link into another outputs folder, what it was made from lies there.
     outputs = folder.resolve().parents[3]
-    if method != CURRICULUM_METHOD and not method.endswith(MULTI_TASK):
+    base = base_of(folder, method)
+    if base is None:
         return _with_assistant(outputs, folder, dataset, method, seed)
-    if method == CURRICULUM_METHOD:
-        base, others = base_of(folder), [_beside(outputs, "meta_teacher", dataset, None, seed)]
-    else:
-        base, others = method.removesuffix(MULTI_TASK), []
+    others = [_beside(outputs, "meta_teacher", dataset, None, seed)] if method == CURRICULUM else []
     own = _together([_of_stage(part) for part in (folder, *others) if _ran(part)])
     came_in = _beside(outputs, "student", dataset, base, seed)
     if not _ran(came_in):
@@ -125,10 +120,15 @@ def _beside(outputs: Path, stage: str, dataset: str, method: str | None, seed: i
     return outputs / output_folder(stage, dataset=dataset, method=method, seed=seed).relative_to(OUTPUTS)
 
 
-def base_of(folder: Path) -> str:
-    """The method whose student a curriculum went on from."""
+def base_of(folder: Path, method: str) -> str | None:
+    """The method whose student this one, in `folder`, went on from; None if it started anew."""
+    family, name = family_of(method.partition("-")[0])  # without a variant's name
+    if family not in ("curriculum", "multi_task"):
+        return None
+    if family == "multi_task":
+        return name
     params = read_object(folder / "run.json").get("params")
-    section = params.get(CURRICULUM_METHOD) if isinstance(params, Mapping) else None
+    section = params.get(name) if isinstance(params, Mapping) else None
     base = section.get("base") if isinstance(section, Mapping) else None
     return str(base or "mse_kd")
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from config.methods import CURRICULUM
 from data.records import KINDS, Kind
 from errors import UserError
 from outputs import output_folder, tokens_folder
-from reporting.effort import CURRICULUM_METHOD, Effort, effort_of
+from reporting.effort import Effort, effort_of
 from reporting.evaluations import Evaluation, read_evaluation
 from reporting.reading import numbers, read_lines, read_object, texts
 
@@ -110,10 +111,10 @@ def _add_seed(outputs: DatasetOutputs, methods: Sequence[str], seed: int) -> Non
             outputs.costs[stage, seed] = _cost(folder)
         if stage == "teacher" and (folder / "curves.jsonl").exists():
             outputs.curves["teacher", seed] = [numbers(row) for row in read_lines(folder / "curves.jsonl")]
-    if CURRICULUM_METHOD in methods:
+    if CURRICULUM in methods:
         _add_curriculum(outputs, seed)
     for method in methods:
-        if method != CURRICULUM_METHOD:
+        if method != CURRICULUM:
             student = output_folder("student", dataset=outputs.name, method=method, seed=seed)
             outputs.curves[method, seed] = [numbers(row) for row in read_lines(student / "curves.jsonl")]
             outputs.costs[f"student {method}", seed] = _cost(student)
@@ -136,7 +137,7 @@ def _add_curriculum(outputs: DatasetOutputs, seed: int) -> None:
     metrics = read_object(folder / "metrics.json")
     outputs.meta_teacher[seed] = {key: numbers(value) for key, value in metrics.items() if isinstance(value, Mapping)}
     outputs.costs["meta_teacher", seed] = _cost(folder)
-    folder = output_folder("curriculum", dataset=outputs.name, seed=seed)
+    folder = output_folder("curriculum", dataset=outputs.name, method=CURRICULUM, seed=seed)
     outputs.episodes[seed] = [_episode(row) for row in read_lines(folder / "episodes.jsonl")]
     outputs.costs["curriculum", seed] = _cost(folder)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
+from config.methods import CURRICULUM
 from metrics import Floats
 from outputs import output_folder
-from reporting.effort import CURRICULUM_METHOD
 from reporting.reading import must_exist, numbers, read_lines, read_object
 
 LEVELS = ("reward_binary", "reward_real")
@@ -63,7 +63,7 @@ def read_records(datasets: Sequence[str], methods: Sequence[str], seeds: Sequenc
     found = [Records(name) for name in datasets]
     for records in found:
         for seed in seeds:
-            if CURRICULUM_METHOD in methods:
+            if CURRICULUM in methods:
                 _add_curriculum(records, seed)
             for method in methods:
                 _add_student(records, method, seed)
@@ -71,7 +71,7 @@ def read_records(datasets: Sequence[str], methods: Sequence[str], seeds: Sequenc
 
 
 def _add_curriculum(records: Records, seed: int) -> None:
-    folder = output_folder("curriculum", dataset=records.name, seed=seed)
+    folder = output_folder("curriculum", dataset=records.name, method=CURRICULUM, seed=seed)
     before = output_folder("meta_teacher", dataset=records.name, seed=seed)
     if not (folder / "steps.jsonl").exists() or not (before / "curves.jsonl").exists():
         return

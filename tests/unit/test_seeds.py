@@ -12,7 +12,8 @@ from source_imports import ROOT
 from torch import Tensor, nn
 
 import seeds
-from config.parameters import Curriculum, MetaTeacher, Parameters, load
+from config.method_parameters import Curriculum, MetaTeacher
+from config.parameters import Parameters, load
 from methods.task_loss import task_loss
 from models.classifier import Classifier
 from models.heads import HeadSpec

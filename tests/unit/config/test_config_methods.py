@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from config.method_parameters import MethodSections, ProKd, Rco, Section
+from config.method_parameters import MethodSections, ProKd, Section
 from config.methods import LISTED, METHODS, ROWS, by_family, full_names, row_of
 from config.parameters import load
-from config.stages import Student, Teacher, check_epochs
+from config.stages import Student, Teacher
 from errors import UserError
 from methods.phases import taught_epochs
 
@@ -199,12 +199,12 @@ def test_no_epoch_of_the_teacher_is_left_out_in_silence(
 @pytest.mark.parametrize("share", [0.0, 0.13, 0.3, 0.5, 0.9])
 def test_what_the_config_takes_for_prokds_first_phase_is_what_it_lasts(share: float) -> None:
     """The config has no torch, and so a formula of its own: it refuses one teacher epoch more than there is room for."""
-    method, rco = ProKd(label_share=share), Rco()
+    method = ProKd(label_share=share)
     for epochs in range(1, 40):
         room, student = taught_epochs(epochs, share), Student.model_construct(epochs=epochs)
-        check_epochs(["prokd"], student, Teacher.model_construct(epochs=room), method, rco)
+        method.check(student, Teacher.model_construct(epochs=room))
         with pytest.raises(ValueError, match=f"leaves {room} of them"):
-            check_epochs(["prokd"], student, Teacher.model_construct(epochs=room + 1), method, rco)
+            method.check(student, Teacher.model_construct(epochs=room + 1))
 
 
 @pytest.mark.parametrize("method", ["metadistil", "lgtm"])

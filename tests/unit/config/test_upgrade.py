@@ -1,6 +1,7 @@
 """config/upgrade.py: files whose `methods` is a list are refused with the lines to write, and rewritten whole or not at all."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,8 @@ def old_form(path: Path) -> str:
     return re.sub(r"(^mpdistil:\n  base: .*\n  preset: .*\n)", lambda found: found[1] + lines, text, flags=re.MULTILINE)
 
 
-def flow(names: object) -> str:
-    return f"[{', '.join(names)}]"  # ty: ignore[invalid-argument-type]
+def flow(names: Iterable[str]) -> str:
+    return f"[{', '.join(names)}]"
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from typing import get_args
 
 from source_imports import ROOT
 
-from config.parameters import Curriculum, MetaTeacher, Student, Teacher, load
+from config.method_parameters import Curriculum, MetaTeacher
+from config.parameters import Student, Teacher, load
 from epoch_choice import Choice
 from methods.curriculum_rewards import Reward
 from methods.returns import BaselineName
