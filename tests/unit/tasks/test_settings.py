@@ -53,7 +53,8 @@ def test_every_key_of_meta_teacher_arrives() -> None:
 
 
 def test_every_key_of_curriculum_arrives() -> None:
-    given = Curriculum.model_validate(CURRICULUM)
+    batches = {"batch_size": 8, "probe": "selection", "probe_rows": 64}  # the stage makes them itself
+    given = Curriculum.model_validate(CURRICULUM | batches)
     made = curriculum_settings(stage("curriculum", curriculum=given), TARGET)
     arrived = {name: getattr(made, own) for own, name in _pairs(CurriculumSettings)}
     arrived |= {name: getattr(made.credit, own) for own, name in _pairs(Credit)}
