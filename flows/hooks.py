@@ -20,11 +20,11 @@ LINES = 5
 
 def announce_failure(flow: Flow, flow_run: FlowRun, state: State) -> None:
     """Tell the webhook of the run that fails here."""
-    if said := tell(flow.name, flow_run, state):
-        get_run_logger().info("%s", said)
+    if line := notify(flow.name, flow_run, state):
+        get_run_logger().info("%s", line)
 
 
-def tell(flow_name: str, run: FlowRun, state: State) -> str | None:
+def notify(flow_name: str, run: FlowRun, state: State) -> str | None:
     """Tell the webhook which run failed, at what, and where to look; a line for the log, None without a webhook."""
     address = webhook()
     if address is None:

@@ -21,8 +21,9 @@ from pydantic import Field, WithJsonSchema
 import paths
 from config.parameters import Method
 from errors import UserError
-from flows import crash_recovery, process_notes, rwlock
+from flows import process_notes, rwlock
 from flows.cancelling import cancellable, started_by_prefect, was_cancelled
+from flows.crash_recovery import recover
 from flows.deploy_steps import push_wanted, transfer, vet
 from flows.filters import select
 from flows.gpu import limit_exists, stages_on_gpu
@@ -30,6 +31,7 @@ from flows.graph import read_graph
 from flows.hooks import announce_failure
 from flows.options import RunOptions
 from flows.outcome import Ended, Outcome, PipelineFailed, PipelineStopped, ordered
+from flows.prefect_filters import FLOW
 from flows.runner import Runner
 from flows.settings import check_environment, read_settings
 from flows.stage_task import Work, stage_task
@@ -46,7 +48,7 @@ Parallel = Annotated[int, Field(ge=1, le=64)]
 
 
 @flow(
-    name=crash_recovery.FLOW,
+    name=FLOW,
     description="Distil the datasets of params.yaml: every stage that is out of date, by DVC's graph.",
     persist_result=False,
     on_failure=[announce_failure],
@@ -104,7 +106,7 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
     run_id = flow_run.get_id()
     if run_id:
         process_notes.write_note(root, "run", run_id)
-        crash_recovery.mend(root, logger.warning)
+        recover(root, logger.warning)
     settings, push = read_settings(), push_wanted()
     for line in vet(root):
         logger.warning("%s", line)

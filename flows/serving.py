@@ -18,7 +18,7 @@ from prefect.schedules import Cron, Interval, Schedule
 from pydantic import ValidationError
 
 from errors import UserError
-from flows.crash_recovery import mend
+from flows.crash_recovery import recover
 from flows.options import ServeOptions
 from flows.pipeline import PROFILES, distilflow
 from flows.prefect_api import server_address
@@ -29,7 +29,7 @@ from paths import without_password
 
 # A run that would overlap another one waits: most of what it was to do is then cached.
 ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
-MENDS_S = 60.0
+RECOVER_S = 60.0
 
 
 def main(options: ServeOptions, timezone: str = "UTC") -> int:
@@ -58,22 +58,22 @@ def main(options: ServeOptions, timezone: str = "UTC") -> int:
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     write_note(Path.cwd(), "serve", str(deployment))
-    with contextlib.suppress(KeyboardInterrupt), as_ctrl_c(), _mending(Path.cwd()):
+    with contextlib.suppress(KeyboardInterrupt), as_ctrl_c(), _recovering(Path.cwd()):
         asyncio.run(runner.start())
     return 0
 
 
 @contextlib.contextmanager
-def _mending(root: Path) -> Generator[None]:
-    """Put right what killed runs left, now and every minute: the next run may be waiting for a slot that nobody holds."""
+def _recovering(root: Path) -> Generator[None]:
+    """Clean up after killed runs, now and every minute: the next run may be waiting for a slot that nobody holds."""
     ended = threading.Event()
 
     def work() -> None:
-        mend(root, _say)
-        while not ended.wait(MENDS_S):
-            mend(root, _say)
+        recover(root, _print)
+        while not ended.wait(RECOVER_S):
+            recover(root, _print)
 
-    thread = threading.Thread(target=work, name="mending", daemon=True)
+    thread = threading.Thread(target=work, name="recovering", daemon=True)
     thread.start()
     try:
         yield
@@ -81,7 +81,7 @@ def _mending(root: Path) -> Generator[None]:
         ended.set()
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)
 
 
