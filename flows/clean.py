@@ -89,9 +89,9 @@ def main(*, dry_run: bool, yes: bool, older_than: float | None) -> int:
 
 def _check_nobody_writes(root: Path) -> None:
     """Raise BusyError while a run is under way in a worktree: what it puts into the cache is named nowhere yet."""
-    for owner in owners(root):
+    for note in owners(root):
         raise BusyError(
-            f"process {owner.process} is running with other values ({owner.name}), and what it writes into DVC's cache "
+            f"process {note.owner.pid} is running with other values ({note.id}), and what it writes into DVC's cache "
             "has no name yet; wait for it to end, or end it"
         )
 

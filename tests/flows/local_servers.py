@@ -34,10 +34,11 @@ def quiet_environment(**own: str) -> dict[str, str]:
 
 
 def copy_of_the_flows(folder: Path) -> Path:
-    """What `python -m flows` needs of this repository, in a folder of its own."""
-    for name in ("flows", "tasks"):
+    """Copy the code of this repository, without its parameters and outputs, to a folder of its own."""
+    for package in ROOT.glob("*/__init__.py"):
+        name = package.parent.name
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in ROOT.glob("*.py"):
+    for path in (*ROOT.glob("*.py"), ROOT / "pyproject.toml"):
         shutil.copy2(path, folder / path.name)
     return folder
 

@@ -297,7 +297,7 @@ def test_a_registry_on_a_server_is_not_started_but_named(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--mlflow-port", "70000"), "'70000' is no port; allowed are 1 to 65535"),
+        (("--mlflow-port", "70000"), "70000: no port; allowed are 1 to 65535"),
         (("--mlflow-port", "4200"), "--prefect-port and --mlflow-port are both 4200"),
     ],
 )
