@@ -1,4 +1,4 @@
-"""DVC's cache: which objects a set of dvc.lock files names, and which of those that lie there nobody does."""
+"""DVC's cache: the objects that dvc.lock files name, and those that nobody names."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from flows.dvc_adapter.run_cache_entries import FILES, HASH, RUNS
 
 @dataclass(frozen=True)
 class Unneeded:
-    """What may go: objects, entries of the run cache whose outputs go with them, and how much stays."""
+    """Objects and entries of the run cache that may go, and how much stays."""
 
     objects: tuple[Path, ...]
     runs: tuple[Path, ...]
@@ -25,13 +25,13 @@ class Unneeded:
             path.unlink(missing_ok=True)
 
 
-def named(text: str) -> set[str]:
+def checksums_in(text: str) -> set[str]:
     """Every hash in the text of dvc.lock or a .dvc file, with those of dependencies: naming too much is safe."""
     return set(HASH.findall(text))
 
 
-def unneeded(cache: Path, wanted: Iterable[str]) -> Unneeded:
-    """What a cache holds besides these objects and all that lies in the folders among them."""
+def find_unneeded(cache: Path, wanted: Iterable[str]) -> Unneeded:
+    """Find all that a cache holds besides these objects and the files of the folders among them."""
     keep = set(wanted)
     for name in [name for name in keep if name.endswith(".dir")]:
         keep |= _inside(cache, name)

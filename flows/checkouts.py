@@ -62,7 +62,7 @@ def check_repository(root: Path) -> None:
 
 
 def _why_no_repository(root: Path, words: str) -> str:
-    """What git's refusal means, and the way out."""
+    """Git's refusal in other words, with the way out."""
     if found := re.search(r"dubious ownership in repository at '(.*?)'", words):
         return (
             f"{root}: git does not trust this repository, because it belongs to another user; if you do: "

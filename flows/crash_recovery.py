@@ -52,7 +52,7 @@ def end_servers(root: Path) -> Iterator[str]:
     for note in orphans(root, "server"):
         if note.server is not None and note.server.lives:
             end_groups({note.server.pid})
-            yield f"Ended the temporary Prefect server (process {note.server.pid}) of a run that was killed."
+            yield f"StageOutcome the temporary Prefect server (process {note.server.pid}) of a run that was killed."
         note.path.unlink(missing_ok=True)
 
 

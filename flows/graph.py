@@ -1,4 +1,4 @@
-"""DVC's own graph as plain values: every stage, what it needs, and why it is out of date. Nothing is run."""
+"""The pipeline's graph: every stage, its needs, and the reasons why it is out of date. Nothing is run."""
 
 import json
 import shlex
@@ -12,7 +12,7 @@ from config import parameters
 from errors import UserError
 from flows.dvc_adapter.repository import PATIENCE, Repository, open_repository
 from flows.dvc_adapter.tracked import DvcStage
-from flows.reasons import CODE, Statuses, why
+from flows.reasons import CODE, WorkspaceStatus, why
 
 OF_MPDISTIL = ("meta_teacher", "curriculum")  # stages of one method; their commands need not name it
 
@@ -30,9 +30,9 @@ class Node:
     needs: tuple[str, ...]
     """Names of the stages whose outputs it reads."""
     reasons: tuple[str, ...]
-    """Why it is out of date by itself; empty if it is not."""
+    """Reasons why it is out of date by itself; empty if it is not."""
     seconds: float | None
-    """How long it took last time."""
+    """Duration of its last run."""
     always: bool
     """Runs whether or not anything changed."""
     restores: bool = False
@@ -70,7 +70,7 @@ def read_graph(root: Path, *, patience: float = PATIENCE) -> Graph:
 def _nodes(repo: Repository, root: Path) -> Iterator[Node]:
     """The stages in an order in which they can run; among equals, that of dvc.yaml."""
     stages = {stage.name: stage for stage in repo.stages()}
-    statuses = Statuses(root)
+    statuses = WorkspaceStatus(root)
     for name, stage in stages.items():
         reasons, restores = why(stage, statuses, [stages[need] for need in stage.needs])
         kind, options = name.split("@")[0], _options(stage.command)

@@ -1,4 +1,4 @@
-"""`python -m flows run`: one run of the flow from the terminal, and what it came to as the exit status.
+"""`python -m flows run`: one run of the flow from the terminal, and its outcome as the exit status.
 
 0: everything is up to date; 1: a stage failed; 2: it could not start; 130: Ctrl-C, or cancelled in Prefect.
 """

@@ -31,7 +31,7 @@ LAST_LINES = 15
 
 @dataclass(frozen=True)
 class Server:
-    """A server: how it is started, and how to tell that it answers."""
+    """A server: its command, and the address at which it answers."""
 
     name: str
     command: tuple[str, ...]
@@ -55,7 +55,7 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What the server prints."""
+        """The file of its output."""
         return self.folder / "server.log"
 
 

@@ -1,4 +1,4 @@
-"""Settings from the environment, and what the tools under the flows are told: nothing phones home.
+"""Settings from the environment, and the environment of the tools under the flows, in which nothing phones home.
 
 DISTILFLOW_RETRIES        how often a stage is tried again after a failure that may pass, such as a network's (2)
 DISTILFLOW_RETRY_DELAY    seconds before each of them (60)
@@ -28,7 +28,7 @@ QUIET = {
 
 @dataclass(frozen=True)
 class Settings:
-    """How a flow deals with failures."""
+    """A flow's retries after failures that may pass."""
 
     retries: int
     retry_delay: float

@@ -45,7 +45,7 @@ def main(limit: int = 5) -> int:
 
 
 def workspace_line(root: Path) -> str:
-    """How much of the pipeline is out of date here."""
+    """The number of stages that are out of date here, in a line."""
     nodes = read_graph(root).nodes.values()
     stale = [node.name for node in nodes if node.reasons and not node.always]
     if not stale:
@@ -90,7 +90,7 @@ def _failures(client: SyncPrefectClient, run: FlowRun) -> Iterator[str]:
 
 
 def _coming(client: SyncPrefectClient) -> Iterator[str]:
-    """When runs are scheduled, and for which deployments nothing will start because their schedule is paused."""
+    """List scheduled runs, and deployments whose schedule is paused, so that nothing starts."""
     scheduled = runs_in([StateType.SCHEDULED])
     runs = client.read_flow_runs(
         flow_filter=OURS, flow_run_filter=scheduled, sort=FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC, limit=NEXT

@@ -130,7 +130,7 @@ class Repository:
         return _get_stage_hash(stage._stage) if _can_hash(stage._stage) else None
 
     def recorded_entry(self, stage: DvcStage) -> tuple[str, str] | None:
-        """(Key, name) of the entry of the run that dvc.lock names; None if a run of it makes none."""
+        """The (key, name) of the entry of the run that dvc.lock names; None if a run of it makes none."""
         from dvc.stage.cache import _can_hash, _get_cache_hash, _get_stage_hash
         from dvc.stage.serialize import to_single_stage_lockfile
 

@@ -1,4 +1,4 @@
-"""What the tests of servers share: free ports, an environment of their own, who listens where, waiting."""
+"""Helpers of the tests of servers: free ports, an environment of their own, who listens where, waiting."""
 
 import os
 import shutil
@@ -76,5 +76,5 @@ def wait_until(true: Callable[[], bool], seconds: float = 300.0) -> None:
 
 
 def living(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those of the processes that still run."""
+    """The processes that still run."""
     return [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]

@@ -1,4 +1,4 @@
-"""What a killed run left is put right by the next one, `serve` and `status`, and nothing of anybody else is touched."""
+"""Recovery from killed runs by the next one, `serve` and `status`; nothing of anybody else is touched."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def made_run(api: SyncPrefectClient, deployment: UUID | None = None) -> FlowRun:
 
 
 def flow_id(api: SyncPrefectClient) -> UUID:
-    """Of the flow, as the server has it."""
+    """The flow's id, as the server has it."""
     return UUID(api._client.post("/flows/", json={"name": FLOW}).json()["id"])
 
 
@@ -214,7 +214,7 @@ print(left.pid)
     with subprocess.Popen(["sleep", "876"], start_new_session=True) as used:
         write_note(tmp_path, "server", str(used.pid), used.pid)
         said = list(end_servers(tmp_path))
-        assert said == [f"Ended the temporary Prefect server (process {left.pid}) of a run that was killed."]
+        assert said == [f"StageOutcome the temporary Prefect server (process {left.pid}) of a run that was killed."]
         assert still_alive([left]) == []
         assert process_id(used.pid) is not None
         used.kill()

@@ -53,7 +53,7 @@ def tiny(ran: TinyPipeline, tmp_path: Path) -> TinyPipeline:
 
 
 def epochs(root: Path) -> int:
-    """What the evaluation of the left dataset saw."""
+    """The epochs that the evaluation of the left dataset saw."""
     return json.loads((root / METRICS).read_text())["epochs"]
 
 
