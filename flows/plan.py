@@ -11,6 +11,7 @@ from flows.filters import select
 from flows.graph import Graph, Node, read_graph
 from flows.options import RunOptions
 from flows.worktree import overridden
+from reporting.tables import aligned
 
 State = Literal["run", "may run", "restore", "cached"]
 COMPUTED = ("run", "may run")
@@ -76,9 +77,7 @@ def _text(plan: list[PlannedStage]) -> Iterator[str]:
         if one.state in COMPUTED
     ]
     if rows:
-        widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
-        for row in (HEADINGS, *rows):
-            yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield from aligned([HEADINGS, *rows])
         yield ""
     counts = _counts(plan)
     yield (
