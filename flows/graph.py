@@ -9,7 +9,6 @@ from pathlib import Path
 
 import paths
 from config import parameters
-from errors import UserError
 from flows.dvc_adapter.repository import PATIENCE, Repository, open_repository
 from flows.dvc_adapter.tracked import DvcStage
 from flows.reasons import CODE, WorkspaceStatus, why
@@ -61,10 +60,7 @@ def read_graph(root: Path, *, patience: float = PATIENCE) -> Graph:
     root = root.absolute()
     parameters.load(root / "params.yaml")
     with open_repository(root, patience=patience) as repo:
-        try:
-            return Graph(root, {node.name: node for node in _nodes(repo, root)})
-        except UserError as error:
-            raise UserError(str(error)) from None
+        return Graph(root, {node.name: node for node in _nodes(repo, root)})
 
 
 def _nodes(repo: Repository, root: Path) -> Iterator[Node]:

@@ -4,6 +4,7 @@ What is up to date by DVC's own account ends as Cached without a call; what a fa
 everything else finishes. The next run does what is missing.
 """
 
+import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
@@ -18,6 +19,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from pydantic import Field, WithJsonSchema
 
+import environment
 import paths
 from config.parameters import Method
 from errors import UserError
@@ -33,7 +35,7 @@ from flows.options import RunOptions
 from flows.outcome import Outcome, PipelineFailed, PipelineStopped, StageOutcome, ordered
 from flows.prefect_filters import FLOW
 from flows.runner import Runner
-from flows.settings import check_environment, read_settings
+from flows.settings import read_settings
 from flows.stage_task import RunContext, stage_task
 from flows.summary import gate_lines, publish, read_results
 from flows.worktree import kept_at, overridden
@@ -102,7 +104,7 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
     Raises PipelineStopped if the run was cancelled, after its stages have ended.
     """
     logger, start = get_run_logger(), time.monotonic()
-    check_environment()
+    environment.check(os.environ)
     run_id = flow_run.get_id()
     if run_id:
         process_notes.write_note(root, "run", run_id)

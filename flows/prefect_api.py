@@ -125,6 +125,5 @@ def _how_to_unset() -> str:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
+    with socket.create_server((LOOPBACK, 0)) as probe:
         return probe.getsockname()[1]

@@ -8,7 +8,6 @@ DISTILFLOW_WEBHOOK        address that gets a JSON POST when a run fails; a secr
 import os
 from dataclasses import dataclass
 
-import environment
 from errors import UserError
 
 WEBHOOK = "DISTILFLOW_WEBHOOK"
@@ -46,14 +45,6 @@ def read_settings() -> Settings:
         retries=int(_number("DISTILFLOW_RETRIES", "2", whole=True)),
         retry_delay=_number("DISTILFLOW_RETRY_DELAY", "60", whole=False),
     )
-
-
-def check_environment() -> None:
-    """Raise UserError for a variable that every stage would refuse."""
-    try:
-        environment.check(os.environ)
-    except environment.UserError as error:
-        raise UserError(str(error)) from None
 
 
 def webhook() -> str | None:
