@@ -1,7 +1,7 @@
 """DVC's cache: the objects that dvc.lock files name, and those that nobody names."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,15 +35,11 @@ def find_unneeded(cache: Path, wanted: Iterable[str]) -> Unneeded:
     keep = set(wanted)
     for name in [name for name in keep if name.endswith(".dir")]:
         keep |= _inside(cache, name)
-    objects = {path: _name(path) for path in (cache / FILES).glob("??/*") if path.is_file()}
+    objects = {path: path.parent.name + path.name for path in (cache / FILES).glob("??/*") if path.is_file()}
     gone = tuple(path for path, name in objects.items() if name not in keep)
     size = sum(path.stat().st_size for path in gone)
     runs = tuple(path for path in (cache / RUNS).glob("??/*/*") if not _outputs(path) & keep)
     return Unneeded(gone, runs, size, len(objects) - len(gone))
-
-
-def _name(path: Path) -> str:
-    return path.parent.name + path.name
 
 
 def _inside(cache: Path, name: str) -> set[str]:
@@ -58,8 +54,4 @@ def _inside(cache: Path, name: str) -> set[str]:
 def _outputs(entry: Path) -> set[str]:
     """Hashes of the outputs that an entry of the run cache stands for."""
     content = yaml.load(entry.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (safe)
-    return set(_hashes(content.get("outs", []))) if isinstance(content, dict) else set()
-
-
-def _hashes(outs: list[dict[str, str]]) -> Iterator[str]:
-    return (out["md5"] for out in outs if "md5" in out)
+    return {out["md5"] for out in content.get("outs", []) if "md5" in out} if isinstance(content, dict) else set()

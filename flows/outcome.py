@@ -1,6 +1,7 @@
 """Outcomes of the stages of one run of the flow."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,16 +52,14 @@ class Outcome:
     def headline(self) -> str:
         """One line: '24 stages: 3 ran, 19 cached, 1 failed (student@rte-mse_kd-42), 1 skipped'."""
         names = {"Failed": f" ({', '.join(stage.name for stage in self.failed)})"}
-        parts = [f"{count} {state.lower()}{names.get(state, '')}" for state in STATES if (count := self._count(state))]
+        counts = Counter(stage.state for stage in self.stages)
+        parts = [f"{counts[state]} {state.lower()}{names.get(state, '')}" for state in STATES if counts[state]]
         stages = f"{len(self.stages)} stage{'s' * (len(self.stages) != 1)}"
         return f"{stages}: {', '.join(parts) or 'nothing to do'}"
 
     def up_to_date(self, name: str) -> bool:
         """Whether this run brought a stage up to date, or found it so."""
         return any(stage.name == name and stage.state in ("Ran", "Cached") for stage in self.stages)
-
-    def _count(self, state: StageState) -> int:
-        return sum(stage.state == state for stage in self.stages)
 
 
 class PipelineFailed(RuntimeError):

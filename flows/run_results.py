@@ -44,7 +44,7 @@ def _evaluated(tree: Path) -> list[Path]:
     """Outputs of evaluations that are up to date with all before them; of a run that ended early, others are old."""
     fresh: set[str] = set()
     found: list[Path] = []
-    with contextlib.suppress(UserError, UserError):
+    with contextlib.suppress(UserError):
         for node in read_graph(tree).nodes.values():
             if not node.reasons and fresh.issuperset(node.follows):
                 fresh.add(node.name)

@@ -7,6 +7,7 @@ import threading
 import zoneinfo
 from collections.abc import Generator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -33,7 +34,7 @@ RECOVER_S = 60.0
 
 
 def main(options: ServeOptions, timezone: str = "UTC") -> int:
-    """Serve until Ctrl-C; the exit status. Raises UserError or UserError for options that can't be served."""
+    """Serve until Ctrl-C; the exit status. Raises UserError for options that can't be served."""
     schedule = schedule_of(options, timezone)
     address = server_address()
     if address is None:
@@ -69,9 +70,10 @@ def _recovering(root: Path) -> Generator[None]:
     ended = threading.Event()
 
     def work() -> None:
-        recover(root, _print)
-        while not ended.wait(RECOVER_S):
-            recover(root, _print)
+        while True:
+            recover(root, partial(print, flush=True))
+            if ended.wait(RECOVER_S):
+                return
 
     thread = threading.Thread(target=work, name="recovering", daemon=True)
     thread.start()
@@ -79,10 +81,6 @@ def _recovering(root: Path) -> Generator[None]:
         yield
     finally:
         ended.set()
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)
 
 
 class _Runner(Runner):

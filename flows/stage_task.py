@@ -3,7 +3,6 @@
 import logging
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -37,11 +36,6 @@ class RunContext:
     """Stages that take a slot of the GPU limit."""
     ended: dict[str, StageOutcome] = field(default_factory=dict)
 
-    @property
-    def root(self) -> Path:
-        """The checkout in which the stages run."""
-        return self.graph.root
-
     def needs(self, node: Node) -> list[str]:
         """The stages of this run that must have ended before."""
         return [need for need in node.needs if need in self.graph.nodes]
@@ -70,7 +64,8 @@ def stage_task(context: RunContext) -> Task[..., State]:
             )
             raise
         context.ended[stage] = ended
-        return State(type=TYPES[ended.state], name=ended.state, message=_message(ended))
+        message = f"{ended.note} ({ended.seconds:.1f} s)" if ended.seconds else ended.note
+        return State(type=TYPES[ended.state], name=ended.state, message=message)
 
     return run_stage
 
@@ -106,7 +101,7 @@ def _run(
         return StageOutcome(node.name, "Cached", seconds, "unchanged")
     if done.outcome == "restored":
         return StageOutcome(node.name, "Cached", seconds, "restored from DVC's cache", changed=True)
-    registered = newly_registered(context.root) if node.always else None
+    registered = newly_registered(context.graph.root) if node.always else None
     if registered and registered.trial:
         return StageOutcome(node.name, "Ran", seconds, f"trial ({registered.trial}): nothing registered", changed=True)
     if registered == (0, True, ""):
@@ -132,7 +127,3 @@ def _reason(failure: StageFailed) -> str:
     """The most telling of the last lines: the one before DVC's own."""
     own = [line for line in failure.tail if not line.startswith("ERROR: failed to reproduce")]
     return own[-1] if own else f"status {failure.status}"
-
-
-def _message(ended: StageOutcome) -> str:
-    return f"{ended.note} ({ended.seconds:.1f} s)" if ended.seconds else ended.note

@@ -32,7 +32,7 @@ def overridden(
         keep: copy report and metrics at the end to `kept_at` of what is given.
         restore: put outputs that are up to date in place; without it DVC finds them missing, and in its cache.
 
-    Raises UserError or UserError before anything is made if the values can't be used.
+    Raises UserError before anything is made if the values can't be used.
     """
     root = root.absolute()
     if profile is None and not overrides:

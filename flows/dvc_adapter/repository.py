@@ -60,10 +60,8 @@ class Repository:
     def verify_downloads(self) -> None:
         """Make DVC compare each file with the checksum in its name, which it does not for most remotes."""
         verified = {name: {"verify": True} for name in self._repo.config["remote"]}
-        self._repo._config = {
-            **(self._repo._config or {}),
-            "remote": verified,
-        }  # over the files, when DVC reads them again
+        # Over the files, whenever DVC reads them again.
+        self._repo._config = {**(self._repo._config or {}), "remote": verified}
         self._repo.__dict__.pop("config")
 
     def fetch(self, stages: Iterable[DvcStage]) -> Fetched:
