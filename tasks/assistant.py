@@ -16,13 +16,14 @@ from accelerate import Accelerator
 
 from models.branches import Branched
 from models.classifier import Classifier
+from outputs import signals_folder, teacher_model
+from records.trained import AssistantMetrics, AssistantUpdates, CurveRow
 from seeds import start_all
 from tasks.networks.building import parameter_count, start_assistant, start_student, start_teacher
 from tasks.networks.checkpoints import checkpoints_of
 from tasks.networks.output import write_model
 from tasks.networks.settings import training_settings
 from tasks.running.datasets import TokenisedDataset, open_dataset
-from tasks.running.layout import signals_folder, teacher_model
 from tasks.running.stage import Stage, run_stage, spent
 from tasks.running.torch_runtime import start_torch
 from tasks.students.chosen_method import make_assisted_method
@@ -45,12 +46,17 @@ def assistant(stage: Stage) -> None:
     model, curves, updates = make(stage, dataset, teacher, student, accelerator)
     write_model(stage, model, dataset)
     scores = store_signals(stage, model, dataset, device=accelerator.device)
-    stage.write_rows(curves)
+    stage.write_rows(CurveRow, curves)
     parameters = parameter_count(model, dataset.spec.name)
-    stage.write_metrics(
-        {"assistant": scores, "selected_on": dataset.selected_on, "parameters": parameters, "layers": model.num_layers}
-        | {"updates": {"assistant": updates}}
-        | spent()
+    stage.write(
+        AssistantMetrics(
+            assistant=scores,
+            selected_on=dataset.selected_on,
+            parameters=parameters,
+            layers=model.num_layers,
+            updates=AssistantUpdates(assistant=updates),
+            **spent(),
+        )
     )
     metric = dataset.spec.metrics[0]
     stage.headline = f"{metric} {scores['selection'][metric]:.3f} on {dataset.selected_on}, {parameters} parameters"

@@ -7,8 +7,8 @@ Writes: outputs/student/<dataset>/<method>/<seed>, as the student stage does.
 """
 
 from models.classifier import Classifier
+from outputs import assistant_signals, teacher_model
 from tasks.running.datasets import open_dataset
-from tasks.running.layout import assistant_signals, teacher_model
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
 from tasks.students.chosen_method import make_assisted_method

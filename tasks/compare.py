@@ -14,18 +14,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from checksums import OutputError
 from config import ConfigError, Parameters, load
 from data.running.errors import DataError
 from data.running.writing import whole_file
+from outputs import OUTPUTS
 from tasks.reporting.chosen import points_of
 from tasks.reporting.comparison import Comparison, compare
 from tasks.reporting.findings import untaught
 from tasks.reporting.gather import gather_evaluated
 from tasks.reporting.reading import numbers, read_object
-from tasks.running.layout import OUTPUTS
 from tasks.running.machine_limits import no_room
 from tasks.running.stage import StageError
-from tasks.running.written_files import DamagedError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         comparison = _compared(options, load(options.params))
         _write(options.output, comparison)
-    except (ConfigError, DamagedError, DataError, StageError) as error:
+    except (ConfigError, OutputError, DataError, StageError) as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
     except OSError as error:

@@ -10,7 +10,6 @@ Where this departs from the paper (docs/papers.md): the student that comes in is
 selection and not on dev, and `gain` and `alignment` are rewards of ours.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -21,12 +20,13 @@ from data.running.tokens import TokenSplit
 from methods.mse_kd import MseKd
 from models.classifier import Classifier
 from models.outputs import Outputs
+from outputs import OUTPUTS, meta_teacher_folder, signals_folder, student_model
+from records.trained import CurriculumMetrics, EpisodeRow, StepRow, StudentWork
 from seeds import start_all
 from tasks.networks.building import parameter_count
 from tasks.networks.checkpoints import checkpoints_of
 from tasks.networks.output import write_model
 from tasks.running.datasets import TokenisedDataset, open_dataset
-from tasks.running.layout import OUTPUTS, meta_teacher_folder, signals_folder, student_model
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import as_it_is_used, compile_if_asked, start_torch
 from tasks.students.quizzes import add_heads, curriculum_settings, exam_rows, quiz_batches, rows_without, taken
@@ -43,7 +43,6 @@ from training.curriculum.seams import (
     Distillation,
     Probe,
     QuizDataset,
-    Row,
     TargetQuiz,
 )
 from training.running.loop import score
@@ -154,27 +153,26 @@ def _write_records(
     dataset: TokenisedDataset,
     student: Classifier,
     result: CurriculumResult,
-    what_it_took: Mapping[str, object],
+    what_it_took: StudentWork,
 ) -> None:
-    best: Row = result.episodes[result.best_episode]
-    scores = {name.removeprefix("selection_"): value for name, value in best.items() if name.startswith("selection_")}
-    stage.write_rows(result.steps, "steps.jsonl")
-    stage.write_rows(result.episodes, "episodes.jsonl")
+    scores = EpisodeRow.model_validate(result.episodes[result.best_episode]).starting("selection_")
+    stage.write_rows(StepRow, result.steps)
+    stage.write_rows(EpisodeRow, result.episodes)
     actions = curricula(result.steps)
-    stage.write_metrics(
-        {
-            "selection": scores,
-            "selected_on": dataset.selected_on,
-            "selected_by": stage.parameters.selected_by,
-            "best_episode": result.best_episode,
-            "sampler": result.sampler,
-            "reward": stage.parameters.curriculum.reward,
-            "cumulative_share": cumulative_shares(actions, stage.parameters.datasets)[-1] if actions else {},
-            "similarity_of_consecutive": consecutive_similarities(actions),
-            "distance_of_consecutive": consecutive_distances(actions),
-            "parameters": parameter_count(student, stage.dataset),
+    stage.write(
+        CurriculumMetrics(
+            selection=scores,
+            selected_on=dataset.selected_on,
+            selected_by=stage.parameters.selected_by,
+            parameters=parameter_count(student, stage.dataset),
             **what_it_took,
-        }
+            best_episode=result.best_episode,
+            sampler=result.sampler,
+            reward=stage.parameters.curriculum.reward,
+            cumulative_share=cumulative_shares(actions, stage.parameters.datasets)[-1] if actions else {},
+            similarity_of_consecutive=tuple(consecutive_similarities(actions)),
+            distance_of_consecutive=tuple(consecutive_distances(actions)),
+        )
     )
     metric = dataset.spec.metrics[0]
     stage.headline = f"{metric} {scores[metric]:.3f} on {dataset.selected_on}, episode {result.best_episode}"

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from models.checkpoints import depth_of
 from models.classifier import Classifier
+from outputs import meta_teacher_folder, signals_folder, teacher_model
 from tasks.running.datasets import open_dataset
-from tasks.running.layout import meta_teacher_folder, signals_folder, teacher_model
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
 from tasks.students.chosen_method import make_method

@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 
 from methods.meta_teacher import MetaTeacher
 from models.classifier import Classifier
+from outputs import signals_folder, student_model, student_seen, teacher_model
+from records.trained import CurveRow, MetaTeacherMetrics
 from tasks.running.datasets import TokenisedDataset, open_dataset
-from tasks.running.layout import signals_folder, student_model, student_seen, teacher_model
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
 from training.meta_teacher import MetaTeacherResult, MetaTeacherSettings, PooledRows, train_meta_teacher
@@ -58,15 +59,15 @@ def meta_teacher(stage: Stage) -> None:
     scores = {name: _score(module, signals[name], dataset, name) for name in signals if name != "quiz"}
     if stage.writes:
         _save(stage, module, signals["quiz"], result)
-    stage.write_rows(result.curves)
-    stage.write_metrics(
-        {
+    stage.write_rows(CurveRow, result.curves)
+    stage.write(
+        MetaTeacherMetrics(
             **scores,
-            "loss": given.meta_teacher.loss,
-            "best_epoch": result.best_epoch,
-            "parameters": sum(value.numel() for value in module.parameters()),
-            "selected_on": dataset.selected_on,
-        }
+            loss=given.meta_teacher.loss,
+            best_epoch=result.best_epoch,
+            parameters=sum(value.numel() for value in module.parameters()),
+            selected_on=dataset.selected_on,
+        )
     )
     metric = dataset.spec.metrics[0]
     stage.headline = f"{metric} {scores['selection'][metric]:.3f} on {dataset.selected_on}, epoch {result.best_epoch}"

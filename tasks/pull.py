@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from outputs import OUTPUTS
 from tasks.registry.connection import RegistryError
 from tasks.registry.students import download, find, is_pulled
-from tasks.running.layout import OUTPUTS
 
 USES = """Hugging Face folder: {folder}/artifacts/student
 Use it:

@@ -13,6 +13,8 @@ stops nothing: the files stay the record, and the next run catches up.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
+from outputs import output_folder
+from records.registered import RegisterMetrics
 from tasks.registry import names, shown
 from tasks.registry.aliases import replace_lost_champion, set_candidate, set_champion
 from tasks.registry.connection import (
@@ -37,7 +39,6 @@ from tasks.registry.tested import champion_failures, note_checks
 from tasks.registry.trials import trial, way_out
 from tasks.registry.unchanged import state_of, unchanged
 from tasks.registry.versions import Registration, mark_lost
-from tasks.running.layout import output_folder
 from tasks.running.stage import Stage, StageError, run_stage
 from tasks.verdict.checks import Check
 from tasks.verdict.own import own_checks
@@ -65,7 +66,7 @@ def register(stage: Stage) -> None:
     stage.write_json(shown.FILE, shown.shown_versions(result))
     (stage.folder / "table.txt").write_text(registered_table(result), encoding="utf-8")
     counts = {"students": len(students), "new": cast(int, result["new"]), "missing": len(missing)}
-    stage.write_metrics({**counts, "reachable": result["reachable"]})
+    stage.write(RegisterMetrics(**counts, reachable=bool(result["reachable"])))
     stage.headline = _headline(counts, result)
 
 

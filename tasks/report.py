@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from outputs import OUTPUTS
 from tasks.reporting.analysis import Analysis, analyse
 from tasks.reporting.chosen import points_of
 from tasks.reporting.comparison import Comparison, compare
@@ -22,7 +23,6 @@ from tasks.reporting.lost_rows import rows_csv
 from tasks.reporting.records import Records, read_records
 from tasks.reporting.shipping import ship
 from tasks.reporting.summarise import Summary, summarise
-from tasks.running.layout import OUTPUTS
 from tasks.running.stage import Stage, run_stage
 
 
@@ -80,7 +80,7 @@ def report(stage: Stage) -> None:
         "analysis": asdict(studied.analysis),
     }
     stage.write_json("report.json", report_tree(summary) | trees)
-    stage.write_metrics(metrics_tree(summary))
+    stage.write_json("metrics.json", metrics_tree(summary))
     stage.headline = final_line(summary, shipped)
 
 

@@ -7,9 +7,10 @@ split: logits, pooled vectors, and for train the sequence vectors of the layers 
 `split.quiz_joins_train` for quiz, too), metrics.json, run.json.
 """
 
+from outputs import teacher_model
+from records.trained import SignalsMetrics
 from tasks.networks.checkpoints import checkpoints_of
 from tasks.running.datasets import open_dataset
-from tasks.running.layout import teacher_model
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
 from tasks.students.compared_layers import stored_layers, student_depth
@@ -34,7 +35,7 @@ def signals(stage: Stage) -> None:
         taught=taught_splits(given),
         checkpoints=kept,
     )
-    stage.write_metrics({"teacher": scores, "layers": list(layers)})
+    stage.write(SignalsMetrics(teacher=scores, layers=layers))
     stage.headline = f"{len(dataset.splits)} splits, layers {', '.join(map(str, layers)) or 'none'}"
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from methods.running.seam import TeacherUse
 from models.checkpoints import depth_of
 from models.classifier import Classifier
+from outputs import signals_folder, teacher_model, trajectory_folder
 from tasks.running.datasets import TokenisedDataset, open_dataset
-from tasks.running.layout import signals_folder, teacher_model, trajectory_folder
 from tasks.running.stage import Stage, run_stage
 from tasks.running.torch_runtime import start_torch
 from tasks.students.chosen_method import make_method

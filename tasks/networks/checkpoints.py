@@ -22,8 +22,8 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 import seeds
+from outputs import OUTPUTS
 from places import home
-from tasks.running.layout import OUTPUTS
 from tasks.running.stage import ROOT, Stage
 from training.running.checkpoint_files import CheckpointFiles
 from training.running.checkpoints import Cadence, Checkpoints

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 
+from checksums import check_unchanged, combined, file_sums
 from config import Parameters
 from data.running.records import DatasetSpec
+from outputs import OUTPUTS, output_folder, student_model, tokens_folder
 from tasks.registry.names import PREDICTIONS, model_name
-from tasks.running.layout import OUTPUTS, output_folder, student_model, tokens_folder
 from tasks.running.record_values import number_in
 from tasks.running.stage import StageError
-from tasks.running.written_files import check_unchanged, combined, file_sums
 from tasks.verdict.evidence import DevRows, read_dev_rows
 from training.statistics import Interval, paired_interval
 

@@ -10,14 +10,17 @@ from typing import get_args
 import yaml
 
 from config import ConfigError, Method, Parameters, load
+from outputs import output_folder
 from places import git_environment
 from tasks.registry.evidence import Student, read_json
-from tasks.running.layout import output_folder
 
 UNKNOWN = "unknown"
 CODE = (
     "config.py",
+    "checksums.py",
     "environment.py",
+    "outputs.py",
+    "records",
     "params_file.py",
     "seeds.py",
     "strict_yaml.py",

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from outputs import output_folder
 from tasks.reporting.effort import CURRICULUM_METHOD, MULTI_TASK, base_of
 from tasks.reporting.reading import numbers, read_object
-from tasks.running.layout import output_folder
 from training.running.choosing import IN_WORDS
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from outputs import OUTPUTS, output_folder
 from tasks.reporting.reading import numbers, read_object
-from tasks.running.layout import OUTPUTS, output_folder
 
 CURRICULUM_METHOD = "mpdistil"
 MULTI_TASK = "_multi"

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.running.records import KINDS, Kind
+from outputs import output_folder, tokens_folder
 from tasks.reporting.effort import CURRICULUM_METHOD, Effort, effort_of
 from tasks.reporting.evaluations import Evaluation, read_evaluation
 from tasks.reporting.reading import numbers, read_lines, read_object, texts
-from tasks.running.layout import output_folder, tokens_folder
 from tasks.running.stage import StageError
 
 

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.running.layout import OUTPUTS
+from checksums import RECORD, check_unchanged, file_sums
+from outputs import OUTPUTS
 from tasks.running.stage import StageError
-from tasks.running.written_files import RECORD, check_unchanged, file_sums
 
 
 def must_exist(path: Path) -> None:
-    """Raise StageError if a file isn't there, DamagedError if it is not as its stage wrote it."""
+    """Raise StageError if a file isn't there, OutputError if it is not as its stage wrote it."""
     if not path.exists():
         raise StageError(f"{path}: missing, but params.yaml asks for it; run `dvc repro`")
     if path.name != RECORD:

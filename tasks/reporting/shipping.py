@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
+from outputs import output_folder
 from stage_sections import Registry
 from tasks.reporting.calibration import Calibration, calibrate
 from tasks.reporting.classes import ClassLine, class_lines
@@ -23,7 +24,6 @@ from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.lost_rows import SHOWN, ChangedRow, changed_rows
 from tasks.reporting.reading import read_object, texts
 from tasks.reporting.scores import dev_rows
-from tasks.running.layout import output_folder
 from tasks.running.stage import StageError
 from tasks.verdict.checks import Verdict
 from tasks.verdict.evidence import BASELINE

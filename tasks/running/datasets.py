@@ -1,7 +1,6 @@
 """One dataset as the training stages see it: its description, its tokenised splits and its tokenizer."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +10,12 @@ from models.classifier import Classifier
 from models.heads import HeadSpec
 from models.store import load_model, read_stored
 from models.tokenizer import check_same_tokenizer
-from tasks.running.layout import tokens_folder
+from outputs import read_json, read_record, tokens_folder
+from records.prepared import SelectedOn, SplitManifest
 from tasks.running.stage import Stage, StageError
 from training.running.loop import Target
 
-SPEC, MANIFEST, TOKENIZER = "spec.json", "manifest.json", "tokenizer"
+SPEC, TOKENIZER = "spec.json", "tokenizer"
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TokenisedDataset:
 
     spec: DatasetSpec
     folder: Path
-    manifest: Mapping[str, object]
+    manifest: SplitManifest
 
     def split(self, name: str) -> TokenSplit:
         """One split, memory-mapped."""
@@ -46,17 +46,17 @@ class TokenisedDataset:
 
     @property
     def tokenizer_fingerprint(self) -> str:
-        return str(self.manifest["tokenizer_fingerprint"])
+        return self.manifest.tokenizer_fingerprint
 
     @property
     def vocabulary(self) -> int:
         """The tokenizer's highest id and one."""
-        return int(str(self.manifest["vocabulary"]))
+        return self.manifest.vocabulary
 
     @property
     def max_length(self) -> int:
         """Tokens of an input, at most."""
-        return int(str(self.manifest["max_length"]))
+        return self.manifest.max_length
 
     @property
     def pad_id(self) -> int:
@@ -82,9 +82,9 @@ class TokenisedDataset:
         return network
 
     @property
-    def selected_on(self) -> str:
+    def selected_on(self) -> SelectedOn:
         """'selection', or 'dev' under the paper's protocol, which labels every number."""
-        return str(self.manifest["selected_on"])
+        return self.manifest.selected_on
 
     @property
     def head(self) -> HeadSpec:
@@ -104,5 +104,5 @@ def open_dataset(stage: Stage, dataset: str, *, record: bool = True) -> Tokenise
         stage.read(folder)
     elif not folder.exists():
         raise StageError(f"{folder}: missing; the split stage has not run for {dataset} (run `dvc repro`)")
-    spec = DatasetSpec.from_json(json.loads((folder / SPEC).read_text(encoding="utf-8")))
-    return TokenisedDataset(spec, folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    spec = DatasetSpec.from_json(read_json(folder / SPEC))
+    return TokenisedDataset(spec, folder, read_record(SplitManifest, folder))

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from safetensors import SafetensorError
 
 from config import Parameters
-from tasks.running.layout import OUTPUTS
+from outputs import OUTPUTS
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)

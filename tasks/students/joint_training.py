@@ -10,12 +10,12 @@ from config import Parameters
 from method_sections import MetaDistil, Moving
 from models.checkpoints import depth_of
 from models.classifier import Classifier
+from outputs import signals_folder
 from seeds import start_all
 from tasks.networks.building import start_teacher
 from tasks.networks.checkpoints import checkpoints_of
 from tasks.networks.settings import training_settings
 from tasks.running.datasets import TokenisedDataset
-from tasks.running.layout import signals_folder
 from tasks.running.stage import Stage
 from tasks.running.torch_runtime import check_whole_parameters, compile_if_asked
 from tasks.students.chosen_method import make_moving_method

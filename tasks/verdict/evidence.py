@@ -11,7 +11,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from data.running.records import Kind
-from tasks.running.layout import output_folder
+from outputs import output_folder
 from tasks.running.record_values import number_in
 from training.running.metrics import LOWER_IS_BETTER, compute_metrics
 

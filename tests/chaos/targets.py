@@ -9,7 +9,7 @@ import yaml
 from stages import ROOT, merged, write_params
 
 from method_sections import AssistedMethod, StudentMethod
-from tasks.running.layout import output_folder
+from outputs import output_folder
 
 DATASETS = ("standing", "payment", "worth")
 SEED = 1

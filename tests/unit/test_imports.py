@@ -22,6 +22,9 @@ OURS = {
     "seeds",
     "stage_code",
     "strict_yaml",
+    "checksums",
+    "outputs",
+    "records",
     "data",
     "models",
     "methods",
@@ -53,6 +56,7 @@ STAGES = (
 ALLOWED = {
     "data": {"seeds", "strict_yaml"},
     "hardware": {"environment"},
+    "records": set(),
     "models": {"seeds"},
     "methods": {"models", "seeds"},
     "training": {"data", "models", "methods", "seeds"},
@@ -65,6 +69,9 @@ ALLOWED = {
         "places",
         "seeds",
         "stage_code",
+        "checksums",
+        "outputs",
+        "records",
         "data",
         "models",
         "methods",
@@ -79,6 +86,8 @@ ALLOWED = {
         "places",
         "stage_code",
         "strict_yaml",
+        "outputs",
+        "records",
     },
 }
 # The only code that may know a server or DVC: the registry's, and the flows.

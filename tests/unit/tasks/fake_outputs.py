@@ -11,7 +11,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from data.running.records import Kind
-from tasks.running.layout import output_folder, tokens_folder
+from outputs import output_folder, tokens_folder
 from training.running.metrics import compute_metrics
 
 METHODS = ("finetune", "mse_kd", "mpdistil")

@@ -1,19 +1,22 @@
-"""Which bytes a stage wrote: sha256 of each file, kept in its run.json, and a later stage's check of what it reads.
+"""Checksums of the files that a stage wrote, kept in its run.json, and the check by whoever reads them.
 
 A safetensors, Arrow or Parquet file of which a bit has flipped still opens; only its sum tells. The sums lie in the
 record beside `model`, `signals`, `tokens` and the like, so that those folders hold nothing but what their readers know.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-RECORD, SUMS = "run.json", "files"
+from pydantic import ValidationError
+
+from records.stage_run import FileChecksums, RunRecord
+
+RECORD = RunRecord.FILE
 
 
-class DamagedError(ValueError):
-    """An output is not what its stage wrote; the text names the file and the way out."""
+class OutputError(ValueError):
+    """An output that is missing, or not what its stage wrote; the text names the file and the way out."""
 
 
 def file_sums(path: Path) -> dict[Path, str]:
@@ -47,14 +50,14 @@ def combined(path: Path, sums: Mapping[Path, str]) -> str:
 
 
 def sums_for_record(folder: Path) -> dict[str, str]:
-    """What run.json keeps: the sum of every other file of a stage's output by its name in there."""
+    """The sum of every other file of a stage's output by its name in there, for run.json."""
     return {str(file.relative_to(folder)): own for file, own in file_sums(folder).items() if file.name != RECORD}
 
 
 def check_unchanged(path: Path, sums: Mapping[Path, str], top: Path) -> None:
     """Compare a file or folder under `top` with the records of the stages that wrote it, or parts of it.
 
-    A part without a record (a folder that no stage made) passes. Raises DamagedError for a file that changed, is
+    A part without a record (a folder that no stage made) passes. Raises OutputError for a file that changed, is
     missing, or was added; hidden files may be added.
     """
     if not path.is_relative_to(top):
@@ -68,7 +71,7 @@ def check_unchanged(path: Path, sums: Mapping[Path, str], top: Path) -> None:
         for file in sorted(expected.keys() | there):
             fault = _fault(expected.get(file), sums.get(file), hidden=file.name.startswith("."))
             if fault:
-                raise DamagedError(
+                raise OutputError(
                     f"{file}: {fault} (by {folder / RECORD}); delete {folder} and run `dvc repro`: it comes from the "
                     "cache, or its stage makes it again"
                 )
@@ -92,16 +95,23 @@ def _recorded(path: Path, top: Path) -> Iterator[Path]:
 
 
 def _kept_sums(record: Path) -> dict[str, str] | None:
-    """The sums in a record; None where it was written without. Raises DamagedError if it is no record."""
+    """The sums in a record; None where it was written without. Raises OutputError if it is no record."""
     try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DamagedError(
-            f"{record}: not valid JSON ({error}); delete {record.parent} and run `dvc repro`: it comes from the cache, "
-            "or its stage makes it again"
+        return FileChecksums.model_validate_json(record.read_bytes()).files
+    except ValidationError as error:
+        raise OutputError(
+            f"{record}: {first_fault(error)}; delete {record.parent} and run `dvc repro`: it comes from the cache, or its "
+            "stage makes it again"
         ) from None
-    kept = content.get(SUMS) if isinstance(content, dict) else None
-    return {str(name): str(own) for name, own in kept.items()} if isinstance(kept, dict) else None
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first fault of a record, in one clause."""
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return f"not valid JSON ({first['msg'].removeprefix('Invalid JSON: ')})"
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{f'field {field}: ' if field else ''}{first['msg']}; damaged, or of another release"
 
 
 def _sum(file: Path) -> str:

@@ -1,0 +1,142 @@
+"""Where each stage's output lies, outputs/<stage>/<dataset>[/<method>][/<seed>], and the one way to read and write its records."""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from checksums import OutputError, check_unchanged, file_sums, first_fault
+from records.base import Record, RecordRow
+from records.stage_run import RunRecord
+
+OUTPUTS = Path("outputs")
+Kept = TypeVar("Kept")
+OneRecord = TypeVar("OneRecord", bound=Record)
+OneRow = TypeVar("OneRow", bound=RecordRow)
+
+
+def output_folder(
+    stage: str, *, dataset: str | None = None, method: str | None = None, seed: int | None = None
+) -> Path:
+    """The folder of one stage for one combination of what its matrix runs over.
+
+    Students of other stages than `student` lie where its students lie, so that everything after them has one shape.
+    """
+    if stage == "curriculum":
+        stage, method = "student", "mpdistil"
+    elif stage == "assisted":
+        stage = "student"
+    elif stage == "meta_taught":
+        stage, method = "student", f"{method}_meta"
+    elif stage == "multi_task":
+        stage, method = "student", f"{method}_multi"
+    parts = [part for part in (dataset, method, None if seed is None else str(seed)) if part is not None]
+    return OUTPUTS.joinpath(stage, *parts)
+
+
+def tokens_folder(dataset: str) -> Path:
+    """Tokenised splits, their description, manifest and tokenizer."""
+    return output_folder("split", dataset=dataset) / "tokens"
+
+
+def teacher_model(dataset: str, seed: int) -> Path:
+    """The teacher as a stock Hugging Face folder."""
+    return output_folder("teacher", dataset=dataset, seed=seed) / "model"
+
+
+def trajectory_folder(dataset: str, seed: int) -> Path:
+    """The teacher's train logits after each of its epochs, where `teacher.trajectory` asks for them."""
+    return output_folder("teacher", dataset=dataset, seed=seed) / "trajectory"
+
+
+def signals_folder(dataset: str, seed: int) -> Path:
+    """Stored teacher outputs."""
+    return output_folder("signals", dataset=dataset, seed=seed) / "signals"
+
+
+def assistant_signals(dataset: str, method: str, seed: int) -> Path:
+    """Stored outputs of the network that teaches takd's or sftn's student."""
+    return output_folder("assistant", dataset=dataset, method=method, seed=seed) / "signals"
+
+
+def student_folder(dataset: str, method: str, seed: int) -> Path:
+    """Everything that the stage left that trained a method's student."""
+    return output_folder("student", dataset=dataset, method=method, seed=seed)
+
+
+def student_model(dataset: str, method: str, seed: int) -> Path:
+    """A method's student as a stock Hugging Face folder."""
+    return student_folder(dataset, method, seed) / "model"
+
+
+def student_seen(dataset: str, method: str, seed: int) -> Path:
+    """Outputs of a method's student on the selection rows, so that nobody has to run it on them again."""
+    return student_folder(dataset, method, seed) / "seen"
+
+
+def meta_teacher_folder(dataset: str, seed: int) -> Path:
+    """The meta-teacher's head and its outputs on the quiz rows."""
+    return output_folder("meta_teacher", dataset=dataset, seed=seed) / "head"
+
+
+def evaluate_folder(dataset: str, method: str, seed: int) -> Path:
+    """Predictions and metrics of a method's student beside its teacher's."""
+    return output_folder("evaluate", dataset=dataset, method=method, seed=seed)
+
+
+def has_record(folder: Path) -> bool:
+    """Whether a stage left its record in a folder."""
+    return (folder / RunRecord.FILE).exists()
+
+
+def read_record(kind: type[OneRecord], folder: Path) -> OneRecord:
+    """Read the record of one kind in a stage's folder. Raises OutputError where it is missing, damaged or another release's."""
+    path = folder / kind.FILE
+    must_exist(path)
+    return _parsed(kind, path.read_bytes(), path)
+
+
+def read_rows(kind: type[OneRow], folder: Path) -> list[OneRow]:
+    """Read the lines of one kind in a stage's folder. Raises OutputError where they are missing or damaged."""
+    path = folder / kind.FILE
+    must_exist(path)
+    return [_parsed(kind, line, path) for line in path.read_bytes().splitlines() if line]
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Read the JSON object in a file of a class that pydantic doesn't know, such as DatasetSpec."""
+    must_exist(path)
+    return _parsed(dict[str, object], path.read_bytes(), path)
+
+
+def must_exist(path: Path) -> None:
+    """Raise OutputError if a file isn't there, or is not as its stage wrote it."""
+    if not path.exists():
+        raise OutputError(f"{path}: missing, but params.yaml asks for it; run `dvc repro`")
+    if path.name != RunRecord.FILE:
+        check_unchanged(path, file_sums(path), OUTPUTS)
+
+
+def json_text(content: Mapping[str, object]) -> str:
+    """The content of a JSON file. Raises ValueError for NaN and infinity."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def rows_text(kind: type[RecordRow], rows: Iterable[Mapping[str, object]]) -> str:
+    """The content of a .jsonl file, keys in the order in which they were given. Raises ValueError for NaN and infinity."""
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows if kind.model_validate(row))
+
+
+def _parsed(kind: type[Kept], content: bytes, path: Path) -> Kept:
+    try:
+        return _adapter(kind).validate_json(content, strict=True)
+    except ValidationError as error:
+        raise OutputError(f"{path}: {first_fault(error)}; delete {path.parent} and run `dvc repro`") from None
+
+
+@cache
+def _adapter(kind: type[Kept]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
