@@ -94,7 +94,11 @@ def has_record(folder: Path) -> bool:
 
 def read_record(kind: type[OneRecord], folder: Path) -> OneRecord:
     """Read the record of one kind in a stage's folder. Raises OutputError where it is missing, damaged or another release's."""
-    path = folder / kind.FILE
+    return read_file(kind, folder / kind.FILE)
+
+
+def read_file(kind: type[Kept], path: Path) -> Kept:
+    """Read one file as a record."""
     must_exist(path)
     return _parsed(kind, path.read_bytes(), path)
 
@@ -108,8 +112,7 @@ def read_rows(kind: type[OneRow], folder: Path) -> list[OneRow]:
 
 def read_json(path: Path) -> dict[str, object]:
     """Read the JSON object in a file of a class that pydantic doesn't know, such as DatasetSpec."""
-    must_exist(path)
-    return _parsed(dict[str, object], path.read_bytes(), path)
+    return read_file(dict[str, object], path)
 
 
 def must_exist(path: Path) -> None:

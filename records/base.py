@@ -32,9 +32,10 @@ class Both(RecordPart, Generic[Value]):
     student: Value
     teacher: Value
 
-    def of(self, who: str) -> Value:
-        """The value of "student" or "teacher"."""
-        return self.student if who == "student" else self.teacher
+    @property
+    def by_name(self) -> dict[str, Value]:
+        """The values by "student" and "teacher"."""
+        return {"student": self.student, "teacher": self.teacher}
 
 
 class RecordRow(BaseModel):

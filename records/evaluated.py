@@ -27,6 +27,20 @@ class Latency(Both[Percentiles]):
     threads: int
     repeats: int
 
+    @property
+    def medians(self) -> Both[float]:
+        return Both(student=self.student.p50, teacher=self.teacher.p50)
+
+    @property
+    def slow(self) -> Both[float]:
+        """95th percentiles."""
+        return Both(student=self.student.p95, teacher=self.teacher.p95)
+
+    @property
+    def setting(self) -> dict[str, int]:
+        """How it was measured."""
+        return {"batch": self.batch, "length": self.length, "threads": self.threads, "repeats": self.repeats}
+
 
 class Throughput(Both[float]):
     """Rows a second."""
@@ -42,12 +56,20 @@ class Bytes(RecordPart):
     weights: int
     activations: int
 
+    @property
+    def total(self) -> int:
+        return self.weights + self.activations
+
 
 class Memory(Both[Bytes]):
     """Memory of a pass at the throughput's batch."""
 
     batch: int
     length: int
+
+    @property
+    def totals(self) -> Both[int]:
+        return Both(student=self.student.total, teacher=self.teacher.total)
 
 
 class EvaluateMetrics(Record):

@@ -4,6 +4,7 @@ A field with a default came in a later release than its record: `report` and `co
 earlier one trained.
 """
 
+from functools import cached_property
 from typing import ClassVar, TypedDict
 
 from records.base import Record, RecordPart, RecordRow, Scores
@@ -24,6 +25,15 @@ class EpisodeRow(RecordRow):
     best: int
     reward: float | None = None
     """Mean over its steps; None where there is none."""
+
+    @cached_property
+    def selection(self) -> Scores:
+        return self.starting("selection_")
+
+    @cached_property
+    def shares(self) -> dict[str, float]:
+        """Dataset -> share of the steps; {} for the student that came in."""
+        return self.starting("share_")
 
 
 class StepRow(RecordRow):
@@ -198,3 +208,13 @@ class CurriculumMetrics(AnyStudentMetrics):
     similarity_of_consecutive: tuple[float, ...]
     distance_of_consecutive: tuple[float, ...]
     """Of consecutive episodes."""
+
+
+STUDENT_METRICS: dict[str, type[AnyStudentMetrics]] = {
+    "student": StudentMetrics,
+    "assisted": StudentMetrics,
+    "meta_taught": StudentMetrics,
+    "multi_task": MultiTaskMetrics,
+    "curriculum": CurriculumMetrics,
+}
+"""Stage that trains a student -> class of its metrics.json."""

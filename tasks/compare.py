@@ -18,12 +18,12 @@ from checksums import OutputError
 from config import ConfigError, Parameters, load
 from data.running.errors import DataError
 from data.running.writing import whole_file
-from outputs import OUTPUTS
+from outputs import OUTPUTS, read_file
+from records.reported import ChosenPoints
 from tasks.reporting.chosen import points_of
 from tasks.reporting.comparison import Comparison, compare
 from tasks.reporting.findings import untaught
 from tasks.reporting.gather import gather_evaluated
-from tasks.reporting.reading import numbers, read_object
 from tasks.running.machine_limits import no_room
 from tasks.running.stage import StageError
 
@@ -66,7 +66,7 @@ def _compared(options: argparse.Namespace, given: Parameters) -> Comparison:
     seeds = options.seeds or given.seeds
     points = points_of(datasets, methods, seeds)
     if options.points:
-        points |= {name: int(count) for name, count in numbers(read_object(options.points).get("points")).items()}
+        points |= read_file(ChosenPoints, options.points).points
     outputs = gather_evaluated(datasets, methods, seeds)
     return compare(
         outputs,

@@ -155,7 +155,7 @@ def _write_records(
     result: CurriculumResult,
     what_it_took: StudentWork,
 ) -> None:
-    scores = EpisodeRow.model_validate(result.episodes[result.best_episode]).starting("selection_")
+    scores = EpisodeRow.model_validate(result.episodes[result.best_episode]).selection
     stage.write_rows(StepRow, result.steps)
     stage.write_rows(EpisodeRow, result.episodes)
     actions = curricula(result.steps)

@@ -111,7 +111,7 @@ def _write_records(
     batches: Mapping[str, QuizBatches],
     parameters: int,
 ) -> None:
-    scores = EpisodeRow.model_validate(result.episodes[result.best_episode]).starting("selection_")
+    scores = EpisodeRow.model_validate(result.episodes[result.best_episode]).selection
     base = training_splits(stage.parameters, stage.method)
     names = {"episode": "epoch", "loss": "train_loss"}
     curves = [

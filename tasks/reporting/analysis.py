@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from records.trained import InfluenceRow
 from tasks.reporting.effort import CURRICULUM_METHOD
 from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.propositions import (
@@ -17,7 +18,7 @@ from tasks.reporting.propositions import (
     first_propositions,
     second_propositions,
 )
-from tasks.reporting.records import InfluenceRow, Records
+from tasks.reporting.records import Records
 from tasks.reporting.scores import META_TEACHER, TEACHER, dev_rows, headlines
 from training.running.metrics import LOWER_IS_BETTER, Floats
 from training.significance import Correlation, correlate

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from checksums import OutputError
 from config import load
 from stage_sections import Registry
 from tasks.report import report, report_tree
@@ -23,7 +24,7 @@ from tasks.reporting.shipping_figures import draw_shipping
 from tasks.reporting.shipping_text import final_line
 from tasks.reporting.summarise import Summary, summarise
 from tasks.reporting.wording import terminal_table
-from tasks.running.stage import Stage, StageError
+from tasks.running.stage import Stage
 from tests.unit.tasks.fake_outputs import METHODS, QUICKSTART, FakeDataset, write_outputs
 from training.running.choosing import SelectedBy
 from training.running.metrics import compute_metrics
@@ -57,7 +58,7 @@ def page_of(
 def test_scores_are_means_and_deviations_over_seeds() -> None:
     write_outputs(seeds=(1, 2, 3))
     summary, outputs = reported((1, 2, 3))
-    values = [outputs[0].evaluations["mse_kd", seed].scores["dev"]["accuracy"] for seed in (1, 2, 3)]
+    values = [outputs[0].evaluations["mse_kd", seed].metrics.scores["dev"]["accuracy"] for seed in (1, 2, 3)]
     spread = summary.datasets[0].scores["mse_kd"]
     assert spread.mean == pytest.approx(np.mean(values))
     assert spread.sd == pytest.approx(np.std(values, ddof=1))
@@ -187,14 +188,14 @@ def test_methods_that_are_not_asked_for_are_not_needed() -> None:
 def test_a_missing_output_is_one_error_that_names_it(tmp_path: Path, missing: str) -> None:
     write_outputs()
     (tmp_path / "outputs" / missing).unlink()
-    with pytest.raises(StageError, match=f"outputs/{missing}: missing, .* run `dvc repro`"):
+    with pytest.raises(OutputError, match=f"outputs/{missing}: missing, .* run `dvc repro`"):
         reported()
 
 
 def test_a_damaged_output_is_one_error_that_names_it(tmp_path: Path) -> None:
     write_outputs()
     (tmp_path / "outputs/evaluate/scenes/mse_kd/42/metrics.json").write_text('{"dev": ')
-    with pytest.raises(StageError, match=r"scenes/mse_kd/42/metrics.json: not valid JSON"):
+    with pytest.raises(OutputError, match=r"scenes/mse_kd/42/metrics.json: not valid JSON"):
         reported()
 
 

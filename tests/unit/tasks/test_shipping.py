@@ -14,6 +14,7 @@ import pyarrow.parquet as parquet
 import pytest
 from numpy.typing import ArrayLike
 
+from checksums import OutputError
 from data.running.records import Kind
 from stage_sections import Registry
 from tasks.registry.shown import shown_versions
@@ -31,7 +32,6 @@ from tasks.reporting.shipping_figures import draw_shipping
 from tasks.reporting.shipping_text import alarms, best_text, overview_table, rank_text, summary_answer, terminal_head
 from tasks.reporting.summarise import Summary, summarise
 from tasks.reporting.tables import Table, split_columns
-from tasks.running.stage import StageError
 from tests.unit.tasks.fake_outputs import METHODS, SKILL, FakeDataset, write_outputs
 
 LONG = (
@@ -228,9 +228,9 @@ def test_a_failing_student_is_told_by_the_gates_own_words_on_the_page() -> None:
     ("content", "said"),
     [
         (None, NOT_RUN),
-        ({"reachable": False, "students": []}, NO_ANSWER),
+        ({"reachable": False, "trial": False, "students": []}, NO_ANSWER),
         ({"reachable": True, "trial": True, "students": []}, OF_TRIAL),
-        ({"reachable": True, "students": []}, "not registered"),
+        ({"reachable": True, "trial": False, "students": []}, "not registered"),
     ],
 )
 def test_a_student_without_a_version_says_why(content: dict | None, said: str) -> None:
@@ -249,7 +249,7 @@ def test_a_damaged_file_of_versions_is_an_error_that_names_it() -> None:
     write_outputs((dataset,))
     Path("outputs/register").mkdir()
     Path("outputs/register/versions.json").write_text('{"reachable": true, "students": [{"name"')
-    with pytest.raises(StageError, match=r"register/versions.json: not valid JSON"):
+    with pytest.raises(OutputError, match=r"register/versions.json: not valid JSON"):
         studied((dataset,))
 
 
