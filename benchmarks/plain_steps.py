@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from methods.forward_mode import derivable_attention, moved, quiz_gradient
-from methods.joint import Pair, TrainingBatch, constant
+from methods.co_training import Pair, TrainingBatch, constant
 from methods.lgtm import Lgtm
 from methods.metadistil import MetaDistil
-from methods.running.soft_targets import per_row_cross_entropy
-from methods.running.task_loss import task_loss
+from methods.soft_targets import per_row_cross_entropy
+from methods.task_loss import task_loss
+from methods.teacher_gradients import derivable_attention, moved, quiz_gradient
 
 
 def double_backward_step(

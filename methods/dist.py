@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from methods.running.seam import Needs, same_shape, teacher_given
-from methods.running.task_loss import Kind, task_loss
-from models.outputs import Outputs
+from methods.interface import Needs, same_shape, teacher_given
+from methods.task_loss import Kind, task_loss
+from models.model_outputs import Outputs
 
 TINY = 1e-8
 """A smaller product of norms counts as this: rows that are constant have no correlation, here 0."""

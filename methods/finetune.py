@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from methods.running.seam import Needs
-from methods.running.task_loss import Kind, task_loss
-from models.outputs import Outputs
+from methods.interface import Needs
+from methods.task_loss import Kind, task_loss
+from models.model_outputs import Outputs
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from methods.co_training import Gradients, Pair, TrainingBatch
 from methods.dropout_masks import RandomState
-from methods.forward_mode import derivable_attention, moved, quiz_gradient, tangents
-from methods.joint import Gradients, Pair, TrainingBatch
-from methods.running.seam import Needs
-from methods.running.soft_targets import per_row_cross_entropy, per_row_divergence
-from methods.running.task_loss import Kind, task_loss
+from methods.interface import Needs
+from methods.soft_targets import per_row_cross_entropy, per_row_divergence
+from methods.task_loss import Kind, task_loss
+from methods.teacher_gradients import derivable_attention, moved, quiz_gradient, tangents
 
 NEEDS = Needs(teacher="moves")
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from methods.interface import Needs, Phase, teacher_given
 from methods.phases import steps_taken
-from methods.running.seam import Needs, Phase, teacher_given
-from methods.running.soft_targets import divergence
-from methods.running.task_loss import Kind, task_loss
-from models.outputs import Outputs
+from methods.soft_targets import divergence
+from methods.task_loss import Kind, task_loss
+from models.model_outputs import Outputs
 
 
 @dataclass(frozen=True)
 class Rco:
-    """kd's parameters and the number of anchors (config.py refuses more than either network has epochs)."""
+    """kd's parameters and the number of anchors (config/parameters.py refuses more than either network has epochs)."""
 
     alpha: float = 0.5
     temperature: float = 2.0

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from methods.running.seam import Needs, teacher_given
-from methods.running.soft_targets import divergence
-from methods.running.task_loss import Kind, task_loss
-from models.outputs import Outputs
+from methods.interface import Needs, teacher_given
+from methods.soft_targets import divergence
+from methods.task_loss import Kind, task_loss
+from models.model_outputs import Outputs
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig
 
-from models.errors import ModelError
+from errors import UserError
 from seeds import torch_generator
 
 Kind = Literal["single", "pair", "choice", "regression"]
@@ -28,7 +28,7 @@ class HeadSpec:
 
     def __post_init__(self) -> None:
         if self.kind in ("single", "pair") and len(self.label_names) < 2:
-            raise ModelError(
+            raise UserError(
                 f"dataset {self.dataset!r} of kind {self.kind!r} has label names {list(self.label_names)}: "
                 "a classification head needs at least 2"
             )

@@ -15,9 +15,9 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from methods.meta_teacher import MetaLoss, MetaTeacher, meta_teacher_loss
-from methods.running.task_loss import Kind, task_loss, true_class_score
+from methods.task_loss import Kind, task_loss, true_class_score
 from seeds import drawing_from, torch_generator
-from training.running.loop import check_finite
+from training.supervised import check_finite
 
 
 @dataclass(frozen=True)

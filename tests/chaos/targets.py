@@ -8,7 +8,7 @@ from typing import get_args
 import yaml
 from stages import ROOT, merged, write_params
 
-from method_sections import AssistedMethod, StudentMethod
+from config.method_parameters import AssistedMethod, StudentMethod
 from outputs import output_folder
 
 DATASETS = ("standing", "payment", "worth")

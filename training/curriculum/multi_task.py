@@ -13,12 +13,12 @@ from typing import cast
 
 from accelerate import Accelerator
 
-from data.running.batches import Batch
+from data.batches import Batch
 from seeds import torch_generator
 from training.curriculum.episodes import play_episodes
 from training.curriculum.learner import Learner
 from training.curriculum.samplers import UniformChooser
-from training.curriculum.seams import (
+from training.curriculum.types import (
     CurriculumResult,
     CurriculumSettings,
     Distillation,
@@ -28,8 +28,8 @@ from training.curriculum.seams import (
     SelectionScores,
     Student,
 )
-from training.running.checkpoint_files import State
-from training.running.checkpoints import Checkpoints
+from training.resume import Checkpoints
+from training.resume_files import State
 
 
 def train_multi_task(

@@ -14,15 +14,15 @@ from typing import Literal, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from data.running.batches import Batch
-from methods.rewards import Reward, alignment_reward, binary_reward, gain_reward, real_reward
-from methods.running.task_loss import Kind, per_row_task_loss, true_class_score
-from models.outputs import Outputs
-from training.curriculum.seams import Probe, Student, TargetQuiz
-from training.running.checkpoint_files import State
-from training.running.checkpoints import Saved
-from training.running.precision import scoring_precision
-from training.running.processes import average, run_shared
+from data.batches import Batch
+from methods.curriculum_rewards import Reward, alignment_reward, binary_reward, gain_reward, real_reward
+from methods.task_loss import Kind, per_row_task_loss, true_class_score
+from models.model_outputs import Outputs
+from training.curriculum.types import Probe, Student, TargetQuiz
+from training.data_parallel import average, run_shared
+from training.precision import scoring_precision
+from training.resume import Saved
+from training.resume_files import State
 
 Level = Literal["binary", "real"]
 

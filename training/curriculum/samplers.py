@@ -9,10 +9,10 @@ from torch import Tensor
 
 from methods.policy import Policy
 from seeds import torch_generator
-from training.curriculum.policy_gradient import Choice, Reinforce
-from training.curriculum.seams import Sampler
-from training.running.checkpoint_files import State
-from training.running.checkpoints import Saved
+from training.curriculum.reinforce import Choice, Reinforce
+from training.curriculum.types import Sampler
+from training.resume import Saved
+from training.resume_files import State
 
 
 class Chooser(Saved, Protocol):

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from methods.running.task_loss import Kind
-from models.outputs import Outputs
+from methods.task_loss import Kind
+from models.model_outputs import Outputs
 
 Array = NDArray[np.float64]
 KINDS: tuple[Kind, ...] = ("pair", "single", "choice", "regression")

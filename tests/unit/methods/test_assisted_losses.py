@@ -7,13 +7,13 @@ from pairs import BATCHES, Rows, learner, pair
 from references import EXACT, KINDS, array, case, kl, task
 from small_networks import small
 
-from methods.joint import Learner, Pair
+from methods.co_training import Learner, Pair
+from methods.interface import Method
 from methods.pesf_kd import PesfKd
-from methods.running.seam import Method
-from methods.running.task_loss import Kind
 from methods.sftn import FriendlyTeacher, Sftn
 from methods.takd import Takd
-from models.outputs import Outputs
+from methods.task_loss import Kind
+from models.model_outputs import Outputs
 
 
 @pytest.mark.parametrize("kind", KINDS)

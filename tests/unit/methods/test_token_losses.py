@@ -8,10 +8,10 @@ import torch
 from references import EXACT, KINDS, Array, array, case, cross_entropy_rows, kl, softmax, task
 
 from methods.ckd import Ckd, angle_relation, angles, pair_relation, window_around
-from methods.running.seam import Method
-from methods.running.task_loss import Kind
+from methods.interface import Method
+from methods.task_loss import Kind
 from methods.tinybert import Inner, TinyBert, score_error, token_error
-from models.outputs import Outputs
+from models.model_outputs import Outputs
 
 LENGTHS = (5, 3)
 LAYERS = ((1, 2), (2, 4))

@@ -1,0 +1,149 @@
+"""Do methods differ over several datasets? Ranks, Friedman's test, Nemenyi's critical difference, Wilcoxon with Holm.
+
+The tests that Demsar (2006, "Statistical comparisons of classifiers over multiple data sets") recommends, in numpy. A
+dataset is one observation, whatever its size. With the handful of datasets of a benchmark the usual chi-square and
+normal approximations are poor, so p-values come from permutations: exact, or drawn with a fixed seed.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metrics import Floats
+from seeds import numpy_generator
+
+FEWEST_DATASETS = 3
+FEWEST_METHODS = 3
+# Below this many datasets all 2^N signs are tried; above, the normal approximation is good to the third digit.
+EXACT_UP_TO = 15
+PERMUTATIONS = 20_000
+# Ranges of the normal distribution are integrated from -BOUND to BOUND in this many steps.
+BOUND, STEPS = 8.0, 2001
+
+
+@dataclass(frozen=True)
+class Friedman:
+    """Friedman's statistic with its correction for ties, and the share of permutations that reach it."""
+
+    statistic: float
+    p: float
+    datasets: int
+    methods: int
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Pearson's r of `count` pairs, and the share of permutations of one side whose |r| is as large."""
+
+    r: float
+    p: float
+    count: int
+
+
+def ranks(values: Sequence[float] | Floats) -> Floats:
+    """Ranks from 1, the best being the highest value; equal values share the mean of their ranks. (K,) -> (K,)"""
+    given = np.asarray(values, dtype=np.float64)
+    higher = (given[None, :] > given[:, None]).sum(axis=1)
+    equal = (given[None, :] == given[:, None]).sum(axis=1)
+    return higher + (equal + 1) / 2
+
+
+def average_ranks(scores: Floats) -> Floats:
+    """Mean rank of each method over datasets: scores (N, K), higher is better -> (K,)."""
+    return np.mean([ranks(row) for row in scores], axis=0)
+
+
+def friedman(scores: Floats, *, seed: int = 0) -> Friedman:
+    """Friedman's test of scores (N, K) of K methods on N datasets; p from permutations within each dataset.
+
+    Raises ValueError under FEWEST_DATASETS datasets or FEWEST_METHODS methods.
+    """
+    count, methods = scores.shape
+    if count < FEWEST_DATASETS or methods < FEWEST_METHODS:
+        raise ValueError(
+            f"Friedman's test needs {FEWEST_DATASETS} datasets and {FEWEST_METHODS} methods at least, got {count} and {methods}"
+        )
+    table = np.array([ranks(row) for row in scores])
+    spread = ((table - table.mean()) ** 2).sum() / (count * (methods - 1))
+    if spread == 0:  # every method ties everywhere
+        return Friedman(0.0, 1.0, count, methods)
+    measured = _between(table)
+    generator = numpy_generator(seed, "Friedman")
+    shuffled = np.repeat(table[None], PERMUTATIONS, axis=0)
+    drawn = _between(generator.permuted(shuffled, axis=2))
+    reached = int((drawn >= measured - 1e-9).sum())
+    p = (reached + 1) / (PERMUTATIONS + 1)
+    return Friedman(float(measured / spread) * count, p, count, methods)
+
+
+def _between(table: Floats) -> Floats:
+    """Sum over methods of the squared distance of the mean rank from the middle: (..., N, K) -> (...)."""
+    return ((table.mean(axis=-2) - (table.shape[-1] + 1) / 2) ** 2).sum(axis=-1)
+
+
+def critical_difference(methods: int, datasets: int, level: float = 0.95) -> float:
+    """Nemenyi's: average ranks of two methods nearer than this are not told apart at that level."""
+    return studentized_range(methods, level) / math.sqrt(2) * math.sqrt(methods * (methods + 1) / (6 * datasets))
+
+
+def studentized_range(count: int, level: float) -> float:
+    """The `level` quantile of the range of `count` standard normal values."""
+    low, high = 0.0, 2 * BOUND
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _range_below(middle, count) < level else (low, middle)
+    return (low + high) / 2
+
+
+def _range_below(width: float, count: int) -> float:
+    """P(range < width) = count * integral of phi(x) [Phi(x + width) - Phi(x)]^(count - 1), x being the smallest."""
+    x = np.linspace(-BOUND, BOUND, STEPS)
+    inside = _normal_below(x + width) - _normal_below(x)
+    density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+    return float(count * np.trapezoid(density * inside ** (count - 1), x))
+
+
+def _normal_below(x: Floats) -> Floats:
+    return np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in x])
+
+
+def wilcoxon(differences: Sequence[float]) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test; differences of 0 are left out (Wilcoxon's own rule).
+
+    Exact over all signs, also with ties, up to EXACT_UP_TO differences. 1.0 if there are none.
+    """
+    given = np.array([value for value in differences if value != 0], dtype=np.float64)
+    if not len(given):
+        return 1.0
+    sizes = ranks(-np.abs(given))
+    middle = sizes.sum() / 2
+    distance = abs(sizes[given > 0].sum() - middle)
+    if len(given) > EXACT_UP_TO:
+        return math.erfc(distance / math.sqrt((sizes**2).sum() / 4) / math.sqrt(2))
+    signs = np.array(list(itertools.product((0.0, 1.0), repeat=len(given))))
+    return float((np.abs(signs @ sizes - middle) >= distance - 1e-9).mean())
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Holm's correction: the chance of one false finding among all of them stays below the adjusted value."""
+    adjusted: dict[str, float] = {}
+    highest = 0.0
+    for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p))
+        adjusted[name] = highest
+    return {name: adjusted[name] for name in p_values}
+
+
+def correlate(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> Correlation | None:
+    """Pearson's correlation of pairs; None for fewer than 3 pairs, or where one side does not vary."""
+    x, y = (np.asarray(side, dtype=np.float64) for side in (first, second))
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    x, y = ((side - side.mean()) / np.sqrt(((side - side.mean()) ** 2).sum()) for side in (x, y))
+    r = float(x @ y)
+    shuffled = numpy_generator(seed, "correlation").permuted(np.repeat(y[None], PERMUTATIONS, axis=0), axis=1)
+    reached = int((np.abs(shuffled @ x) >= abs(r) - 1e-9).sum())
+    return Correlation(r, (reached + 1) / (PERMUTATIONS + 1), len(x))
