@@ -10,13 +10,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from errors import UserError
 from records.stage_run import FileChecksums, RunRecord
 
 RECORD = RunRecord.FILE
-
-
-class OutputError(ValueError):
-    """An output that is missing, or not what its stage wrote; the text names the file and the way out."""
 
 
 def file_sums(path: Path) -> dict[Path, str]:
@@ -57,7 +54,7 @@ def sums_for_record(folder: Path) -> dict[str, str]:
 def check_unchanged(path: Path, sums: Mapping[Path, str], top: Path) -> None:
     """Compare a file or folder under `top` with the records of the stages that wrote it, or parts of it.
 
-    A part without a record (a folder that no stage made) passes. Raises OutputError for a file that changed, is
+    A part without a record (a folder that no stage made) passes. Raises UserError for a file that changed, is
     missing, or was added; hidden files may be added.
     """
     if not path.is_relative_to(top):
@@ -71,7 +68,7 @@ def check_unchanged(path: Path, sums: Mapping[Path, str], top: Path) -> None:
         for file in sorted(expected.keys() | there):
             fault = _fault(expected.get(file), sums.get(file), hidden=file.name.startswith("."))
             if fault:
-                raise OutputError(
+                raise UserError(
                     f"{file}: {fault} (by {folder / RECORD}); delete {folder} and run `dvc repro`: it comes from the "
                     "cache, or its stage makes it again"
                 )
@@ -95,11 +92,11 @@ def _recorded(path: Path, top: Path) -> Iterator[Path]:
 
 
 def _kept_sums(record: Path) -> dict[str, str] | None:
-    """The sums in a record; None where it was written without. Raises OutputError if it is no record."""
+    """The sums in a record; None where it was written without. Raises UserError if it is no record."""
     try:
         return FileChecksums.model_validate_json(record.read_bytes()).files
     except ValidationError as error:
-        raise OutputError(
+        raise UserError(
             f"{record}: {first_fault(error)}; delete {record.parent} and run `dvc repro`: it comes from the cache, or its "
             "stage makes it again"
         ) from None

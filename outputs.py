@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from checksums import OutputError, check_unchanged, file_sums, first_fault
+from checksums import check_unchanged, file_sums, first_fault
+from errors import UserError
 from records.base import Record, RecordRow
 from records.stage_run import RunRecord
 
@@ -93,7 +94,7 @@ def has_record(folder: Path) -> bool:
 
 
 def read_record(kind: type[OneRecord], folder: Path) -> OneRecord:
-    """Read the record of one kind in a stage's folder. Raises OutputError where it is missing, damaged or another release's."""
+    """Read the record of one kind in a stage's folder. Raises UserError where it is missing, damaged or another release's."""
     return read_file(kind, folder / kind.FILE)
 
 
@@ -104,7 +105,7 @@ def read_file(kind: type[Kept], path: Path) -> Kept:
 
 
 def read_rows(kind: type[OneRow], folder: Path) -> list[OneRow]:
-    """Read the lines of one kind in a stage's folder. Raises OutputError where they are missing or damaged."""
+    """Read the lines of one kind in a stage's folder. Raises UserError where they are missing or damaged."""
     path = folder / kind.FILE
     must_exist(path)
     return [_parsed(kind, line, path) for line in path.read_bytes().splitlines() if line]
@@ -116,9 +117,9 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def must_exist(path: Path) -> None:
-    """Raise OutputError if a file isn't there, or is not as its stage wrote it."""
+    """Raise UserError if a file isn't there, or is not as its stage wrote it."""
     if not path.exists():
-        raise OutputError(f"{path}: missing, but params.yaml asks for it; run `dvc repro`")
+        raise UserError(f"{path}: missing, but params.yaml asks for it; run `dvc repro`")
     if path.name != RunRecord.FILE:
         check_unchanged(path, file_sums(path), OUTPUTS)
 
@@ -137,7 +138,7 @@ def _parsed(kind: type[Kept], content: bytes, path: Path) -> Kept:
     try:
         return _adapter(kind).validate_json(content, strict=True)
     except ValidationError as error:
-        raise OutputError(f"{path}: {first_fault(error)}; delete {path.parent} and run `dvc repro`") from None
+        raise UserError(f"{path}: {first_fault(error)}; delete {path.parent} and run `dvc repro`") from None
 
 
 @cache

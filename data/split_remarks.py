@@ -1,28 +1,47 @@
 """Counts and warnings of the split stage: leaks, repetitions, contradictions, unknown tokens, few dev rows."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from data.records import DatasetSpec
-from records.prepared import SplitManifest, UnknownTokens
 
 MOSTLY_UNKNOWN = 0.2
 """The share of unknown tokens from which on a split warns."""
 FEW_DEV_ROWS = 100
 """Dev rows below which a split warns: one of them is more than a point."""
+COUNTED = (
+    "dropped_equal_to_dev",
+    "dropped_with_another_label",
+    "dev_rows_in_train",
+    "duplicate_inputs",
+    "inputs_with_two_labels",
+)
+"""Counts of the manifest that metrics.json has, too."""
 
 
-def unknown_tokens(table: pa.Table, unknown: int | None, special: set[int]) -> UnknownTokens:
+@dataclass(frozen=True)
+class Unknown:
+    """Unknown tokens among those that texts became: all but padding, [CLS] and the like."""
+
+    count: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        return round(self.count / max(1, self.of), 4)
+
+
+def unknown_tokens(table: pa.Table, unknown: int | None, special: set[int]) -> Unknown:
     """Count the unknown tokens of one tokenised split; `special`: ids of special tokens."""
     ids = [part.flatten().flatten().to_numpy() for part in table.column("input_ids").chunks if len(part)]
     if not ids:
-        return UnknownTokens(count=0, of=0)
+        return Unknown(0, 0)
     tokens = np.concatenate(ids)
     is_unknown = tokens == unknown if unknown is not None else np.zeros(len(tokens), bool)
-    of = int((is_unknown | ~np.isin(tokens, sorted(special))).sum())
-    return UnknownTokens(count=int(is_unknown.sum()), of=of)
+    return Unknown(int(is_unknown.sum()), int((is_unknown | ~np.isin(tokens, sorted(special))).sum()))
 
 
 def points_per_row(spec: DatasetSpec, rows: Mapping[str, int]) -> dict[str, float]:
@@ -45,7 +64,7 @@ def few_dev_rows(spec: DatasetSpec, rows: Mapping[str, int], *, held_out: bool) 
     return found
 
 
-def mostly_unknown(train: UnknownTokens, tokenizer: str) -> list[str]:
+def mostly_unknown(train: Unknown, tokenizer: str) -> list[str]:
     """A warning where a tokenizer does not know the texts."""
     if train.share < MOSTLY_UNKNOWN:
         return []
@@ -55,18 +74,18 @@ def mostly_unknown(train: UnknownTokens, tokenizer: str) -> list[str]:
     ]
 
 
-def remarks(manifest: SplitManifest, truncated: int, max_length: int, unknown: Mapping[str, UnknownTokens]) -> str:
+def remarks(manifest: Mapping[str, object], truncated: int, max_length: int, unknown: Mapping[str, Unknown]) -> str:
     """Remarks on the rows for the final line; nothing about what did not happen."""
-    parts = unknown.values()
-    whole = UnknownTokens(count=sum(part.count for part in parts), of=sum(part.of for part in parts))
-    leaked, other = manifest.dev_rows_in_train, manifest.dropped_with_another_label
+    counts = {name: int(str(manifest[name])) for name in COUNTED}
+    whole = Unknown(sum(part.count for part in unknown.values()), sum(part.of for part in unknown.values()))
+    leaked, other = counts["dev_rows_in_train"], counts["dropped_with_another_label"]
     aside = [f"{leaked} dev row{' was' if leaked == 1 else 's were'} in train"] + (
         [f"{other} of them with another label"] if other else []
     )
     said = [
-        (manifest.dropped_equal_to_dev, f"train rows equal to dev rows dropped ({', '.join(aside)})"),
-        (manifest.duplicate_inputs, "repetitions of an input"),
-        (manifest.inputs_with_two_labels, "inputs with contradicting labels"),
+        (counts["dropped_equal_to_dev"], f"train rows equal to dev rows dropped ({', '.join(aside)})"),
+        (counts["duplicate_inputs"], "repetitions of an input"),
+        (counts["inputs_with_two_labels"], "inputs with contradicting labels"),
         (truncated, f"rows cut at {max_length} tokens"),
         (whole.count, f"unknown tokens ({whole.share:.1%})"),
     ]

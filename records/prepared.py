@@ -28,10 +28,6 @@ class UnknownTokens(RecordPart):
     count: int
     of: int
 
-    @property
-    def share(self) -> float:
-        return round(self.count / max(1, self.of), 4)
-
 
 class SplitMetrics(Record):
     """metrics.json of split; the counts are the manifest's."""

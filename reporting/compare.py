@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from checksums import OutputError
 from config.parameters import Parameters, load
 from data.atomic_files import whole_file
 from errors import UserError
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         comparison = _compared(options, load(options.params))
         _write(options.output, comparison)
-    except (UserError, OutputError) as error:
+    except UserError as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
     except OSError as error:

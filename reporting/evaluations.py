@@ -35,7 +35,7 @@ class Evaluation:
 
 
 def read_evaluation(folder: Path, kind: Kind) -> Evaluation:
-    """Read the output of evaluate. Raises OutputError where it is missing or damaged."""
+    """Read the output of evaluate. Raises UserError where it is missing or damaged."""
     return Evaluation(read_record(EvaluateMetrics, folder), _predictions(folder / PREDICTIONS, kind))
 
 

@@ -48,7 +48,7 @@ class DatasetOutputs:
 
 
 def gather(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[DatasetOutputs]:
-    """All outputs of the pipeline. Raises OutputError if anything that `methods` calls for is missing or damaged."""
+    """All outputs of the pipeline. Raises UserError if anything that `methods` calls for is missing or damaged."""
     return [_dataset(name, methods, seeds) for name in datasets]
 
 

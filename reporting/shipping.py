@@ -130,7 +130,7 @@ def candidate(one: DatasetOutputs, method: str, seeds: Sequence[int], by: Select
 def read_versions() -> tuple[dict[tuple[str, str, int], ShownVersion], str]:
     """(Dataset, method, seed -> version, why there is none: `register` has not run, or its registry did not answer).
 
-    Raises OutputError where the file is damaged.
+    Raises UserError where the file is damaged.
     """
     folder = output_folder("register")
     if not (folder / ShownVersions.FILE).exists():

@@ -13,7 +13,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from data.quickstart import vocabulary
-from data.split_remarks import few_dev_rows, mostly_unknown, points_per_row, remarks, unknown_tokens
+from data.split_remarks import COUNTED, Unknown, few_dev_rows, mostly_unknown, points_per_row, remarks, unknown_tokens
 from data.splits import make_splits
 from data.stored_rows import read_source
 from data.tokens import save_split, tokenize_split, tokenizer_fingerprint
@@ -54,7 +54,7 @@ def split(stage: Stage) -> None:
         selection_on_dev=given.selection == "dev",
     )
     truncated: dict[str, int] = {}
-    unknown: dict[str, UnknownTokens] = {}
+    unknown: dict[str, Unknown] = {}
     for name, part in splits.rows.items():
         table = tokenize_split(spec, part, tokenizer, given.max_length, special["pad_token"])
         truncated[name] = json.loads(table.schema.metadata[b"distilflow"])["truncated"]
@@ -82,12 +82,8 @@ def split(stage: Stage) -> None:
     stage.write(
         SplitMetrics(
             rows=rows,
-            dropped_equal_to_dev=manifest.dropped_equal_to_dev,
-            dropped_with_another_label=manifest.dropped_with_another_label,
-            dev_rows_in_train=manifest.dev_rows_in_train,
-            duplicate_inputs=manifest.duplicate_inputs,
-            inputs_with_two_labels=manifest.inputs_with_two_labels,
-            unknown_tokens=unknown,
+            **{name: getattr(manifest, name) for name in COUNTED},
+            unknown_tokens={name: UnknownTokens(count=part.count, of=part.of) for name, part in unknown.items()},
             points_per_row=points_per_row(spec, rows),
             warnings=tuple(said),
         )
@@ -95,7 +91,7 @@ def split(stage: Stage) -> None:
     stage.headline = (
         ", ".join(f"{name} {count}" for name, count in rows.items())
         + " rows"
-        + remarks(manifest, sum(truncated.values()), given.max_length, unknown)
+        + remarks(splits.manifest, sum(truncated.values()), given.max_length, unknown)
     )
 
 

@@ -27,7 +27,6 @@ from safetensors import SafetensorError
 
 import environment
 from checksums import (
-    OutputError,
     check_unchanged,
     combined,
     file_sums,
@@ -98,7 +97,7 @@ class Stage:
     stamps: dict[Path, dict[Path, tuple[int, int]]] = field(default_factory=dict)
 
     def read(self, path: Path) -> Path:
-        """Note a folder of an earlier stage as an input. Raises UserError if it isn't there, OutputError if it changed."""
+        """Note a folder of an earlier stage as an input. Raises UserError if it isn't there, UserError if it changed."""
         if not path.exists():
             stage = path.relative_to(OUTPUTS).parts[0] if path.is_relative_to(OUTPUTS) else "an earlier stage"
             raise UserError(f"{path}: missing; {stage} has not run for this combination (run `dvc repro`)")
@@ -225,7 +224,7 @@ def run_stage(name: str, work: Callable[[Stage], None]) -> None:
                 print(f"{stage.title}: {stage.headline}, {seconds:.1f} s, {target}", flush=True)
     except interrupts.Terminated as end:
         _stop(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", 128 + end.number)
-    except (UserError, OutputError) as error:
+    except UserError as error:
         _stop(f"{name}: {error}")
     except ValueError as error:
         if not _raised_on_purpose(error):
