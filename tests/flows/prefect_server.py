@@ -39,7 +39,7 @@ from flows.ui import prefect_server
 
 
 class Parameters(TypedDict, total=False):
-    """What the flow is asked for."""
+    """The parameters of the flow."""
 
     datasets: list[str]
     overrides: list[str]

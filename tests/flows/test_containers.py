@@ -56,12 +56,12 @@ def context(names: list[str]) -> set[str]:
 
 
 def _fits(path: str, pattern: str) -> bool:
-    """Whether a path fits a pattern, in which `*` stands for no slash."""
+    """Return whether a path fits a pattern, in which `*` stands for no slash."""
     return path.count("/") == pattern.count("/") and fnmatch.fnmatchcase(path, pattern)
 
 
 def tracked() -> list[str]:
-    """What git knows or would add."""
+    """List the files that git knows or would add."""
     listed = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
     names = subprocess.run(listed, cwd=ROOT, text=True, capture_output=True, check=True).stdout.split("\0")
     return [name for name in names if name and (ROOT / name).is_file()]

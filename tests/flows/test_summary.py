@@ -1,4 +1,4 @@
-"""What a run came to, as Prefect's page and as the terminal's table."""
+"""The summary of a run, as Prefect's page and as the terminal's table."""
 
 import json
 import socket

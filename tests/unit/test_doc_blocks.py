@@ -61,7 +61,7 @@ class Parsed(Exception):
 
 
 def refused_by(module: str, *arguments: str) -> str | None:
-    """What `python -m MODULE` says to these arguments before it does anything; None if it takes them."""
+    """Return the message of `python -m MODULE` to these arguments before it does anything; None if it takes them."""
     parse = argparse.ArgumentParser.parse_args
 
     def only_parse(parser: argparse.ArgumentParser, given: Sequence[str] | None = None) -> None:

@@ -26,7 +26,7 @@ def checkpoint(folder: Path, text: str) -> None:
 
 
 def prepared(here: Path) -> str:
-    """What the last stage of the rows says; `python -m config` has to take the params file first."""
+    """Return the last line of the rows' last stage; `python -m config` has to take the params file first."""
     params = here / "params.yaml"
     content = yaml.safe_load(params.read_text(encoding="utf-8"))
     rows = (here / "mine/tickets/train.csv").read_text(encoding="utf-8")
