@@ -31,7 +31,7 @@ def prepared(here: Path) -> str:
     content = yaml.safe_load(params.read_text(encoding="utf-8"))
     rows = (here / "mine/tickets/train.csv").read_text(encoding="utf-8")
     checkpoint(here / "checkpoints" / Path(content["split"]["tokenizer"]).name, rows)
-    content["models"]["search"] = ["checkpoints"]  # README: "Without network, put its folder into one that ..."
+    content["models"]["search"] = ["checkpoints"]  # docs/how-to.md: "Without network, put its folder into one that ..."
     params.write_text(yaml.safe_dump(content), encoding="utf-8")
     command = [sys.executable, "-m", "config", "params.yaml"]
     done = subprocess.run(command, cwd=here, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
