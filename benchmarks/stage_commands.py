@@ -94,7 +94,7 @@ def read_metrics(work: Work, *parts: str) -> dict[str, object]:
 
 
 def machine(values: Mapping[str, object]) -> str:
-    """The conditions that a time depends on, in words."""
+    """What a time depends on, in words."""
     return f"{platform.machine()} CPU, {os.cpu_count()} cores, {values['threads']} thread a stage"
 
 

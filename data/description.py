@@ -34,7 +34,7 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".tsv", ".parquet")
 """The formats of raw rows, by the end of the file name."""
 
 LISTED = 15
-"""Number of known words that an error lists."""
+"""How many known words an error lists."""
 LARGEST_LABEL = 1e15
 """Of a regression: mean squared errors of it are still far from what a 32-bit float holds (3e38)."""
 
@@ -175,7 +175,7 @@ def _one_line(location: tuple[int | str, ...], kind: str, message: str, value: o
 
 
 def _disagreements(described: Description) -> Iterable[str]:
-    """Check keys that need or exclude each other, which pydantic cannot see."""
+    """What pydantic cannot see: keys that need or exclude each other."""
     yield from _label_disagreements(described)
     kind, texts, mark = described.kind, len(described.text), described.mark
     if kind in ("single", "pair") and texts != (1 if kind == "single" else 2):
@@ -210,7 +210,7 @@ def _disagreements(described: Description) -> Iterable[str]:
 
 
 def _leads_out(name: str) -> bool:
-    """Return whether a name that is joined to a folder would leave it, or is none."""
+    """Whether a name that is joined to a folder would leave it, or is none."""
     return Path(name).is_absolute() or ".." in Path(name).parts or not name.isprintable()
 
 

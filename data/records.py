@@ -1,4 +1,4 @@
-"""Descriptions of datasets (`DatasetSpec`) and checked rows (`Row`): plain values, stored as JSON."""
+"""What a dataset is (`DatasetSpec`) and what one checked row of it is (`Row`): plain values, stored as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNLABELLED = -1
 
 @dataclass(frozen=True)
 class HubSource:
-    """The location of a dataset on the Hub, at a pinned revision; `path` may be a local folder in the Hub's layout."""
+    """Where a dataset lies on the Hub, at a pinned revision; `path` may be a local folder in the Hub's layout."""
 
     path: str
     config: str | None
@@ -114,4 +114,4 @@ class SourceRows:
     rows: Mapping[str, Sequence[Row]]
     """"train", the dev sets and, where there is one, "test"."""
     origin: str
-    """The origin of the rows, for people."""
+    """Where the rows came from, for people."""

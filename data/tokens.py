@@ -32,7 +32,7 @@ PAD_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>", "</s>")
 
 
 class Header(TypedDict):
-    """The Arrow file's description of itself, as JSON in its schema."""
+    """What the Arrow file says about itself, as JSON in its schema."""
 
     dataset: str
     choices: int

@@ -1,4 +1,4 @@
-"""Units that must share a split: identical inputs, and rows of one group; and the class that each unit counts in.
+"""What must share a split: identical inputs, and rows of one group; and the class that each such unit counts in.
 
 A unit's class is the majority label of its rows (ties: the lower label); for regression it is the quintile of their
 mean score. So classes keep their proportions, but for the rows of a unit that disagree with its majority.

@@ -15,7 +15,7 @@ Kind = Literal["single", "pair", "choice", "regression"]
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """The outputs of a head: the dataset, its kind, and its label names in order (empty for regression)."""
+    """What a head answers: the dataset, its kind, and its label names in order (empty for regression)."""
 
     dataset: str
     kind: Kind

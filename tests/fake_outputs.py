@@ -24,7 +24,7 @@ FED_BACK = ("metadistil", "lgtm")
 
 @dataclass(frozen=True)
 class FakeDataset:
-    """The facts about a dataset that the fake outputs need."""
+    """What the fake outputs need to know of a dataset."""
 
     name: str
     kind: Kind

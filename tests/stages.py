@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Ended:
-    """The end of a stage: its exit status and its output."""
+    """How a stage ended: its exit status and what it printed."""
 
     status: int
     output: str

@@ -1,4 +1,4 @@
-"""Setting of the tests of the flows: no server and no registry is used but those that a test starts."""
+"""What the tests of the flows share: no server and no registry is used but those that a test starts."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Servers in tests: free ports, an environment of their own, listening sockets, waiting."""
+"""What the tests of servers share: free ports, an environment of their own, who listens where, waiting."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ def quiet_environment(**own: str) -> dict[str, str]:
 
 
 def copy_of_the_flows(folder: Path) -> Path:
-    """Copy the parts of this repository that `python -m flows` needs to a folder of its own."""
+    """What `python -m flows` needs of this repository, in a folder of its own."""
     for name in ("flows", "tasks"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in ROOT.glob("*.py"):

@@ -39,7 +39,7 @@ from flows.ui import prefect_server
 
 
 class Parameters(TypedDict, total=False):
-    """The parameters of the flow."""
+    """What the flow is asked for."""
 
     datasets: list[str]
     overrides: list[str]

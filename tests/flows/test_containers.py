@@ -56,12 +56,12 @@ def context(names: list[str]) -> set[str]:
 
 
 def _fits(path: str, pattern: str) -> bool:
-    """Return whether a path fits a pattern, in which `*` stands for no slash."""
+    """Whether a path fits a pattern, in which `*` stands for no slash."""
     return path.count("/") == pattern.count("/") and fnmatch.fnmatchcase(path, pattern)
 
 
 def tracked() -> list[str]:
-    """List the files that git knows or would add."""
+    """What git knows or would add."""
     listed = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
     names = subprocess.run(listed, cwd=ROOT, text=True, capture_output=True, check=True).stdout.split("\0")
     return [name for name in names if name and (ROOT / name).is_file()]

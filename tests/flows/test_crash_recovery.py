@@ -1,4 +1,4 @@
-"""A killed run's remains are repaired by the next one, `serve` and `status`; nothing of anybody else is touched."""
+"""What a killed run left is put right by the next one, `serve` and `status`, and nothing of anybody else is touched."""
 
 import json
 import os
@@ -159,7 +159,7 @@ def deployment(api: SyncPrefectClient, name: str) -> UUID:
 
 
 def starts(api: SyncPrefectClient, run: FlowRun) -> bool:
-    """Return whether the server lets a run start now."""
+    """Whether the server lets a run start now."""
     answer = api.set_flow_run_state(run.id, Pending())
     return answer.state is not None and answer.state.name == "Pending"
 

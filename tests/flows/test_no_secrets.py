@@ -1,4 +1,4 @@
-"""No secret of the environment is in what a flow sends to Prefect: logs, states, parameters, the page of the run."""
+"""What a flow sends to Prefect holds no secret of the environment: logs, states, parameters, the page of the run."""
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient

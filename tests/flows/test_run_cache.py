@@ -147,7 +147,7 @@ FORGERIES = (
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """List what a person sees in a checkout: no .git, no .dvc, nothing that was there from the start."""
+    """What a person sees in a checkout: no .git, no .dvc, nothing that was there from the start."""
     found = (path for path in folder.rglob("*") if path.is_file())
     inside = {str(path.relative_to(folder)): path.read_bytes() for path in found}
     given = (".git", ".dvc", "in", "dvc.yaml", "dvc.lock")

@@ -248,7 +248,7 @@ def run_into(ended: list[BaseException], runner: Runner, name: str) -> None:
 
 
 def named(process: psutil.Process) -> str:
-    """Return the name of a process; nothing if it has ended."""
+    """What a process is called; nothing if it has ended."""
     try:
         return process.name()
     except psutil.Error:

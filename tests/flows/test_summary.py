@@ -1,4 +1,4 @@
-"""The summary of a run, as Prefect's page and as the terminal's table."""
+"""What a run came to, as Prefect's page and as the terminal's table."""
 
 import json
 import socket

@@ -77,13 +77,13 @@ class Running:
 
     @property
     def auth_string(self) -> str:
-        """The auth string of Prefect's API."""
+        """What Prefect's API asks for."""
         return auth_string.read(self.folder / "outputs" / "prefect" / auth_string.FILE)
 
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[list[Running]]:
-    """The servers started for these tests; the last one may still run."""
+    """What has been started for these tests; the last one may still run."""
     found: list[Running] = []
     yield found
     for one in found:
@@ -189,7 +189,7 @@ def test_another_terminal_gets_in_by_the_printed_lines_and_is_told_so_without_th
 
 
 def terminal(folder: Path, commands: str) -> "subprocess.CompletedProcess[str]":
-    """Return the lines that a person types into another terminal."""
+    """What a person types into another terminal."""
     return subprocess.run(
         ("sh", "-c", commands), cwd=folder, env=quiet_environment(), text=True, capture_output=True, timeout=120
     )
@@ -249,7 +249,7 @@ def test_killed_while_it_makes_mlflows_database_it_leaves_none_that_cannot_be_op
 
 
 def has_begun(file: Path) -> bool:
-    """Return whether MLflow's migrations of a database have begun; they can't go on where they were broken off."""
+    """Whether MLflow's migrations of a database have begun; they can't go on where they were broken off."""
     try:
         with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
             return bool(database.execute("select name from sqlite_master where name = 'alembic_version'").fetchall())

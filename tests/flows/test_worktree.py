@@ -53,12 +53,12 @@ def tiny(ran: TinyPipeline, tmp_path: Path) -> TinyPipeline:
 
 
 def epochs(root: Path) -> int:
-    """The rows that the evaluation of the left dataset read."""
+    """What the evaluation of the left dataset saw."""
     return json.loads((root / METRICS).read_text())["epochs"]
 
 
 def nothing_is_left(tiny: TinyPipeline) -> bool:
-    """Return whether neither git nor the disk remembers a worktree."""
+    """Whether neither git nor the disk remembers a worktree."""
     listed = tiny.run("git", "worktree", "list").stdout.splitlines()
     return len(listed) == 1 and sorted(path.name for path in (tiny.root / SLOTS).iterdir()) == [".guard"]
 

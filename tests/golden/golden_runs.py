@@ -77,7 +77,7 @@ class Stopped(Exception):
 
 @dataclass
 class Run:
-    """The result of a training."""
+    """What a training leaves."""
 
     losses: list[float] = field(default_factory=list)
     curves: list[dict[str, float]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The job of each of two launched processes: `parts.py FOLDER`, small networks trained whole and in parts.
+"""What each of two launched processes runs: `parts.py FOLDER`, small networks trained whole and in parts, on shared rows.
 
 Both ways draw the same dropout masks, so weights differ by rounding at most. What it finds goes to FOLDER/<rank>.json.
 """
@@ -46,7 +46,7 @@ class Watch:
 
 
 def loss(outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-    """The loss of a teacher."""
+    """What a teacher minimises."""
     return Finetune().loss(outputs, None, batch.labels, SPEC.kind)
 
 
