@@ -42,6 +42,23 @@ def test_files_that_are_named_exist(page: Path) -> None:
     assert {name for name in missing if "NAME" not in name and "STAGE" not in name} == set()
 
 
+CODE = re.compile(r"(?P<names>(?:`[A-Za-z_.]+`(?:, | and )?)+) (?:in )?\[?(?P<path>[a-z_]+(?:/[a-z_]+)+\.py)\b")
+"""Names of code and the file that a page says they stand in: `train` in training/supervised.py."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_functions_stand_where_a_page_says(page: Path) -> None:
+    if page.is_relative_to(HISTORY):
+        return
+    wrong = []
+    for found in CODE.finditer(page.read_text(encoding="utf-8")):
+        code = (ROOT / found["path"]).read_text(encoding="utf-8")
+        for name in re.findall(r"`([A-Za-z_.]+)`", found["names"]):
+            if not all(re.search(rf"\b{part}\b", code) for part in name.split(".")):
+                wrong.append(f"{name} in {found['path']}")
+    assert wrong == []
+
+
 TREE = re.compile(r"^### (?P<folder>\w+)\n(?P<text>.*?)(?=^##)", re.DOTALL | re.MULTILINE)
 
 
