@@ -15,7 +15,7 @@ from method_sections import AssistedMethod, StudentMethod
 
 # Folders and modules at the root whose code a stage runs. config.py and its sections are left out on purpose: what they
 # read reaches a stage as parameters, which dvc.yaml tracks one by one.
-CODE = ("data", "methods", "models", "seeds", "stage_code", "strict_yaml", "tasks", "training")
+CODE = ("data", "kinds", "methods", "models", "seeds", "stage_code", "strict_yaml", "tasks", "training")
 METHOD_FILES = frozenset(f"methods/{name}.py" for name in get_args(StudentMethod) + get_args(AssistedMethod))
 # Stages whose matrix runs over methods: dvc.yaml names the method's own file as a further dependency.
 BY_METHOD = frozenset({"student", "assistant", "assisted", "meta_taught", "multi_task"})

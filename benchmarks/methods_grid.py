@@ -33,6 +33,7 @@ from benchmarks.stage_commands import (
     run_stage_command,
     write_params,
 )
+from kinds import KINDS
 from tasks.reporting.effort import effort_of
 from tasks.students.refused import refusal
 
@@ -119,7 +120,7 @@ def _make_splits(grid: Grid) -> None:
 def _refused(grid: Grid, entry: Entry, dataset: str) -> str | None:
     spec = _spec(grid, dataset)
     kind, names = spec["kind"], cast(list[str], spec["label_names"])
-    return refusal(entry.method.removesuffix("_meta"), dataset, kind, 1 if kind == "regression" else len(names))
+    return refusal(entry.method.removesuffix("_meta"), dataset, kind, KINDS[kind].columns(names))
 
 
 def _spec(grid: Grid, dataset: str) -> dict:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from kinds import Kind
 from methods.running.seam import Needs, same_shape, teacher_given
-from methods.running.task_loss import Kind, task_loss
+from methods.running.task_loss import task_loss
 from models.outputs import Outputs
 
 TINY = 1e-8
@@ -46,7 +47,7 @@ class Dist:
         """See `Method.loss`; parts are `task`, `inter` (where there are more than two classes) and `intra`."""
         teacher = teacher_given("dist", teacher)
         same_shape("dist", student.logits, teacher.logits, "logits")
-        if kind == "regression":
+        if student.logits.shape[1] < 2:
             raise ValueError("dist: correlations between classes need classes; a regression has none, use kd")
         ours = torch.softmax(student.logits / self.temperature, -1)
         theirs = torch.softmax(teacher.logits.to(ours.dtype) / self.temperature, -1)

@@ -21,10 +21,11 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from kinds import Kind
 from methods.dropout_masks import RandomState
 from methods.joint import Gradients, Learner, Pair, Seen, TrainingBatch, used
 from methods.running.seam import Method, Needs
-from methods.running.task_loss import Kind, task_loss
+from methods.running.task_loss import task_loss
 from models.outputs import Outputs
 
 

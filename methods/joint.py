@@ -12,10 +12,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from kinds import Kind
 from methods.dropout_masks import RandomState
 from methods.running.layers import LayerPairs
 from methods.running.seam import Needs
-from methods.running.task_loss import Kind
 from models.classifier import Classifier
 from models.outputs import Outputs
 

@@ -19,12 +19,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from kinds import KINDS, Kind
 from methods.dropout_masks import RandomState
 from methods.forward_mode import derivable_attention, moved, quiz_gradient, tangents
 from methods.joint import Gradients, Pair, TrainingBatch
 from methods.running.seam import Needs
 from methods.running.soft_targets import per_row_cross_entropy, per_row_divergence
-from methods.running.task_loss import Kind, task_loss
+from methods.running.task_loss import answer_score, task_loss
 
 NEEDS = Needs(teacher="moves")
 
@@ -122,23 +123,22 @@ class Lgtm:
 
     def _keep(self, pair: Pair, batch: TrainingBatch, rows: Tensor, student: Tensor, teacher: Tensor) -> None:
         """Influence and both predictions of the rows that are followed (Figs. 3 and 4 of the paper)."""
+        scores = [answer_score(said.detach(), batch.labels, pair.kind) for said in (student, teacher)]
         for i, row in enumerate(batch.rows.tolist()):
             if row in pair.followed:
-                truth = batch.labels[i].long() if pair.kind != "regression" else 0
-                scores = [said[i] if pair.kind == "regression" else said[i].softmax(-1) for said in (student, teacher)]
                 pair.influence.append(
                     {
                         "step": pair.student.updates,
                         "row": row,
                         "influence": rows[i].item(),
-                        "student": scores[0][truth].item(),
-                        "teacher": scores[1][truth].item(),
+                        "student": scores[0][i].item(),
+                        "teacher": scores[1][i].item(),
                     }
                 )
 
 
 def row_influence(student: Tensor, teacher: Tensor, along: Tensor, kind: Kind) -> Tensor:
     """w_i = <d l_i / d z_S,i, (J v)_i>, (B,), with a graph to the teacher: d CE(p_T, p_S) / d z_S = p_S - p_T."""
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         return (2 * (student - teacher) * along).sum(-1)
     return ((torch.softmax(student, -1) - torch.softmax(teacher, -1)) * along).sum(-1)

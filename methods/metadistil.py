@@ -21,13 +21,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from kinds import Kind
 from methods.dropout_masks import RandomState
 from methods.forward_mode import change_along, derivable_attention, moved, quiz_gradient, tangents
 from methods.joint import Gradients, Pair, TrainingBatch, constant
 from methods.running.layers import LayerPairs
 from methods.running.seam import Needs, teacher_given
-from methods.running.soft_targets import hidden_loss, probability_error
-from methods.running.task_loss import Kind, task_loss
+from methods.running.soft_targets import hidden_loss, probability_error, temperature_of
+from methods.running.task_loss import task_loss
 from models.outputs import Outputs
 
 
@@ -68,7 +69,7 @@ class MetaDistil:
         """L_S; parts are `task`, `soft` and, if beta is not 0, `hidden` (before their weights)."""
         teacher = teacher_given("metadistil", teacher)
         task = task_loss(student.logits, labels, kind)
-        squared = 1.0 if kind == "regression" else self.temperature**2
+        squared = temperature_of(kind, self.temperature) ** 2
         soft = squared * probability_error(student.logits, teacher.logits, kind, self.temperature)
         total = self.alpha * task + (1 - self.alpha) * soft
         parts = {"task": task.detach(), "soft": soft.detach()}

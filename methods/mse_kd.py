@@ -13,10 +13,11 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from kinds import Kind
 from methods.running.layers import LayerPairs
 from methods.running.seam import Needs, teacher_given
-from methods.running.soft_targets import hidden_loss, probability_error
-from methods.running.task_loss import Kind, task_loss
+from methods.running.soft_targets import hidden_loss, probability_error, temperature_of
+from methods.running.task_loss import task_loss
 from models.outputs import Outputs
 
 
@@ -62,8 +63,8 @@ class MseKd:
         teacher = teacher_given("mse_kd", teacher)
         task = task_loss(student.logits, labels, kind)
         soft = probability_error(student.logits, teacher.logits, kind, self.temperature)
-        if self.temperature_squared and kind != "regression":
-            soft = soft * self.temperature**2
+        if self.temperature_squared:
+            soft = soft * temperature_of(kind, self.temperature) ** 2
         on_task = self.alpha if self.alpha_on == "task" else 1 - self.alpha
         total = on_task * task + (1 - on_task) * soft
         parts = {"task": task.detach(), "soft": soft.detach()}

@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kinds import Kind
 from methods.running.layers import LayerPairs
 from methods.running.seam import Needs, same_shape, teacher_given
 from methods.running.soft_targets import divergence
-from methods.running.task_loss import Kind, task_loss
+from methods.running.task_loss import task_loss
 from models.outputs import Outputs
 
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from kinds import Kind
 from methods.running.seam import Needs, teacher_given
 from methods.running.soft_targets import divergence
-from methods.running.task_loss import Kind, task_loss
+from methods.running.task_loss import task_loss
 from models.outputs import Outputs
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from kinds import Kind
 from methods.running.seam import Needs, same_shape, teacher_given
 from methods.running.soft_targets import divergence
-from methods.running.task_loss import Kind, task_loss
+from methods.running.task_loss import task_loss
 from models.outputs import Outputs
 
 
@@ -41,7 +42,7 @@ class Skd:
         """See `Method.loss`; parts are `task` and `soft` (before their weights)."""
         teacher = teacher_given("skd", teacher)
         same_shape("skd", student.logits, teacher.logits, "logits")
-        if kind == "regression" or student.logits.shape[1] < 3:
+        if student.logits.shape[1] < 3:
             raise ValueError(
                 "skd: with fewer than 3 classes a centred unit vector of logits has no gradient; use kd or dist"
             )

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from kinds import Kind
 from methods.running.layers import LayerPairs
 from methods.running.seam import Needs, Phase, same_shape, teacher_given
-from methods.running.soft_targets import per_row_cross_entropy
-from methods.running.task_loss import Kind, task_loss
+from methods.running.soft_targets import per_row_cross_entropy, temperature_of
+from methods.running.task_loss import task_loss
 from models.outputs import Outputs
 
 
@@ -92,7 +93,7 @@ class Prediction:
     ) -> dict[str, Tensor]:
         """See `Method.loss`; `task` is a part that does not count."""
         teacher = teacher_given("tinybert", teacher)
-        scale = 1.0 if kind == "regression" else self.temperature
+        scale = temperature_of(kind, self.temperature)
         loss = per_row_cross_entropy(student.logits / scale, teacher.logits / scale, kind).mean()
         return {"loss": loss, "task": task_loss(student.logits.detach(), labels, kind)}
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kinds import KINDS
 from models.classifier import Classifier
 from tasks.networks.building import parameter_count
 from tasks.running.datasets import TokenisedDataset, open_dataset
@@ -92,11 +93,10 @@ def _table(
 
 def _plain_baselines(dataset: TokenisedDataset) -> dict[str, object]:
     """Compute the constant baseline: train's most frequent class, with its accuracy on dev, or train's mean (regression)."""
-    labels = np.asarray(dataset.split("train").labels)
-    if dataset.spec.kind == "regression":
-        return {"constant": float(labels.mean()), "majority_dev": None}
-    most = int(np.bincount(labels).argmax())
-    return {"constant": float(most), "majority_dev": float((np.asarray(dataset.split("dev").labels) == most).mean())}
+    kind = KINDS[dataset.spec.kind]
+    constant = kind.constant(np.asarray(dataset.split("train").labels))
+    right = np.asarray(dataset.split("dev").labels) == constant
+    return {"constant": constant, "majority_dev": float(right.mean()) if kind.has_classes else None}
 
 
 def _sizes(

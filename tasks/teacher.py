@@ -16,6 +16,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from kinds import KINDS
 from methods.finetune import Finetune
 from models.classifier import Classifier
 from seeds import start_all
@@ -44,7 +45,7 @@ def teacher(stage: Stage) -> None:
     if stage.writes:
         save_trajectory(stage.folder / "trajectory", trajectory)
     metrics = dataset.target.metrics
-    if dataset.spec.kind != "regression" and "accuracy" not in metrics:
+    if KINDS[dataset.spec.kind].has_classes and "accuracy" not in metrics:
         metrics = (*metrics, "accuracy")
     scores = score(
         model,
@@ -144,11 +145,9 @@ def _said(stage: Stage, network: nn.Module, dataset: TokenisedDataset, accelerat
 def _compare_with_majority(stage: Stage, dataset: TokenisedDataset, own: float) -> None:
     """Say loudly, or stop, if the teacher knows no more than which label is the most frequent one."""
     labels = np.asarray(dataset.split("selection").labels)
-    if dataset.spec.kind == "regression":
-        plain, what = -float(labels.var()), "the mean label (minus squared error)"
-    else:
-        shares = np.bincount(labels) / len(labels)
-        plain, what = float(shares.max()), "the majority class (accuracy)"
+    kind = KINDS[dataset.spec.kind]
+    plain = kind.constant_score(labels)
+    what = "the majority class (accuracy)" if kind.has_classes else "the mean label (minus squared error)"
     if own > plain:
         return
     message = (

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kinds import Floats
 from training.influence import Classes, correlation_influence, count_influence, mid_ranks
 from training.intervals import Bounds, hall, none_of, t_quantile, tango, wilson
-from training.running.metrics import Floats, class_metric
+from training.running.metrics import class_metric
 
 # Weights of the made-up rows beside a table of counts, four a class: of two classes they are three rows in all, of which two
 # are such that student and teacher differ, as Bonett and Price (2012) add for a difference of paired shares.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinds import Floats
 from seeds import numpy_generator
-from training.running.metrics import Floats
 
 FEWEST_DATASETS = 3
 FEWEST_METHODS = 3

@@ -11,8 +11,8 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from kinds import Kind
 from methods.running.layers import LayerPairs
-from methods.running.task_loss import Kind
 from models.outputs import Outputs
 
 TeacherUse = Literal["none", "signals", "trajectory", "runs", "moves", "head_moves"]

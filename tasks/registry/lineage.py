@@ -18,6 +18,7 @@ UNKNOWN = "unknown"
 CODE = (
     "config.py",
     "environment.py",
+    "kinds.py",
     "params_file.py",
     "seeds.py",
     "strict_yaml.py",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinds import KINDS, LOWER_IS_BETTER, Floats
 from tasks.reporting.effort import CURRICULUM_METHOD
 from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.propositions import (
@@ -19,7 +20,6 @@ from tasks.reporting.propositions import (
 )
 from tasks.reporting.records import InfluenceRow, Records
 from tasks.reporting.scores import META_TEACHER, TEACHER, dev_rows, headlines
-from training.running.metrics import LOWER_IS_BETTER, Floats
 from training.significance import Correlation, correlate
 from training.statistics import Spread, mean_sd
 
@@ -169,7 +169,7 @@ def _shares(one: DatasetOutputs) -> list[Share]:
 
 
 def _entropy_gaps(one: DatasetOutputs) -> list[EntropyGap]:
-    if one.kind == "regression":
+    if not KINDS[one.kind].has_classes:
         return []
     by_method: dict[str, list[float]] = {}
     for method, seed in one.evaluations:
@@ -210,7 +210,7 @@ def _trend(one: DatasetOutputs, records: Records) -> Trend | None:
     if not every:
         return None
     last = max(row.step for row in every) + 1
-    gaps = [] if one.kind == "regression" else [_binary_entropy(r.student) - _binary_entropy(r.teacher) for r in every]
+    gaps = [_binary_entropy(r.student) - _binary_entropy(r.teacher) for r in every if KINDS[one.kind].has_classes]
     return Trend(
         one.name,
         _binned([r.step for r in sides[True]], [r.influence for r in sides[True]], last),

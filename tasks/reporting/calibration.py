@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kinds import Floats
 from seeds import numpy_generator
 from tasks.reporting.lost_rows import softmax
-from training.running.metrics import Floats
 from training.statistics import FEWEST_ROWS, Interval, share_interval
 
 FEWEST_BINS, MOST_BINS, ROWS_IN_A_BIN = 2, 10, 50

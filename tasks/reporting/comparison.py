@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from kinds import KINDS, LOWER_IS_BETTER
 from tasks.reporting.effort import Effort, mean_effort
 from tasks.reporting.gather import DatasetOutputs
 from tasks.reporting.margins import Margin, margin_of
@@ -17,7 +18,6 @@ from tasks.reporting.ranking import Ranking, rank_methods
 from tasks.reporting.scores import DEV, TEACHER, dev_rows, headlines
 from tasks.running.stage import StageError
 from tasks.students.refused import refusal
-from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import LEVEL, Interval, Spread, mean_interval, mean_sd, paired_interval
 
 Outcome = Literal["win", "tie", "loss"]
@@ -147,7 +147,7 @@ def _line(
 
 def refused_text(one: DatasetOutputs, method: str) -> str | None:
     """Why a method has no meaning for a dataset. After a hyphen stands a variant's name, _meta is another teacher."""
-    classes = 1 if one.kind == "regression" else len(one.label_names)
+    classes = KINDS[one.kind].columns(one.label_names)
     return refusal(method.partition("-")[0].removesuffix("_meta"), one.name, one.kind, classes)
 
 

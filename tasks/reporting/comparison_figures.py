@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from kinds import LOWER_IS_BETTER
 from tasks.reporting.comparison import Comparison, MethodLine
 from tasks.reporting.drawing import COLOURS, STYLE, png
 from tasks.reporting.margins import Margin
 from tasks.reporting.wording import interval_text
-from training.running.metrics import LOWER_IS_BETTER
 
 COLUMNS = 3
 NARROWEST = 6.0

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from kinds import LOWER_IS_BETTER
 from tasks.reporting.drawing import (
     COLOURS,
     DASHES,
@@ -25,7 +26,6 @@ from tasks.reporting.gather import DatasetOutputs, Episode
 from tasks.reporting.small_multiples import action_shares, small_actions, small_curves, stepped
 from tasks.reporting.summarise import Margin, Summary
 from tasks.reporting.wording import SHOWN_METHODS
-from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Interval
 
 TOGETHER = 6

@@ -7,6 +7,7 @@ teacher does not pass the gate's test against a constant is left out of means an
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from kinds import KINDS, LOWER_IS_BETTER
 from stage_sections import Registry
 from tasks.reporting.evidence import evidence_of
 from tasks.reporting.gather import DatasetOutputs
@@ -15,7 +16,7 @@ from tasks.running.stage import StageError
 from tasks.verdict.checks import TEACHER
 from tasks.verdict.evidence import BASELINE
 from tasks.verdict.own import own_checks
-from training.running.metrics import LOWER_IS_BETTER, compute_metrics
+from training.running.metrics import compute_metrics
 from training.statistics import FEWEST_ROWS, Interval, mean_interval, paired_interval
 
 STAND_IN = "accuracy"
@@ -111,7 +112,7 @@ def nothing_to_teach(
     every = [evidence_of(one, *key) for key in own]
     if any(check.passed for rows in every for check in own_checks(rows, settings) if check.name == TEACHER):
         return None
-    rows, other = every[0].rows, "the mean" if one.kind == "regression" else "the majority"
+    rows, other = every[0].rows, f"the {KINDS[one.kind].constant_name}"
     if rows < FEWEST_ROWS:
         return f"{rows} dev rows: too few to tell the teacher from {other}"
     metric = one.metrics[0]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.running.records import KINDS, Kind
+from kinds import Kind, kind_named
 from tasks.reporting.effort import CURRICULUM_METHOD, Effort, effort_of
 from tasks.reporting.evaluations import Evaluation, read_evaluation
 from tasks.reporting.reading import numbers, read_lines, read_object, texts
@@ -171,7 +171,7 @@ def _cost(folder: Path) -> Cost:
 
 
 def _kind(value: object, path: Path) -> Kind:
-    for kind in KINDS:
-        if value == kind:
-            return kind
-    raise StageError(f"{path}: kind {value!r} is not allowed; allowed: {', '.join(KINDS)}")
+    try:
+        return kind_named(value)
+    except ValueError as error:
+        raise StageError(f"{path}: {error}") from None

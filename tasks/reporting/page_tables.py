@@ -1,9 +1,9 @@
 """The tables of the evidence: scores, margins, all metrics, rows of the splits, costs."""
 
+from kinds import LOWER_IS_BETTER
 from tasks.reporting import shipping_text, wording
 from tasks.reporting.summarise import DatasetSummary, Summary
 from tasks.reporting.tables import Table
-from training.running.metrics import LOWER_IS_BETTER
 
 
 def main_table(summary: Summary) -> Table:

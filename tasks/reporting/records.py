@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
+from kinds import Floats
 from tasks.reporting.effort import CURRICULUM_METHOD
 from tasks.reporting.reading import must_exist, numbers, read_lines, read_object
 from tasks.running.layout import output_folder
-from training.running.metrics import Floats
 
 LEVELS = ("reward_binary", "reward_real")
 

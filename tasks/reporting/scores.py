@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from data.running.records import Kind
+from kinds import Floats, Kind
 from tasks.reporting.evaluations import Predictions
 from tasks.reporting.gather import DatasetOutputs
 from tasks.running.stage import StageError
-from training.running.metrics import Floats, weighted_metric
+from training.running.metrics import weighted_metric
 
 DEV = "dev"
 TEACHER = "teacher"

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
+from kinds import KINDS
 from stage_sections import Registry
 from tasks.reporting.calibration import Calibration, calibrate
 from tasks.reporting.classes import ClassLine, class_lines
@@ -174,7 +175,7 @@ def _shipping(
 ) -> Shipping:
     rows, evidence, metric = dev_rows(one, method, seed), evidence_of(one, method, seed), one.metrics[0]
     lost, won = changed_rows(one, rows)
-    calibrated = {} if one.kind == "regression" else {"teacher": rows.teacher, "student": rows.student}
+    calibrated = {"teacher": rows.teacher, "student": rows.student} if KINDS[one.kind].has_classes else {}
     evaluation = one.evaluations[method, seed]
 
     def against(other: NDArray[np.generic]) -> Interval:
@@ -204,8 +205,8 @@ def _shipping(
 def _agreement(
     one: DatasetOutputs, student: NDArray[np.float64], teacher: NDArray[np.float64], level: float
 ) -> Interval:
-    if one.kind == "regression":
-        return score_interval("pearson", "regression", teacher[:, 0], [student], level)
+    if not KINDS[one.kind].has_classes:
+        return score_interval("pearson", one.kind, teacher[:, 0], [student], level)
     same = int((student.argmax(axis=1) == teacher.argmax(axis=1)).sum())
     return share_interval(same, len(student), level)
 

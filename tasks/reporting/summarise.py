@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data.running.records import Kind
+from kinds import Kind
 from stage_sections import Registry
 from tasks.reporting.effort import Effort, mean_effort
 from tasks.reporting.findings import Findings, averaged, find

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from kinds import LOWER_IS_BETTER
 from tasks.reporting.effort import Effort
 from tasks.reporting.summarise import DatasetSummary, Margin, Summary
 from training.running.choosing import IN_WORDS
-from training.running.metrics import LOWER_IS_BETTER
 from training.statistics import Interval, Spread
 
 MINUS = "\N{MINUS SIGN}"

@@ -18,6 +18,7 @@ OURS = {
     "params_file",
     "surroundings",
     "named_networks",
+    "kinds",
     "places",
     "seeds",
     "stage_code",
@@ -51,17 +52,18 @@ STAGES = (
 )
 # Folder -> what it may import of ours, itself aside.
 ALLOWED = {
-    "data": {"seeds", "strict_yaml"},
+    "data": {"kinds", "seeds", "strict_yaml"},
     "hardware": {"environment"},
-    "models": {"seeds"},
-    "methods": {"models", "seeds"},
-    "training": {"data", "models", "methods", "seeds"},
+    "models": {"kinds", "seeds"},
+    "methods": {"kinds", "models", "seeds"},
+    "training": {"data", "kinds", "models", "methods", "seeds"},
     "tasks": {
         "config",
         "environment",
         "method_sections",
         "stage_sections",
         "params_file",
+        "kinds",
         "places",
         "seeds",
         "stage_code",

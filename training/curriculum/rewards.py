@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from data.running.batches import Batch
+from kinds import Kind
 from methods.rewards import Reward, alignment_reward, binary_reward, gain_reward, real_reward
-from methods.running.task_loss import Kind, per_row_task_loss, true_class_score
+from methods.running.task_loss import per_row_task_loss, true_class_score
 from models.outputs import Outputs
 from training.curriculum.seams import Probe, Student, TargetQuiz
 from training.running.checkpoint_files import State

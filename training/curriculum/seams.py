@@ -7,9 +7,9 @@ from typing import Literal, Protocol
 from torch import Tensor, nn
 
 from data.running.batches import Batch
+from kinds import Kind
 from methods.returns import BaselineName
 from methods.rewards import Reward
-from methods.running.task_loss import Kind
 from models.outputs import Outputs
 from training.running.checkpoint_files import State
 from training.running.choosing import BY_LOSS, Choice

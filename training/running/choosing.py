@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from training.running.metrics import LOWER_IS_BETTER
+from kinds import LOWER_IS_BETTER
 
 SelectedBy = Literal["loss", "metric", "metric_then_loss"]
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from data.running.batches import Batch, batch_order, collate
 from data.running.tokens import TokenSplit
-from methods.running.task_loss import Kind
+from kinds import Kind
 from models.outputs import Outputs
 from training.running.checkpoint_files import State
 from training.running.checkpoints import Checkpoints, Saved

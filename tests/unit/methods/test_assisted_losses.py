@@ -7,10 +7,10 @@ from pairs import BATCHES, Rows, learner, pair
 from references import EXACT, KINDS, array, case, kl, task
 from small_networks import small
 
+from kinds import Kind
 from methods.joint import Learner, Pair
 from methods.pesf_kd import PesfKd
 from methods.running.seam import Method
-from methods.running.task_loss import Kind
 from methods.sftn import FriendlyTeacher, Sftn
 from methods.takd import Takd
 from models.outputs import Outputs

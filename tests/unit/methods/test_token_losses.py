@@ -7,9 +7,9 @@ import pytest
 import torch
 from references import EXACT, KINDS, Array, array, case, cross_entropy_rows, kl, softmax, task
 
+from kinds import Kind
 from methods.ckd import Ckd, angle_relation, angles, pair_relation, window_around
 from methods.running.seam import Method
-from methods.running.task_loss import Kind
 from methods.tinybert import Inner, TinyBert, score_error, token_error
 from models.outputs import Outputs
 

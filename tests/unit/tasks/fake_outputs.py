@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from data.running.records import Kind
+from kinds import Kind
 from tasks.running.layout import output_folder, tokens_folder
 from training.running.metrics import compute_metrics
 

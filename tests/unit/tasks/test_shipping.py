@@ -14,7 +14,7 @@ import pyarrow.parquet as parquet
 import pytest
 from numpy.typing import ArrayLike
 
-from data.running.records import Kind
+from kinds import Kind
 from stage_sections import Registry
 from tasks.registry.shown import shown_versions
 from tasks.reporting.calibration import calibrate

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from data.running.records import Kind
+from kinds import Kind
 from training.influence import correlation_influence, count_influence
 from training.intervals import none_of, over_seeds, tango
 from training.running.metrics import class_metric, weighted_metric
