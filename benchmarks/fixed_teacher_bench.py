@@ -11,7 +11,7 @@ from methods.kd import Kd
 from methods.mse_kd import MseKd
 from methods.pkd import Pkd
 from methods.running.layers import match_layers, patient_layers
-from methods.running.seam import Method
+from methods.running.seam import LossInputs, Method
 from training.running.loop import make_optimizer
 
 TARGET = 1.10
@@ -48,7 +48,7 @@ def step_of(shape: Shape, method: Method) -> Step:
     def step() -> None:
         outputs = network(batch.inputs, dataset=shape.spec.dataset, layers=needs.student_layers)
         said = signals.of_rows(batch.rows, needs.teacher_layers) if needs.teacher == "signals" else None
-        parts = method.loss(outputs, said, batch.labels, shape.spec.kind)
+        parts = method.loss(LossInputs(outputs, said, batch.labels, shape.spec.kind))
         optimizer.zero_grad()
         parts["loss"].backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)

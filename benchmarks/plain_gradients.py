@@ -27,7 +27,7 @@ def double_backward(
     with derivable_attention():
         ours = student.see(batch, pair.dataset, needs.student_layers)
         theirs = teacher.see(batch, pair.dataset, needs.teacher_layers)
-        loss = method.loss(ours, theirs, batch.labels, pair.kind)["loss"]
+        loss = method.loss(pair.loss_inputs(batch, ours, theirs))["loss"]
         parameters = student.parameters()
         slopes = torch.autograd.grad(loss, list(parameters.values()), create_graph=True, allow_unused=True)
         ahead = {

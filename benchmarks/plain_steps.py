@@ -27,7 +27,7 @@ def double_backward_step(
     with derivable_attention():
         ours = student.see(batch, pair.dataset, needs.student_layers)
         theirs = teacher.see(batch, pair.dataset, needs.teacher_layers)
-        loss = method.loss(ours, theirs, batch.labels, pair.kind)["loss"]
+        loss = method.loss(pair.loss_inputs(batch, ours, theirs))["loss"]
         parameters = student.parameters()
         slopes = torch.autograd.grad(loss, list(parameters.values()), create_graph=True, allow_unused=True)
         ahead = {
@@ -48,7 +48,7 @@ def double_backward_step(
     teacher.apply({name: value / student.rate for name, value in change.items()})  # see methods.metadistil, line 2
     with torch.no_grad():
         taught = teacher.see(batch, pair.dataset, needs.teacher_layers)
-    student.descend(method.loss(ours, constant(taught), batch.labels, pair.kind)["loss"])
+    student.descend(method.loss(pair.loss_inputs(batch, ours, constant(taught)))["loss"])
     return {"loss": loss.item(), "quiz": quizzed.item()}
 
 

@@ -22,9 +22,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kinds import Kind
 from methods.running.layers import LayerPairs
-from methods.running.seam import Needs, teacher_given
+from methods.running.seam import LossInputs, Needs
 from methods.running.soft_targets import divergence
 from methods.running.task_loss import task_loss
 from models.outputs import Outputs
@@ -49,23 +48,14 @@ class Ckd:
     def needs(self) -> Needs:
         return Needs(teacher="runs", tokens=self.layers, same_width=False)
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task`, `soft` and the four relations, before their weights."""
-        teacher = teacher_given("ckd", teacher)
-        task = task_loss(student.logits, labels, kind)
-        soft = divergence(student.logits, teacher.logits, kind, self.temperature)
+        task = task_loss(given.student.logits, given.labels, given.kind)
+        soft = divergence(given.student.logits, given.teacher.logits, given.kind, self.temperature)
         total = self.alpha * task + (1 - self.alpha) * soft
         parts = {"task": task.detach(), "soft": soft.detach()}
         with torch.autocast(task.device.type, enabled=False):  # differences of large products need their digits
-            relations = self._relations(student, teacher)
+            relations = self._relations(given.student, given.teacher)
         for name, value in relations.items():
             total = total + getattr(self, name) * value
             parts[name] = value.detach()

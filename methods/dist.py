@@ -11,12 +11,10 @@ batch of one row has no `intra`. Regression has one output and neither is define
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from kinds import Kind
-from methods.running.seam import Needs, same_shape, teacher_given
+from methods.running.seam import LossInputs, Needs, same_shape
 from methods.running.task_loss import task_loss
-from models.outputs import Outputs
 
 TINY = 1e-8
 """A smaller product of norms counts as this: rows that are constant have no correlation, here 0."""
@@ -35,23 +33,14 @@ class Dist:
     def needs(self) -> Needs:
         return Needs(teacher="signals")
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task`, `inter` (where there are more than two classes) and `intra`."""
-        teacher = teacher_given("dist", teacher)
-        same_shape("dist", student.logits, teacher.logits, "logits")
-        if student.logits.shape[1] < 2:
+        same_shape("dist", given.student.logits, given.teacher.logits, "logits")
+        if given.student.logits.shape[1] < 2:
             raise ValueError("dist: correlations between classes need classes; a regression has none, use kd")
-        ours = torch.softmax(student.logits / self.temperature, -1)
-        theirs = torch.softmax(teacher.logits.to(ours.dtype) / self.temperature, -1)
-        task = task_loss(student.logits, labels, kind)
+        ours = torch.softmax(given.student.logits / self.temperature, -1)
+        theirs = torch.softmax(given.teacher.logits.to(ours.dtype) / self.temperature, -1)
+        task = task_loss(given.student.logits, given.labels, given.kind)
         intra = 1 - pearson(ours.T, theirs.T).mean() if len(ours) > 1 else ours.sum() * 0
         total = self.alpha * task + self.gamma * self.temperature**2 * intra
         parts = {"task": task.detach(), "intra": intra.detach()}

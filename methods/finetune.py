@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from kinds import Kind
-from methods.running.seam import Needs
+from methods.running.seam import LossInputs, Needs
 from methods.running.task_loss import task_loss
-from models.outputs import Outputs
 
 
 @dataclass(frozen=True)
@@ -18,14 +16,6 @@ class Finetune:
     def needs(self) -> Needs:
         return Needs(teacher="none")
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; teacher and projection are not read."""
-        return {"loss": task_loss(student.logits, labels, kind)}
+        return {"loss": task_loss(given.student.logits, given.labels, given.kind)}

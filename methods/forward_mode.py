@@ -14,6 +14,7 @@ of the pass whose outputs it derives: the random state is replayed.
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -21,10 +22,9 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from kinds import Kind
 from methods.dropout_masks import RandomState
 from methods.joint import Gradients, Learner, Pair, Seen, TrainingBatch, used
-from methods.running.seam import Method, Needs
+from methods.running.seam import LossInputs, Method, Needs
 from methods.running.task_loss import task_loss
 from models.outputs import Outputs
 
@@ -104,20 +104,19 @@ def _tangent(value: Tensor) -> Tensor:
     return torch.zeros_like(value) if found is None else found.clone()
 
 
-def change_along(
-    method: Method, student: Outputs, teacher: Outputs, along: Mapping[str, Tensor], labels: Tensor, kind: Kind
-) -> Tensor:
+def change_along(method: Method, given: LossInputs, along: Mapping[str, Tensor]) -> Tensor:
     """<grad L_S, v> from J v: a scalar with a graph to the teacher's outputs.
 
-    student: the outputs of the pass that `along` was derived from. teacher: with its graph.
+    given: the student's outputs are those of the pass that `along` was derived from, the teacher's have their graph.
     """
     leaves = {
         name: value.detach().requires_grad_()
-        for name, value in used(student, method.needs.layers, method.needs.pooled).items()
+        for name, value in used(given.student, method.needs.layers, method.needs.pooled).items()
     }
     vectors = {int(name.split(".")[1]): value for name, value in leaves.items() if name.startswith("vectors.")}
-    seen = Outputs(logits=leaves["logits"], pooled=leaves.get("pooled", student.pooled.detach()), vectors=vectors)
-    loss = method.loss(seen, teacher, labels, kind)["loss"]
+    pooled = leaves.get("pooled", given.student.pooled.detach())
+    student = Outputs(logits=leaves["logits"], pooled=pooled, vectors=vectors)
+    loss = method.loss(replace(given, student=student))["loss"]
     slopes = torch.autograd.grad(loss, list(leaves.values()), create_graph=True, allow_unused=True)
     return torch.stack(
         [(slope * along[name]).sum() for name, slope in zip(leaves, slopes, strict=True) if slope is not None]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kinds import Kind
 from methods.dropout_masks import RandomState
 from methods.running.layers import LayerPairs
-from methods.running.seam import Needs
+from methods.running.seam import LossInputs, Needs
 from models.classifier import Classifier
 from models.outputs import Outputs
 
@@ -150,6 +150,10 @@ class Pair:
     """Training rows whose figures a method keeps over time."""
     influence: list[dict[str, float]] = field(default_factory=list)
     """What a method keeps of them: row, step and its figures."""
+
+    def loss_inputs(self, batch: TrainingBatch, student: Outputs, teacher: Outputs) -> LossInputs:
+        """Both networks' outputs on a batch, as a loss reads them."""
+        return LossInputs(student, teacher, batch.labels, self.kind)
 
 
 class MovingTeacher(Protocol):

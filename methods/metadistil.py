@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kinds import Kind
 from methods.dropout_masks import RandomState
 from methods.forward_mode import change_along, derivable_attention, moved, quiz_gradient, tangents
 from methods.joint import Gradients, Pair, TrainingBatch, constant
 from methods.running.layers import LayerPairs
-from methods.running.seam import Needs, teacher_given
+from methods.running.seam import LossInputs, Needs
 from methods.running.soft_targets import hidden_loss, probability_error, temperature_of
 from methods.running.task_loss import task_loss
 from models.outputs import Outputs
@@ -57,24 +57,15 @@ class MetaDistil:
     def needs(self) -> Needs:
         return Needs(teacher="moves", layers=self.layers if self.beta else (), pooled=self.beta > 0)
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """L_S; parts are `task`, `soft` and, if beta is not 0, `hidden` (before their weights)."""
-        teacher = teacher_given("metadistil", teacher)
-        task = task_loss(student.logits, labels, kind)
-        squared = temperature_of(kind, self.temperature) ** 2
-        soft = squared * probability_error(student.logits, teacher.logits, kind, self.temperature)
+        task = task_loss(given.student.logits, given.labels, given.kind)
+        squared = temperature_of(given.kind, self.temperature) ** 2
+        soft = squared * probability_error(given.student.logits, given.teacher.logits, given.kind, self.temperature)
         total = self.alpha * task + (1 - self.alpha) * soft
         parts = {"task": task.detach(), "soft": soft.detach()}
         if self.beta:
-            hidden = hidden_loss(student, teacher, self.layers, projection)
+            hidden = hidden_loss(given.student, given.teacher, self.layers, given.projection)
             total, parts["hidden"] = total + self.beta * hidden, hidden.detach()
         return {"loss": total, **parts}
 
@@ -88,7 +79,7 @@ class MetaDistil:
             ours = student.see(batch, pair.dataset, needs.student_layers)
         masks = RandomState.now(batch.labels.device)
         theirs = teacher.see(batch, pair.dataset, needs.teacher_layers)
-        parts = self.loss(ours, constant(theirs), batch.labels, pair.kind)
+        parts = self.loss(pair.loss_inputs(batch, ours, constant(theirs)))
         pilot = student.gradient(parts["loss"], keep_graph=True)
         ahead = moved(student, pilot, student.rate)
         compares = student.updates % self.analysis_every == 0
@@ -99,19 +90,19 @@ class MetaDistil:
         along = tangents(student.network, batch, pair.dataset, needs, direction, random_state)
         if not compares:
             direction.clear()
-        change = change_along(self, ours, theirs, along, batch.labels, pair.kind)
+        change = change_along(self, pair.loss_inputs(batch, ours, theirs), along)
         teacher.descend(-change)
         taught = teacher.say(batch, pair.dataset, needs.teacher_layers, masks=masks if self.same_masks else None)
         values = {name: value.item() for name, value in parts.items()} | {"quiz": quiz_loss}
         if compares:
             # With other masks than before, they and not the teacher's step would decide both.
             again = teacher.say(batch, pair.dataset, needs.teacher_layers, masks=masks)
-            real = student.gradient(self.loss(ours, again, batch.labels, pair.kind)["loss"], keep_graph=True)
+            real = student.gradient(self.loss(pair.loss_inputs(batch, ours, again))["loss"], keep_graph=True)
             values["real_beats_pilot"] = beats(real, pilot, direction)
             values["teacher_comes_nearer"] = self.comes_nearer(ours, theirs, again, pair.kind)
             direction.clear()
         if self.pilot:
-            student.descend(self.loss(ours, taught, batch.labels, pair.kind)["loss"])
+            student.descend(self.loss(pair.loss_inputs(batch, ours, taught))["loss"])
         else:
             student.apply(pilot)
         return values
@@ -129,7 +120,7 @@ class MetaDistil:
         with torch.no_grad():
             said = pair.teacher.see(batch, pair.dataset, self.needs.teacher_layers)
         ours = pair.student.see(batch, pair.dataset, self.needs.student_layers)
-        parts = self.loss(ours, said, batch.labels, pair.kind)
+        parts = self.loss(pair.loss_inputs(batch, ours, said))
         pair.student.descend(parts["loss"])
         return {name: value.item() for name, value in parts.items()}
 

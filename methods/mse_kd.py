@@ -11,14 +11,12 @@ Regression has no softmax: its soft term is MSE(z_T, z_S), and tau is not read.
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from kinds import Kind
 from methods.running.layers import LayerPairs
-from methods.running.seam import Needs, teacher_given
+from methods.running.seam import LossInputs, Needs
 from methods.running.soft_targets import hidden_loss, probability_error, temperature_of
 from methods.running.task_loss import task_loss
-from models.outputs import Outputs
 
 
 @dataclass(frozen=True)
@@ -50,26 +48,17 @@ class MseKd:
             return Needs(teacher="signals")
         return Needs(teacher="signals", layers=self.layers, pooled=True)
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task`, `soft` and, if beta is not 0, `hidden` (before their weights)."""
-        teacher = teacher_given("mse_kd", teacher)
-        task = task_loss(student.logits, labels, kind)
-        soft = probability_error(student.logits, teacher.logits, kind, self.temperature)
+        task = task_loss(given.student.logits, given.labels, given.kind)
+        soft = probability_error(given.student.logits, given.teacher.logits, given.kind, self.temperature)
         if self.temperature_squared:
-            soft = soft * temperature_of(kind, self.temperature) ** 2
+            soft = soft * temperature_of(given.kind, self.temperature) ** 2
         on_task = self.alpha if self.alpha_on == "task" else 1 - self.alpha
         total = on_task * task + (1 - on_task) * soft
         parts = {"task": task.detach(), "soft": soft.detach()}
         if self.beta > 0:
-            hidden = hidden_loss(student, teacher, self.layers, projection)
+            hidden = hidden_loss(given.student, given.teacher, self.layers, given.projection)
             total = total + self.beta * hidden
             parts["hidden"] = hidden.detach()
         return {"loss": total, **parts}

@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinds import Kind
 from methods.running.layers import LayerPairs
-from methods.running.seam import Needs, same_shape, teacher_given
+from methods.running.seam import LossInputs, Needs, same_shape
 from methods.running.soft_targets import divergence
 from methods.running.task_loss import task_loss
 from models.outputs import Outputs
@@ -33,20 +32,11 @@ class Pkd:
     def needs(self) -> Needs:
         return Needs(teacher="signals", layers=self.layers)
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task`, `soft` and `patient` (before their weights)."""
-        teacher = teacher_given("pkd", teacher)
-        task = task_loss(student.logits, labels, kind)
-        soft = divergence(student.logits, teacher.logits, kind, self.temperature)
-        patient = patient_loss(student, teacher, self.layers, projection)
+        task = task_loss(given.student.logits, given.labels, given.kind)
+        soft = divergence(given.student.logits, given.teacher.logits, given.kind, self.temperature)
+        patient = patient_loss(given.student, given.teacher, self.layers, given.projection)
         total = self.alpha * task + (1 - self.alpha) * soft + self.beta * patient
         return {"loss": total, "task": task.detach(), "soft": soft.detach(), "patient": patient.detach()}
 

@@ -7,14 +7,12 @@ end with the last epoch, as the papers do that compare with it (MetaDistil: four
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from kinds import Kind
 from methods.phases import steps_taken
-from methods.running.seam import Needs, Phase, teacher_given
+from methods.running.seam import LossInputs, Needs, Phase
 from methods.running.soft_targets import divergence
 from methods.running.task_loss import task_loss
-from models.outputs import Outputs
 
 
 @dataclass(frozen=True)
@@ -36,18 +34,9 @@ class Rco:
         on_route = steps_taken(anchor, anchors, teacher_epochs)
         return Phase(f"anchor {anchor}", self, teacher_epoch=on_route)
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; `teacher` is the anchor; parts are `task` and `soft` (before their weights)."""
-        teacher = teacher_given("rco", teacher)
-        task = task_loss(student.logits, labels, kind)
-        soft = divergence(student.logits, teacher.logits, kind, self.temperature)
+        task = task_loss(given.student.logits, given.labels, given.kind)
+        soft = divergence(given.student.logits, given.teacher.logits, given.kind, self.temperature)
         total = self.alpha * task + (1 - self.alpha) * soft
         return {"loss": total, "task": task.detach(), "soft": soft.detach()}

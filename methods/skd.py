@@ -9,14 +9,12 @@ points: no gradient, so it is refused; a regression has no direction either.
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
-from kinds import Kind
-from methods.running.seam import Needs, same_shape, teacher_given
+from methods.running.seam import LossInputs, Needs, same_shape
 from methods.running.soft_targets import divergence
 from methods.running.task_loss import task_loss
-from models.outputs import Outputs
 
 
 @dataclass(frozen=True)
@@ -30,29 +28,20 @@ class Skd:
     def needs(self) -> Needs:
         return Needs(teacher="signals")
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task` and `soft` (before their weights)."""
-        teacher = teacher_given("skd", teacher)
-        same_shape("skd", student.logits, teacher.logits, "logits")
-        if student.logits.shape[1] < 3:
+        same_shape("skd", given.student.logits, given.teacher.logits, "logits")
+        if given.student.logits.shape[1] < 3:
             raise ValueError(
                 "skd: with fewer than 3 classes a centred unit vector of logits has no gradient; use kd or dist"
             )
-        theirs = centred(teacher.logits.to(student.logits.dtype))
+        theirs = centred(given.teacher.logits.to(given.student.logits.dtype))
         scale = theirs.norm(dim=-1).mean()
-        task = task_loss(student.logits, labels, kind)
+        task = task_loss(given.student.logits, given.labels, given.kind)
         soft = divergence(
-            scale * normalize(centred(student.logits), dim=-1),
+            scale * normalize(centred(given.student.logits), dim=-1),
             scale * normalize(theirs, dim=-1),
-            kind,
+            given.kind,
             self.temperature,
         )
         total = self.alpha * task + (1 - self.alpha) * soft

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kinds import Kind
 from methods.running.layers import LayerPairs
-from methods.running.seam import Needs, Phase, same_shape, teacher_given
+from methods.running.seam import LossInputs, Needs, Phase, same_shape
 from methods.running.soft_targets import per_row_cross_entropy, temperature_of
 from methods.running.task_loss import task_loss
 from models.outputs import Outputs
@@ -54,19 +53,10 @@ class Inner:
     def needs(self) -> Needs:
         return Needs(teacher="runs", tokens=((0, 0), *self.layers), attentions=self.layers)
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `embeddings`, `hidden` and `attention` (sums over the pairs)."""
-        teacher = teacher_given("tinybert", teacher)
-        hidden = [token_error(student, teacher, pair, projection) for pair in ((0, 0), *self.layers)]
-        attention = torch.stack([score_error(student, teacher, pair) for pair in self.layers]).sum()
+        hidden = [token_error(given.student, given.teacher, pair, given.projection) for pair in ((0, 0), *self.layers)]
+        attention = torch.stack([score_error(given.student, given.teacher, pair) for pair in self.layers]).sum()
         embeddings, states = hidden[0], torch.stack(hidden[1:]).sum()
         parts = {"embeddings": embeddings.detach(), "hidden": states.detach(), "attention": attention.detach()}
         return {"loss": embeddings + states + attention, **parts}
@@ -82,20 +72,11 @@ class Prediction:
     def needs(self) -> Needs:
         return Needs(teacher="runs")
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; `task` is a part that does not count."""
-        teacher = teacher_given("tinybert", teacher)
-        scale = temperature_of(kind, self.temperature)
-        loss = per_row_cross_entropy(student.logits / scale, teacher.logits / scale, kind).mean()
-        return {"loss": loss, "task": task_loss(student.logits.detach(), labels, kind)}
+        scale = temperature_of(given.kind, self.temperature)
+        loss = per_row_cross_entropy(given.student.logits / scale, given.teacher.logits / scale, given.kind).mean()
+        return {"loss": loss, "task": task_loss(given.student.logits.detach(), given.labels, given.kind)}
 
 
 def token_error(student: Outputs, teacher: Outputs, pair: tuple[int, int], projection: nn.Module | None) -> Tensor:

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from data.running.batches import Batch, draw_rows
 from data.running.tokens import TokenSplit
 from methods.mse_kd import MseKd
+from methods.running.seam import LossInputs
 from models.classifier import Classifier
 from models.outputs import Outputs
 from seeds import start_all
@@ -144,7 +145,7 @@ def _distillation(stage: Stage, dataset: TokenisedDataset, head: Path, student: 
     def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
         said = pooled.of_rows(batch.rows)
         said.logits = logits[batch.rows.cpu()].to(batch.labels.device)
-        return method.loss(outputs, said, batch.labels, dataset.spec.kind, projection=student.projection)
+        return method.loss(LossInputs(outputs, said, batch.labels, dataset.spec.kind, student.projection))
 
     return Distillation(loss)
 

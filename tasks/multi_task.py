@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import torch
 
 from data.running.batches import Batch
-from methods.running.seam import Scheduled
+from methods.running.seam import LossInputs, Scheduled
 from models.outputs import Outputs
 from seeds import start_all
 from tasks.networks.building import parameter_count
@@ -96,7 +96,7 @@ def _distillations(stage: Stage, datasets: Mapping[str, TokenisedDataset]) -> di
         signals = open_signals(folder, "quiz", rows=len(dataset.split("quiz")))
 
         def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
-            return method.loss(outputs, signals.of_rows(batch.rows), batch.labels, dataset.spec.kind)
+            return method.loss(LossInputs(outputs, signals.of_rows(batch.rows), batch.labels, dataset.spec.kind))
 
         return Distillation(loss)
 

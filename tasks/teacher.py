@@ -18,6 +18,7 @@ from torch import nn
 
 from kinds import KINDS
 from methods.finetune import Finetune
+from methods.running.seam import LossInputs
 from models.classifier import Classifier
 from seeds import start_all
 from tasks.networks.building import parameter_count, start_teacher
@@ -101,13 +102,13 @@ def _trained(
     if given.teacher.trajectory:
         trajectory.said = lambda network: _said(stage, network, dataset, accelerator)
     start_all(stage.seed_of("dropout"))
-    loss = Finetune().loss
+    kind, loss = dataset.spec.kind, Finetune().loss
     curves = train(
         model,
         dataset.split("train"),
         dataset.split("selection"),
         dataset.target,
-        lambda epoch: lambda outputs, batch: loss(outputs, None, batch.labels, dataset.spec.kind),
+        lambda epoch: lambda outputs, batch: loss(LossInputs(outputs, None, batch.labels, kind)),
         training_settings(given, given.teacher, stage.seed_of("training")),
         accelerator=accelerator,
         after_epoch=trajectory,

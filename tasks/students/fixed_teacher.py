@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from data.running.batches import Batch
-from methods.running.seam import Lasting, Method, Needs, Phase, Scheduled, schedule_of
+from methods.running.seam import Lasting, LossInputs, Method, Needs, Phase, Scheduled, schedule_of
 from models.attention_scores import check_scores
 from models.classifier import Classifier
 from models.outputs import Outputs
@@ -91,7 +91,7 @@ def _epoch_loss(phase: Phase, teacher: FixedTeacher, model: Classifier, dataset:
 
     def loss(outputs: Outputs, batch: Batch) -> Mapping[str, torch.Tensor]:
         said = teacher.says(batch, phase, dataset.spec.name)
-        return phase.method.loss(outputs, said, batch.labels, dataset.spec.kind, projection=model.projection)
+        return phase.method.loss(LossInputs(outputs, said, batch.labels, dataset.spec.kind, model.projection))
 
     return loss
 

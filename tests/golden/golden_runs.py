@@ -30,7 +30,7 @@ from methods.pkd import Pkd
 from methods.prokd import ProKd
 from methods.prokt import ProKt
 from methods.rco import Rco
-from methods.running.seam import Method, Needs, Phase, Scheduled
+from methods.running.seam import LossInputs, Method, Needs, Phase, Scheduled
 from methods.sftn import FriendlyTeacher, Sftn
 from methods.skd import Skd
 from methods.takd import Takd
@@ -126,7 +126,7 @@ def run_fixed(method: Method | Scheduled, found: Run, checkpoints: Checkpoints |
 
         def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
             theirs = fixed.says(batch, phase, TARGET.name)
-            parts = phase.method.loss(outputs, theirs, batch.labels, TARGET.kind)
+            parts = phase.method.loss(LossInputs(outputs, theirs, batch.labels, TARGET.kind))
             found.note(parts["loss"].item())
             return parts
 

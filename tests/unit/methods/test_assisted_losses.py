@@ -10,7 +10,7 @@ from small_networks import small
 from kinds import Kind
 from methods.joint import Learner, Pair
 from methods.pesf_kd import PesfKd
-from methods.running.seam import Method
+from methods.running.seam import LossInputs, Method
 from methods.sftn import FriendlyTeacher, Sftn
 from methods.takd import Takd
 from models.outputs import Outputs
@@ -20,7 +20,7 @@ from models.outputs import Outputs
 @pytest.mark.parametrize("method", [Takd(0.3, 2.0), Sftn(0.3, 2.0)])
 def test_the_student_learns_from_labels_and_from_the_answers_of_its_own_teacher(method: Method, kind: Kind) -> None:
     own = case(kind)
-    parts = method.loss(own.student, own.teacher, own.labels, kind)
+    parts = method.loss(LossInputs(own.student, own.teacher, own.labels, kind))
     wanted = 0.3 * own.task + 0.7 * kl(own.theirs, own.ours, kind, 2.0)
     assert parts["loss"].item() == pytest.approx(wanted, rel=EXACT)
 

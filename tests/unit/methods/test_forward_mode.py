@@ -18,7 +18,7 @@ from methods.lgtm import Lgtm, row_influence
 from methods.metadistil import MetaDistil
 from methods.mse_kd import MseKd
 from methods.running.layers import match_layers
-from methods.running.seam import Method
+from methods.running.seam import LossInputs, Method
 
 FAMILIES = ("bert", "roberta", "deberta-v2", "opt")
 RATE = 0.05
@@ -30,13 +30,13 @@ def exact(own: Pair, method: Method, batch: Rows, quiz: list[Rows], *, replay: b
     with derivable_attention():
         ours = own.student.see(batch, own.dataset, needs.student_layers)
         theirs = own.teacher.see(batch, own.dataset, needs.teacher_layers)
-    loss = method.loss(ours, constant(theirs), batch.labels, own.kind)["loss"]
+    loss = method.loss(own.loss_inputs(batch, ours, constant(theirs)))["loss"]
     ahead = moved(own.student, own.student.gradient(loss), RATE)
     direction, _ = quiz_gradient(own, ahead, endless(*quiz), len(quiz))
     if not replay:
         state = RandomState.now(torch.device("cpu"))
     along = tangents(own.student.network, batch, own.dataset, needs, direction, state)
-    return own.teacher.gradient(-RATE * change_along(method, ours, theirs, along, batch.labels, own.kind))
+    return own.teacher.gradient(-RATE * change_along(method, own.loss_inputs(batch, ours, theirs), along))
 
 
 def error(found: Gradients, wanted: Gradients) -> float:
@@ -117,8 +117,8 @@ def test_lgtms_mixed_gradient_is_metadistils_of_the_soft_term_times_a_known_fact
     own, method = pair("bert", spec), Lgtm(alpha=0.6)
 
     class SoftTerm(MseKd):
-        def loss(self, student, teacher, labels, kind, *, projection=None):
-            return {"loss": method.student_loss(student.logits, teacher.logits, labels, kind)}
+        def loss(self, given: LossInputs) -> dict[str, torch.Tensor]:
+            return {"loss": method.student_loss(given.student.logits, given.teacher.logits, given.labels, given.kind)}
 
     torch.manual_seed(1)
     wanted = exact(own, SoftTerm(beta=0.0), batch, [quiz])
@@ -144,7 +144,7 @@ def test_one_teacher_step_of_metadistil_lowers_the_pilot_students_quiz_loss() ->
         torch.manual_seed(1)
         with derivable_attention():
             ours, theirs = own.student.see(batch, own.dataset), own.teacher.see(batch, own.dataset)
-        loss = method.loss(ours, constant(theirs), batch.labels, own.kind)["loss"]
+        loss = method.loss(own.loss_inputs(batch, ours, constant(theirs)))["loss"]
         ahead = moved(own.student, own.student.gradient(loss), RATE)
         return quiz_gradient(own, ahead, endless(quiz), 1)[1]
 

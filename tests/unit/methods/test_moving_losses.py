@@ -17,6 +17,7 @@ from methods.joint import Learner, MovingTeacher, Pair
 from methods.lgtm import Influence, Lgtm, row_influence
 from methods.metadistil import MetaDistil
 from methods.prokt import ProKt
+from methods.running.seam import LossInputs
 
 PART = {"pair": "pair", "choice": "choice", "regression": "regression"}
 
@@ -131,7 +132,7 @@ def test_metadistils_loss_is_task_squared_error_of_probabilities_and_hidden_stat
     pairs = [(given.student.vectors[1], given.teacher.vectors[2]), (given.student.pooled, given.teacher.pooled)]
     hidden = np.mean([unit_error(array(ours), array(theirs)) for ours, theirs in pairs])
     method = MetaDistil(alpha=0.4, beta=beta, temperature=tau, layers=((1, 2),))
-    parts = method.loss(given.student, given.teacher, given.labels, kind)
+    parts = method.loss(LossInputs(given.student, given.teacher, given.labels, kind))
     np.testing.assert_allclose(parts["loss"].item(), 0.4 * given.task + 0.6 * soft + beta * hidden, rtol=EXACT)
     assert set(parts) == {"loss", "task", "soft"} | ({"hidden"} if beta else set())
 

@@ -7,6 +7,7 @@ import torch
 from tiny_problem import TARGET, accelerator, networks, settings, splits
 
 from methods.finetune import Finetune
+from methods.running.seam import LossInputs
 from tests.planted import plant, run
 from training.curriculum.seams import CurriculumSettings
 from training.running.choosing import Choice, SelectedBy
@@ -51,7 +52,7 @@ def test_a_training_keeps_the_epoch_that_its_settings_choose(by: SelectedBy) -> 
         given.train,
         given.selection,
         TARGET,
-        lambda epoch: lambda outputs, batch: Finetune().loss(outputs, None, batch.labels, TARGET.kind),
+        lambda epoch: lambda outputs, batch: Finetune().loss(LossInputs(outputs, None, batch.labels, TARGET.kind)),
         settings(epochs=6, learning_rate=2e-2, selected_by=by),
         accelerator=accelerator(),
     )

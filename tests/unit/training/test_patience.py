@@ -10,6 +10,7 @@ from tiny_problem import TARGET, accelerator, networks, settings, splits
 from data.running.batches import Batch
 from methods.dml import Dml
 from methods.finetune import Finetune
+from methods.running.seam import LossInputs
 from models.outputs import Outputs
 from training.joint import JointRun, JointSettings, JointSplits, train_jointly
 from training.running.checkpoint_files import CheckpointFiles
@@ -37,7 +38,7 @@ class Trained:
         if self.steps == self.stop:
             raise Broken
         self.steps += 1
-        return Finetune().loss(outputs, None, batch.labels, TARGET.kind)
+        return Finetune().loss(LossInputs(outputs, None, batch.labels, TARGET.kind))
 
 
 def trained(

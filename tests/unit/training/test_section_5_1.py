@@ -8,6 +8,7 @@ from tiny_problem import SPEC, TARGET, Splits, accelerator, settings, splits
 from data.running.batches import Batch
 from methods.finetune import Finetune
 from methods.metadistil import MetaDistil
+from methods.running.seam import LossInputs
 from models.classifier import Classifier
 from models.outputs import Outputs
 from training.joint import JointSettings, JointSplits, train_jointly
@@ -20,7 +21,7 @@ def finetuned(network: Classifier, given: Splits, epochs: int, shift: int) -> Cl
     """After some epochs on labels that are moved on by `shift` classes: 0 is right, 1 is all wrong."""
 
     def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
-        return Finetune().loss(outputs, None, (batch.labels + shift) % 3, TARGET.kind)
+        return Finetune().loss(LossInputs(outputs, None, (batch.labels + shift) % 3, TARGET.kind))
 
     train(
         network,
