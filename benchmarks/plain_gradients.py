@@ -25,8 +25,8 @@ def double_backward(
     """grad_T of the mean quiz loss of theta - rate * grad L_S(theta; T), through the graph of the student's gradient."""
     student, teacher, needs = pair.student, pair.teacher, method.needs
     with derivable_attention():
-        ours = student.see(batch, pair.dataset, needs.student_layers)
-        theirs = teacher.see(batch, pair.dataset, needs.teacher_layers)
+        ours = student.forward(batch, pair.dataset, needs.student_layers)
+        theirs = teacher.forward(batch, pair.dataset, needs.teacher_layers)
         loss = method.loss(pair.loss_inputs(batch, ours, theirs))["loss"]
         parameters = student.parameters()
         slopes = torch.autograd.grad(loss, list(parameters.values()), create_graph=True, allow_unused=True)
@@ -52,7 +52,7 @@ def per_example_influence(
 ) -> Tensor:
     """w_i = <grad_S l_i, v> (B,): B backward passes through one graph of the batch, so that its dropout masks agree."""
     with derivable_attention(), random_state.replayed():
-        ours = pair.student.see(batch, pair.dataset).logits
+        ours = pair.student.forward(batch, pair.dataset).logits
     rows = per_row_cross_entropy(ours, teacher.detach(), pair.kind)
     parameters = pair.student.parameters()
     found: list[Tensor] = []

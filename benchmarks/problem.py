@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from data.running.batches import Batch
-from methods.joint import Learner, Pair, Seen
+from methods.joint import Learner, Pair, ProjectedModel
 from models.classifier import Classifier
 from models.heads import HeadSpec
 from models.initialise import from_config
@@ -88,5 +88,5 @@ def endless(batches: list[Batch]) -> Iterator[Batch]:
 
 
 def _learner(network: Classifier, rate: float) -> Learner:
-    seen = Seen(network)
+    seen = ProjectedModel(network)
     return Learner(seen, make_optimizer(seen, rate, 0.01), clip_norm=1.0)

@@ -23,7 +23,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from methods.dropout_masks import RandomState
-from methods.joint import Gradients, Learner, Pair, Seen, TrainingBatch, used
+from methods.joint import Gradients, Learner, Pair, ProjectedModel, TrainingBatch, used
 from methods.running.seam import LossInputs, Method, Needs
 from methods.running.task_loss import task_loss
 from models.outputs import Outputs
@@ -36,7 +36,7 @@ def derivable_attention() -> Generator[None]:
         yield
 
 
-def moved(learner: Learner, gradients: Mapping[str, Tensor], rate: float) -> dict[str, Tensor]:
+def sgd_step(learner: Learner, gradients: Mapping[str, Tensor], rate: float) -> dict[str, Tensor]:
     """theta - rate * gradient, as new tensors: the pilot student. Its network is left as it is."""
     with torch.no_grad():
         ahead = {name: torch.add(value, gradients[name], alpha=-rate) for name, value in learner.parameters().items()}
@@ -72,7 +72,7 @@ def quiz_gradient(
 
 
 def tangents(
-    network: Seen,
+    network: ProjectedModel,
     batch: TrainingBatch,
     dataset: str,
     needs: Needs,

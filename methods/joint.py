@@ -41,7 +41,7 @@ def run_whole(network: nn.Module, inputs: dict[str, Tensor], **asked: object) ->
     return network(inputs, **asked)
 
 
-class Seen(nn.Module):
+class ProjectedModel(nn.Module):
     """A network as a loss sees it: pooled and sequence vectors are in the teacher's width, by its projection if any.
 
     `run` makes the pass; several processes share its rows there, and the outputs are those of all rows in each.
@@ -67,7 +67,7 @@ class Seen(nn.Module):
         return Outputs(logits=logits.reshape(-1, choices) if choices > 1 else logits, pooled=pooled)
 
 
-def alone(tensors: Sequence[Tensor]) -> None:
+def no_reduce(tensors: Sequence[Tensor]) -> None:
     """The average over one process: nothing to do."""
 
 
@@ -78,10 +78,10 @@ class Learner:
     `stored` gives rows' pooled vectors (B*K, H) where the backbone is frozen and only the head trains.
     """
 
-    network: Seen
+    network: ProjectedModel
     optimizer: torch.optim.Optimizer
     clip_norm: float | None = None
-    average: Callable[[Sequence[Tensor]], None] = alone
+    average: Callable[[Sequence[Tensor]], None] = no_reduce
     updates: int = 0
     gradient_norm: float | Tensor = 0.0
     """Of the last update, before clipping; 0 where nothing is clipped."""
@@ -96,19 +96,19 @@ class Learner:
         """The parameters that train, by name."""
         return {name: value for name, value in self.network.named_parameters() if value.requires_grad}
 
-    def see(self, batch: TrainingBatch, dataset: str, layers: tuple[int, ...] = ()) -> Outputs:
+    def forward(self, batch: TrainingBatch, dataset: str, layers: tuple[int, ...] = ()) -> Outputs:
         """One forward pass; of the head alone where the pooled vectors are stored."""
         if self.stored is not None:
             return self.network.of_pooled(self.stored(batch.rows), dataset, batch.choices)
         return self.network(batch.inputs, dataset=dataset, choices=batch.choices, layers=layers)
 
     @torch.no_grad()
-    def say(
+    def forward_no_grad(
         self, batch: TrainingBatch, dataset: str, layers: tuple[int, ...] = (), *, masks: RandomState | None = None
     ) -> Outputs:
         """One forward pass without a graph; with new dropout masks, or those of the pass that followed `masks`."""
         with nullcontext() if masks is None else masks.replayed():
-            return self.see(batch, dataset, layers)
+            return self.forward(batch, dataset, layers)
 
     def gradient(self, loss: Tensor, *, keep_graph: bool = False) -> Gradients:
         """The gradient of a scalar, averaged over processes; zeros where a parameter plays no part."""
@@ -172,7 +172,7 @@ class MovingTeacher(Protocol):
         ...
 
 
-def constant(outputs: Outputs) -> Outputs:
+def detached(outputs: Outputs) -> Outputs:
     """The same values, without a graph."""
     vectors = {layer: value.detach() for layer, value in outputs.vectors.items()}
     return Outputs(logits=outputs.logits.detach(), pooled=outputs.pooled.detach(), vectors=vectors)

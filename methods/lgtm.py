@@ -21,7 +21,7 @@ from torch import Tensor
 
 from kinds import KINDS, Kind
 from methods.dropout_masks import RandomState
-from methods.forward_mode import derivable_attention, moved, quiz_gradient, tangents
+from methods.forward_mode import derivable_attention, quiz_gradient, sgd_step, tangents
 from methods.joint import Gradients, Pair, TrainingBatch
 from methods.running.seam import Needs
 from methods.running.soft_targets import per_row_cross_entropy, per_row_divergence
@@ -62,9 +62,9 @@ class Lgtm:
         student, teacher = pair.student, pair.teacher
         random_state = RandomState.now(batch.labels.device)
         with derivable_attention():
-            ours = student.see(batch, pair.dataset).logits
+            ours = student.forward(batch, pair.dataset).logits
         masks = RandomState.now(batch.labels.device)
-        theirs = teacher.see(batch, pair.dataset).logits
+        theirs = teacher.forward(batch, pair.dataset).logits
         loss = self.student_loss(ours, theirs.detach(), batch.labels, pair.kind)
         values = {"loss": loss.item()}
         own = self.teacher_loss(theirs, ours.detach(), batch.labels, pair.kind)
@@ -78,13 +78,13 @@ class Lgtm:
             own = own + self.influence.weight * influence
         values["teacher"] = own.item()
         teacher.descend(own)
-        taught = teacher.say(batch, pair.dataset, masks=masks if self.same_masks else None).logits
+        taught = teacher.forward_no_grad(batch, pair.dataset, masks=masks if self.same_masks else None).logits
         student.descend(self.student_loss(ours, taught, batch.labels, pair.kind))
         return values
 
     def _feedback(self, pair: Pair, loss: Tensor, quiz: Iterator[TrainingBatch]) -> tuple[Gradients, float]:
         """v, and the feedback loss of the virtual student that one plain gradient step down `loss` makes."""
-        ahead = moved(pair.student, pair.student.gradient(loss, keep_graph=True), pair.student.rate)
+        ahead = sgd_step(pair.student, pair.student.gradient(loss, keep_graph=True), pair.student.rate)
         return quiz_gradient(pair, ahead, quiz, self.quiz_batches)
 
     def student_loss(self, student: Tensor, teacher: Tensor, labels: Tensor, kind: Kind) -> Tensor:

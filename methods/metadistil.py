@@ -23,8 +23,8 @@ from torch import Tensor
 
 from kinds import Kind
 from methods.dropout_masks import RandomState
-from methods.forward_mode import change_along, derivable_attention, moved, quiz_gradient, tangents
-from methods.joint import Gradients, Pair, TrainingBatch, constant
+from methods.forward_mode import change_along, derivable_attention, quiz_gradient, sgd_step, tangents
+from methods.joint import Gradients, Pair, TrainingBatch, detached
 from methods.running.layers import LayerPairs
 from methods.running.seam import LossInputs, Needs
 from methods.running.soft_targets import hidden_loss, probability_error, temperature_of
@@ -76,12 +76,12 @@ class MetaDistil:
             return self._plain_step(pair, batch)
         random_state = RandomState.now(batch.labels.device)
         with derivable_attention():
-            ours = student.see(batch, pair.dataset, needs.student_layers)
+            ours = student.forward(batch, pair.dataset, needs.student_layers)
         masks = RandomState.now(batch.labels.device)
-        theirs = teacher.see(batch, pair.dataset, needs.teacher_layers)
-        parts = self.loss(pair.loss_inputs(batch, ours, constant(theirs)))
+        theirs = teacher.forward(batch, pair.dataset, needs.teacher_layers)
+        parts = self.loss(pair.loss_inputs(batch, ours, detached(theirs)))
         pilot = student.gradient(parts["loss"], keep_graph=True)
-        ahead = moved(student, pilot, student.rate)
+        ahead = sgd_step(student, pilot, student.rate)
         compares = student.updates % self.analysis_every == 0
         if self.pilot and not compares:
             pilot.clear()  # as large as the student, and the real update has its own
@@ -92,11 +92,13 @@ class MetaDistil:
             direction.clear()
         change = change_along(self, pair.loss_inputs(batch, ours, theirs), along)
         teacher.descend(-change)
-        taught = teacher.say(batch, pair.dataset, needs.teacher_layers, masks=masks if self.same_masks else None)
+        taught = teacher.forward_no_grad(
+            batch, pair.dataset, needs.teacher_layers, masks=masks if self.same_masks else None
+        )
         values = {name: value.item() for name, value in parts.items()} | {"quiz": quiz_loss}
         if compares:
             # With other masks than before, they and not the teacher's step would decide both.
-            again = teacher.say(batch, pair.dataset, needs.teacher_layers, masks=masks)
+            again = teacher.forward_no_grad(batch, pair.dataset, needs.teacher_layers, masks=masks)
             real = student.gradient(self.loss(pair.loss_inputs(batch, ours, again))["loss"], keep_graph=True)
             values["real_beats_pilot"] = beats(real, pilot, direction)
             values["teacher_comes_nearer"] = self.comes_nearer(ours, theirs, again, pair.kind)
@@ -118,8 +120,8 @@ class MetaDistil:
     def _plain_step(self, pair: Pair, batch: TrainingBatch) -> dict[str, float]:
         """The student on L_S, the teacher untouched."""
         with torch.no_grad():
-            said = pair.teacher.see(batch, pair.dataset, self.needs.teacher_layers)
-        ours = pair.student.see(batch, pair.dataset, self.needs.student_layers)
+            said = pair.teacher.forward(batch, pair.dataset, self.needs.teacher_layers)
+        ours = pair.student.forward(batch, pair.dataset, self.needs.student_layers)
         parts = self.loss(pair.loss_inputs(batch, ours, said))
         pair.student.descend(parts["loss"])
         return {name: value.item() for name, value in parts.items()}

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from methods.joint import Pair, TrainingBatch, constant
+from methods.joint import Pair, TrainingBatch, detached
 from methods.running.seam import Needs
 from methods.running.soft_targets import divergence
 from methods.running.task_loss import task_loss
@@ -39,12 +39,12 @@ class PesfKd:
 
     def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
         """See `MovingTeacher.step`; the quiz is not read."""
-        ours = pair.student.see(batch, pair.dataset)
-        theirs = pair.teacher.see(batch, pair.dataset)
+        ours = pair.student.forward(batch, pair.dataset)
+        theirs = pair.teacher.forward(batch, pair.dataset)
         own = task_loss(theirs.logits, batch.labels, pair.kind)
-        follow = divergence(theirs.logits, constant(ours).logits, pair.kind, self.temperature)
+        follow = divergence(theirs.logits, detached(ours).logits, pair.kind, self.temperature)
         task = task_loss(ours.logits, batch.labels, pair.kind)
-        soft = divergence(ours.logits, constant(theirs).logits, pair.kind, self.temperature)
+        soft = divergence(ours.logits, detached(theirs).logits, pair.kind, self.temperature)
         total = self.alpha * task + (1 - self.alpha) * soft
         pair.teacher.descend(own + self.follow * follow)
         pair.student.descend(total)

@@ -6,4 +6,4 @@ environment.begin(launched=True)  # before torch and accelerate are imported, wh
 
 from tasks.running import collector  # noqa: E402
 
-collector.seldom()  # here, because nothing of a stage is imported before its package
+collector.gc_relaxed()  # here, because nothing of a stage is imported before its package

@@ -23,7 +23,7 @@ from tasks.networks.output import write_model
 from tasks.networks.settings import training_settings
 from tasks.running.datasets import TokenisedDataset, open_dataset
 from tasks.running.layout import signals_folder, teacher_model
-from tasks.running.stage import Stage, run_stage, spent
+from tasks.running.stage import Stage, resource_usage, run_stage
 from tasks.running.torch_runtime import start_torch
 from tasks.students.chosen_method import make_assisted_method
 from tasks.students.fixed_teacher import check_between, train_on_fixed_teacher
@@ -50,7 +50,7 @@ def assistant(stage: Stage) -> None:
     stage.write_metrics(
         {"assistant": scores, "selected_on": dataset.selected_on, "parameters": parameters, "layers": model.num_layers}
         | {"updates": {"assistant": updates}}
-        | spent()
+        | resource_usage()
     )
     metric = dataset.spec.metrics[0]
     stage.headline = f"{metric} {scores['selection'][metric]:.3f} on {dataset.selected_on}, {parameters} parameters"

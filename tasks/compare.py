@@ -23,7 +23,7 @@ from tasks.reporting.findings import untaught
 from tasks.reporting.gather import gather_evaluated
 from tasks.reporting.reading import numbers, read_object
 from tasks.running.layout import OUTPUTS
-from tasks.running.machine_limits import no_room
+from tasks.running.machine_limits import disk_error
 from tasks.running.stage import StageError
 from tasks.running.written_files import DamagedError
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"compare: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        reason = no_room(error)
+        reason = disk_error(error)
         if reason is None:
             raise
         print(f"compare: {reason}", file=sys.stderr)

@@ -13,7 +13,7 @@ from typing import Generic, Literal, TypeVar
 
 from config import Parameters
 from tasks.running.stage import Stage
-from training.running.choosing import Choice, of_row
+from training.running.choosing import SelectionRule, of_row
 from training.running.loop import Diverged, Target
 
 RATES = 4.0
@@ -124,7 +124,7 @@ def _try(
     return _Tried(values, trained, of_row(kept))
 
 
-def _best(tried: Sequence[_Tried[Trained]], choice: Choice) -> int:
+def _best(tried: Sequence[_Tried[Trained]], choice: SelectionRule) -> int:
     """Return the index of the best point; the others' networks are let go."""
     found: int | None = None
     for number, one in enumerate(tried):

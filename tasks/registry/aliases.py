@@ -20,7 +20,7 @@ from tasks.registry.gate import Holder, Judged, Losses, judge, read_losses
 from tasks.registry.shelves import Shelf, Version
 from tasks.registry.tested import note_checks, settings_text
 from tasks.verdict.checks import Check
-from training.running.choosing import Choice, SelectedBy
+from training.running.choosing import SelectedBy, SelectionRule
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -75,7 +75,7 @@ def _content(move: Move) -> str:
 def set_candidate(client: "MlflowClient", shelf: Shelf, students: Mapping[int, Student], by: SelectedBy) -> int:
     """Point `candidate` at the best on selection of the versions given, in the order of the seeds; its number."""
     metric = next(iter(students.values())).headline
-    best = Choice(by, metric).best({number: student.selection for number, student in students.items()})
+    best = SelectionRule(by, metric).best({number: student.selection for number, student in students.items()})
     if shelf.aliases.get(names.CANDIDATE) != best:
         client.set_registered_model_alias(shelf.name, names.CANDIDATE, str(best))
     return best

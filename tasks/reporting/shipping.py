@@ -29,7 +29,7 @@ from tasks.running.stage import StageError
 from tasks.verdict.checks import Verdict
 from tasks.verdict.evidence import BASELINE
 from tasks.verdict.own import own_checks
-from training.running.choosing import Choice, SelectedBy
+from training.running.choosing import SelectedBy, SelectionRule
 from training.statistics import Interval, paired_interval, score_interval, share_interval
 
 NOT_RUN = "not registered yet: `register` has not run"
@@ -137,7 +137,7 @@ def ship(
 def candidate(one: DatasetOutputs, method: str, seeds: Sequence[int], by: SelectedBy) -> int:
     """The best seed on selection, as `register` chooses it."""
     scores = {seed: one.evaluations[method, seed].scores["selection"] for seed in seeds}
-    return Choice(by, one.metrics[0]).best(scores)
+    return SelectionRule(by, one.metrics[0]).best(scores)
 
 
 def read_versions() -> tuple[dict[tuple[str, str, int], Registered], str]:

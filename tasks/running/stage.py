@@ -37,8 +37,8 @@ from stage_code import SourceError, SourceTree, changed_modules, code_file, reco
 from tasks.running import collector
 from tasks.running.declaration import declaration
 from tasks.running.layout import OUTPUTS
-from tasks.running.machine_limits import no_memory, no_room
-from tasks.running.processes import FIRST, PROCESSES, end_together, first_to_fail, lost_partner
+from tasks.running.machine_limits import disk_error, no_memory
+from tasks.running.processes import FIRST, PROCESSES, barrier_and_destroy, first_to_fail, peer_died
 from tasks.running.readers import without_readers
 from tasks.running.written_files import (
     SUMS,
@@ -224,7 +224,7 @@ def run_stage(name: str, work: Callable[[Stage], None]) -> None:
                 stage.write_json("run.json", _record(stage))
             for finish in stage.when_done:
                 finish()
-            end_together()
+            barrier_and_destroy()
         seconds = time.monotonic() - stage.started
         if stage.writes:
             with without_readers():
@@ -240,7 +240,7 @@ def run_stage(name: str, work: Callable[[Stage], None]) -> None:
     except BrokenPipeError:
         _stop(f"{name}: nobody reads what it prints any more, stopped", 128 + signal.SIGPIPE)
     except (OSError, SafetensorError, MemoryError, RuntimeError) as error:
-        reason = no_room(error) or lost_partner(error)
+        reason = disk_error(error) or peer_died(error)
         reason = reason or no_memory(error, name, load(options.params), chosen.get("method", ""))
         if reason is None:
             raise
@@ -373,11 +373,11 @@ def _record(stage: Stage) -> dict[str, object]:
             timespec="seconds"
         ),
         "duration_s": round(time.monotonic() - stage.started, 3),
-        **spent(),
+        **resource_usage(),
     }
 
 
-def spent() -> dict[str, float]:
+def resource_usage() -> dict[str, float]:
     """CPU seconds (user and system) and peak memory (MiB) of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {

@@ -90,7 +90,7 @@ def _epoch_loss(phase: Phase, teacher: FixedTeacher, model: Classifier, dataset:
     """A method's loss in one epoch."""
 
     def loss(outputs: Outputs, batch: Batch) -> Mapping[str, torch.Tensor]:
-        said = teacher.says(batch, phase, dataset.spec.name)
+        said = teacher.outputs(batch, phase, dataset.spec.name)
         return phase.method.loss(LossInputs(outputs, said, batch.labels, dataset.spec.kind, model.projection))
 
     return loss

@@ -11,7 +11,7 @@ from tasks.networks.building import parameter_count, start_student
 from tasks.networks.output import epochs_run, write_model
 from tasks.networks.search import Found, searched
 from tasks.running.datasets import TokenisedDataset
-from tasks.running.stage import Stage, spent
+from tasks.running.stage import Stage, resource_usage
 from tasks.running.torch_runtime import as_it_is_used
 from training.joint import JointRun
 from training.running.metrics import compute_metrics
@@ -63,7 +63,7 @@ def write_student(
             "epochs": epochs_run(stage, run.curves, given.student),
             **({"schedule": [asdict(part) for part in run.schedule]} if run.schedule else {}),
             **found.record,
-            **spent(),
+            **resource_usage(),
         }
     )
     stage.headline = f"{dataset.spec.metrics[0]} {scores[dataset.spec.metrics[0]]:.3f} on {dataset.selected_on}"

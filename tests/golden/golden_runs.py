@@ -125,7 +125,7 @@ def run_fixed(method: Method | Scheduled, found: Run, checkpoints: Checkpoints |
         phase = phase_of(epoch)
 
         def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
-            theirs = fixed.says(batch, phase, TARGET.name)
+            theirs = fixed.outputs(batch, phase, TARGET.name)
             parts = phase.method.loss(LossInputs(outputs, theirs, batch.labels, TARGET.kind))
             found.note(parts["loss"].item())
             return parts

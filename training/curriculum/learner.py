@@ -8,19 +8,19 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from methods.running.task_loss import task_loss
-from training.curriculum.seams import CurriculumSettings, Distillation, QuizDataset, Student
+from training.curriculum.seams import CurriculumSettings, CurriculumStudent, Distillation, QuizDataset
 from training.running.checkpoint_files import State
 from training.running.loop import check_finite, make_optimizer
 from training.running.precision import training_precision
 from training.running.processes import average_gradients, draw_own_dropout, run_shared
 
 
-class Learner:
+class CurriculumLearner:
     """Student and optimizer; both carry over from episode to episode."""
 
     def __init__(
         self,
-        student: Student,
+        student: CurriculumStudent,
         settings: CurriculumSettings,
         accelerator: Accelerator,
         distillations: Mapping[str, Distillation],

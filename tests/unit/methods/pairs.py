@@ -8,7 +8,7 @@ import torch
 from small_networks import COPA, RTE, STSB, batch, small
 from torch import Tensor
 
-from methods.joint import Learner, Pair, Seen
+from methods.joint import Learner, Pair, ProjectedModel
 from models.classifier import Classifier
 from models.heads import HeadSpec
 
@@ -37,7 +37,7 @@ BATCHES = {
 
 def learner(network: Classifier, rate: float, *, sgd: bool = True) -> Learner:
     """A learner in float64, in training mode (dropout 0.1 everywhere)."""
-    seen = Seen(network.double().train())
+    seen = ProjectedModel(network.double().train())
     kind = torch.optim.SGD if sgd else torch.optim.AdamW
     return Learner(seen, kind(seen.parameters(), lr=rate))
 

@@ -9,11 +9,11 @@ from methods.dropout_masks import RandomState
 from methods.forward_mode import (
     change_along,
     derivable_attention,
-    moved,
     quiz_gradient,
+    sgd_step,
     tangents,
 )
-from methods.joint import Gradients, Pair, constant
+from methods.joint import Gradients, Pair, detached
 from methods.lgtm import Lgtm, row_influence
 from methods.metadistil import MetaDistil
 from methods.mse_kd import MseKd
@@ -28,10 +28,10 @@ def exact(own: Pair, method: Method, batch: Rows, quiz: list[Rows], *, replay: b
     """The teacher's gradient by forward mode, at the random state that is now."""
     needs, state = method.needs, RandomState.now(torch.device("cpu"))
     with derivable_attention():
-        ours = own.student.see(batch, own.dataset, needs.student_layers)
-        theirs = own.teacher.see(batch, own.dataset, needs.teacher_layers)
-    loss = method.loss(own.loss_inputs(batch, ours, constant(theirs)))["loss"]
-    ahead = moved(own.student, own.student.gradient(loss), RATE)
+        ours = own.student.forward(batch, own.dataset, needs.student_layers)
+        theirs = own.teacher.forward(batch, own.dataset, needs.teacher_layers)
+    loss = method.loss(own.loss_inputs(batch, ours, detached(theirs)))["loss"]
+    ahead = sgd_step(own.student, own.student.gradient(loss), RATE)
     direction, _ = quiz_gradient(own, ahead, endless(*quiz), len(quiz))
     if not replay:
         state = RandomState.now(torch.device("cpu"))
@@ -97,10 +97,10 @@ def test_row_influence_equals_a_backward_pass_per_row_and_the_finite_difference(
     torch.manual_seed(1)
     state = RandomState.now(torch.device("cpu"))
     with derivable_attention():
-        ours = own.student.see(batch, own.dataset).logits
-        theirs = own.teacher.see(batch, own.dataset).logits
+        ours = own.student.forward(batch, own.dataset).logits
+        theirs = own.teacher.forward(batch, own.dataset).logits
     loss = Lgtm().student_loss(ours, theirs.detach(), batch.labels, own.kind)
-    ahead = moved(own.student, own.student.gradient(loss, keep_graph=True), RATE)
+    ahead = sgd_step(own.student, own.student.gradient(loss, keep_graph=True), RATE)
     direction, _ = quiz_gradient(own, ahead, endless(quiz), 1)
     along = tangents(own.student.network, batch, own.dataset, Lgtm().needs, direction, state)["logits"]
     found = row_influence(ours.detach(), theirs.detach(), along, own.kind)
@@ -125,9 +125,9 @@ def test_lgtms_mixed_gradient_is_metadistils_of_the_soft_term_times_a_known_fact
     torch.manual_seed(1)
     state = RandomState.now(torch.device("cpu"))
     with derivable_attention():
-        ours, theirs = own.student.see(batch, own.dataset).logits, own.teacher.see(batch, own.dataset).logits
+        ours, theirs = own.student.forward(batch, own.dataset).logits, own.teacher.forward(batch, own.dataset).logits
     loss = method.student_loss(ours, theirs.detach(), batch.labels, own.kind)
-    ahead = moved(own.student, own.student.gradient(loss, keep_graph=True), RATE)
+    ahead = sgd_step(own.student, own.student.gradient(loss, keep_graph=True), RATE)
     direction, _ = quiz_gradient(own, ahead, endless(quiz), 1)
     along = tangents(own.student.network, batch, own.dataset, method.needs, direction, state)["logits"]
     mixed = own.teacher.gradient(method.influence_loss(ours.detach(), theirs, along, own.kind)[0])
@@ -143,9 +143,9 @@ def test_one_teacher_step_of_metadistil_lowers_the_pilot_students_quiz_loss() ->
     def pilots_quiz_loss() -> float:
         torch.manual_seed(1)
         with derivable_attention():
-            ours, theirs = own.student.see(batch, own.dataset), own.teacher.see(batch, own.dataset)
-        loss = method.loss(own.loss_inputs(batch, ours, constant(theirs)))["loss"]
-        ahead = moved(own.student, own.student.gradient(loss), RATE)
+            ours, theirs = own.student.forward(batch, own.dataset), own.teacher.forward(batch, own.dataset)
+        loss = method.loss(own.loss_inputs(batch, ours, detached(theirs)))["loss"]
+        ahead = sgd_step(own.student, own.student.gradient(loss), RATE)
         return quiz_gradient(own, ahead, endless(quiz), 1)[1]
 
     torch.manual_seed(1)

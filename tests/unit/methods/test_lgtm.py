@@ -12,8 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from benchmarks.plain_gradients import per_example_influence
 from benchmarks.plain_steps import finite_difference_step
 from methods.dropout_masks import RandomState
-from methods.forward_mode import derivable_attention, moved, quiz_gradient, tangents
-from methods.joint import Gradients, Learner, Pair, Seen
+from methods.forward_mode import derivable_attention, quiz_gradient, sgd_step, tangents
+from methods.joint import Gradients, Learner, Pair, ProjectedModel
 from methods.lgtm import Influence, Lgtm, row_influence
 from methods.running.soft_targets import per_row_cross_entropy
 from methods.running.task_loss import per_row_task_loss
@@ -105,11 +105,11 @@ def test_the_teachers_gradient_is_the_papers_from_a_backward_pass_per_row(kind, 
     torch.manual_seed(1)
     state = RandomState.now(torch.device("cpu"))
     with derivable_attention():
-        ours = own.student.see(batch, own.dataset).logits
-        theirs = own.teacher.see(batch, own.dataset).logits
+        ours = own.student.forward(batch, own.dataset).logits
+        theirs = own.teacher.forward(batch, own.dataset).logits
     rows = per_row_cross_entropy(ours, theirs.detach(), own.kind)
     loss = 0.6 * per_row_task_loss(ours, batch.labels, own.kind).mean() + 0.4 * rows.mean()
-    ahead = moved(own.student, own.student.gradient(loss, keep_graph=True), own.student.rate)
+    ahead = sgd_step(own.student, own.student.gradient(loss, keep_graph=True), own.student.rate)
     direction, _ = quiz_gradient(own, ahead, endless(quiz), 1)
     own_loss = method.teacher_loss(theirs, ours.detach(), batch.labels, own.kind)
     if form == "weights":
@@ -117,7 +117,7 @@ def test_the_teachers_gradient_is_the_papers_from_a_backward_pass_per_row(kind, 
         influence = (constant * per_row_cross_entropy(ours.detach(), theirs, own.kind)).mean()
     else:
         with derivable_attention(), state.replayed():
-            again = own.student.see(batch, own.dataset).logits
+            again = own.student.forward(batch, own.dataset).logits
         each = per_row_cross_entropy(again, theirs, own.kind)
         parameters = own.student.parameters()
         slopes = torch.autograd.grad(each.mean(), list(parameters.values()), create_graph=True)
@@ -158,17 +158,17 @@ def test_the_influence_of_a_row_with_wrong_teacher_logits_turns_negative(seed: i
     planted = clear.topk(2).indices
     teacher = 4.0 * (nn.functional.one_hot(taught.labels, 2) - 0.5).double()
     teacher[planted] *= -1
-    seen = Seen(cast(Classifier, Line(seed)))
+    seen = ProjectedModel(cast(Classifier, Line(seed)))
     student = Learner(seen, torch.optim.SGD(seen.parameters(), lr=0.5))
     own = Pair(student, student, "line", "pair")
     method, found = Lgtm(alpha=0.6), []
     for _ in range(30):
         state = RandomState.now(torch.device("cpu"))
-        said = student.see(taught, own.dataset).logits
+        said = student.forward(taught, own.dataset).logits
         # The rows' labels are right: only what the teacher says of them is wrong.
         loss = method.student_loss(said, teacher, taught.labels, own.kind)
         gradient = student.gradient(loss)
-        direction, _ = quiz_gradient(own, moved(student, gradient, student.rate), endless(feedback), 1)
+        direction, _ = quiz_gradient(own, sgd_step(student, gradient, student.rate), endless(feedback), 1)
         along = tangents(seen, taught, own.dataset, method.needs, direction, state)["logits"]
         found.append(row_influence(said.detach(), teacher, along, own.kind))
         student.apply(gradient)

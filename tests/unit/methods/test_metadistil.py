@@ -37,8 +37,8 @@ def test_without_its_pilot_the_experiment_is_the_students_update() -> None:
     found, own = stepped(MetaDistil(pilot=False)), pair("bert", SPEC)
     torch.manual_seed(1)
     with sdpa_kernel(SDPBackend.MATH):
-        ours = own.student.see(BATCH, own.dataset).logits
-    theirs = own.teacher.see(BATCH, own.dataset).logits.detach()
+        ours = own.student.forward(BATCH, own.dataset).logits
+    theirs = own.teacher.forward(BATCH, own.dataset).logits.detach()
     soft = 4.0 * ((ours / 2).softmax(-1) - (theirs / 2).softmax(-1)).pow(2).mean()
     (0.5 * torch.nn.functional.cross_entropy(ours, BATCH.labels) + 0.5 * soft).backward()
     own.student.optimizer.step()

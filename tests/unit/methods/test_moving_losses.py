@@ -43,7 +43,7 @@ def step_of(method: MovingTeacher, kind: str, monkeypatch: pytest.MonkeyPatch) -
 
     def look(name: str, learner: Learner) -> None:
         with torch.no_grad():
-            seen.logits[name] = learner.see(batch, own.dataset).logits.numpy()
+            seen.logits[name] = learner.forward(batch, own.dataset).logits.numpy()
 
     look("student", own.student)
     look("teacher", own.teacher)

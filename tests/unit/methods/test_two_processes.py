@@ -11,7 +11,7 @@ from small_networks import RTE, small
 from torch import Tensor, nn
 
 from methods.dml import Dml
-from methods.joint import Learner, MovingTeacher, Pair, Seen
+from methods.joint import Learner, MovingTeacher, Pair, ProjectedModel
 from methods.lgtm import Lgtm
 from methods.metadistil import MetaDistil
 from methods.prokt import ProKt
@@ -34,7 +34,7 @@ def half(whole: Rows) -> Rows:
 
 
 def learner(layers: int, seed: int) -> Learner:
-    seen = Seen(small("bert", RTE, layers=layers, seed=seed).train(), run_shared)
+    seen = ProjectedModel(small("bert", RTE, layers=layers, seed=seed).train(), run_shared)
     for module in seen.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0

@@ -15,7 +15,7 @@ from tasks.running.stage import Stage
 from tasks.students.joint_training import joint_settings
 from training.curriculum.seams import Credit, CurriculumSettings, credit_for
 from training.meta_teacher import MetaTeacherSettings
-from training.running.choosing import Choice
+from training.running.choosing import SelectionRule
 from training.running.loop import Target, TrainingSettings
 
 GIVEN = load(ROOT / "params.yaml")
@@ -75,7 +75,7 @@ def test_the_key_that_chooses_epochs_and_episodes_arrives() -> None:
     assert training_settings(given, given.teacher, 1).selected_by == "metric_then_loss"
     assert joint_settings(given, "dml", 1).student.selected_by == "metric_then_loss"
     made = curriculum_settings(Stage("curriculum", given, dataset="worth", seed=1), TARGET)
-    assert made.choice == Choice("metric_then_loss", "mse")
+    assert made.choice == SelectionRule("metric_then_loss", "mse")
 
 
 def test_every_baseline_may_be_asked_for() -> None:
