@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from errors import UserError
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
@@ -138,10 +140,6 @@ TABLE = (
 )
 
 
-class RefusedVariable(ValueError):
-    """A variable of the environment that contradicts params.yaml or the hardware; one line with the way out."""
-
-
 def begin(*, launched: bool = False) -> None:
     """Start this `python -m ...` again without what the table clears, if there is such a thing; else do nothing.
 
@@ -191,18 +189,18 @@ def _is_cleared(name: str, value: str) -> bool:
 
 
 def check(environment: Mapping[str, str]) -> None:
-    """Raise RefusedVariable for the first variable that is refused."""
+    """Raise UserError for the first variable that is refused."""
     for name, value in sorted(environment.items()):
         rule = rule_of(name)
         if rule and rule.instead and value.strip().lower() not in ("", *rule.harmless):
-            raise RefusedVariable(
+            raise UserError(
                 f"{name}={value}, in the environment or by a hardware file, {rule.why} behind params.yaml; "
                 f"`unset {name}`: {rule.instead}"
             )
 
 
 def check_launcher(environment: Mapping[str, str]) -> None:
-    """Raise RefusedVariable if there are several processes, but no way to reach them."""
+    """Raise UserError if there are several processes, but no way to reach them."""
     given = {name: environment[name] for name in OF_A_LAUNCHER if environment.get(name, "").strip()}
     if not given:
         return
@@ -210,7 +208,7 @@ def check_launcher(environment: Mapping[str, str]) -> None:
     wrong = [f"{name}={given[name]}" for name in given if name != "MASTER_ADDR" and not given[name].isdecimal()]
     if missing or wrong:
         problem = f"{missing[0]} is not set" if missing else f"{wrong[0]} is no number"
-        raise RefusedVariable(
+        raise UserError(
             f"WORLD_SIZE={given.get('WORLD_SIZE', '')} in the environment says that a launcher started several processes, "
             f"but {problem}; what another job left behind goes by `unset {' '.join(given)}`, and several processes are "
             "started by `launch: python -m hardware cpu_2` in params.yaml"

@@ -11,9 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
-from method_sections import AssistedMethod, StudentMethod
+from config.method_parameters import AssistedMethod, StudentMethod
+from errors import UserError
 
-# Folders and modules at the root whose code a stage runs. config.py and its sections are left out on purpose: what they
+# Folders and modules at the root whose code a stage runs. config/parameters.py and its sections are left out on purpose: what they
 # read reaches a stage as parameters, which dvc.yaml tracks one by one.
 CODE = ("data", "kinds", "methods", "models", "seeds", "stage_code", "strict_yaml", "tasks", "training")
 METHOD_FILES = frozenset(f"methods/{name}.py" for name in get_args(StudentMethod) + get_args(AssistedMethod))
@@ -24,10 +25,6 @@ BY_METHOD = frozenset({"student", "assistant", "assisted", "meta_taught", "multi
 def code_file(stage: str) -> Path:
     """The list of a stage's modules, relative to the root."""
     return Path("outputs", "code", f"{stage}.json")
-
-
-class SourceError(ValueError):
-    """A module that can't be parsed; the text names file and line."""
 
 
 class SourceTree:
@@ -100,7 +97,7 @@ class _Source:
         try:
             return ast.parse(self._content, str(self._path))
         except SyntaxError as error:
-            raise SourceError(
+            raise UserError(
                 f"{self._path}: line {error.lineno}: {error.msg}; no stage that imports it can run"
             ) from None
 

@@ -30,7 +30,7 @@ from benchmarks import (
 from benchmarks.measuring import Row, table
 from benchmarks.problem import Shape
 from benchmarks.workspace import RealRows, Workspace, make_workspace
-from tasks.running.freed_memory import keep_freed_memory
+from tasks.runtime.malloc import keep_freed_memory
 
 OUTPUT = Path("outputs/bench.json")
 REPETITIONS = 4

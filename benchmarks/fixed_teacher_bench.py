@@ -7,12 +7,12 @@ from benchmarks.problem import Shape
 from methods.annealing_kd import AnnealingKd
 from methods.dist import Dist
 from methods.finetune import Finetune
+from methods.interface import LossInputs, Method
 from methods.kd import Kd
+from methods.layer_mapping import match_layers, patient_layers
 from methods.mse_kd import MseKd
 from methods.pkd import Pkd
-from methods.running.layers import match_layers, patient_layers
-from methods.running.seam import LossInputs, Method
-from training.running.loop import make_optimizer
+from training.supervised import make_optimizer
 
 TARGET = 1.10
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from benchmarks.measuring import Row, Step, added_peak_bytes, cpu_seconds, row_of
 from benchmarks.plain_steps import double_backward_step, finite_difference_step
 from benchmarks.problem import Shape, endless
-from data.running.batches import Batch
-from methods.joint import Pair
+from data.batches import Batch
+from methods.co_training import Pair
 from methods.lgtm import Lgtm
 from methods.metadistil import MetaDistil
 

@@ -24,9 +24,9 @@ from benchmarks.memory_bench import peak_gigabytes, write_workspace
 from benchmarks.pieces_bench import BATCH, curriculum_run, recorded_sources, seconds_of
 from benchmarks.problem import Shape
 from benchmarks.workspace import make_workspace
-from data.running.batches import draw_rows
+from data.batches import draw_rows
 from methods.finetune import Finetune
-from tasks.running.freed_memory import keep_freed_memory
+from tasks.runtime.malloc import keep_freed_memory
 from training.curriculum.quiz_batches import fixed_batches
 
 OUTPUT = Path("outputs/growth.json")

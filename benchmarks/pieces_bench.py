@@ -12,21 +12,21 @@ from torch import Tensor, nn
 
 from benchmarks.measuring import Row, Step, at_least_row, cpu_seconds, row_of
 from benchmarks.workspace import HIDDEN, SEED, Workspace, network, save_network
-from data.running.batches import Batch, batch_order, collate, draw_rows, useful_share
-from data.running.tokens import TokenSplit
+from data.batches import Batch, batch_order, collate, draw_rows, useful_share
+from data.tokens import TokenSplit
 from methods.finetune import Finetune
+from methods.interface import LossInputs, Method
 from methods.kd import Kd
-from methods.running.seam import LossInputs, Method
-from methods.running.task_loss import per_row_task_loss, task_loss
+from methods.task_loss import per_row_task_loss, task_loss
 from models.classifier import Classifier
 from models.store import load_model
 from training.curriculum.episodes import run_curriculum
 from training.curriculum.quiz_batches import QuizBatches, fixed_batches
-from training.curriculum.seams import CurriculumSettings, Probe, QuizDataset, TargetQuiz
-from training.running.checkpoint_files import State
-from training.running.loop import make_optimizer
-from training.running.predict import Predictions
-from training.running.signals import Signals, save_signals
+from training.curriculum.types import CurriculumSettings, Probe, QuizDataset, TargetQuiz
+from training.predict import Predictions
+from training.resume_files import State
+from training.supervised import make_optimizer
+from training.teacher_signals import Signals, save_signals
 
 BATCH, EVAL_BATCH = 8, 32
 CURRICULUM_STEPS, PROBE_ROWS = 16, 32

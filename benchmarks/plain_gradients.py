@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from methods.co_training import Gradients, Pair, TrainingBatch
 from methods.dropout_masks import RandomState
-from methods.forward_mode import derivable_attention
-from methods.joint import Gradients, Pair, TrainingBatch
-from methods.running.seam import Method
-from methods.running.soft_targets import per_row_cross_entropy
-from methods.running.task_loss import task_loss
-from models.outputs import Outputs
+from methods.interface import Method
+from methods.soft_targets import per_row_cross_entropy
+from methods.task_loss import task_loss
+from methods.teacher_gradients import derivable_attention
+from models.model_outputs import Outputs
 
 
 def double_backward(

@@ -13,13 +13,13 @@ from torch import nn
 
 from benchmarks.measuring import Step
 from benchmarks.workspace import network
-from data.running.batches import Batch, batch_order, collate
-from data.running.tokens import TokenSplit
+from data.batches import Batch, batch_order, collate
+from data.tokens import TokenSplit
+from methods.interface import LossInputs, Method
 from methods.mse_kd import MseKd
-from methods.running.seam import LossInputs, Method
-from methods.running.task_loss import per_row_task_loss, task_loss
+from methods.task_loss import per_row_task_loss, task_loss
 from models.classifier import Classifier
-from training.running.loop import make_optimizer
+from training.supervised import make_optimizer
 
 LENGTH = 128
 

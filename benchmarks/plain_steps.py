@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from methods.forward_mode import derivable_attention, quiz_gradient, sgd_step
-from methods.joint import Pair, TrainingBatch, detached
+from methods.co_training import Pair, TrainingBatch, detached
 from methods.lgtm import Lgtm
 from methods.metadistil import MetaDistil
-from methods.running.soft_targets import per_row_cross_entropy
-from methods.running.task_loss import task_loss
+from methods.soft_targets import per_row_cross_entropy
+from methods.task_loss import task_loss
+from methods.teacher_gradients import derivable_attention, quiz_gradient, sgd_step
 
 
 def double_backward_step(

@@ -8,10 +8,10 @@ from torch import nn
 from benchmarks.measuring import Row, Step, cpu_seconds, row_of
 from benchmarks.pieces_bench import sampled_batches, seconds_of
 from benchmarks.workspace import Workspace, network
-from data.running.batches import Batch
-from methods.running.task_loss import task_loss
+from data.batches import Batch
+from methods.task_loss import task_loss
 from models.classifier import Classifier
-from training.running.loop import make_optimizer
+from training.supervised import make_optimizer
 
 
 def rows(workspace: Workspace, repetitions: int) -> list[Row]:

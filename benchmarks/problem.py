@@ -7,13 +7,13 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
-from data.running.batches import Batch
-from methods.joint import Learner, Pair, ProjectedModel
+from data.batches import Batch
+from methods.co_training import Learner, Pair, ProjectedModel
 from models.classifier import Classifier
 from models.heads import HeadSpec
 from models.initialise import from_config
-from training.running.loop import make_optimizer
-from training.running.signals import Signals
+from training.supervised import make_optimizer
+from training.teacher_signals import Signals
 
 ROWS = 64
 """Rows that have stored signals."""

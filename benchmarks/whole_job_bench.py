@@ -29,14 +29,14 @@ from benchmarks.pieces_bench import (
 )
 from benchmarks.plain_job import curriculum_step, forward_step, online_step, padded_batches, plain_step, stock_network
 from benchmarks.workspace import HIDDEN, LAYERS, Workspace, network
-from data.running.batches import Batch, batch_order, collate, draw_rows
-from data.running.tokens import TokenSplit
+from data.batches import Batch, batch_order, collate, draw_rows
+from data.tokens import TokenSplit
 from methods.finetune import Finetune
+from methods.layer_mapping import match_layers
 from methods.mse_kd import MseKd
-from methods.running.layers import match_layers
 from training.curriculum.quiz_batches import fixed_batches
 from training.meta_teacher import MetaTeacherSettings, PooledRows, train_meta_teacher
-from training.running.signals import Signals
+from training.teacher_signals import Signals
 
 TARGET = 0.40
 TEACHER_EPOCHS, STUDENT_EPOCHS, META_EPOCHS, EPISODES, EPISODE_STEPS = 1, 2, 2, 5, 8

@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 from benchmarks.length_table import ROWS, draw_lengths
 from benchmarks.stage_commands import ROOT, assign, prepare
 from benchmarks.stages_here import run_here
+from data.problems import Problems
 from data.raw_files import read_raw
-from data.running.errors import Problems
-from data.running.tokens import TokenSplit, open_split
+from data.tokens import TokenSplit, open_split
 from models.classifier import Classifier
 from models.heads import HeadSpec
 from models.initialise import from_config

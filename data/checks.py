@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from data.description import DESCRIPTION, nearest
-from data.running.errors import Problems, shown
-from data.running.records import UNLABELLED, DatasetSpec, Row
-from data.running.rendering import integer_columns, render
+from data.problems import Problems, shown
+from data.records import UNLABELLED, DatasetSpec, Row
+from data.rendering import integer_columns, render
 from kinds import KINDS
 
 RawRow = Mapping[str, object]

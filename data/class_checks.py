@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from data.records import DatasetSpec
 from data.row_table import RowTable
-from data.running.errors import DataError
-from data.running.records import DatasetSpec
 from data.units import input_keys, make_units
+from errors import UserError
 
 SIZE_KEYS = {
     "quiz": "split.quiz",
@@ -23,7 +23,7 @@ LEAVE_OUT = "leave the class out (its rows, and its name under `labels`)"
 def check_classes(
     spec: DatasetSpec, pool: RowTable, rows: Mapping[str, RowTable], parted: Sequence[str], dropped: int
 ) -> None:
-    """Raise DataError unless every split holds every class; a regression's splits need a row each.
+    """Raise UserError unless every split holds every class; a regression's splits need a row each.
 
     Args:
         pool: the rows of the train file, without those that were dropped.
@@ -36,8 +36,8 @@ def check_classes(
         if lacking is None:
             continue
         if split not in parted:
-            raise DataError(_incomplete_file(spec, split, len(members), lacking))
-        raise DataError(_incomplete_part(spec, pool, split, lacking, parted, dropped))
+            raise UserError(_incomplete_file(spec, split, len(members), lacking))
+        raise UserError(_incomplete_part(spec, pool, split, lacking, parted, dropped))
 
 
 def no_rows_left(spec: DatasetSpec, given: int, dropped: int) -> str:

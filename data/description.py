@@ -21,10 +21,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from data.running.errors import DataError, Problems, shown
-from data.running.records import DatasetSpec, HubSource
-from data.running.rendering import MARK_COLUMNS, Render, Truncate
+from data.problems import Problems, shown
+from data.records import DatasetSpec, HubSource
+from data.rendering import MARK_COLUMNS, Render, Truncate
 from data.yaml_reading import read_yaml
+from errors import UserError
 from kinds import KINDS, Kind, Metric
 from strict_yaml import Written
 
@@ -91,12 +92,12 @@ class Description(BaseModel):
 def load_spec(folder: Path | None, benchmark: str, dataset: str) -> DatasetSpec:
     """The description of `dataset`: of `<folder>/<dataset>/`, else the built-in one of the benchmark.
 
-    Raises DataError with every problem of the description, or with the known datasets where there is none.
+    Raises UserError with every problem of the description, or with the known datasets where there is none.
     """
     own = folder / dataset / DESCRIPTION if folder is not None else None
     path = own if own is not None and own.is_file() else CATALOG / benchmark / dataset / DESCRIPTION
     if not path.is_file():
-        raise DataError(_unknown_dataset(folder, benchmark, dataset))
+        raise UserError(_unknown_dataset(folder, benchmark, dataset))
     problems = Problems(dataset)
     described = read_description(read_yaml(path, dataset), str(path), problems)
     problems.raise_if_any()

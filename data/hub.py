@@ -8,8 +8,9 @@ from itertools import chain
 from pathlib import Path
 
 from data.checks import Table
-from data.running.errors import DataError, shown
-from data.running.records import DatasetSpec, HubSource
+from data.problems import shown
+from data.records import DatasetSpec, HubSource
+from errors import UserError
 
 READ_AT_ONCE = 4000
 """Rows."""
@@ -20,7 +21,7 @@ PROBE_SECONDS = 10.0
 def load_from_hub(spec: DatasetSpec, hub: HubSource, cache: Path | None) -> list[Table]:
     """The raw rows of every split that the description names; `test` may be absent.
 
-    Raises DataError, within seconds where there is no network.
+    Raises UserError, within seconds where there is no network.
     """
     import datasets  # a second of imports, which no other source needs
     from datasets.exceptions import DatasetsError
@@ -35,7 +36,7 @@ def load_from_hub(spec: DatasetSpec, hub: HubSource, cache: Path | None) -> list
             hub.path, hub.config, revision=None if local else hub.revision, cache_dir=str(cache) if cache else None
         )
     except (OSError, ValueError, DatasetsError) as error:
-        raise DataError(_unreachable(spec, hub, error)) from error
+        raise UserError(_unreachable(spec, hub, error)) from error
     tables = []
     for split, theirs in hub.splits.items():
         if theirs in loaded:
@@ -43,7 +44,7 @@ def load_from_hub(spec: DatasetSpec, hub: HubSource, cache: Path | None) -> list
             rows = enumerate(chain.from_iterable(parts), start=1)
             tables.append(Table(f"{hub.path}/{hub.config or ''} {theirs}", split, rows))
         elif split != "test":
-            raise DataError(
+            raise UserError(
                 f"dataset {spec.name}: {hub.path} has no split '{theirs}' (hub.splits.{split}); it has "
                 f"{', '.join(map(str, loaded))}"
             )
@@ -61,7 +62,7 @@ def _probe(spec: DatasetSpec, hub: HubSource) -> None:
     try:
         huggingface_hub.HfApi().dataset_info(hub.path, revision=hub.revision, timeout=PROBE_SECONDS)
     except (OSError, ValueError, HTTPError) as error:
-        raise DataError(_unreachable(spec, hub, error)) from error
+        raise UserError(_unreachable(spec, hub, error)) from error
 
 
 def _unreachable(spec: DatasetSpec, hub: HubSource, error: Exception) -> str:

@@ -24,7 +24,7 @@ from data.quickstart_rows import (
     worth_row,
 )
 from data.quickstart_world import vocabulary
-from data.running.errors import DataError
+from errors import UserError
 
 __all__ = ["generate", "vocabulary"]
 
@@ -55,10 +55,10 @@ def generate(dataset: str, parameters: Mapping[str, object]) -> dict[str, list[d
 
     `parameters`: seed, train_rows, dev_rows and label_noise, a share: of the train labels that are replaced by another
     class (each by its own chance), or of the range as the standard deviation of a score's error. The same parameters give the
-    same rows, and dev does not change with the size or noise of train. DataError if a name or value is unknown.
+    same rows, and dev does not change with the size or noise of train. UserError if a name or value is unknown.
     """
     if dataset not in MAKERS:
-        raise DataError(f"quickstart makes no dataset '{dataset}'; it makes: {', '.join(MAKERS)}")
+        raise UserError(f"quickstart makes no dataset '{dataset}'; it makes: {', '.join(MAKERS)}")
     checked = _checked(dataset, parameters)
     make, labels = MAKERS[dataset]
     seen: set[tuple[object, ...]] = set()
@@ -106,7 +106,7 @@ def _finished(split: str, rows: list[Row]) -> list[dict[str, object]]:
 
 
 def _checked(dataset: str, given: Mapping[str, object]) -> Parameters:
-    """The parameters with their types, or one DataError that lists everything wrong with them."""
+    """The parameters with their types, or one UserError that lists everything wrong with them."""
     where = f"quickstart/{dataset}: generate"
     known = ("seed", "train_rows", "dev_rows", "label_noise")
     problems = [f"'{key}' is unknown; known: {', '.join(known)}" for key in given if key not in known]
@@ -119,7 +119,7 @@ def _checked(dataset: str, given: Mapping[str, object]) -> Parameters:
         problems.append(f"'label_noise' is {noise!r}; must be a share from 0 to below 1")
         noise = 0.0
     if problems:
-        raise DataError(f"{where}: {'; '.join(problems)}")
+        raise UserError(f"{where}: {'; '.join(problems)}")
     return Parameters(seed, train_rows, dev_rows, float(noise))
 
 

@@ -1,6 +1,6 @@
-"""Reads the raw rows of one file: JSON lines (also gzipped), CSV, TSV or Parquet; a broken file is a DataError.
+"""Reads the raw rows of one file: JSON lines (also gzipped), CSV, TSV or Parquet; a broken file is a UserError.
 
-`read_raw` notes what can't be read and goes on. tasks/scoring/reading.py stands on the same parts, reads in chunks and
+`read_raw` notes what can't be read and goes on. registry/scoring/row_reader.py stands on the same parts, reads in chunks and
 ends with the first error.
 """
 
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from data.checks import Numbered, RawRow
 from data.file_formats import Unreadable, check_format
-from data.running.errors import Problems, shown
+from data.problems import Problems, shown
 
 READ_AT_ONCE = 4000
 """Rows of a Parquet file."""

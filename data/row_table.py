@@ -9,8 +9,8 @@ from typing import cast, overload
 import numpy as np
 import pyarrow as pa
 
-from data.running.records import DatasetSpec, Row
-from data.running.rendering import integer_columns
+from data.records import DatasetSpec, Row
+from data.rendering import integer_columns
 from kinds import KINDS
 
 ID, LABEL, GROUP = "distilflow_id", "distilflow_label", "distilflow_group"

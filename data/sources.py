@@ -17,10 +17,11 @@ from data.checks import Table, check_table
 from data.description import DESCRIPTION, SUFFIXES
 from data.file_formats import SAVE_AS_CSV, unread_format
 from data.hub import load_from_hub
+from data.problems import Problems, shown
 from data.raw_files import read_raw
+from data.records import DatasetSpec, SourceRows
 from data.row_table import RowTable
-from data.running.errors import DataError, Problems, shown
-from data.running.records import DatasetSpec, SourceRows
+from errors import UserError
 
 DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
     "train": ("train",),
@@ -42,7 +43,7 @@ def read_rows(
 ) -> SourceRows:
     """All rows of a dataset, read and checked; `folder` is the one that holds a folder per dataset.
 
-    Raises DataError with up to 20 problems, or saying which settings to change where no rows can be found.
+    Raises UserError with up to 20 problems, or saying which settings to change where no rows can be found.
     """
     problems, refused = Problems(spec.name), Problems(spec.name)
     tables, origin = _find(spec, folder, search, hub_cache)
@@ -56,7 +57,7 @@ def read_rows(
     problems.raise_if_any()
     found = tuple(name for name in spec.dev_sets if name in rows)
     if spec.hub and "dev" not in rows:
-        raise DataError(
+        raise UserError(
             f"dataset {spec.name}: {origin} holds train rows but no dev rows, and this dataset has an "
             f"official dev set; add the file ({_expected(spec, 'dev')})"
         )
@@ -64,7 +65,7 @@ def read_rows(
 
 
 def check_first_rows(spec: DatasetSpec, folder: Path, *, search: Sequence[Path] = (), rows: int = 20) -> None:
-    """Raise DataError for what `read_rows` would refuse, as far as the first rows of every file show it.
+    """Raise UserError for what `read_rows` would refuse, as far as the first rows of every file show it.
 
     The Hub is not asked.
     """
@@ -107,26 +108,26 @@ def _find_files(
     if spec.generate or spec.hub:
         return [], None
     looked = ", ".join(str(place) for place in places) or "nowhere: no folder is set"
-    raise DataError(
+    raise UserError(
         f"dataset {spec.name}: no rows found (looked in {looked}); expected {_expected(spec, 'train')}. "
         f"Set source.folder to the folder that holds {spec.name}/, or add one to source.search"
     )
 
 
 def _refuse_unread_train(spec: DatasetSpec, place: Path) -> None:
-    """Raise DataError for files in the dataset's own folder that are not read, where it holds no train file that is."""
+    """Raise UserError for files in the dataset's own folder that are not read, where it holds no train file that is."""
     found = [path for path in sorted(place.iterdir()) if path.is_file() and path.name != DESCRIPTION]
     meant = [path for path in found if path.name.partition(".")[0].lower() in DEFAULT_NAMES["train"]]
     for path in meant or found:
         if what := unread_format(path.name):
-            raise DataError(f"dataset {spec.name}: {path} is {what} ({_expected(spec, 'train')})")
+            raise UserError(f"dataset {spec.name}: {path} is {what} ({_expected(spec, 'train')})")
         if path.name.lower().endswith(SUFFIXES):
-            raise DataError(
+            raise UserError(
                 f"dataset {spec.name}: {path} is not read under this name: call it train{''.join(path.suffixes).lower()}, or name it "
                 f"under 'files:' in {DESCRIPTION} (train: {path.name})"
             )
     if meant:
-        raise DataError(
+        raise UserError(
             f"dataset {spec.name}: {meant[0]} is of no format that is read: {SAVE_AS_CSV} ({_expected(spec, 'train')})"
         )
 
@@ -149,11 +150,11 @@ def _files_in(spec: DatasetSpec, place: Path) -> list[tuple[str, Path]]:
     if spec.files and any((place / name).is_file() for name in spec.files.values()):
         absent = [str(place / name) for name in spec.files.values() if not (place / name).is_file()]
         if absent:
-            raise DataError(f"dataset {spec.name}: {DESCRIPTION} names files that are not there: {', '.join(absent)}")
+            raise UserError(f"dataset {spec.name}: {DESCRIPTION} names files that are not there: {', '.join(absent)}")
         return _within(spec, place, [(split, place / name) for split, name in spec.files.items()])
     found = [(split, path) for split in DEFAULT_NAMES for path in _named(spec, place, split)]
     if found and found[0][0] != "train":
-        raise DataError(
+        raise UserError(
             f"dataset {spec.name}: {place} holds {found[0][1].name} but no train file; expected "
             f"{_expected(spec, 'train')}"
         )
@@ -163,11 +164,11 @@ def _files_in(spec: DatasetSpec, place: Path) -> list[tuple[str, Path]]:
 
 
 def _refuse_unread_dev(spec: DatasetSpec, place: Path) -> None:
-    """Raise DataError for a file that somebody means as the dev set: without one, train rows would be held out."""
+    """Raise UserError for a file that somebody means as the dev set: without one, train rows would be held out."""
     for path in sorted(place.iterdir()):
         if path.is_file() and path.name.lower().startswith(DEV_LIKE):
             what = unread_format(path.name)
-            raise DataError(
+            raise UserError(
                 f"dataset {spec.name}: {path} is not read{f' ({what})' if what else ''}, and without dev rows some of train "
                 f"would be held out in their place; if it is the dev set, call it dev with {', '.join(SUFFIXES)} (and save it so), else name the files "
                 f"that are meant under 'files:' in {DESCRIPTION}"
@@ -175,11 +176,11 @@ def _refuse_unread_dev(spec: DatasetSpec, place: Path) -> None:
 
 
 def _within(spec: DatasetSpec, place: Path, files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
-    """The same files; DataError for a link that leads out of their folder, DVC's own into its cache excepted."""
+    """The same files; UserError for a link that leads out of their folder, DVC's own into its cache excepted."""
     for _, path in files:
         real = path.resolve()
         if not real.is_relative_to(place.resolve()) and not DVC_CACHE.search(real.as_posix()):
-            raise DataError(
+            raise UserError(
                 f"dataset {spec.name}: {path} is a link out of its folder (to {shown(str(real), 120)}); copy the file, "
                 "or set source.folder to the folder that holds it"
             )
@@ -191,7 +192,7 @@ def _named(spec: DatasetSpec, place: Path, split: str) -> list[Path]:
     names = DEFAULT_NAMES[split]
     found = [place / f"{name}{end}" for name in names for end in SUFFIXES if (place / f"{name}{end}").is_file()]
     if len(found) > 1:
-        raise DataError(
+        raise UserError(
             f"dataset {spec.name}: {' and '.join(map(str, found))} both hold '{split}'; remove one, or "
             f"name the right one under 'files:' in {DESCRIPTION}"
         )

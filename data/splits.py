@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.class_checks import check_classes, no_rows_left
+from data.records import DatasetSpec, Row
+from data.rendering import repaired_marks
 from data.row_table import RowTable
-from data.running.errors import DataError
-from data.running.records import DatasetSpec, Row
-from data.running.rendering import repaired_marks
 from data.units import Units, apportion, input_keys, make_units, take
+from errors import UserError
 
 TRAINING_SPLITS = ("train", "quiz", "selection")
 
@@ -49,9 +49,9 @@ class Shares:
     def __post_init__(self) -> None:
         for name in ("quiz", "selection", "selection_maximum", "dev_fraction"):
             if not 0 < getattr(self, name) < 0.5:
-                raise DataError(f"split.{name} is {getattr(self, name)}; must be above 0 and below 0.5")
+                raise UserError(f"split.{name} is {getattr(self, name)}; must be above 0 and below 0.5")
         if self.selection_minimum < 1:
-            raise DataError(f"split.selection_minimum is {self.selection_minimum}; must be 1 or more")
+            raise UserError(f"split.selection_minimum is {self.selection_minimum}; must be 1 or more")
 
     def selection_rows(self, rows: int) -> int:
         """The tenth, at least 64 rows, at most a fifth."""
@@ -76,7 +76,7 @@ def make_splits(
     """All splits of one dataset; `dev` maps names of dev sets to rows, and is empty where there is none.
 
     With `selection_on_dev` (the papers' protocol) the selection split is the first dev set itself, and its rows stay
-    in train. Raises DataError where a split would lack a class, or hold nothing.
+    in train. Raises UserError where a split would lack a class, or hold nothing.
     """
     shares = Shares(quiz, selection, selection_minimum, selection_maximum, dev_fraction)
     held_out = not dev
@@ -87,7 +87,7 @@ def make_splits(
     pool, keys, leak = _without_dev_rows(whole, dev_rows)
     dropped = leak["dropped_equal_to_dev"]
     if not len(pool):
-        raise DataError(no_rows_left(spec, len(whole), dropped))
+        raise UserError(no_rows_left(spec, len(whole), dropped))
     units = make_units(pool, keys, str(seed))
     rows = _part(pool, units, shares, selection_on_dev)
     if selection_on_dev:
@@ -145,7 +145,7 @@ def _part(pool: RowTable, units: Units, shares: Shares, selection_on_dev: bool) 
 def _quota(spec: DatasetSpec, units: Units, total: int) -> dict[int, int]:
     """Rows per class: in proportion, at least one."""
     if not len(units):
-        raise DataError(
+        raise UserError(
             f"dataset {spec.name}: no train rows are left to split; every split needs rows of its own: add some"
         )
     counts = np.bincount(units.strata, weights=units.sizes)

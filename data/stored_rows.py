@@ -8,10 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.atomic_files import whole_file
+from data.problems import shown
+from data.records import DatasetSpec, SourceRows
 from data.row_table import RowTable
-from data.running.errors import DataError, shown
-from data.running.records import DatasetSpec, SourceRows
-from data.running.writing import whole_file
+from errors import UserError
 
 
 def save_source(folder: Path, source: SourceRows) -> None:
@@ -25,14 +26,14 @@ def save_source(folder: Path, source: SourceRows) -> None:
 
 
 def read_source(folder: Path) -> SourceRows:
-    """The rows as `save_source` was given them; DataError where the folder is no output of the source stage."""
+    """The rows as `save_source` was given them; UserError where the folder is no output of the source stage."""
     try:
         stored = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
         spec = DatasetSpec.from_json(stored["spec"])
         tables = {split: pq.read_table(folder / f"{split}.parquet") for split in stored["splits"]}
         origin = str(stored["origin"])
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise DataError(
+        raise UserError(
             f"{folder} is no output of the source stage ({shown(str(error), 120)}); run it again"
         ) from error
     return SourceRows(spec, {split: RowTable(spec, table) for split, table in tables.items()}, origin)

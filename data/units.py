@@ -17,8 +17,8 @@ from statistics import fmean
 
 import numpy as np
 
+from data.records import DatasetSpec, Row
 from data.row_table import RowTable
-from data.running.records import DatasetSpec, Row
 from kinds import KINDS
 
 QUINTILES = 5

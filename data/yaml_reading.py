@@ -6,20 +6,21 @@ from pathlib import Path
 
 import yaml
 
-from data.running.errors import DataError, shown
+from data.problems import shown
+from errors import UserError
 from strict_yaml import DescriptionLoader
 
 
 def read_yaml(path: Path, dataset: str) -> object:
-    """The parsed file; DataError names file, line and what is wrong."""
+    """The parsed file; UserError names file, line and what is wrong."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=DescriptionLoader)  # noqa: S506 - it is a safe loader
     except OSError as error:
-        raise DataError(f"dataset {dataset}: cannot read {path}: {error.strerror}") from error
+        raise UserError(f"dataset {dataset}: cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"dataset {dataset}: {path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+        raise UserError(f"dataset {dataset}: {path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise DataError(f"dataset {dataset}: {path}, line {line}: {error.problem or 'not YAML'}") from error
+        raise UserError(f"dataset {dataset}: {path}, line {line}: {error.problem or 'not YAML'}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DataError(f"dataset {dataset}: {path} is not YAML: {shown(str(error), 200)}") from error
+        raise UserError(f"dataset {dataset}: {path} is not YAML: {shown(str(error), 200)}") from error

@@ -9,11 +9,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
+from errors import UserError
 from flows.command_line import FORWARDED, parser
-from flows.errors import FlowError
 from flows.options import RunOptions, ServeOptions
 from flows.settings import quiet
-from params_file import ConfigError
 
 INTERRUPTED = 130
 
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = WORK[options.command](options)
         sys.stdout.flush()
         return status
-    except (FlowError, ConfigError) as error:
+    except UserError as error:
         print(f"python -m flows {given[0]}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

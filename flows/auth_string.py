@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from flows.errors import FlowError
+from errors import UserError
 
 CLIENT = "PREFECT_API_AUTH_STRING"
 SERVER = "PREFECT_SERVER_API_AUTH_STRING"
@@ -50,14 +50,14 @@ def _show(folder: Path) -> str:
 
 
 def read(path: Path) -> str:
-    """The auth string in a file. Raises FlowError if there is none."""
+    """The auth string in a file. Raises UserError if there is none."""
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise FlowError(f"{path}: the auth string of Prefect's API can't be read ({reason})") from None
+        raise UserError(f"{path}: the auth string of Prefect's API can't be read ({reason})") from None
     if not text or not text.isprintable():
-        raise FlowError(f"{path}: no auth string of Prefect's API; it is one line, user:password")
+        raise UserError(f"{path}: no auth string of Prefect's API; it is one line, user:password")
     return text
 
 
@@ -67,7 +67,7 @@ def _own(path: Path) -> str:
         try:
             _make(path)
         except OSError as error:
-            raise FlowError(
+            raise UserError(
                 f"{path}: the auth string of Prefect's API can't be written ({error.strerror}); set PREFECT_HOME to a folder "
                 "that can be"
             ) from None
@@ -94,10 +94,10 @@ def main(command: list[str]) -> int:
     """Become the command; the exit status if that can't be."""
     try:
         if not command:
-            raise FlowError("give the command to run, as in `prefect deployment ls`")
+            raise UserError("give the command to run, as in `prefect deployment ls`")
         auth_string = read(Path(os.environ.get(SECRET_FILE) or SECRET))
         os.execvpe(command[0], command, os.environ | {CLIENT: auth_string, SERVER: auth_string})  # noqa: S606
-    except FlowError as error:
+    except UserError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
     except OSError as error:
         print(f"{PROGRAM}: {command[0]}: can't be run ({error.strerror})", file=sys.stderr)

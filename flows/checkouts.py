@@ -11,9 +11,9 @@ from pathlib import Path
 
 import yaml
 
+from errors import UserError
 from flows import run_cache
-from flows.errors import FlowError
-from flows.kept_results import REPORT
+from flows.run_results import REPORT
 from flows.slots import git
 from flows.workspace import dvc_repository, open_repository
 from strict_yaml import StrictLoader
@@ -48,15 +48,15 @@ def fill(slot: Path, root: Path, params: str, *, restore: bool) -> Path:
 
 
 def check_repository(root: Path) -> None:
-    """Raise FlowError unless a checkout can be made of `root`: a repository of git with a commit that holds it, and of DVC."""
+    """Raise UserError unless a checkout can be made of `root`: a repository of git with a commit that holds it, and of DVC."""
     try:
         git(root, "rev-parse", "--git-dir")
-    except FlowError as error:
-        raise FlowError(_why_no_repository(root, str(error))) from None
+    except UserError as error:
+        raise UserError(_why_no_repository(root, str(error))) from None
     try:
         git(root, "cat-file", "-e", "HEAD:./dvc.yaml")
-    except FlowError:
-        raise FlowError(
+    except UserError:
+        raise UserError(
             f"{root}: no commit of its git repository holds dvc.yaml yet; a profile or other values run in a git worktree. "
             "`git add --all` and `git commit` once, or change params.yaml"
         ) from None

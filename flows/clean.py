@@ -16,15 +16,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import places
+import paths
+from errors import BusyError, UserError
 from flows.cache import Unneeded, named, unneeded
-from flows.errors import BusyError, FlowError
-from flows.kept_results import RUNS
+from flows.run_results import RUNS
 from flows.slots import dead, git, owners, remove_dead
 from flows.workspace import dvc_repository
 
 PARTIAL = Path("outputs", ".partial")
-EXPERIMENTS = Path(*places.EXPERIMENTS)
+EXPERIMENTS = Path(*paths.EXPERIMENTS)
 DVC_FILES = ("dvc.lock", "*.dvc")
 DAY = 86400.0
 
@@ -97,11 +97,14 @@ def _check_nobody_writes(root: Path) -> None:
 def _registered(root: Path, folder: Path) -> tuple[int, tuple[str, ...]]:
     """(Number of registered versions, those without a dvc.lock); the dvc.lock of the others is put into the folder."""
     done = subprocess.run(
-        [sys.executable, "-m", "tasks.kept", "--to", str(folder)], cwd=root, capture_output=True, text=True
+        [sys.executable, "-m", "registry.registered_locks", "--to", str(folder)],
+        cwd=root,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         words = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise FlowError(f"what the registered versions need can't be told, so nothing is removed: {words[-1]}")
+        raise UserError(f"what the registered versions need can't be told, so nothing is removed: {words[-1]}")
     found = json.loads(done.stdout.splitlines()[-1])
     return found["versions"], tuple(found["without"])
 
@@ -123,7 +126,7 @@ def _hashes_in(root: Path, commit: str) -> str:
     """The lines with hashes in the files of DVC of a commit."""
     try:
         return git(root, "grep", "-h", "md5:", commit, "--", *DVC_FILES)
-    except FlowError:  # git's way to say that nothing was found
+    except UserError:  # git's way to say that nothing was found
         return ""
 
 
@@ -152,7 +155,7 @@ def _own_cache(root: Path, cache: Path) -> Path:
     """The cache, if it is this repository's alone."""
     if cache.resolve().is_relative_to((root / ".dvc").resolve()):
         return cache
-    raise FlowError(
+    raise UserError(
         f"DVC's cache is {cache}, outside of {root}: other repositories may share it, and what they need can't be told "
         "from here; see `dvc gc --help`, option --projects"
     )
@@ -178,7 +181,7 @@ def _text(kept: Kept, leftovers: Leftovers, waste: Unneeded) -> Iterator[str]:
 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
-        raise FlowError("nobody is there to be asked; --yes removes it, --dry-run only shows it")
+        raise UserError("nobody is there to be asked; --yes removes it, --dry-run only shows it")
     return input("Remove it? [y/N] ").strip().lower() in ("y", "yes")
 
 

@@ -17,8 +17,8 @@ import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from errors import UserError
 from flows import run_cache
-from flows.errors import FlowError
 from flows.workspace import dvc_repository
 
 PUSH = "DISTILFLOW_PUSH"
@@ -41,28 +41,28 @@ def main(arguments: list[str]) -> int:
             case ["vet"]:
                 print("\n".join(vet(Path.cwd())) or "Nothing in DVC's cache is other than its name promises.")
             case _:
-                raise FlowError(f"{' '.join(arguments) or 'no step'}: not known; steps are check, pull, push, vet")
-    except FlowError as error:
+                raise UserError(f"{' '.join(arguments) or 'no step'}: not known; steps are check, pull, push, vet")
+    except UserError as error:
         print(f"python -m flows.deploy_steps: {error}", file=sys.stderr)
         return 2
     return 0
 
 
 def check(environment: Mapping[str, str]) -> None:
-    """Raise FlowError naming every variable that a container's deployment needs and does not have."""
+    """Raise UserError naming every variable that a container's deployment needs and does not have."""
     missing = [f"{name} ({what})" for name, what in NEEDED.items() if not environment.get(name, "").strip()]
     if missing:
-        raise FlowError(
+        raise UserError(
             f"not set: {', '.join(missing)}. The container deployment needs them when it is deployed; "
             "`prefect deploy --name desk` deploys the other one alone"
         )
 
 
 def push_wanted() -> bool:
-    """Whether DISTILFLOW_PUSH says that a run ends with a push. Raises FlowError if it says neither yes nor no."""
+    """Whether DISTILFLOW_PUSH says that a run ends with a push. Raises UserError if it says neither yes nor no."""
     text = os.environ.get(PUSH, "").strip().lower()
     if text not in ("", "0", "1", "false", "true"):
-        raise FlowError(f"{PUSH}={text}: not allowed; true or false")
+        raise UserError(f"{PUSH}={text}: not allowed; true or false")
     return text in ("1", "true")
 
 
@@ -76,8 +76,8 @@ def transfer(step: str, root: Path, names: Collection[str] | None = None) -> str
             if step == "push":
                 return f"dvc push to {remote!r}: done; new entries of the record of runs: {run_cache.push(repo, names)}"
             taken = run_cache.pull(repo)
-    except (FlowError, OSError) as error:
-        raise FlowError(f"dvc {step} with the remote {remote!r} failed:\n{error}") from None
+    except (UserError, OSError) as error:
+        raise UserError(f"dvc {step} with the remote {remote!r} failed:\n{error}") from None
     refused = "".join(f"\nnot taken, it is not what its name promises: {path}" for path in taken.refused)
     return f"dvc pull from {remote!r}: done; stages that ran before: {taken.restored}{refused}"
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from flows.errors import FlowError
+from errors import UserError
 from flows.graph import Graph, Node
 
 WHOLE = "report"  # demands every combination, so it can't be made from some of them
@@ -18,7 +18,7 @@ def select(
     """The stages of these datasets, seeds and methods and all that they need; an empty filter takes everything.
 
     With any filter, the report is left out and `register` needs only the evaluate stages that are kept. Raises
-    FlowError if a filter names what params.yaml does not list.
+    UserError if a filter names what params.yaml does not list.
     """
     nodes = graph.nodes
     _check("--datasets", datasets, (node.dataset for node in nodes.values()))
@@ -69,4 +69,4 @@ def _check(option: str, given: Sequence[object], listed: Iterable[object]) -> No
         if str(value) not in known:
             near = difflib.get_close_matches(str(value), known, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"those are {', '.join(known)}"
-            raise FlowError(f"{option} {value}: not in the pipeline; {hint}")
+            raise UserError(f"{option} {value}: not in the pipeline; {hint}")

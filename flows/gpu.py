@@ -13,7 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound, PrefectException
 
-import config
+from config import parameters
 
 LIMIT = "gpu"
 LAUNCHED = "${launch}"  # how dvc.yaml begins the command of a stage that goes onto the hardware
@@ -24,7 +24,7 @@ AGAIN = 300.0  # seconds after which a stage that still waits says so again
 
 def stages_on_gpu(root: Path) -> frozenset[str]:
     """Names of the stages that use a GPU of this machine, going by `launch` of params.yaml."""
-    if not launches_on_gpu(config.load(root / "params.yaml").launch, root):
+    if not launches_on_gpu(parameters.load(root / "params.yaml").launch, root):
         return frozenset()
     stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     return frozenset(name for name, stage in stages.items() if str(stage["cmd"]).startswith(LAUNCHED))

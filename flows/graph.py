@@ -8,12 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import config
-import places
-from flows.errors import FlowError
+import paths
+from config import parameters
+from errors import UserError
 from flows.reasons import CODE, Statuses, why
 from flows.workspace import PATIENCE, dvc_repository
-from stage_code import SourceError
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -60,16 +59,16 @@ class Graph:
 def read_graph(root: Path, *, patience: float = PATIENCE) -> Graph:
     """All stages of the repository in `root`, held against its workspace once.
 
-    Raises ConfigError with every error of params.yaml, FlowError where DVC can't read the pipeline, BusyError if
+    Raises UserError with every error of params.yaml, UserError where DVC can't read the pipeline, BusyError if
     another DVC process holds the workspace for longer than `patience` seconds.
     """
     root = root.absolute()
-    config.load(root / "params.yaml")
+    parameters.load(root / "params.yaml")
     with dvc_repository(root, patience=patience) as repo:
         try:
             return Graph(root, {node.name: node for node in _nodes(repo, root)})
-        except SourceError as error:
-            raise FlowError(str(error)) from None
+        except UserError as error:
+            raise UserError(str(error)) from None
 
 
 def _nodes(repo: "Repo", root: Path) -> Iterator[Node]:
@@ -116,7 +115,7 @@ def _last_duration(stage: "Stage", root: Path) -> float | None:
     """Seconds in the run.json of the stage's output, here or in the checkout that this copy was made from."""
     for out in stage.outs:
         inside = Path(out.fs_path).relative_to(root)
-        for base in dict.fromkeys((root, places.home(root))):
+        for base in dict.fromkeys((root, paths.home(root))):
             try:
                 seconds = json.loads((base / inside / "run.json").read_text(encoding="utf-8"))["duration_s"]
             except (OSError, ValueError, KeyError, TypeError):

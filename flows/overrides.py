@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-import config
-from flows.errors import FlowError
-from params_file import ConfigError, read_yaml
+from config import parameters
+from config.reading import read_yaml
+from errors import UserError
 from strict_yaml import StrictLoader
 
 Overrides = Mapping[str, object] | Sequence[str]
@@ -23,7 +23,7 @@ def params_text(root: Path, profile: Path | None, overrides: Overrides) -> str:
         profile: a whole params file, the name of one in profiles/, or None for params.yaml.
         overrides: ("curriculum.reward=real", ...), or a mapping of dotted keys, or of sections.
 
-    Raises ConfigError with every error of the result, FlowError if an override is no KEY=VALUE.
+    Raises UserError with every error of the result, UserError if an override is no KEY=VALUE.
     """
     source = _file(root, profile)
     content: dict[str, object] = read_yaml(source)
@@ -34,10 +34,10 @@ def params_text(root: Path, profile: Path | None, overrides: Overrides) -> str:
         trial = Path(folder, "params.yaml")
         trial.write_text(text, encoding="utf-8")
         try:
-            config.load(trial)
-        except ConfigError as error:
+            parameters.load(trial)
+        except UserError as error:
             given = f"{source} with {len(overrides)} other value{'s' * (len(overrides) > 1)}" if overrides else source
-            raise ConfigError(str(error).replace(str(trial), str(given))) from None
+            raise UserError(str(error).replace(str(trial), str(given))) from None
     return text
 
 
@@ -50,7 +50,7 @@ def _file(root: Path, profile: Path | None) -> Path:
         if path.is_file():
             return path
     known = ", ".join(sorted(path.stem for path in named.parent.glob("*.yaml")))
-    raise FlowError(f"--profile {profile}: no such file in {root}; the profiles there are {known}")
+    raise UserError(f"--profile {profile}: no such file in {root}; the profiles there are {known}")
 
 
 def _pairs(overrides: Overrides) -> list[tuple[str, object]]:
@@ -64,11 +64,11 @@ def _pair(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not all(key.split(".")):
-        raise FlowError(f"--set {text}: expected KEY=VALUE, as in --set curriculum.reward=real")
+        raise UserError(f"--set {text}: expected KEY=VALUE, as in --set curriculum.reward=real")
     try:
         return key, yaml.load(value, Loader=StrictLoader)  # noqa: S506 (a safe loader)
     except yaml.YAMLError as error:
-        raise FlowError(f"--set {text}: the value is not valid YAML: {_without_name(error)}") from None
+        raise UserError(f"--set {text}: the value is not valid YAML: {_without_name(error)}") from None
 
 
 def _without_name(error: yaml.YAMLError) -> str:
@@ -87,6 +87,6 @@ def _set(content: dict[str, object], key: str, value: object) -> None:
     for number, part in enumerate(path, start=1):
         inner = section.setdefault(part, {})
         if not isinstance(inner, dict):
-            raise FlowError(f"--set {key}: {'.'.join(path[:number])} is a single value, it has no keys")
+            raise UserError(f"--set {key}: {'.'.join(path[:number])} is a single value, it has no keys")
         section = inner
     section[last] = value

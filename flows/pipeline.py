@@ -18,12 +18,12 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from pydantic import Field, WithJsonSchema
 
-import places
-from config import Method
-from flows import left_behind, process_notes, rwlock
+import paths
+from config.parameters import Method
+from errors import UserError
+from flows import crash_recovery, process_notes, rwlock
 from flows.cancelling import cancellable, started_by_prefect, was_cancelled
 from flows.deploy_steps import push_wanted, transfer, vet
-from flows.errors import FlowError
 from flows.filters import select
 from flows.gpu import limit_exists, stages_on_gpu
 from flows.graph import read_graph
@@ -35,9 +35,8 @@ from flows.settings import check_environment, read_settings
 from flows.stage_task import Work, stage_task
 from flows.summary import gate_lines, publish, read_results
 from flows.worktree import kept_at, overridden
-from params_file import ConfigError
 
-PROFILES = sorted(path.stem for path in (places.ROOT / "profiles").glob("*.yaml"))
+PROFILES = sorted(path.stem for path in (paths.ROOT / "profiles").glob("*.yaml"))
 EVERYTHING: list[str] = []
 ALL_SEEDS: list[int] = []
 ALL_METHODS: list[Method] = []
@@ -47,7 +46,7 @@ Parallel = Annotated[int, Field(ge=1, le=64)]
 
 
 @flow(
-    name=left_behind.FLOW,
+    name=crash_recovery.FLOW,
     description="Distil the datasets of params.yaml: every stage that is out of date, by DVC's graph.",
     persist_result=False,
     on_failure=[announce_failure],
@@ -74,7 +73,7 @@ def distilflow(
     options = RunOptions(tuple(datasets), tuple(seeds), tuple(methods), profile, tuple(overrides), parallel)
     try:
         outcome = run_pipeline(Path.cwd(), options)
-    except (FlowError, ConfigError) as error:
+    except UserError as error:
         return Failed(message=str(error), data=error)
     except PipelineStopped as stopped:
         return Cancelled(message=str(stopped), data=stopped)
@@ -105,7 +104,7 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
     run_id = flow_run.get_id()
     if run_id:
         process_notes.leave(root, "run", run_id)
-        left_behind.mend(root, logger.warning)
+        crash_recovery.mend(root, logger.warning)
     settings, push = read_settings(), push_wanted()
     for line in vet(root):
         logger.warning("%s", line)

@@ -13,19 +13,18 @@ from typing import TypedDict, cast, get_args
 import httpx
 from prefect.exceptions import PrefectException
 
-import config
+from config import parameters
+from errors import UserError
 from flows.checkouts import check_repository
-from flows.connection import ensure_prefect_api
-from flows.errors import FlowError
 from flows.filters import select
 from flows.graph import read_graph
 from flows.options import RunOptions
 from flows.outcome import Outcome, PipelineFailed, PipelineStopped
 from flows.overrides import params_text
 from flows.pipeline import distilflow
+from flows.prefect_api import ensure_prefect_api
 from flows.settings import check_environment
 from flows.summary import table
-from params_file import ConfigError
 
 PROGRAM = "python -m flows run"
 
@@ -37,7 +36,7 @@ def main(options: RunOptions) -> int:
             check(Path.cwd(), options)
             ensure_prefect_api()
             return run(options)
-    except (FlowError, ConfigError) as error:
+    except UserError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -46,16 +45,16 @@ def main(options: RunOptions) -> int:
 
 
 def check(root: Path, options: RunOptions) -> None:
-    """Raise FlowError or ConfigError for what is wrong with the options, before any server is started."""
+    """Raise UserError or UserError for what is wrong with the options, before any server is started."""
     check_environment()
     for method in options.methods:
-        if method not in get_args(config.Method):
-            raise FlowError(f"--methods {method}: no such method; those are {', '.join(get_args(config.Method))}")
+        if method not in get_args(parameters.Method):
+            raise UserError(f"--methods {method}: no such method; those are {', '.join(get_args(parameters.Method))}")
     if options.profile or options.overrides:
         check_repository(root)
         params_text(root, Path(options.profile) if options.profile else None, options.overrides)
     else:
-        config.load(root / "params.yaml")
+        parameters.load(root / "params.yaml")
         select(read_graph(root), datasets=options.datasets, seeds=options.seeds, methods=options.methods)
 
 
@@ -83,7 +82,7 @@ class FlowParameters(TypedDict):
 
     datasets: list[str]
     seeds: list[int]
-    methods: list[config.Method]
+    methods: list[parameters.Method]
     profile: str | None
     overrides: list[str]
     parallel: int
@@ -94,7 +93,7 @@ def flow_parameters(options: RunOptions) -> FlowParameters:
     return {
         "datasets": list(options.datasets),
         "seeds": list(options.seeds),
-        "methods": cast(list[config.Method], list(options.methods)),
+        "methods": cast(list[parameters.Method], list(options.methods)),
         "profile": options.profile,
         "overrides": list(options.overrides),
         "parallel": options.parallel,

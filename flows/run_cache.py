@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, cast
 
-from flows.errors import FlowError
+from errors import UserError
 from flows.graph import address
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def pull(repo: "Repo") -> Taken:
     """Fetch and check out what dvc.lock names, then the outputs of stages that ran elsewhere with the same inputs.
 
     Every file must have the checksum in its name. Of the record only the entries are fetched that a stage here asks for.
-    What is damaged or forged is not taken; its stages run again. Raises FlowError if files can't be fetched.
+    What is damaged or forged is not taken; its stages run again. Raises UserError if files can't be fetched.
     """
     import networkx
 
@@ -106,7 +106,7 @@ def _take_objects(repo: "Repo", stages: Iterable["Stage"], taken: Taken) -> None
     if objects:
         fetched, failed = repo.cloud.pull(objects)
         if failed:
-            raise FlowError(f"{len(failed)} files could not be fetched")
+            raise UserError(f"{len(failed)} files could not be fetched")
         wanted |= fetched
     # DVC deletes a file that has not the checksum in its name, and counts it as fetched.
     remote = repo.cloud.get_remote_odb(None, "pull")
@@ -138,7 +138,7 @@ def push(repo: "Repo", names: Collection[str] | None = None) -> int:
     if objects:
         failed = repo.cloud.push(objects).failed
         if failed:
-            raise FlowError(f"{len(failed)} files could not be pushed")
+            raise UserError(f"{len(failed)} files could not be pushed")
     store = _Store.of(repo)
     return sum(store.give(*entry) for stage in stages if (entry := _entry(repo, stage))) if store else 0
 

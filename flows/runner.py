@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import IO, Literal, cast
 
 from flows import rwlock
-from flows.guard import Guard
-from flows.processes import end_groups
+from flows.orphan_guard import Guard
+from flows.process_groups import end_groups
 from flows.settings import stage_environment
-from places import TRIAL
+from paths import TRIAL
 
 TAIL = 30
 BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")

@@ -18,8 +18,8 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.errors import FlowError
-from flows.guard import Guard
+from errors import UserError
+from flows.orphan_guard import Guard
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 180.0  # seconds until a server answers; with a fresh database and a busy machine it takes tens
@@ -62,7 +62,7 @@ class Server:
 def serve(servers: Sequence[Server], announce: Callable[[], None]) -> None:
     """Run the servers until a signal asks to stop; `announce` is called once all of them answer.
 
-    Raises FlowError if a port is in use (nothing is started then) or if a server ends by itself (the others are
+    Raises UserError if a port is in use (nothing is started then) or if a server ends by itself (the others are
     stopped then).
     """
     for server in servers:
@@ -85,20 +85,20 @@ def serve(servers: Sequence[Server], announce: Callable[[], None]) -> None:
 
 
 def _check_port(server: Server) -> None:
-    """Raise FlowError unless the port is free."""
+    """Raise UserError unless the port is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, server.port))
         except OSError as error:
-            raise FlowError(
+            raise UserError(
                 f"{server.option} {server.port}: {server.name} can't listen on {LOOPBACK}:{server.port} "
                 f"({error.strerror}); end what listens there, or choose another port with {server.option}"
             ) from None
 
 
 def _run_first(server: Server, stop: threading.Event) -> None:
-    """Run what has to be done before a server starts. Raises FlowError with its last line if that fails."""
+    """Run what has to be done before a server starts. Raises UserError with its last line if that fails."""
     if not server.first or stop.is_set():
         return
     process = subprocess.Popen(
@@ -117,7 +117,7 @@ def _run_first(server: Server, stop: threading.Event) -> None:
     _, said = process.communicate()
     if process.returncode and not stop.is_set():
         lines = said.decode(errors="replace").strip().splitlines() or [f"status {process.returncode}"]
-        raise FlowError(f"{server.name}: {lines[-1]}")
+        raise UserError(f"{server.name}: {lines[-1]}")
 
 
 @contextlib.contextmanager
@@ -197,7 +197,7 @@ def wait_for_answer(server: Server, process: "subprocess.Popen[bytes]", stop: th
     while not stop.is_set() and not _answers(server):
         _check_alive(server, process)
         if time.monotonic() > end:
-            raise FlowError(f"{server.name} gave no answer within {PATIENCE:.0f} s\n{_last_lines(server)}")
+            raise UserError(f"{server.name} gave no answer within {PATIENCE:.0f} s\n{_last_lines(server)}")
         stop.wait(PAUSE)
 
 
@@ -211,9 +211,9 @@ def _answers(server: Server) -> bool:
 
 
 def _check_alive(server: Server, process: "subprocess.Popen[bytes]") -> None:
-    """Raise FlowError if the server has ended."""
+    """Raise UserError if the server has ended."""
     if process.poll() is not None:
-        raise FlowError(f"{server.name} ended by itself (status {process.returncode})\n{_last_lines(server)}")
+        raise UserError(f"{server.name} ended by itself (status {process.returncode})\n{_last_lines(server)}")
 
 
 def _last_lines(server: Server) -> str:

@@ -17,14 +17,14 @@ from prefect.runner import Runner
 from prefect.schedules import Cron, Interval, Schedule
 from pydantic import ValidationError
 
-from flows.connection import server_address
-from flows.errors import FlowError
-from flows.left_behind import mend
+from errors import UserError
+from flows.crash_recovery import mend
 from flows.options import ServeOptions
 from flows.pipeline import PROFILES, distilflow
+from flows.prefect_api import server_address
 from flows.process_notes import leave
 from flows.run import check, flow_parameters, interrupted_by_signals
-from places import without_password
+from paths import without_password
 
 # A run that would overlap another one waits: most of what it was to do is then cached.
 ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
@@ -32,11 +32,11 @@ MENDS_S = 60.0
 
 
 def main(options: ServeOptions, timezone: str = "UTC") -> int:
-    """Serve until Ctrl-C; the exit status. Raises FlowError or ConfigError for options that can't be served."""
+    """Serve until Ctrl-C; the exit status. Raises UserError or UserError for options that can't be served."""
     schedule = schedule_of(options, timezone)
     address = server_address()
     if address is None:
-        raise FlowError(
+        raise UserError(
             "PREFECT_API_URL is not set, and a schedule needs a server that stays: start one with `make ui`, then here "
             "the two `export PREFECT_...` that it prints"
         )
@@ -95,29 +95,29 @@ class _Runner(Runner):
 
 
 def parameters_of(options: ServeOptions) -> dict[str, object]:
-    """Parameters of a scheduled run. Raises FlowError for a profile that the form in Prefect does not offer."""
+    """Parameters of a scheduled run. Raises UserError for a profile that the form in Prefect does not offer."""
     profile = options.run.profile
     if profile and Path(profile).parent == Path("profiles"):
         profile = Path(profile).stem
     if profile and profile not in PROFILES:
-        raise FlowError(f"--profile {profile}: a schedule takes one in profiles/: {', '.join(PROFILES)}")
+        raise UserError(f"--profile {profile}: a schedule takes one in profiles/: {', '.join(PROFILES)}")
     return {**flow_parameters(options.run), "profile": profile}
 
 
 def schedule_of(options: ServeOptions, timezone: str) -> Schedule:
-    """The schedule. Raises FlowError for a cron expression or a time zone that there is not."""
+    """The schedule. Raises UserError for a cron expression or a time zone that there is not."""
     try:
         zoneinfo.ZoneInfo(timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise FlowError(f"--timezone {timezone}: not known; a name such as UTC or Europe/Berlin is") from None
+        raise UserError(f"--timezone {timezone}: not known; a name such as UTC or Europe/Berlin is") from None
     if options.interval is not None:
         return Interval(timedelta(seconds=options.interval), timezone=timezone)
     if options.cron is None:
-        raise FlowError("give --cron or --interval")
+        raise UserError("give --cron or --interval")
     try:
         CronSchedule(cron=options.cron, timezone=timezone)
     except ValidationError:
-        raise FlowError(
+        raise UserError(
             f'--cron "{options.cron}": not a cron expression; it has five fields, minute hour day month weekday, '
             'as in "0 2 * * *" for every night at two'
         ) from None

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 
 import environment
-from flows.errors import FlowError
+from errors import UserError
 
 WEBHOOK = "DISTILFLOW_WEBHOOK"
 # No stage asks Prefect anything.
@@ -41,7 +41,7 @@ def quiet() -> None:
 
 
 def read_settings() -> Settings:
-    """The settings. Raises FlowError with the variable's name, its value and what is allowed."""
+    """The settings. Raises UserError with the variable's name, its value and what is allowed."""
     return Settings(
         retries=int(_number("DISTILFLOW_RETRIES", "2", whole=True)),
         retry_delay=_number("DISTILFLOW_RETRY_DELAY", "60", whole=False),
@@ -49,11 +49,11 @@ def read_settings() -> Settings:
 
 
 def check_environment() -> None:
-    """Raise FlowError for a variable that every stage would refuse."""
+    """Raise UserError for a variable that every stage would refuse."""
     try:
         environment.check(os.environ)
-    except environment.RefusedVariable as error:
-        raise FlowError(str(error)) from None
+    except environment.UserError as error:
+        raise UserError(str(error)) from None
 
 
 def webhook() -> str | None:
@@ -77,5 +77,5 @@ def _number(name: str, default: str, *, whole: bool) -> float:
     except ValueError:
         value = -1
     if not 0 <= value < 1e6:
-        raise FlowError(f"{name}={text}: not allowed; a {'whole ' if whole else ''}number from 0")
+        raise UserError(f"{name}={text}: not allowed; a {'whole ' if whole else ''}number from 0")
     return value

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.errors import FlowError
-from places import WORKTREES, git_environment
+from errors import UserError
+from paths import WORKTREES, git_environment
 
 SLOTS = Path(*WORKTREES)
 GUARD = ".guard"  # held while worktrees are made or removed
@@ -51,7 +51,7 @@ def guarded(root: Path) -> Generator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / GUARD).open("w")
     except OSError as error:
-        raise FlowError(
+        raise UserError(
             f"{error.filename}: can't be written ({error.strerror}); a run with other values needs it"
         ) from None
     with file:
@@ -102,18 +102,18 @@ def dead(root: Path) -> list[str]:
 
 
 def git(root: Path, *arguments: str) -> str:
-    """Run git in `root` and return what it prints. Raises FlowError with git's words if it fails."""
+    """Run git in `root` and return what it prints. Raises UserError with git's words if it fails."""
     command = ["git", "-C", str(root), *arguments]
     environment = git_environment() | {"LC_ALL": "C"}  # what it says is looked at
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
     except FileNotFoundError:
-        raise FlowError(
+        raise UserError(
             "git is not installed, and a profile or other values run in a git worktree; install it, or change params.yaml"
         ) from None
     if done.returncode:
         words = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
-        raise FlowError(f"git {arguments[0]} failed in {root}: {words}")
+        raise UserError(f"git {arguments[0]} failed in {root}: {words}")
     return done.stdout
 
 
@@ -141,7 +141,7 @@ def _remove_dead(root: Path, folder: Path) -> list[str]:
 def _remove(root: Path, folder: Path) -> None:
     """Remove a slot's folder, its lock, and what git remembers of the worktree."""
     shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(FlowError):
+    with contextlib.suppress(UserError):
         git(root, "worktree", "prune")
     if not folder.exists():
         folder.with_suffix(".lock").unlink(missing_ok=True)

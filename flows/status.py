@@ -19,12 +19,12 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort, TaskRunSort
 from prefect.exceptions import PrefectException
 
-from flows.connection import server_address
-from flows.errors import FlowError
+from errors import UserError
+from flows.crash_recovery import OURS, end_servers, mend
 from flows.graph import read_graph
-from flows.left_behind import OURS, end_servers, mend
 from flows.pipeline import distilflow
-from places import without_password
+from flows.prefect_api import server_address
+from paths import without_password
 
 LAST_LINES = 5
 NEXT = 5  # scheduled runs that are shown
@@ -48,7 +48,7 @@ def main(limit: int = 5) -> int:
             mend(Path.cwd(), print)
             print("\n".join([*_past(client, limit), *_coming(client)]))
     except (PrefectException, httpx.HTTPError) as error:
-        raise FlowError(without_password(f"{address}: {' '.join(str(error).split())}")) from None
+        raise UserError(without_password(f"{address}: {' '.join(str(error).split())}")) from None
     return 0
 
 

@@ -13,8 +13,8 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.exceptions import PrefectException
 
 from flows.outcome import REGISTERED, STATES, Ended, Outcome
-from flows.registered import Student, read_student, unfit_line
-from places import without_password
+from flows.registered_table import Student, read_student, unfit_line
+from paths import without_password
 
 REPORT = Path("outputs", "report", "report.json")
 PAGE = Path("outputs", "report", "report.html")

@@ -14,9 +14,9 @@ import os
 import sys
 from pathlib import Path
 
-import places
+import paths
+from errors import UserError
 from flows import auth_string
-from flows.errors import FlowError
 from flows.servers import LOOPBACK, Server, serve
 
 QUIET = {
@@ -34,16 +34,16 @@ PROGRAM = "python -m flows ui"
 def main(arguments: list[str]) -> int:
     """Run the servers until Ctrl-C; the exit status."""
     options = _parser().parse_args(arguments)
-    registry = places.tracking_address()
+    registry = paths.tracking_address()
     servers = [prefect_server(options.prefect_port)]
     if not _is_server(registry):
         servers.insert(0, mlflow_server(options.mlflow_port, registry))
     try:
         if options.prefect_port == options.mlflow_port and len(servers) > 1:
-            raise FlowError(f"--prefect-port and --mlflow-port are both {options.mlflow_port}; they must differ")
+            raise UserError(f"--prefect-port and --mlflow-port are both {options.mlflow_port}; they must differ")
         print(f"Starting {' and '.join(server.name for server in servers)} ...", flush=True)
         serve(servers, lambda: print(_announcement(servers, registry), flush=True))
-    except FlowError as error:
+    except UserError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
     print(f"Stopped {' and '.join(server.name for server in servers)}.")
@@ -52,8 +52,8 @@ def main(arguments: list[str]) -> int:
 
 def mlflow_server(port: int, registry: str) -> Server:
     """MLflow on a database, with the artifacts of new experiments where `register` puts them."""
-    folder, database = places.registry_folder(), places.sqlite_path(registry)
-    artifacts = places.artifact_folder(registry)
+    folder, database = paths.registry_folder(), paths.sqlite_path(registry)
+    artifacts = paths.artifact_folder(registry)
     fresh = database is not None and not database.exists()
     command = (
         *(sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"),
@@ -70,9 +70,9 @@ def mlflow_server(port: int, registry: str) -> Server:
         folder=folder,
         # Not an argument: other users of the machine can read those, and it may hold a password.
         environment=_environment({"MLFLOW_BACKEND_STORE_URI": registry}),
-        lock=places.lock_folder(registry) / places.OPENING,
+        lock=paths.lock_folder(registry) / paths.OPENING,
         # MLflow makes its tables in place: a server that is killed on the way leaves what nobody can open.
-        first=(sys.executable, "-m", "tasks.registry.store") if fresh else (),
+        first=(sys.executable, "-m", "registry.database") if fresh else (),
     )
 
 
@@ -100,19 +100,19 @@ def prefect_server(port: int) -> Server:
         health="/api/health",
         folder=folder,
         environment=_environment(own),
-        lock=folder / places.OPENING,  # a run without an API starts a server of its own on the same database
+        lock=folder / paths.OPENING,  # a run without an API starts a server of its own on the same database
     )
 
 
 def prefect_folder() -> Path:
     """Where Prefect's database lies, and the auth string of its API."""
-    return Path(os.environ.get("PREFECT_HOME") or places.home() / "outputs" / "prefect").expanduser().absolute()
+    return Path(os.environ.get("PREFECT_HOME") or paths.home() / "outputs" / "prefect").expanduser().absolute()
 
 
 def _announcement(servers: list[Server], registry: str) -> str:
     """The addresses, what another terminal needs, and what to do next."""
     addresses = {server.name: server.address for server in servers}
-    mlflow = addresses.get("MLflow", places.without_password(registry))
+    mlflow = addresses.get("MLflow", paths.without_password(registry))
     where = "" if "MLflow" in addresses else " (MLFLOW_TRACKING_URI; not started here)"
     folder = prefect_folder()
     return "\n".join(

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.errors import BusyError, FlowError
+from errors import BusyError, UserError
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -20,7 +20,7 @@ PAUSE = 0.2
 def dvc_repository(root: Path, *, patience: float = PATIENCE) -> Generator["Repo"]:
     """The DVC repository in `root`, held against other DVC processes.
 
-    Raises FlowError where there is none or DVC can't read it, BusyError if another process holds it for too long.
+    Raises UserError where there is none or DVC can't read it, BusyError if another process holds it for too long.
     """
     _check_lock_file(root / "dvc.lock")
     from dvc.exceptions import DvcException
@@ -30,11 +30,11 @@ def dvc_repository(root: Path, *, patience: float = PATIENCE) -> Generator["Repo
             _hold(repo, held, patience)
             yield repo
         except DvcException as error:
-            raise FlowError(f"DVC can't read the pipeline in {root}: {_flat(error)}") from None
+            raise UserError(f"DVC can't read the pipeline in {root}: {_flat(error)}") from None
 
 
 def open_repository(root: Path) -> "Repo":
-    """The DVC repository whose root is `root`; the caller closes it. Raises FlowError if there is none."""
+    """The DVC repository whose root is `root`; the caller closes it. Raises UserError if there is none."""
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 
@@ -42,14 +42,14 @@ def open_repository(root: Path) -> "Repo":
     try:
         repo = Repo(str(root))
     except NotDvcRepoError:
-        raise FlowError(f"{root}: no DVC repository; run from the root of a clone of the project") from None
+        raise UserError(f"{root}: no DVC repository; run from the root of a clone of the project") from None
     except DvcException as error:
-        raise FlowError(f"DVC can't open {root}: {_flat(error)}{_without_git(error)}") from None
+        raise UserError(f"DVC can't open {root}: {_flat(error)}{_without_git(error)}") from None
     except OSError as error:
-        raise FlowError(_not_writable(root, error)) from None
+        raise UserError(_not_writable(root, error)) from None
     if Path(repo.root_dir).resolve() != root.resolve():
         repo.close()
-        raise FlowError(f"{root}: not the root of its DVC repository, which is {repo.root_dir}; run from there")
+        raise UserError(f"{root}: not the root of its DVC repository, which is {repo.root_dir}; run from there")
     return repo
 
 
@@ -83,14 +83,14 @@ def _who_is_there(repo: "Repo", patience: float) -> str:
 
 
 def _check_lock_file(path: Path) -> None:
-    """Raise FlowError if a merge was left unfinished in dvc.lock."""
+    """Raise UserError if a merge was left unfinished in dvc.lock."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return
     for number, line in enumerate(lines, start=1):
         if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
-            raise FlowError(
+            raise UserError(
                 f"{path}: line {number} is a conflict of a merge; keep one side (`git checkout --ours dvc.lock`, or "
                 "--theirs), then `dvc repro`: what both sides computed is in DVC's cache"
             )

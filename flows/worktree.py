@@ -16,8 +16,8 @@ from types import FrameType
 from uuid import uuid4
 
 from flows.checkouts import check_repository, fill
-from flows.kept_results import keep_results, results_folder
 from flows.overrides import Overrides, params_text
+from flows.run_results import keep_results, results_folder
 from flows.slots import claim, release
 
 
@@ -34,7 +34,7 @@ def overridden(
         keep: copy report and metrics at the end to `kept_at` of what is given.
         restore: put outputs that are up to date in place; without it DVC finds them missing, and in its cache.
 
-    Raises ConfigError or FlowError before anything is made if the values can't be used.
+    Raises UserError or UserError before anything is made if the values can't be used.
     """
     root = root.absolute()
     if profile is None and not overrides:

@@ -9,8 +9,8 @@ sum over classes and a mean over rows.
 
 from dataclasses import dataclass
 
+from methods.interface import Needs, Phase
 from methods.phases import LabelsOnly, ScaledLogits, steps_taken, taught_epochs
-from methods.running.seam import Needs, Phase
 
 
 @dataclass(frozen=True)

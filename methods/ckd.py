@@ -22,11 +22,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from methods.running.layers import LayerPairs
-from methods.running.seam import LossInputs, Needs
-from methods.running.soft_targets import divergence
-from methods.running.task_loss import task_loss
-from models.outputs import Outputs
+from methods.interface import LossInputs, Needs
+from methods.layer_mapping import LayerPairs
+from methods.soft_targets import divergence
+from methods.task_loss import task_loss
+from models.model_outputs import Outputs
 
 TINY = 1e-12
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods.running.seam import LossInputs, Needs, same_shape
-from methods.running.task_loss import task_loss
+from methods.interface import LossInputs, Needs, same_shape
+from methods.task_loss import task_loss
 
 TINY = 1e-8
 """A smaller product of norms counts as this: rows that are constant have no correlation, here 0."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from methods.running.seam import LossInputs, Needs
-from methods.running.task_loss import task_loss
+from methods.interface import LossInputs, Needs
+from methods.task_loss import task_loss
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from methods.running.seam import LossInputs, Needs
-from methods.running.soft_targets import divergence
-from methods.running.task_loss import task_loss
+from methods.interface import LossInputs, Needs
+from methods.soft_targets import divergence
+from methods.task_loss import task_loss
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from kinds import KINDS, Kind
+from methods.co_training import Gradients, Pair, TrainingBatch
 from methods.dropout_masks import RandomState
-from methods.forward_mode import derivable_attention, quiz_gradient, sgd_step, tangents
-from methods.joint import Gradients, Pair, TrainingBatch
-from methods.running.seam import Needs
-from methods.running.soft_targets import per_row_cross_entropy, per_row_divergence
-from methods.running.task_loss import answer_score, task_loss
+from methods.interface import Needs
+from methods.soft_targets import per_row_cross_entropy, per_row_divergence
+from methods.task_loss import answer_score, task_loss
+from methods.teacher_gradients import derivable_attention, quiz_gradient, sgd_step, tangents
 
 NEEDS = Needs(teacher="moves")
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from kinds import KINDS, Kind
-from methods.running.task_loss import per_row_task_loss, task_loss, true_class_score
+from methods.task_loss import per_row_task_loss, task_loss, true_class_score
 
 MetaLoss = Literal["collaborative", "competitive", "competitive_probability"]
 LOG_FLOOR = math.log(1e-3)

@@ -2,7 +2,7 @@
 
 One step, on a training batch:
   1. pilot:    theta'_S = theta_S - lambda * grad L_S(theta_S; T)         (plain gradient descent, no clipping)
-  2. teacher:  T <- T - mu * grad_T L_quiz(theta'_S(T)) / lambda          (exact, see methods.forward_mode)
+  2. teacher:  T <- T - mu * grad_T L_quiz(theta'_S(T)) / lambda          (exact, see methods.teacher_gradients)
   3. student:  theta_S <- theta_S - lambda * grad L_S(theta_S; new T)     (the same batch and dropout masks)
 
 The gradient of line 2 has lambda for a factor. It is divided out: times 2e-5, a quarter of its entries would lie below
@@ -22,14 +22,14 @@ import torch
 from torch import Tensor
 
 from kinds import Kind
+from methods.co_training import Gradients, Pair, TrainingBatch, detached
 from methods.dropout_masks import RandomState
-from methods.forward_mode import change_along, derivable_attention, quiz_gradient, sgd_step, tangents
-from methods.joint import Gradients, Pair, TrainingBatch, detached
-from methods.running.layers import LayerPairs
-from methods.running.seam import LossInputs, Needs
-from methods.running.soft_targets import hidden_loss, probability_error, temperature_of
-from methods.running.task_loss import task_loss
-from models.outputs import Outputs
+from methods.interface import LossInputs, Needs
+from methods.layer_mapping import LayerPairs
+from methods.soft_targets import hidden_loss, probability_error, temperature_of
+from methods.task_loss import task_loss
+from methods.teacher_gradients import change_along, derivable_attention, quiz_gradient, sgd_step, tangents
+from models.model_outputs import Outputs
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from methods.running.layers import LayerPairs
-from methods.running.seam import LossInputs, Needs
-from methods.running.soft_targets import hidden_loss, probability_error, temperature_of
-from methods.running.task_loss import task_loss
+from methods.interface import LossInputs, Needs
+from methods.layer_mapping import LayerPairs
+from methods.soft_targets import hidden_loss, probability_error, temperature_of
+from methods.task_loss import task_loss
 
 
 @dataclass(frozen=True)

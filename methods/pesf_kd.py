@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from methods.joint import Pair, TrainingBatch, detached
-from methods.running.seam import Needs
-from methods.running.soft_targets import divergence
-from methods.running.task_loss import task_loss
+from methods.co_training import Pair, TrainingBatch, detached
+from methods.interface import Needs
+from methods.soft_targets import divergence
+from methods.task_loss import task_loss
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.running.layers import LayerPairs
-from methods.running.seam import LossInputs, Needs, same_shape
-from methods.running.soft_targets import divergence
-from methods.running.task_loss import task_loss
-from models.outputs import Outputs
+from methods.interface import LossInputs, Needs, same_shape
+from methods.layer_mapping import LayerPairs
+from methods.soft_targets import divergence
+from methods.task_loss import task_loss
+from models.model_outputs import Outputs
 
 
 @dataclass(frozen=True)

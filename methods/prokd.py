@@ -9,8 +9,8 @@ gets an equal share of phase I (the paper's constant n_i). The norm is a sum ove
 
 from dataclasses import dataclass
 
+from methods.interface import Needs, Phase
 from methods.phases import LabelsOnly, ScaledLogits, steps_taken, taught_epochs
-from methods.running.seam import Needs, Phase
 
 
 @dataclass(frozen=True)

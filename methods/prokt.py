@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from methods.co_training import Pair, TrainingBatch, detached
 from methods.dropout_masks import RandomState
-from methods.joint import Pair, TrainingBatch, detached
-from methods.running.seam import Needs
-from methods.running.soft_targets import divergence
-from methods.running.task_loss import task_loss
+from methods.interface import Needs
+from methods.soft_targets import divergence
+from methods.task_loss import task_loss
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from methods.interface import LossInputs, Needs, Phase
 from methods.phases import steps_taken
-from methods.running.seam import LossInputs, Needs, Phase
-from methods.running.soft_targets import divergence
-from methods.running.task_loss import task_loss
+from methods.soft_targets import divergence
+from methods.task_loss import task_loss
 
 
 @dataclass(frozen=True)
 class Rco:
-    """kd's parameters and the number of anchors (config.py refuses more than either network has epochs)."""
+    """kd's parameters and the number of anchors (config/parameters.py refuses more than either network has epochs)."""
 
     alpha: float = 0.5
     temperature: float = 2.0

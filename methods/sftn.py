@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from kinds import Kind
-from methods.running.seam import LossInputs, Needs
-from methods.running.soft_targets import divergence
-from methods.running.task_loss import task_loss
-from models.outputs import Outputs
+from methods.interface import LossInputs, Needs
+from methods.soft_targets import divergence
+from methods.task_loss import task_loss
+from models.model_outputs import Outputs
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from methods.running.seam import LossInputs, Needs, same_shape
-from methods.running.soft_targets import divergence
-from methods.running.task_loss import task_loss
+from methods.interface import LossInputs, Needs, same_shape
+from methods.soft_targets import divergence
+from methods.task_loss import task_loss
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from methods.running.layers import LayerPairs
-from methods.running.seam import LossInputs, Needs, Phase, same_shape
-from methods.running.soft_targets import per_row_cross_entropy, temperature_of
-from methods.running.task_loss import task_loss
-from models.outputs import Outputs
+from methods.interface import LossInputs, Needs, Phase, same_shape
+from methods.layer_mapping import LayerPairs
+from methods.soft_targets import per_row_cross_entropy, temperature_of
+from methods.task_loss import task_loss
+from models.model_outputs import Outputs
 
 
 @dataclass(frozen=True)

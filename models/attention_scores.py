@@ -34,7 +34,7 @@ def scores_returned(config: PretrainedConfig) -> Generator[None]:
 
 
 def check_scores(config: PretrainedConfig) -> None:
-    """ModelError for a family whose attention can't be replaced."""
+    """UserError for a family whose attention can't be replaced."""
     family_of(config).check_scores()
 
 

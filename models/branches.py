@@ -13,7 +13,7 @@ from models.classifier import Classifier
 from models.heads import new_linear
 from models.layer_choice import check_branch_depths
 from models.layers import keep_layers
-from models.outputs import Outputs
+from models.model_outputs import Outputs
 
 
 class Branched(nn.Module):

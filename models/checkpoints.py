@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.errors import ModelError
+from errors import UserError
 from models.json_files import read_json
 
 HUB_ID = re.compile(r"^[\w-][\w.-]*(/[\w-][\w.-]*)?$")
@@ -18,7 +18,7 @@ def resolve_checkpoint(name: str, search: Sequence[Path] = ()) -> Path | str:
     """The folder called `name`, or the Hub id that it then must be.
 
     A `name` like "org/model" is looked for in each folder of `search` as org/model and as model, and then
-    as a path of its own. Raises ModelError where it is neither a folder with a config.json nor could be a Hub id.
+    as a path of its own. Raises UserError where it is neither a folder with a config.json nor could be a Hub id.
     """
     for folder in search:
         for candidate in (folder / name, folder / Path(name).name):
@@ -29,9 +29,9 @@ def resolve_checkpoint(name: str, search: Sequence[Path] = ()) -> Path | str:
         return path
     looked = ", ".join(str(folder) for folder in search) or "none configured"
     if path.is_dir():
-        raise ModelError(f"{path}: no config.json in this folder; it is not a Hugging Face model folder")
+        raise UserError(f"{path}: no config.json in this folder; it is not a Hugging Face model folder")
     if not HUB_ID.match(name):
-        raise ModelError(f"model folder {name!r} does not exist (search folders: {looked})")
+        raise UserError(f"model folder {name!r} does not exist (search folders: {looked})")
     return name
 
 
@@ -44,7 +44,7 @@ def incomplete_folders(name: str, search: Sequence[Path]) -> list[Path]:
 def fetch(name: str, search: Sequence[Path] = (), revision: str | None = None) -> Path:
     """The folder of a checkpoint, downloaded from the Hub at `revision` where no folder has it.
 
-    Raises ModelError if the Hub cannot be reached or does not have it.
+    Raises UserError if the Hub cannot be reached or does not have it.
     """
     found = resolve_checkpoint(name, search)
     return found if isinstance(found, Path) else _from_hub(found, search, revision)
@@ -64,7 +64,7 @@ def _from_hub(name: str, search: Sequence[Path], revision: str | None) -> Path:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         lacking = incomplete_folders(name, search)
         nearly = f"; {lacking[0]} is there, but it has no config.json: copy all files of the model" if lacking else ""
-        raise ModelError(
+        raise UserError(
             f"model {name!r} at revision {revision or 'main'} is in no search folder ({looked}{nearly}) and did "
             f"not come from the Hub ({reason}): name a folder that holds it, or add its parent to the search folders"
         ) from error
@@ -72,33 +72,33 @@ def _from_hub(name: str, search: Sequence[Path], revision: str | None) -> Path:
 
 
 def model_type_of(folder: Path) -> str:
-    """`model_type` of a folder's config.json; ModelError if there is none."""
+    """`model_type` of a folder's config.json; UserError if there is none."""
     model_type = read_json(folder / "config.json").get("model_type")
     if not isinstance(model_type, str):
-        raise ModelError(f"{folder / 'config.json'}: no model_type; it is not a Hugging Face model folder")
+        raise UserError(f"{folder / 'config.json'}: no model_type; it is not a Hugging Face model folder")
     return model_type
 
 
 def depth_of(folder: Path) -> int:
-    """Layers of the model in a folder, from its config.json alone; ModelError if it doesn't say."""
+    """Layers of the model in a folder, from its config.json alone; UserError if it doesn't say."""
     stored = read_json(folder / "config.json")
     for key in ("num_hidden_layers", "n_layers"):  # DistilBERT has the second
         if isinstance(stored.get(key), int):
             return int(str(stored[key]))
-    raise ModelError(f"{folder / 'config.json'}: it doesn't say how many layers the model has (num_hidden_layers)")
+    raise UserError(f"{folder / 'config.json'}: it doesn't say how many layers the model has (num_hidden_layers)")
 
 
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a folder, each checked to be whole (header and length).
 
-    Raises ModelError for a missing, truncated or corrupt file, and for weights in another format.
+    Raises UserError for a missing, truncated or corrupt file, and for weights in another format.
     """
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
     if index.is_file() and not single.is_file():  # transformers takes the single file where both are there
         shards = read_json(index).get("weight_map")
         names = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
         if any(Path(name).name != name for name in names):
-            raise ModelError(f"{index}: names a file outside of its folder; its weights must lie beside it")
+            raise UserError(f"{index}: names a file outside of its folder; its weights must lie beside it")
         files = [folder / name for name in names]
     else:
         files = [single]
@@ -113,15 +113,15 @@ def _check_file(file: Path) -> None:
     if not file.is_file():
         others = sorted(path.name for path in file.parent.glob("*.bin"))
         hint = f"; {', '.join(others)} is not read (pickle): convert it to safetensors" if others else ""
-        raise ModelError(f"{file}: missing; only weights in safetensors are read{hint}")
+        raise UserError(f"{file}: missing; only weights in safetensors are read{hint}")
     try:
         with safe_open(file, framework="np") as tensors:
             types = {name: tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise ModelError(f"{file}: corrupt or cut short ({error}); write or download it again") from error
+        raise UserError(f"{file}: corrupt or cut short ({error}); write or download it again") from error
     for name, kind in types.items():
         if name.endswith((".weight", ".bias")) and kind not in FLOATS:
-            raise ModelError(
+            raise UserError(
                 f"{file}: {name} holds numbers of type {kind}; quantised weights are not read, save them in float32 or a "
                 f"16-bit float ({', '.join(FLOATS)})"
             )

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from errors import UserError
 from models.attention_scores import scores_returned
-from models.errors import ModelError
 from models.families import family_of
 from models.first_token import first_token_only
 from models.heads import HeadSpec, head_name, new_linear
-from models.outputs import Outputs
+from models.model_outputs import Outputs
 
 FEW = 4
 """Products of fewer rows are done by kernels that sum in another order. One token of so few inputs saves little, and would
@@ -34,7 +34,7 @@ class Classifier(nn.Module):
         self.family = family_of(stock.config)
         final = cast(nn.Linear, stock.get_submodule(self.family.final))
         if final.out_features != spec.num_outputs:
-            raise ModelError(
+            raise UserError(
                 f"dataset {spec.dataset!r} needs {spec.num_outputs} outputs, the model has {final.out_features}"
             )
         self._has_bias = final.bias is not None
@@ -68,7 +68,7 @@ class Classifier(nn.Module):
         K = `choices` candidates of a row are adjacent. layers: hidden-state indices (0 to `num_layers`)
         whose sequence vectors are wanted; tokens: those whose every token is. attentions: layers (1 to
         `num_layers`) whose attention scores are wanted. embedded: (B*K, L, H), in place of the embeddings of
-        the words. Raises ModelError for an unknown dataset, layer, or a head whose size does not fit `choices`.
+        the words. Raises UserError for an unknown dataset, layer, or a head whose size does not fit `choices`.
 
         The last layer runs for the first token alone unless all are asked for, `first_token_only` is off, or there are
         fewer than `FEW` inputs.
@@ -118,15 +118,15 @@ class Classifier(nn.Module):
         return config.max_position_embeddings - lost
 
     def head_of(self, dataset: str) -> nn.Linear:
-        """The head of a dataset, weight (C, H); ModelError names the ones there are."""
+        """The head of a dataset, weight (C, H); UserError names the ones there are."""
         if dataset not in self.heads:
-            raise ModelError(f"no head for dataset {dataset!r}; there are heads for {sorted(self.heads)}")
+            raise UserError(f"no head for dataset {dataset!r}; there are heads for {sorted(self.heads)}")
         return cast(nn.Linear, self.heads[dataset])
 
     def add_head(self, dataset: str, num_outputs: int, seed: int) -> nn.Linear:
         """Add a head that starts as the family's do, N(0, initializer_range^2), by `seed` and its dataset's name."""
         if dataset in self.heads:
-            raise ModelError(f"dataset {dataset!r} has a head already")
+            raise UserError(f"dataset {dataset!r} has a head already")
         std = float(getattr(self.backbone.config, self.family.std_name))
         head = new_linear(
             self.hidden_size, num_outputs, std=std, bias=self._has_bias, seed=seed, name=head_name(dataset)
@@ -162,7 +162,7 @@ class Classifier(nn.Module):
         if spec is not None and spec.num_outputs == head.out_features:
             spec.write_to(stock.config)
         elif spec is not None:
-            raise ModelError(f"head of {name!r} has {head.out_features} outputs, spec {spec.num_outputs}")
+            raise UserError(f"head of {name!r} has {head.out_features} outputs, spec {spec.num_outputs}")
         else:
             names = [f"LABEL_{number}" for number in range(head.out_features)]
             stock.config.id2label = dict(enumerate(names))
@@ -172,25 +172,25 @@ class Classifier(nn.Module):
         return stock
 
     def check_tokenizer(self, vocab_size: int, pad_id: int, longest: int) -> None:
-        """Refuse tokens that this network cannot read; ModelError says which number disagrees.
+        """Refuse tokens that this network cannot read; UserError says which number disagrees.
 
         vocab_size and pad_id are the tokenizer's, longest the longest input in tokens.
         """
         config = self.backbone.config
         if vocab_size > config.vocab_size:
-            raise ModelError(
+            raise UserError(
                 f"the tokenizer has {vocab_size} tokens, the model's embeddings only {config.vocab_size}: "
                 "it is another model's tokenizer, or tokens were added to it without resize_token_embeddings"
             )
         # RoBERTa counts positions, and OPT finds the last token, by the padding id; the others go by the mask.
         if config.model_type in ("roberta", "opt") and pad_id != config.pad_token_id:
-            raise ModelError(
+            raise UserError(
                 f"the tokenizer pads with {pad_id}, {self.family.name} expects {config.pad_token_id}: "
                 "it is another model's tokenizer, or its padding token was added later: give pad_token_id in the model "
                 "configuration the number that the tokenizer pads with"
             )
         if longest > self.max_length:
-            raise ModelError(
+            raise UserError(
                 f"inputs of {longest} tokens, the model reads at most {self.max_length}: shorten the inputs"
             )
 
@@ -198,7 +198,7 @@ class Classifier(nn.Module):
         try:
             self.heads[dataset] = head
         except KeyError as error:
-            raise ModelError(f"dataset name {dataset!r} cannot name a head ({error}): rename it") from error
+            raise UserError(f"dataset name {dataset!r} cannot name a head ({error}): rename it") from error
 
     def _device(self) -> torch.device:
         return next(self.backbone.parameters()).device
@@ -233,9 +233,9 @@ class Classifier(nn.Module):
 
     def _check(self, head: nn.Linear, dataset: str, choices: int, size: int, layers: Sequence[int]) -> None:
         if choices > 1 and head.out_features != 1:
-            raise ModelError(f"head of {dataset!r} has {head.out_features} outputs, a choice needs 1")
+            raise UserError(f"head of {dataset!r} has {head.out_features} outputs, a choice needs 1")
         if size % choices:
-            raise ModelError(f"a batch of {size} inputs is no whole number of rows of {choices} candidates")
+            raise UserError(f"a batch of {size} inputs is no whole number of rows of {choices} candidates")
         unknown = [layer for layer in layers if not 0 <= layer <= self.num_layers]
         if unknown:
-            raise ModelError(f"hidden states {unknown} asked, there are 0 (embeddings) to {self.num_layers}")
+            raise UserError(f"hidden states {unknown} asked, there are 0 (embeddings) to {self.num_layers}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from models.errors import ModelError
+from errors import UserError
 
 if TYPE_CHECKING:  # transformers brings torch along, and `python -m config` starts without
     from transformers import PretrainedConfig
@@ -40,13 +40,13 @@ class Family:
     def attention(self, wanted: str) -> str:
         """The attention implementation to use where `wanted` is "sdpa" or "eager"."""
         if wanted not in ("sdpa", "eager"):
-            raise ModelError(f"attention is {wanted!r}: allowed are 'sdpa' and 'eager'")
+            raise UserError(f"attention is {wanted!r}: allowed are 'sdpa' and 'eager'")
         return wanted if self.sdpa else "eager"
 
     def check_scores(self) -> None:
-        """Raise ModelError where attention scores can't be had."""
+        """Raise UserError where attention scores can't be had."""
         if not self.sdpa:
-            raise ModelError(f"{self.name} gives no attention scores: its attention is its own; use another family")
+            raise UserError(f"{self.name} gives no attention scores: its attention is its own; use another family")
 
     def may_be_new(self, weight: str) -> bool:
         """Whether a pre-trained checkpoint may lack this weight: the final layer and the one before it."""
@@ -101,10 +101,10 @@ FAMILIES: dict[str, Family] = {
 
 
 def check_head_sizes(sizes: Mapping[str, object], where: str) -> None:
-    """Raise ModelError for a width that heads can't share; `sizes` by BERT's names, those that are given."""
+    """Raise UserError for a width that heads can't share; `sizes` by BERT's names, those that are given."""
     width, heads = sizes.get("hidden_size"), sizes.get("num_attention_heads")
     if isinstance(width, int) and isinstance(heads, int) and (heads < 1 or width % heads):
-        raise ModelError(
+        raise UserError(
             f"{where}: hidden_size {width} is no multiple of num_attention_heads {heads}; every head has an equal part"
         )
 
@@ -113,7 +113,7 @@ def family_named(model_type: str, where: str) -> Family:
     """The family of a `model_type` as in config.json; `where` names the file or key for the error."""
     if model_type not in FAMILIES:
         known = ", ".join(f"{key} ({family.name})" for key, family in FAMILIES.items())
-        raise ModelError(f"{where}: model_type {model_type!r} is not supported; supported are {known}")
+        raise UserError(f"{where}: model_type {model_type!r} is not supported; supported are {known}")
     return FAMILIES[model_type]
 
 

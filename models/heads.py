@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig
 
+from errors import UserError
 from kinds import KINDS, Kind
-from models.errors import ModelError
 from seeds import torch_generator
 
 
@@ -26,7 +26,7 @@ class HeadSpec:
 
     def __post_init__(self) -> None:
         if KINDS[self.kind].has_named_classes and len(self.label_names) < 2:
-            raise ModelError(
+            raise UserError(
                 f"dataset {self.dataset!r} of kind {self.kind!r} has label names {list(self.label_names)}: "
                 "a classification head needs at least 2"
             )

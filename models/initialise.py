@@ -8,8 +8,8 @@ from pathlib import Path
 from huggingface_hub.errors import StrictDataclassError
 from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PretrainedConfig
 
+from errors import UserError
 from models.classifier import Classifier
-from models.errors import ModelError
 from models.families import Family, check_head_sizes, family_named
 from models.heads import HeadSpec
 from models.layer_choice import choose_layers
@@ -40,7 +40,7 @@ def from_pretrained_layers(
     """Some layers of the pre-trained checkpoint that the teacher came from, with a new, seeded head.
 
     layers: how many, spread evenly (6 -> 3 keeps 2, 4, 6), or their numbers from 1. Embeddings and the layer
-    before the head are carried over. Raises ModelError if there are not so many.
+    before the head are carried over. Raises UserError if there are not so many.
     """
     stock, notes = load_with_new_head(folder, spec, seed=seed, attention=attention)
     chosen = choose_layers(stock.config.num_hidden_layers, layers)
@@ -65,7 +65,7 @@ def from_config(
     """Random weights of a configuration: `model_type` and keys of that family's configuration.
 
     Sizes have BERT's names in every family (hidden_size, num_hidden_layers, num_attention_heads,
-    intermediate_size); `vocab_size` and `pad_token_id`, the tokenizer's, fill in what it does not say. Raises ModelError for an unknown
+    intermediate_size); `vocab_size` and `pad_token_id`, the tokenizer's, fill in what it does not say. Raises UserError for an unknown
     family or key (with the nearest known one) and for sizes that do not fit together.
     """
     family = family_named(str(config.get("model_type")), "model configuration")
@@ -80,12 +80,12 @@ def from_config(
             stock = AutoModelForSequenceClassification.from_config(
                 stock_config, attn_implementation=family.attention(attention)
             )
-    except ModelError:
+    except UserError:
         raise
     # transformers checks types by an error of its own and sizes by ValueError, torch the padding id by an assertion
     except (StrictDataclassError, ValueError, TypeError, ArithmeticError, AssertionError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise ModelError(f"model configuration {dict(config)} cannot be built ({reason})") from error
+        raise UserError(f"model configuration {dict(config)} cannot be built ({reason})") from error
     return Start(Classifier(stock, spec).eval())
 
 
@@ -96,5 +96,5 @@ def _stock_config(model_type: str, family: Family, given: Mapping[str, ConfigVal
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"see transformers' {kind.__name__}"
-            raise ModelError(f"model configuration: {family.name} has no key {name!r}; {hint}")
+            raise UserError(f"model configuration: {family.name} has no key {name!r}; {hint}")
     return kind.from_dict({family.config_names.get(name, name): value for name, value in given.items()})

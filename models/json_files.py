@@ -3,19 +3,19 @@
 import json
 from pathlib import Path
 
-from models.errors import ModelError
+from errors import UserError
 
 
 def read_json(file: Path) -> dict[str, object]:
-    """The object in a JSON file; ModelError if it is missing, broken, or something else."""
+    """The object in a JSON file; UserError if it is missing, broken, or something else."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelError(f"{file}: cannot be read ({error.strerror})") from error
+        raise UserError(f"{file}: cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise ModelError(f"{file}: not valid JSON ({error})") from error
+        raise UserError(f"{file}: not valid JSON ({error})") from error
     if not isinstance(value, dict):
-        raise ModelError(f"{file}: holds a {type(value).__name__}, not an object")
+        raise UserError(f"{file}: holds a {type(value).__name__}, not an object")
     return value
 
 

@@ -4,17 +4,17 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from models.errors import ModelError
+from errors import UserError
 from models.json_files import read_json
 
 PLACEHOLDER = re.compile(r"label_\d+")
 
 
 def check_labels(folder: Path, dataset: str, kind: str, outputs: int, names: Sequence[str]) -> list[str]:
-    """Compare the folder's label map with the dataset's; sentences to show, ModelError if they disagree."""
+    """Compare the folder's label map with the dataset's; sentences to show, UserError if they disagree."""
     labels = _label_map(folder)
     if len(labels) != outputs:
-        raise ModelError(
+        raise UserError(
             f"{folder / 'config.json'}: {len(labels)} outputs {labels}, but dataset {dataset!r} "
             f"({kind}) needs {outputs} {list(names)}: trained for something else"
         )
@@ -29,7 +29,7 @@ def check_labels(folder: Path, dataset: str, kind: str, outputs: int, names: Seq
             f"{folder}: the labels have no names ({', '.join(labels)}); taken to be "
             f"{', '.join(names)} in this order, which nothing can check"
         ]
-    raise ModelError(
+    raise UserError(
         f"{folder / 'config.json'}: label map {dict(enumerate(labels))} disagrees with that of dataset "
         f"{dataset!r}, {dict(enumerate(names))}: correct id2label there if only names differ"
     )
@@ -44,5 +44,5 @@ def _label_map(folder: Path) -> list[str]:
     by_number = {str(key): str(name) for key, name in mapping.items()}
     numbers = [str(number) for number in range(len(by_number))]
     if set(by_number) != set(numbers):
-        raise ModelError(f"{folder / 'config.json'}: id2label has keys {sorted(by_number)}, needs 0, 1, ...")
+        raise UserError(f"{folder / 'config.json'}: id2label has keys {sorted(by_number)}, needs 0, 1, ...")
     return [by_number[number] for number in numbers]

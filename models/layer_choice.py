@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
-from models.errors import ModelError
+from errors import UserError
 
 
 def spread_layers(available: int, wanted: int) -> tuple[int, ...]:
@@ -18,23 +18,23 @@ def spread_layers(available: int, wanted: int) -> tuple[int, ...]:
 def choose_layers(available: int, layers: int | Sequence[int]) -> tuple[int, ...]:
     """Layer numbers, from 1, for a count (spread evenly) or an explicit list (rising).
 
-    Raises ModelError for more layers than there are, a number out of range, or a list that does not rise.
+    Raises UserError for more layers than there are, a number out of range, or a list that does not rise.
     """
     count = layers if isinstance(layers, int) else len(layers)
     if not 1 <= count <= available:
-        raise ModelError(f"{count} layers asked, allowed are 1 to {available}: the source has {available}")
+        raise UserError(f"{count} layers asked, allowed are 1 to {available}: the source has {available}")
     if isinstance(layers, int):
         return spread_layers(available, layers)
     chosen = tuple(layers)
     if chosen[0] < 1 or chosen[-1] > available or any(a >= b for a, b in itertools.pairwise(chosen)):
-        raise ModelError(f"layers {list(chosen)}: allowed are rising numbers from 1 to {available}")
+        raise UserError(f"layers {list(chosen)}: allowed are rising numbers from 1 to {available}")
     return chosen
 
 
 def check_branch_depths(student_layers: int, teacher_layers: int) -> None:
-    """Raise ModelError for depths of which no teacher with student branches can be made."""
+    """Raise UserError for depths of which no teacher with student branches can be made."""
     if student_layers < 2 or teacher_layers < student_layers:
-        raise ModelError(
+        raise UserError(
             f"student branches need a student of 2 layers or more and a teacher of as many at least, but they have "
             f"{student_layers} and {teacher_layers}; use kd"
         )

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
+from errors import UserError
 from models.checkpoints import model_type_of, weight_files
-from models.errors import ModelError
 from models.families import Family, family_named
 from models.heads import HeadSpec, head_name, new_linear
 from models.json_files import read_json
@@ -25,14 +25,14 @@ def load_with_new_head(
     """A checkpoint as a sequence classifier with a new, seeded head, whatever head it had before.
 
     Plain encoders and language models will do. The second value says in sentences which other weights were
-    new (a missing pooler). Raises ModelError if a weight of the backbone is missing or has another shape.
+    new (a missing pooler). Raises UserError if a weight of the backbone is missing or has another shape.
     """
     stock, family, missing, changed = _load(folder, spec, seed, attention)
     final = f"{family.final}."
     lost = {name for name in missing if not family.may_be_new(name)}
     lost |= {name for name in changed if not name.startswith(final)}
     if lost:
-        raise ModelError(f"{folder}: weights missing or of another shape: {_some(sorted(lost))}")
+        raise UserError(f"{folder}: weights missing or of another shape: {_some(sorted(lost))}")
     head = stock.get_submodule(family.final)
     assert isinstance(head, torch.nn.Linear)
     std = float(getattr(stock.config, family.std_name))
@@ -45,12 +45,12 @@ def load_with_new_head(
 
 
 def load_whole(folder: Path, spec: HeadSpec, *, attention: str = "sdpa") -> PreTrainedModel:
-    """A fine-tuned classifier with its own head; ModelError if any weight is missing or of another shape."""
+    """A fine-tuned classifier with its own head; UserError if any weight is missing or of another shape."""
     stock, family, missing, changed = _load(folder, spec, 0, attention)
     if any(name.startswith(f"{family.final}.") for name in missing):
-        raise ModelError(f"{folder}: no weights of a fine-tuned classification layer ({family.final})")
+        raise UserError(f"{folder}: no weights of a fine-tuned classification layer ({family.final})")
     if missing or changed:
-        raise ModelError(f"{folder}: weights missing or of another shape: {_some(sorted(missing | changed))}")
+        raise UserError(f"{folder}: weights missing or of another shape: {_some(sorted(missing | changed))}")
     return stock
 
 
@@ -61,7 +61,7 @@ def _load(
     family = family_named(model_type_of(folder), str(folder / "config.json"))
     weight_files(folder)
     if read_json(folder / "config.json").get("quantization_config") is not None:
-        raise ModelError(
+        raise UserError(
             f"{folder / 'config.json'}: has a quantization_config; quantised checkpoints are not read, save it dequantised"
         )
     try:
@@ -81,25 +81,25 @@ def _load(
             )
     # torch asserts that the padding id is one of the embeddings, and a configuration may ask for a package that is not there
     except (StrictDataclassError, SafetensorError, OSError, RuntimeError, ValueError, TypeError, AssertionError, ImportError) as error:  # fmt: skip
-        raise ModelError(f"{folder}: cannot be loaded ({' '.join(str(error).split())})") from error
+        raise UserError(f"{folder}: cannot be loaded ({' '.join(str(error).split())})") from error
     changed = {str(entry[0]) for entry in info["mismatched_keys"]}
     _check_read(folder, stock, family, [str(name) for name in info["unexpected_keys"]])
     return stock, family, set(info["missing_keys"]), changed
 
 
 def _check_read(folder: Path, stock: PreTrainedModel, family: Family, unread: list[str]) -> None:
-    """Raise ModelError for layers that were left out, and for weights that are no numbers."""
+    """Raise UserError for layers that were left out, and for weights that are no numbers."""
     layers = family.layers.partition(".")[2]  # a checkpoint may leave out the name of the backbone
     numbered = {name: re.search(rf"\b{re.escape(layers)}\.(\d+)\.", name) for name in unread}
     depth = stock.config.num_hidden_layers
     left = sorted(name for name, found in numbered.items() if found and int(found[1]) >= depth)
     if left:
-        raise ModelError(
+        raise UserError(
             f"{folder}: config.json has {depth} layers, and the weights more ({_some(left)}): correct num_hidden_layers"
         )
     for name, weight in stock.named_parameters():
         if not torch.isfinite(weight).all():
-            raise ModelError(f"{folder}: {name} holds NaN or infinity; write or download the checkpoint again")
+            raise UserError(f"{folder}: {name} holds NaN or infinity; write or download the checkpoint again")
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from errors import UserError
 from kinds import KINDS, kind_named
 from models.classifier import Classifier
-from models.errors import ModelError
 from models.folders import whole_folder
 from models.heads import HeadSpec
 from models.json_files import read_json, write_json
@@ -45,7 +45,7 @@ def save_model(
 ) -> None:
     """Write the folder, whole or not at all; the tokenizer's files are copied from `tokenizer_folder`.
 
-    Raises OSError or ModelError (disk full, say); a folder of that name is then left as it was.
+    Raises OSError or UserError (disk full, say); a folder of that name is then left as it was.
     """
     with whole_folder(folder) as aside:
         if tokenizer_folder is not None:
@@ -62,14 +62,14 @@ def save_model(
             number = re.search(r"os error (\d+)", str(error))  # a full disk, say: what Python's own writers raise
             if number:
                 raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder)) from error
-            raise ModelError(f"{folder}: weights cannot be written ({error})") from error
+            raise UserError(f"{folder}: weights cannot be written ({error})") from error
         write_json(aside / CARD, _card(StoredModel(classifier.spec, tokenizer_fingerprint)))
 
 
 def load_model(folder: Path, *, attention: str = "sdpa") -> Classifier:
     """The network of a folder that `save_model` wrote: the same weights, heads and projection.
 
-    Raises ModelError, naming the file, if something is missing, cut short, or of another format.
+    Raises UserError, naming the file, if something is missing, cut short, or of another format.
     """
     spec = read_stored(folder).spec
     classifier = Classifier(load_whole(folder, spec, attention=attention), spec)
@@ -84,15 +84,15 @@ def load_model(folder: Path, *, attention: str = "sdpa") -> Classifier:
 
 
 def read_stored(folder: Path) -> StoredModel:
-    """What distilflow.json says; ModelError if the folder is none of ours or of a newer format."""
+    """What distilflow.json says; UserError if the folder is none of ours or of a newer format."""
     if not (folder / CARD).is_file():
-        raise ModelError(f"{folder}: no {CARD}; a model trained elsewhere is loaded as a supplied teacher")
+        raise UserError(f"{folder}: no {CARD}; a model trained elsewhere is loaded as a supplied teacher")
     card = read_json(folder / CARD)
     if card.get("format") != FORMAT:
-        raise ModelError(f"{folder / CARD}: format {card.get('format')!r}, this version reads {FORMAT}")
+        raise UserError(f"{folder / CARD}: format {card.get('format')!r}, this version reads {FORMAT}")
     kind, names = card.get("kind"), card.get("label_names")
     if kind not in KINDS or not isinstance(names, list):
-        raise ModelError(f"{folder / CARD}: kind {kind!r}, label_names {names!r}; the file is not whole")
+        raise UserError(f"{folder / CARD}: kind {kind!r}, label_names {names!r}; the file is not whole")
     spec = HeadSpec(str(card.get("dataset")), kind_named(kind), tuple(str(name) for name in names))
     return StoredModel(spec, str(card.get("tokenizer_fingerprint", "")))
 
@@ -126,13 +126,13 @@ def _read(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{file}: corrupt or cut short ({error}); write it again") from error
+        raise UserError(f"{file}: corrupt or cut short ({error}); write it again") from error
 
 
 def _fill(layer: nn.Linear, tensors: dict[str, Tensor], prefix: str, file: Path) -> None:
     for name, parameter in layer.named_parameters():
         stored = tensors.get(prefix + name)
         if stored is None or stored.shape != parameter.shape:
-            raise ModelError(f"{file}: {prefix + name} is missing or not of shape {tuple(parameter.shape)}")
+            raise UserError(f"{file}: {prefix + name} is missing or not of shape {tuple(parameter.shape)}")
         with torch.no_grad():
             parameter.copy_(stored)

@@ -16,7 +16,7 @@ def load_supplied(folder: Path, spec: HeadSpec, *, attention: str = "sdpa") -> S
 
     The label map in config.json must name the dataset's labels in the dataset's order, in any case;
     transformers' placeholders (LABEL_0, ...) pass with a note if their number agrees. Choice and regression
-    need one output. Raises ModelError with both maps where they disagree, or if the head is missing.
+    need one output. Raises UserError with both maps where they disagree, or if the head is missing.
     """
     family_named(model_type_of(folder), str(folder / "config.json"))
     notes = check_labels(folder, spec.dataset, spec.kind, spec.num_outputs, spec.label_names)

@@ -7,8 +7,8 @@ from pathlib import Path
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordLevel
 
+from errors import UserError
 from models.checkpoints import fetch
-from models.errors import ModelError
 from models.json_files import read_json, write_json
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -27,17 +27,17 @@ FILES = (
 def load_tokenizer(name: str, search: Sequence[Path] = (), revision: str | None = None) -> Tokenizer:
     """The tokenizer of a folder or Hub id, without truncation and padding (batches see to these).
 
-    Reads tokenizer.json; older folders go through transformers' converter. ModelError if neither works.
+    Reads tokenizer.json; older folders go through transformers' converter. UserError if neither works.
     """
     folder = fetch(name, search, revision)
     file = folder / "tokenizer.json"
     if file.is_file():
         if not isinstance(read_json(file).get("model"), dict):
-            raise ModelError(f"{file}: holds no tokenizer (no 'model' in it)")
+            raise UserError(f"{file}: holds no tokenizer (no 'model' in it)")
         try:
             tokenizer = Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises the bare class
-            raise ModelError(f"{file}: holds no whole tokenizer ({error}); write or download it again") from error
+            raise UserError(f"{file}: holds no whole tokenizer ({error}); write or download it again") from error
     else:
         tokenizer = _converted(folder)
     tokenizer.no_truncation()
@@ -48,26 +48,26 @@ def load_tokenizer(name: str, search: Sequence[Path] = (), revision: str | None 
 def _converted(folder: Path) -> Tokenizer:
     # Without this check transformers makes a tokenizer that knows no word.
     if not any((folder / name).is_file() for name in VOCABULARIES):
-        raise ModelError(f"{folder}: no tokenizer.json and no vocabulary ({', '.join(VOCABULARIES)})")
+        raise UserError(f"{folder}: no tokenizer.json and no vocabulary ({', '.join(VOCABULARIES)})")
     from transformers import AutoTokenizer  # seconds to import, and only old folders need it
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder}: no tokenizer.json, and none can be made ({error})") from error
+        raise UserError(f"{folder}: no tokenizer.json, and none can be made ({error})") from error
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if not isinstance(backend, Tokenizer):
-        raise ModelError(f"{folder}: no tokenizer.json, and its tokenizer has no fast form")
+        raise UserError(f"{folder}: no tokenizer.json, and its tokenizer has no fast form")
     return Tokenizer.from_str(backend.to_str())
 
 
 def padding_id(tokenizer: Tokenizer) -> int:
-    """The id of the padding token; ModelError if it has none."""
+    """The id of the padding token; UserError if it has none."""
     for name in PADDING_NAMES:
         number = tokenizer.token_to_id(name)
         if number is not None:
             return number
-    raise ModelError(f"the tokenizer has no padding token; looked for {' and '.join(PADDING_NAMES)}")
+    raise UserError(f"the tokenizer has no padding token; looked for {' and '.join(PADDING_NAMES)}")
 
 
 def vocabulary_size(tokenizer: Tokenizer) -> int:
@@ -76,9 +76,9 @@ def vocabulary_size(tokenizer: Tokenizer) -> int:
 
 
 def check_same_tokenizer(teacher: str, student: str) -> None:
-    """Compare two fingerprints; ModelError if teacher and student read text differently."""
+    """Compare two fingerprints; UserError if teacher and student read text differently."""
     if teacher != student:
-        raise ModelError(
+        raise UserError(
             f"teacher and student have different tokenizers (fingerprints {teacher[:12]}, {student[:12]}): "
             "they are compared on the same tokens; choose a student that has the teacher's tokenizer"
         )
@@ -87,7 +87,7 @@ def check_same_tokenizer(teacher: str, student: str) -> None:
 def build_word_tokenizer(words: Sequence[str]) -> Tokenizer:
     """A lower-casing tokenizer of whole words: [PAD] is 0, then [UNK], [CLS], [SEP], [MASK], then the words.
 
-    A text becomes [CLS] a [SEP], a pair [CLS] a [SEP] b [SEP] with token types 0 and 1. Raises ModelError for
+    A text becomes [CLS] a [SEP], a pair [CLS] a [SEP] b [SEP] with token types 0 and 1. Raises UserError for
     a word that is split when read (it holds a blank or punctuation).
     """
     wanted = list(dict.fromkeys(word.lower() for word in words))
@@ -97,7 +97,7 @@ def build_word_tokenizer(words: Sequence[str]) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     for word in wanted:
         if tokenizer.encode(word, add_special_tokens=False).ids != [vocabulary[word]]:
-            raise ModelError(f"word {word!r} cannot be in a vocabulary of words: it is split when read")
+            raise UserError(f"word {word!r} cannot be in a vocabulary of words: it is split when read")
     ends = [(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
@@ -123,9 +123,9 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:
-    """Copy the tokenizer's files of a model folder; ModelError if it has none."""
+    """Copy the tokenizer's files of a model folder; UserError if it has none."""
     found = [name for name in FILES if (source / name).is_file()]
     if not found:
-        raise ModelError(f"{source}: no tokenizer files to copy; looked for {', '.join(FILES)}")
+        raise UserError(f"{source}: no tokenizer files to copy; looked for {', '.join(FILES)}")
     for name in found:
         shutil.copyfile(source / name, target / name)

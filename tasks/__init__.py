@@ -4,6 +4,6 @@ import environment
 
 environment.begin(launched=True)  # before torch and accelerate are imported, which read it
 
-from tasks.running import collector  # noqa: E402
+from tasks.runtime import gc_during_import  # noqa: E402
 
-collector.gc_relaxed()  # here, because nothing of a stage is imported before its package
+gc_during_import.gc_relaxed()  # here, because nothing of a stage is imported before its package

@@ -16,21 +16,21 @@ from accelerate import Accelerator
 
 from models.branches import Branched
 from models.classifier import Classifier
+from outputs import signals_folder, teacher_model
 from seeds import start_all
-from tasks.networks.building import parameter_count, start_assistant, start_student, start_teacher
-from tasks.networks.checkpoints import checkpoints_of
-from tasks.networks.output import write_model
-from tasks.networks.settings import training_settings
-from tasks.running.datasets import TokenisedDataset, open_dataset
-from tasks.running.layout import signals_folder, teacher_model
-from tasks.running.stage import Stage, resource_usage, run_stage
-from tasks.running.torch_runtime import start_torch
-from tasks.students.chosen_method import make_assisted_method
-from tasks.students.fixed_teacher import check_between, train_on_fixed_teacher
-from tasks.teacher_signals import store_signals
+from tasks.runtime.resume_states import checkpoints_of
+from tasks.runtime.stage import Stage, resource_usage, run_stage
+from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
+from tasks.runtime.torch_setup import start_torch
+from tasks.student_training.fixed_teacher import check_between, train_on_fixed_teacher
+from tasks.student_training.initial_models import parameter_count, start_assistant, start_student, start_teacher
+from tasks.student_training.method_factory import make_assisted_method
+from tasks.student_training.model_folder import write_model
+from tasks.student_training.signals_output import store_signals
+from tasks.student_training.training_settings import training_settings
 from training.fixed_teacher import FixedTeacher
-from training.running.loop import train
-from training.running.signals import open_signals
+from training.supervised import train
+from training.teacher_signals import open_signals
 
 Curves = list[dict[str, float]]
 

@@ -7,17 +7,17 @@ Writes: outputs/student/<dataset>/<method>/<seed>, as the student stage does.
 """
 
 from models.classifier import Classifier
-from tasks.running.datasets import open_dataset
-from tasks.running.layout import assistant_signals, teacher_model
-from tasks.running.stage import Stage, run_stage
-from tasks.running.torch_runtime import start_torch
-from tasks.students.chosen_method import make_assisted_method
-from tasks.students.fixed_teacher import train_on_fixed_teacher
-from tasks.students.output import best_student, write_student
-from tasks.students.training_rows import row_counts, training_splits
+from outputs import assistant_signals, teacher_model
+from tasks.runtime.stage import Stage, run_stage
+from tasks.runtime.stage_datasets import open_dataset
+from tasks.runtime.torch_setup import start_torch
+from tasks.student_training.fixed_teacher import train_on_fixed_teacher
+from tasks.student_training.method_factory import make_assisted_method
+from tasks.student_training.student_output import best_student, write_student
+from tasks.student_training.training_rows import row_counts, training_splits
+from training.co_training import JointRun
 from training.fixed_teacher import FixedTeacher
-from training.joint import JointRun
-from training.running.signals import open_joined
+from training.teacher_signals import open_joined
 
 
 def assisted(stage: Stage) -> None:

@@ -9,7 +9,7 @@ A stage depends on its own file alone, so it is out of date when a module that i
 """
 
 from stage_code import SourceTree, code_text
-from tasks.running.stage import ROOT, Stage, run_stage
+from tasks.runtime.stage import ROOT, Stage, run_stage
 
 
 def code(stage: Stage) -> None:

@@ -16,22 +16,23 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from data.running.batches import Batch, draw_rows
-from data.running.tokens import TokenSplit
+from data.batches import Batch, draw_rows
+from data.tokens import TokenSplit
+from methods.interface import LossInputs
 from methods.mse_kd import MseKd
-from methods.running.seam import LossInputs
 from models.classifier import Classifier
-from models.outputs import Outputs
+from models.model_outputs import Outputs
+from outputs import OUTPUTS, meta_teacher_folder, signals_folder, student_model
+from progress import Ticker
 from seeds import start_all
-from tasks.networks.building import parameter_count
-from tasks.networks.checkpoints import checkpoints_of
-from tasks.networks.output import write_model
-from tasks.running.datasets import TokenisedDataset, open_dataset
-from tasks.running.layout import OUTPUTS, meta_teacher_folder, signals_folder, student_model
-from tasks.running.stage import Stage, run_stage
-from tasks.running.torch_runtime import as_it_is_used, compile_if_asked, start_torch
-from tasks.students.quizzes import add_heads, curriculum_settings, exam_rows, quiz_batches, rows_without, taken
-from training.curriculum.analysis import (
+from tasks.runtime.resume_states import checkpoints_of
+from tasks.runtime.stage import Stage, run_stage
+from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
+from tasks.runtime.torch_setup import as_it_is_used, compile_if_asked, start_torch
+from tasks.student_training.initial_models import parameter_count
+from tasks.student_training.model_folder import write_model
+from tasks.student_training.quizzes import add_heads, curriculum_settings, exam_rows, quiz_batches, rows_without, taken
+from training.curriculum.action_statistics import (
     consecutive_distances,
     consecutive_similarities,
     cumulative_shares,
@@ -39,17 +40,9 @@ from training.curriculum.analysis import (
 )
 from training.curriculum.episodes import run_curriculum
 from training.curriculum.quiz_batches import QuizBatches, fixed_batches
-from training.curriculum.seams import (
-    CurriculumResult,
-    Distillation,
-    Probe,
-    QuizDataset,
-    Row,
-    TargetQuiz,
-)
-from training.running.loop import score
-from training.running.progress import Ticker
-from training.running.signals import open_signals
+from training.curriculum.types import CurriculumResult, Distillation, Probe, QuizDataset, Row, TargetQuiz
+from training.supervised import score
+from training.teacher_signals import open_signals
 
 
 def curriculum(stage: Stage) -> None:

@@ -13,17 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kinds import KINDS
+from metrics import compute_metrics, row_losses
 from models.classifier import Classifier
-from tasks.networks.building import parameter_count
-from tasks.running.datasets import TokenisedDataset, open_dataset
-from tasks.running.layout import signals_folder, student_model, teacher_model
-from tasks.running.stage import Stage, run_stage
-from tasks.running.torch_runtime import start_torch
+from outputs import signals_folder, student_model, teacher_model
+from tasks.runtime.stage import Stage, run_stage
+from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
+from tasks.runtime.torch_setup import start_torch
+from tasks.student_training.initial_models import parameter_count
 from training.latency import made_inputs, measure_latency, measure_throughput
 from training.memory import measure_memory
-from training.running.metrics import compute_metrics, row_losses
-from training.running.predict import predict
-from training.running.signals import open_signals
+from training.predict import predict
+from training.teacher_signals import open_signals
 
 
 def evaluate(stage: Stage) -> None:

@@ -13,16 +13,16 @@ from safetensors.torch import load_file
 
 from models.checkpoints import depth_of
 from models.classifier import Classifier
-from tasks.running.datasets import open_dataset
-from tasks.running.layout import meta_teacher_folder, signals_folder, teacher_model
-from tasks.running.stage import Stage, run_stage
-from tasks.running.torch_runtime import start_torch
-from tasks.students.chosen_method import make_method
-from tasks.students.fixed_teacher import check_kind, train_on_fixed_teacher
-from tasks.students.output import best_student, write_student
+from outputs import meta_teacher_folder, signals_folder, teacher_model
+from tasks.runtime.stage import Stage, run_stage
+from tasks.runtime.stage_datasets import open_dataset
+from tasks.runtime.torch_setup import start_torch
+from tasks.student_training.fixed_teacher import check_kind, train_on_fixed_teacher
+from tasks.student_training.method_factory import make_method
+from tasks.student_training.student_output import best_student, write_student
+from training.co_training import JointRun
 from training.fixed_teacher import FixedTeacher, reworded
-from training.joint import JointRun
-from training.running.signals import open_signals
+from training.teacher_signals import open_signals
 
 
 def meta_taught(stage: Stage) -> None:

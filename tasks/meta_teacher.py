@@ -12,15 +12,15 @@ import torch
 from safetensors.torch import save_file
 
 from methods.meta_teacher import MetaTeacher
+from metrics import compute_metrics
 from models.classifier import Classifier
-from tasks.running.datasets import TokenisedDataset, open_dataset
-from tasks.running.layout import signals_folder, student_model, student_seen, teacher_model
-from tasks.running.stage import Stage, run_stage
-from tasks.running.torch_runtime import start_torch
+from outputs import signals_folder, student_model, student_seen, teacher_model
+from tasks.runtime.stage import Stage, run_stage
+from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
+from tasks.runtime.torch_setup import start_torch
 from training.meta_teacher import MetaTeacherResult, MetaTeacherSettings, PooledRows, train_meta_teacher
-from training.running.metrics import compute_metrics
-from training.running.predict import predict
-from training.running.signals import Signals, open_signals
+from training.predict import predict
+from training.teacher_signals import Signals, open_signals
 
 
 def meta_teacher(stage: Stage) -> None:

@@ -15,26 +15,27 @@ from collections.abc import Mapping
 
 import torch
 
-from data.running.batches import Batch
-from methods.running.seam import LossInputs, Scheduled
-from models.outputs import Outputs
+from data.batches import Batch
+from errors import UserError
+from methods.interface import LossInputs, Scheduled
+from models.model_outputs import Outputs
+from outputs import OUTPUTS, signals_folder, student_model
+from progress import Ticker
 from seeds import start_all
-from tasks.networks.building import parameter_count
-from tasks.networks.checkpoints import checkpoints_of
-from tasks.networks.output import write_model
-from tasks.running.datasets import TokenisedDataset, open_dataset
-from tasks.running.layout import OUTPUTS, signals_folder, student_model
-from tasks.running.stage import Stage, StageError, run_stage
-from tasks.running.torch_runtime import as_it_is_used, compile_if_asked, start_torch
-from tasks.students.chosen_method import make_method
-from tasks.students.quizzes import add_heads, curriculum_settings, exam_rows, quiz_batches, rows_without, taken
-from tasks.students.training_rows import training_splits
+from tasks.runtime.resume_states import checkpoints_of
+from tasks.runtime.stage import Stage, run_stage
+from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
+from tasks.runtime.torch_setup import as_it_is_used, compile_if_asked, start_torch
+from tasks.student_training.initial_models import parameter_count
+from tasks.student_training.method_factory import make_method
+from tasks.student_training.model_folder import write_model
+from tasks.student_training.quizzes import add_heads, curriculum_settings, exam_rows, quiz_batches, rows_without, taken
+from tasks.student_training.training_rows import training_splits
 from training.curriculum.multi_task import train_multi_task
 from training.curriculum.quiz_batches import QuizBatches
-from training.curriculum.seams import CurriculumResult, Distillation, QuizDataset
-from training.running.loop import score
-from training.running.progress import Ticker
-from training.running.signals import open_signals
+from training.curriculum.types import CurriculumResult, Distillation, QuizDataset
+from training.supervised import score
+from training.teacher_signals import open_signals
 
 
 def multi_task(stage: Stage) -> None:
@@ -87,7 +88,7 @@ def _distillations(stage: Stage, datasets: Mapping[str, TokenisedDataset]) -> di
     """The method's loss on every dataset, on what its own teacher says of its quiz; {} where it has no teacher."""
     method = make_method(stage.parameters, stage.method, student_layers=0, teacher_layers=0)
     if isinstance(method, Scheduled) or method.needs.layers or method.needs.pooled:
-        raise StageError(f"--method {stage.method}: reads more of its teacher than logits; use kd")
+        raise UserError(f"--method {stage.method}: reads more of its teacher than logits; use kd")
     if method.needs.teacher == "none":
         return {}
 

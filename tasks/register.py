@@ -13,11 +13,12 @@ stops nothing: the files stay the record, and the next run catches up.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from tasks.registry import names, shown
-from tasks.registry.aliases import replace_lost_champion, set_candidate, set_champion
-from tasks.registry.connection import (
+from errors import UserError
+from outputs import output_folder
+from registry import names, report_versions
+from registry.aliases import replace_lost_champion, set_candidate, set_champion
+from registry.connection import (
     REGISTERING,
-    RegistryError,
     RegistryUnreachable,
     connect,
     explained,
@@ -25,22 +26,21 @@ from tasks.registry.connection import (
     locked,
     tracking_address,
 )
-from tasks.registry.evidence import Student, find_students
-from tasks.registry.experiment import open_experiment
-from tasks.registry.lineage import checkout
-from tasks.registry.result import Progress, registered
-from tasks.registry.runs import finish_interrupted
-from tasks.registry.shelves import Shelf, Version, read_shelves
-from tasks.registry.stored_files import locate, missing_files, student_sizes
-from tasks.registry.table import registered_table
-from tasks.registry.tested import champion_failures, note_checks
-from tasks.registry.trials import trial, way_out
-from tasks.registry.unchanged import state_of, unchanged
-from tasks.registry.versions import Registration, mark_lost
-from tasks.running.layout import output_folder
-from tasks.running.stage import Stage, StageError, run_stage
-from tasks.verdict.checks import Check
-from tasks.verdict.own import own_checks
+from registry.evidence import Student, find_students
+from registry.experiment import open_experiment
+from registry.gate_tags import champion_failures, note_checks
+from registry.lineage import checkout
+from registry.model_state import Shelf, Version, read_shelves
+from registry.registration_result import Progress, registered
+from registry.runs import finish_interrupted
+from registry.stored_files import locate, missing_files, student_sizes
+from registry.table import registered_table
+from registry.trials import trial, way_out
+from registry.up_to_date import state_of, unchanged
+from registry.versions import Registration, mark_lost
+from reporting.verdict.check_result import Check
+from reporting.verdict.own_checks import own_checks
+from tasks.runtime.stage import Stage, run_stage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -54,7 +54,7 @@ def register(stage: Stage) -> None:
     if missing:
         stage.say(f"not registered: {'; '.join(missing)}")
     if not students:
-        raise StageError("no student of params.yaml has been evaluated; run `dvc repro`")
+        raise UserError("no student of params.yaml has been evaluated; run `dvc repro`")
     for student in students:
         stage.read(student.evaluated)
         stage.read(student.tokens)
@@ -62,7 +62,7 @@ def register(stage: Stage) -> None:
     checks = {student.key: _own_checks(student, stage) for student in students}
     result = _result_of(stage, students, checks, address)
     stage.write_json("registered.json", result)
-    stage.write_json(shown.FILE, shown.shown_versions(result))
+    stage.write_json(report_versions.FILE, report_versions.shown_versions(result))
     (stage.folder / "table.txt").write_text(registered_table(result), encoding="utf-8")
     counts = {"students": len(students), "new": cast(int, result["new"]), "missing": len(missing)}
     stage.write_metrics({**counts, "reachable": result["reachable"]})
@@ -74,7 +74,7 @@ def _own_checks(student: Student, stage: Stage) -> tuple[Check, ...]:
     try:
         return own_checks(student.dev_rows, stage.parameters.registry)
     except (KeyError, ValueError, OSError) as error:
-        raise StageError(f"{student.evaluated}: {error}; run evaluate again") from None
+        raise UserError(f"{student.evaluated}: {error}; run evaluate again") from None
 
 
 def _result_of(
@@ -100,8 +100,8 @@ def _registered(
     except RegistryUnreachable as error:
         reachable = False
         stage.say(f"{error}; the files under outputs/ stay the record, and the next run catches up")
-    except RegistryError as error:
-        raise StageError(str(error)) from None
+    except UserError as error:
+        raise UserError(str(error)) from None
     return registered(students, done, address, reachable)
 
 

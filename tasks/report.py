@@ -2,7 +2,7 @@
 
     python -m tasks.report
 
-Reads: what every stage left under outputs/, through tasks.reporting.gather, and the versions that `register` made of it.
+Reads: what every stage left under outputs/, through reporting.gather, and the versions that `register` made of it.
 Writes: outputs/report with report.html, table.txt and comparison.txt (the same for a terminal), rows.csv (the dev rows on
 which teacher and student differ), report.json, metrics.json, plots/*.csv, figures/*.png, run.json.
 
@@ -13,30 +13,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tasks.reporting.analysis import Analysis, analyse
-from tasks.reporting.chosen import points_of
-from tasks.reporting.comparison import Comparison, compare
-from tasks.reporting.comparison_text import comparison_tree
-from tasks.reporting.gather import DatasetOutputs, gather
-from tasks.reporting.lost_rows import rows_csv
-from tasks.reporting.records import Records, read_records
-from tasks.reporting.shipping import ship
-from tasks.reporting.summarise import Summary, summarise
-from tasks.running.layout import OUTPUTS
-from tasks.running.stage import Stage, run_stage
+from outputs import OUTPUTS
+from reporting.analysis import Analysis, analyse
+from reporting.chosen import points_of
+from reporting.comparison import Comparison, compare
+from reporting.comparison_text import comparison_tree
+from reporting.gather import DatasetOutputs, gather
+from reporting.lost_rows import rows_csv
+from reporting.method_records import Records, read_records
+from reporting.shipping import ship
+from reporting.summarise import Summary, summarise
+from tasks.runtime.stage import Stage, run_stage
 
 
 def report(stage: Stage) -> None:
     """Make the report of everything that params.yaml lists."""
-    from tasks.reporting.analysis_figures import draw_analysis  # matplotlib: imported once the numbers stand
-    from tasks.reporting.comparison_figures import draw_comparison
-    from tasks.reporting.comparison_text import terminal_text
-    from tasks.reporting.figures import draw_figures
-    from tasks.reporting.page import Studied, render_page
-    from tasks.reporting.plots_data import metrics_tree, plot_files
-    from tasks.reporting.shipping_figures import draw_shipping
-    from tasks.reporting.shipping_text import final_line, terminal_head
-    from tasks.reporting.wording import terminal_table
+    from reporting.analysis_figures import draw_analysis  # matplotlib: imported once the numbers stand
+    from reporting.comparison_figures import draw_comparison
+    from reporting.comparison_text import terminal_text
+    from reporting.figures import draw_figures
+    from reporting.page import Studied, render_page
+    from reporting.plots_data import metrics_tree, plot_files
+    from reporting.shipping_figures import draw_shipping
+    from reporting.shipping_text import final_line, terminal_head
+    from reporting.wording import terminal_table
 
     parameters = stage.parameters
     outputs = gather(parameters.datasets, parameters.methods, parameters.seeds)
@@ -103,7 +103,7 @@ def study(
 
 def report_tree(summary: Summary) -> dict[str, object]:
     """All numbers as JSON; scores are fractions."""
-    from tasks.reporting.wording import rows_text, seeds_text, selected_text
+    from reporting.wording import rows_text, seeds_text, selected_text
 
     tree = asdict(summary)
     for one, written in zip(summary.datasets, tree["datasets"], strict=True):

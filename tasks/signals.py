@@ -7,14 +7,14 @@ split: logits, pooled vectors, and for train the sequence vectors of the layers 
 `split.quiz_joins_train` for quiz, too), metrics.json, run.json.
 """
 
-from tasks.networks.checkpoints import checkpoints_of
-from tasks.running.datasets import open_dataset
-from tasks.running.layout import teacher_model
-from tasks.running.stage import Stage, run_stage
-from tasks.running.torch_runtime import start_torch
-from tasks.students.compared_layers import stored_layers, student_depth
-from tasks.students.training_rows import taught_splits
-from tasks.teacher_signals import store_signals
+from outputs import teacher_model
+from tasks.runtime.resume_states import checkpoints_of
+from tasks.runtime.stage import Stage, run_stage
+from tasks.runtime.stage_datasets import open_dataset
+from tasks.runtime.torch_setup import start_torch
+from tasks.student_training.layer_pairs import stored_layers, student_depth
+from tasks.student_training.signals_output import store_signals
+from tasks.student_training.training_rows import taught_splits
 
 
 def signals(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from data.description import load_spec
 from data.sources import read_rows
 from data.stored_rows import save_source
-from tasks.running.stage import Stage, run_stage
+from tasks.runtime.stage import Stage, run_stage
 
 
 def source(stage: Stage) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from data.quickstart import vocabulary
-from data.running.tokens import save_split, tokenize_split, tokenizer_fingerprint
+from data.split_remarks import COUNTED, Unknown, few_dev_rows, mostly_unknown, points_per_row, remarks, unknown_tokens
 from data.splits import make_splits
 from data.stored_rows import read_source
+from data.tokens import save_split, tokenize_split, tokenizer_fingerprint
+from errors import UserError
 from models.checkpoints import fetch
-from models.errors import ModelError
 from models.tokenizer import (
     build_word_tokenizer,
     load_tokenizer,
@@ -26,17 +27,8 @@ from models.tokenizer import (
     vocabulary_size,
 )
 from models.tokenizer_files import CONFIG, contradictions, special_tokens, write_as_read
-from tasks.running.layout import output_folder
-from tasks.running.stage import Stage, run_stage
-from tasks.split_remarks import (
-    COUNTED,
-    Unknown,
-    few_dev_rows,
-    mostly_unknown,
-    points_per_row,
-    remarks,
-    unknown_tokens,
-)
+from outputs import output_folder
+from tasks.runtime.stage import Stage, run_stage
 
 EMBEDDED = "quickstart"
 
@@ -114,7 +106,7 @@ def _tokenizer(stage: Stage, folder: Path) -> tuple[Tokenizer, dict[str, int]]:
         stage.say(f"WARNING: {note}")
     special = special_tokens(found, tokenizer)
     if "pad_token" not in special:
-        raise ModelError(
+        raise UserError(
             f"{found}: the tokenizer has no padding token (pad_token) in {CONFIG} that is one of its tokens; name it there"
         )
     write_as_read(tokenizer, special, folder, max_length=given.split.max_length)

@@ -10,22 +10,22 @@ curves.jsonl (one row an epoch, with the parts of the loss), influence.jsonl (lg
 
 from pathlib import Path
 
-from methods.running.seam import TeacherUse
+from methods.interface import TeacherUse
 from models.checkpoints import depth_of
 from models.classifier import Classifier
-from tasks.running.datasets import TokenisedDataset, open_dataset
-from tasks.running.layout import signals_folder, teacher_model, trajectory_folder
-from tasks.running.stage import Stage, run_stage
-from tasks.running.torch_runtime import start_torch
-from tasks.students.chosen_method import make_method
-from tasks.students.compared_layers import MOVING
-from tasks.students.fixed_teacher import check_kind, train_on_fixed_teacher
-from tasks.students.joint_training import train_with_teacher
-from tasks.students.output import best_student, write_student
-from tasks.students.training_rows import row_counts, taught_splits, training_splits
+from outputs import signals_folder, teacher_model, trajectory_folder
+from tasks.runtime.stage import Stage, run_stage
+from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
+from tasks.runtime.torch_setup import start_torch
+from tasks.student_training.co_training import train_with_teacher
+from tasks.student_training.fixed_teacher import check_kind, train_on_fixed_teacher
+from tasks.student_training.layer_pairs import MOVING
+from tasks.student_training.method_factory import make_method
+from tasks.student_training.student_output import best_student, write_student
+from tasks.student_training.training_rows import row_counts, taught_splits, training_splits
+from training.co_training import JointRun
 from training.fixed_teacher import FixedTeacher
-from training.joint import JointRun
-from training.running.signals import open_joined, open_trajectory
+from training.teacher_signals import open_joined, open_trajectory
 
 
 def student(stage: Stage) -> None:

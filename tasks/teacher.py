@@ -16,24 +16,25 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from errors import UserError
 from kinds import KINDS
 from methods.finetune import Finetune
-from methods.running.seam import LossInputs
+from methods.interface import LossInputs
 from models.classifier import Classifier
 from seeds import start_all
-from tasks.networks.building import parameter_count, start_teacher
-from tasks.networks.checkpoints import checkpoints_of
-from tasks.networks.output import epochs_run, write_model
-from tasks.networks.search import Found, searched
-from tasks.networks.settings import training_settings
-from tasks.running.datasets import TokenisedDataset, open_dataset
-from tasks.running.stage import Stage, StageError, run_stage
-from tasks.running.torch_runtime import as_it_is_used, compile_if_asked, start_torch
-from tasks.students.training_rows import taught_splits
-from training.running.checkpoint_files import State
-from training.running.loop import score, train
-from training.running.predict import predict
-from training.running.signals import save_trajectory
+from tasks.runtime.resume_states import checkpoints_of
+from tasks.runtime.stage import Stage, run_stage
+from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
+from tasks.runtime.torch_setup import as_it_is_used, compile_if_asked, start_torch
+from tasks.student_training.initial_models import parameter_count, start_teacher
+from tasks.student_training.model_folder import epochs_run, write_model
+from tasks.student_training.search import Found, searched
+from tasks.student_training.training_rows import taught_splits
+from tasks.student_training.training_settings import training_settings
+from training.predict import predict
+from training.resume_files import State
+from training.supervised import score, train
+from training.teacher_signals import save_trajectory
 
 
 def teacher(stage: Stage) -> None:
@@ -156,7 +157,7 @@ def _compare_with_majority(stage: Stage, dataset: TokenisedDataset, own: float) 
         "nothing can be distilled from it. Try more epochs or another learning rate, or check the labels"
     )
     if stage.parameters.teacher.no_better_than_majority == "error":
-        raise StageError(message)
+        raise UserError(message)
     if stage.writes:
         print(f"WARNING: {stage.title}: {message}", file=sys.stderr, flush=True)
 

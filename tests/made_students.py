@@ -15,18 +15,18 @@ import numpy as np
 import torch
 
 from data.description import read_description, to_spec
+from data.problems import Problems
 from data.quickstart_world import random_goods, vocabulary
-from data.running.errors import Problems
-from data.running.records import DatasetSpec, Row
-from data.running.tokens import open_split, save_split, tokenize_split
+from data.records import DatasetSpec, Row
+from data.tokens import open_split, save_split, tokenize_split
 from models.classifier import Classifier
 from models.heads import HeadSpec
 from models.initialise import from_config
 from models.store import save_model
 from models.tokenizer import build_word_tokenizer, padding_id, save_tokenizer
-from tasks.registry.connection import connect
-from tasks.registry.package import log_student
-from training.running.predict import predict
+from registry.connection import connect
+from registry.pyfunc_model import log_student
+from training.predict import predict
 
 SINGLE = {"kind": "single", "text": ["text"], "labels": ["poor", "modest", "rich"]}
 PAIR = {"kind": "pair", "text": ["premise", "hypothesis"], "labels": ["yes", "no", "perhaps"]}

@@ -15,11 +15,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from data.running.batches import Batch
-from methods.running.task_loss import task_loss
-from models.outputs import Outputs
+from data.batches import Batch
+from methods.task_loss import task_loss
+from models.model_outputs import Outputs
 from training.curriculum.episodes import run_curriculum
-from training.curriculum.seams import (
+from training.curriculum.types import (
     CurriculumResult,
     CurriculumSettings,
     Distillation,
@@ -28,8 +28,8 @@ from training.curriculum.seams import (
     SelectionScores,
     TargetQuiz,
 )
-from training.running.checkpoint_files import State
-from training.running.checkpoints import Checkpoints
+from training.resume import Checkpoints
+from training.resume_files import State
 
 WIDTH = 20
 HIDDEN = 8

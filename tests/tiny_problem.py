@@ -8,13 +8,13 @@ import torch
 from accelerate import Accelerator
 from small_networks import PADDING, VOCABULARY, small
 
-from data.running.tokens import Header, TokenSplit
+from data.tokens import Header, TokenSplit
+from epoch_choice import SelectedBy
 from models.classifier import Classifier
 from models.heads import HeadSpec
-from training.running.choosing import SelectedBy
-from training.running.loop import Target, TrainingSettings
-from training.running.predict import predict
-from training.running.signals import Signals
+from training.predict import predict
+from training.supervised import Target, TrainingSettings
+from training.teacher_signals import Signals
 
 SPEC = HeadSpec("colours", "pair", ("red", "green", "blue"))
 TARGET = Target("colours", "pair", ("accuracy",))

@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.running.batches import Batch
-from methods.running.seam import Needs, Phase
+from data.batches import Batch
+from methods.interface import Needs, Phase
 from models.classifier import Classifier
-from models.outputs import Outputs
-from training.running.processes import run_shared
-from training.running.signals import Signals
+from models.model_outputs import Outputs
+from training.data_parallel import run_shared
+from training.teacher_signals import Signals
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from kinds import Kind
 from methods.meta_teacher import MetaLoss, MetaTeacher, meta_teacher_loss
-from methods.running.task_loss import task_loss, true_class_score
+from methods.task_loss import task_loss, true_class_score
 from seeds import drawing_from, torch_generator
-from training.running.loop import check_finite
+from training.supervised import check_finite
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import get_args
 import yaml
 from stages import ROOT, merged, write_params
 
-from method_sections import AssistedMethod, StudentMethod
-from tasks.running.layout import output_folder
+from config.method_parameters import AssistedMethod, StudentMethod
+from outputs import output_folder
 
 DATASETS = ("standing", "payment", "worth")
 SEED = 1

@@ -13,10 +13,10 @@ from made_pipeline import DATASET, NETWORK, OUTPUTS, SEED, Made, refused
 from safetensors.torch import load_file, save_file
 from tiny_problem import TARGET, accelerator, networks, settings, splits
 
-from config import load
-from models.outputs import Outputs
-from tasks.running.machine_limits import no_memory
-from training.running.loop import Diverged, train
+from config.parameters import load
+from models.model_outputs import Outputs
+from resource_errors import no_memory
+from training.supervised import Diverged, train
 
 pytestmark = pytest.mark.xdist_group("faults")
 HUGE = {**NETWORK, "initializer_range": 1e30}

@@ -9,7 +9,8 @@ import yaml
 from fuzzing import DESCRIPTION, NAMES, description_files, fuzz, params_files, row_files
 from stages import Ended, run_stage_here, write_params
 
-from config import ConfigError, load
+from config.parameters import load
+from errors import UserError
 
 pytestmark = pytest.mark.xdist_group("faults")
 FEW, MANY = 60, 3000
@@ -83,7 +84,7 @@ def params_check(folder: Path) -> Callable[[bytes], None]:
         file.write_bytes(content)
         try:
             load(file)
-        except ConfigError as error:
+        except UserError as error:
             assert str(error).startswith(str(file)) and len(str(error)) > len(str(file)) + 10
             str(error).encode("utf-8")
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from made_pipeline import Made, registry_of
 
-from places import without_password
-from tasks import pull
-from tasks.registry.connection import RegistryError, connect
+from errors import UserError
+from paths import without_password
+from registry import pull
+from registry.connection import connect
 
 pytestmark = pytest.mark.xdist_group("faults")
 SECRET = "s3cr3t-0f-n0b0dy"
@@ -83,7 +84,7 @@ def test_no_error_about_a_registry_holds_the_password_of_its_address(
     made: Made, address: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    with pytest.raises(RegistryError) as raised:
+    with pytest.raises(UserError) as raised:
         connect()
     assert SECRET not in str(raised.value)
     assert pull.main(["own-reviews-mse_kd/1"]) == 2

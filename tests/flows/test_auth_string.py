@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from errors import UserError
 from flows import auth_string
-from flows.errors import FlowError
 from flows.settings import stage_environment
 
 
@@ -62,7 +62,7 @@ def test_one_of_the_users_own_is_used_and_nothing_is_written(tmp_path: Path, mon
 @pytest.mark.parametrize("content", ["", "\n", "two\nlines", "a\0b"])
 def test_a_file_without_one_is_an_error_and_no_server_without_a_password(content: str, tmp_path: Path) -> None:
     (tmp_path / auth_string.FILE).write_text(content, encoding="utf-8")
-    with pytest.raises(FlowError, match="no auth string of Prefect's API; it is one line, user:password"):
+    with pytest.raises(UserError, match="no auth string of Prefect's API; it is one line, user:password"):
         auth_string.server_auth_string(tmp_path)
 
 

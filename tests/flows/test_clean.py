@@ -10,8 +10,8 @@ import pytest
 from stages import ROOT
 from tiny_pipeline import TinyPipeline, make_tiny_pipeline
 
+from errors import BusyError, UserError
 from flows.clean import main
-from flows.errors import BusyError, FlowError
 from flows.worktree import overridden
 
 pytestmark = pytest.mark.xdist_group("tiny_ran")
@@ -90,7 +90,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_removed(
 ) -> None:
     before = objects(tiny)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    with pytest.raises(FlowError, match="--yes removes it, --dry-run only shows it"):
+    with pytest.raises(UserError, match="--yes removes it, --dry-run only shows it"):
         clean(yes=False)
     assert objects(tiny) == before
 
@@ -109,8 +109,8 @@ def test_what_a_tag_names_stays(tiny: TinyPipeline, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def artifacts(ran_twice: TinyPipeline) -> Path:
     """Of a registry with two versions, the first registered with the first run's dvc.lock, the second without one."""
-    from tasks.registry import names
-    from tasks.registry.connection import connect
+    from registry import names
+    from registry.connection import connect
 
     folder = ran_twice.root.parent
     evidence = folder / "evidence"
@@ -155,7 +155,7 @@ def test_a_version_whose_files_are_gone_keeps_everything(
     before = objects(tiny)
     elsewhere = artifacts.rename(artifacts.with_name("moved"))
     try:
-        with pytest.raises(FlowError, match=r"nothing is removed: .*some-model/\d: the files of its run are gone"):
+        with pytest.raises(UserError, match=r"nothing is removed: .*some-model/\d: the files of its run are gone"):
             clean()
     finally:
         elsewhere.rename(artifacts)
@@ -165,7 +165,7 @@ def test_a_version_whose_files_are_gone_keeps_everything(
 def test_a_registry_that_does_not_answer_keeps_everything(tiny: TinyPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     before = objects(tiny)
-    with pytest.raises(FlowError, match=r"so nothing is removed: .*http://127\.0\.0\.1:9: no answer"):
+    with pytest.raises(UserError, match=r"so nothing is removed: .*http://127\.0\.0\.1:9: no answer"):
         clean()
     assert objects(tiny) == before
 
@@ -206,5 +206,5 @@ def test_a_cache_outside_of_the_repository_is_left_to_those_who_share_it(tiny: T
     tiny.dvc(
         "cache", "dir", "--local", "../shared"
     )  # DVC writes no path that is no ASCII, and pytest's folder may be one
-    with pytest.raises(FlowError, match="other repositories may share it"):
+    with pytest.raises(UserError, match="other repositories may share it"):
         clean()

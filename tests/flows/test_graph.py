@@ -9,10 +9,9 @@ import pytest
 from recorded import SECONDS, make_unrun, pretend_all_ran
 from workspace import Workspace
 
-from flows.errors import BusyError, FlowError
+from errors import BusyError, UserError
 from flows.graph import Graph, Node, read_graph
 from flows.plan import make_plan
-from params_file import ConfigError
 
 pytestmark = pytest.mark.xdist_group("recorded")
 DASHED, PLAIN = "two-part_name", "payment"
@@ -102,14 +101,14 @@ def test_changed_code_is_named_at_the_stages_that_run_it_and_nowhere_else(copy: 
 
 
 def test_modules_that_came_or_went_are_named_too_and_the_fourth_is_counted(copy: Path) -> None:
-    rewrite(copy / "tasks/reporting/wording.py", "", "from models import heads\n")
+    rewrite(copy / "reporting/wording.py", "", "from models import heads\n")
     rewrite(copy / "tasks/evaluate.py", "from training.memory import", "from memory import")
     for name in ("classifier", "layers", "outputs"):
         rewrite(copy / "models" / f"{name}.py", "", "# changed\n")
     found = {node.stage: node.reasons for node in out_of_date(copy).values()}
-    assert found["report"] == ("changed: models/heads.py, tasks/reporting/wording.py",)
-    assert found["evaluate"] == ("changed: models/classifier.py, models/layers.py, models/outputs.py and 2 more",)
-    assert found["teacher"] == ("changed: models/classifier.py, models/layers.py, models/outputs.py",)
+    assert found["report"] == ("changed: models/heads.py, reporting/wording.py",)
+    assert found["evaluate"] == ("changed: models/classifier.py, models/layers.py, models/model_outputs.py and 2 more",)
+    assert found["teacher"] == ("changed: models/classifier.py, models/layers.py, models/model_outputs.py",)
 
 
 def rewrite(path: Path, old: str, new: str) -> None:
@@ -121,7 +120,7 @@ def rewrite(path: Path, old: str, new: str) -> None:
 
 def test_a_module_that_is_no_python_is_named_with_its_line(copy: Path) -> None:
     rewrite(copy / "models/heads.py", "", "def broken(\n")
-    with pytest.raises(FlowError, match=r"models/heads\.py: line \d+: .*no stage that imports it can run"):
+    with pytest.raises(UserError, match=r"models/heads\.py: line \d+: .*no stage that imports it can run"):
         read_graph(copy)
 
 
@@ -166,20 +165,20 @@ def test_outputs_that_the_cache_lost_are_not_restored(copy: Path) -> None:
 def test_wrong_parameters_are_told_in_the_config_s_own_words(copy: Path) -> None:
     path = copy / "params.yaml"
     path.write_text(path.read_text().replace("reward: gain", "rewrad: gain"))
-    with pytest.raises(ConfigError, match=r"curriculum\.rewrad: unknown key; did you mean 'reward'"):
+    with pytest.raises(UserError, match=r"curriculum\.rewrad: unknown key; did you mean 'reward'"):
         read_graph(copy)
 
 
 def test_an_unfinished_merge_in_dvc_lock_is_told_with_its_line(copy: Path) -> None:
     path = copy / "dvc.lock"
     path.write_text(path.read_text().replace("stages:\n", "stages:\n<<<<<<< HEAD\n", 1))
-    with pytest.raises(FlowError, match=r"dvc\.lock: line 3 is a conflict of a merge; keep one side"):
+    with pytest.raises(UserError, match=r"dvc\.lock: line 3 is a conflict of a merge; keep one side"):
         read_graph(copy)
 
 
 def test_a_folder_without_dvc_is_told(copy: Path) -> None:
     shutil.rmtree(copy / ".dvc")
-    with pytest.raises(FlowError, match="no DVC repository; run from the root"):
+    with pytest.raises(UserError, match="no DVC repository; run from the root"):
         read_graph(copy)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from tiny_pipeline import TinyPipeline, make_tiny_pipeline
 
+from errors import UserError
 from flows.checkouts import check_repository
-from flows.errors import FlowError
 from flows.graph import read_graph
 from flows.slots import SLOTS, git, guarded
 from flows.worktree import overridden
-from places import home, is_thrown_away
+from paths import home, is_thrown_away
 
 METRICS = Path("outputs", "evaluate", "left", "finetune", "42", "metrics.json")
 
@@ -33,10 +33,10 @@ def tiny(committed: TinyPipeline, tmp_path: Path) -> TinyPipeline:
 
 def test_a_folder_that_is_no_git_repository_is_told_what_it_lacks(tiny: TinyPipeline) -> None:
     shutil.rmtree(tiny.root / ".git")
-    with pytest.raises(FlowError, match=r"no git repository; .* `git init`, `git add --all` and `git commit` once"):
+    with pytest.raises(UserError, match=r"no git repository; .* `git init`, `git add --all` and `git commit` once"):
         check_repository(tiny.root)
     assert tiny.run("git", "init", "--quiet").returncode == 0
-    with pytest.raises(FlowError, match=r"no commit of its git repository holds dvc.yaml yet"):
+    with pytest.raises(UserError, match=r"no commit of its git repository holds dvc.yaml yet"):
         check_repository(tiny.root)
     identity = ("-c", "user.name=Tester", "-c", "user.email=tester@example.org")
     assert tiny.run("git", "add", "--all").returncode == 0
@@ -46,7 +46,7 @@ def test_a_folder_that_is_no_git_repository_is_told_what_it_lacks(tiny: TinyPipe
 
 def test_an_unpacked_archive_is_told_both_ways_out_and_they_work(tiny: TinyPipeline) -> None:
     shutil.rmtree(tiny.root / ".git")
-    with pytest.raises(FlowError, match=r"`git init` makes it one; .*`dvc config --local core.no_scm true`"):
+    with pytest.raises(UserError, match=r"`git init` makes it one; .*`dvc config --local core.no_scm true`"):
         read_graph(tiny.root)
     tiny.dvc("config", "--local", "core.no_scm", "true")
     assert "teacher@left-42" in read_graph(tiny.root).nodes
@@ -63,7 +63,7 @@ def test_a_repository_of_another_user_is_told_git_s_own_way_out(
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     for path in (tiny.root, *tiny.root.rglob("*")):
         os.chown(path, 65534, 65534, follow_symlinks=False)
-    with pytest.raises(FlowError, match="belongs to another user; if you do: `git config") as caught:
+    with pytest.raises(UserError, match="belongs to another user; if you do: `git config") as caught:
         check_repository(tiny.root)
     subprocess.run(str(caught.value).split("`")[1], shell=True, check=True)
     check_repository(tiny.root)
@@ -73,7 +73,7 @@ def test_a_worktree_whose_repository_was_moved_is_told_how_to_repair_it(tiny: Ti
     worktree = tmp_path / "a worktree"
     assert tiny.run("git", "worktree", "add", "--quiet", "--detach", str(worktree)).returncode == 0
     moved = tiny.root.rename(tmp_path / "moved")
-    with pytest.raises(FlowError, match="a worktree whose repository is gone") as caught:
+    with pytest.raises(UserError, match="a worktree whose repository is gone") as caught:
         check_repository(worktree)
     subprocess.run(str(caught.value).split("`")[1], shell=True, check=True, cwd=moved)
     check_repository(worktree)
@@ -171,7 +171,7 @@ def test_in_clones_of_other_kinds(tiny: TinyPipeline, tmp_path: Path, options: t
 def test_a_checkout_that_cannot_be_written_is_one_line(tiny: TinyPipeline) -> None:
     shutil.rmtree(tiny.root / ".dvc" / "tmp", ignore_errors=True)
     (tiny.root / ".dvc" / "tmp").symlink_to("/proc/sys/nothing")
-    with pytest.raises(FlowError, match=r"can't be written \(.*; DVC and the flow write below"):
+    with pytest.raises(UserError, match=r"can't be written \(.*; DVC and the flow write below"):
         check_repository(tiny.root)
-    with pytest.raises(FlowError, match="a run with other values needs it"), guarded(tiny.root):
+    with pytest.raises(UserError, match="a run with other values needs it"), guarded(tiny.root):
         pass

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from recorded import make_unrun
 
-from flows.errors import FlowError
+from errors import UserError
 from flows.filters import select
 from flows.graph import Graph, Node
 from flows.plan import duration, make_plan
@@ -95,7 +95,7 @@ def test_with_a_filter_register_waits_for_the_kept_evaluations_only_and_there_is
     ],
 )
 def test_an_unknown_name_in_a_filter_is_an_error_with_the_near_ones(filters: dict[str, list], message: str) -> None:
-    with pytest.raises(FlowError, match=message):
+    with pytest.raises(UserError, match=message):
         select(pipeline(), **filters)
 
 

@@ -16,8 +16,8 @@ from dvc.repo import Repo  # here, and not in a test: its log keeps the stream t
 from dvc.stage.cache import _get_cache_hash
 from dvc.utils.serialize import dump_yaml, load_yaml
 
+from errors import UserError
 from flows.deploy_steps import transfer, vet
-from flows.errors import FlowError
 from flows.run_cache import checkout
 from flows.workspace import dvc_repository
 
@@ -256,5 +256,5 @@ def test_a_pull_fetches_only_entries_that_a_stage_asks_for(worn: Path, clone: Pa
 
 def test_a_remote_that_is_not_there_is_an_error_in_words(worn: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("a file\n", encoding="utf-8")
-    with pytest.raises(FlowError, match=r"^dvc push with the remote 'store' failed:\n"):
+    with pytest.raises(UserError, match=r"^dvc push with the remote 'store' failed:\n"):
         transfer("push", worn)

@@ -18,8 +18,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect_server import flows_process, still_alive, task_runs, wait_until
 from tiny_pipeline import TinyPipeline
 
+from errors import UserError
 from flows import serving
-from flows.errors import FlowError
 from flows.options import RunOptions, ServeOptions
 from flows.serving import ONE_AT_A_TIME, parameters_of, schedule_of
 
@@ -64,7 +64,7 @@ def test_runs_that_overlap_wait_for_each_other() -> None:
 
 @pytest.mark.parametrize("cron", ["every night", "61 2 * * *", "* * *"])
 def test_a_wrong_cron_expression_is_one_error_with_an_example(cron: str) -> None:
-    with pytest.raises(FlowError, match=r"(?s)not a cron expression.*0 2 \* \* \*") as error:
+    with pytest.raises(UserError, match=r"(?s)not a cron expression.*0 2 \* \* \*") as error:
         schedule_of(ServeOptions(RunOptions(), "local", cron=cron), "UTC")
     assert cron in str(error.value)
 
@@ -72,17 +72,17 @@ def test_a_wrong_cron_expression_is_one_error_with_an_example(cron: str) -> None
 def test_a_schedule_has_a_time_zone_and_a_wrong_one_is_one_error() -> None:
     options = ServeOptions(RunOptions(), "local", cron="0 2 * * *")
     assert schedule_of(options, "Europe/Berlin").timezone == "Europe/Berlin"
-    with pytest.raises(FlowError, match="--timezone Mars/Olympus: not known"):
+    with pytest.raises(UserError, match="--timezone Mars/Olympus: not known"):
         schedule_of(options, "Mars/Olympus")
 
 
 def test_a_profile_is_served_by_its_name() -> None:
     options = ServeOptions(RunOptions(profile="profiles/quickstart.yaml"), "local", interval=60.0)
     assert parameters_of(options)["profile"] == "quickstart"
-    with pytest.raises(FlowError, match=r"mine\.yaml: a schedule takes one in profiles/: .*superglue-minilm"):
+    with pytest.raises(UserError, match=r"mine\.yaml: a schedule takes one in profiles/: .*superglue-minilm"):
         parameters_of(ServeOptions(RunOptions(profile="mine.yaml"), "local", interval=60.0))
 
 
 def test_without_a_server_that_stays_serving_says_how_to_start_one(tmp_path: Path) -> None:
-    with pytest.raises(FlowError, match="make ui"):
+    with pytest.raises(UserError, match="make ui"):
         serving.main(ServeOptions(RunOptions(), "local", interval=60.0))

@@ -7,9 +7,9 @@ from prefect.settings import PREFECT_API_URL, Profile, temporary_settings
 from prefect_server import FirstRun, run, task_runs
 from tiny_pipeline import TinyPipeline
 
+from errors import UserError
 from flows import status
-from flows.connection import check
-from flows.errors import FlowError
+from flows.prefect_api import check
 
 pytestmark = pytest.mark.xdist_group("prefect")
 
@@ -45,7 +45,7 @@ def test_without_a_server_the_state_of_the_workspace_is_shown(
     ],
 )
 def test_a_dead_or_wrong_address_is_one_error_with_the_way_out(address: str, problem: str) -> None:
-    with temporary_settings(updates={PREFECT_API_URL: address}), pytest.raises(FlowError, match=problem) as error:
+    with temporary_settings(updates={PREFECT_API_URL: address}), pytest.raises(UserError, match=problem) as error:
         status.main()
     assert address in str(error.value) and "make ui" in str(error.value)
 
@@ -54,14 +54,14 @@ def test_the_way_to_do_without_an_address_is_named_by_where_it_is_set(monkeypatc
     dead = "http://127.0.0.1:9/api"
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     with use_profile(Profile(name="work", settings={PREFECT_API_URL: dead})):
-        with pytest.raises(FlowError, match=r"leave Prefect's profile 'work', .*`prefect profile use ephemeral`"):
+        with pytest.raises(UserError, match=r"leave Prefect's profile 'work', .*`prefect profile use ephemeral`"):
             status.main()
         monkeypatch.setenv("PREFECT_API_URL", dead)
-        with pytest.raises(FlowError, match="or unset it"):
+        with pytest.raises(UserError, match="or unset it"):
             check(dead)
 
 
 def test_a_server_that_is_no_prefect_is_one_error(server: str) -> None:
-    with pytest.raises(FlowError, match=r"no Prefect API.*ends with /api"):
+    with pytest.raises(UserError, match=r"no Prefect API.*ends with /api"):
         check(server.removesuffix("/api"))
     check(server)

@@ -41,7 +41,7 @@ COMMAND = (sys.executable, "-m", "flows", "ui")
 SMALL = """
 import sys
 from pathlib import Path
-from flows.errors import FlowError
+from errors import UserError
 from flows.servers import Server, serve
 
 def server(name, port, code):
@@ -55,7 +55,7 @@ kinds = {"stays": stays, "ends": ends, "child": child}
 try:
     serve([server(name, int(port), kinds[name]) for name, port in zip(sys.argv[1::2], sys.argv[2::2])],
           lambda: print("all answer", flush=True))
-except FlowError as error:
+except UserError as error:
     sys.exit(str(error))
 """
 
@@ -238,7 +238,7 @@ def test_killed_while_it_makes_mlflows_database_it_leaves_none_that_cannot_be_op
             each.kill()
         process.communicate(timeout=300)
     opened = subprocess.run(
-        (sys.executable, "-m", "tasks.registry.store"),
+        (sys.executable, "-m", "registry.database"),
         cwd=folder,
         env=quiet_environment(),
         capture_output=True,

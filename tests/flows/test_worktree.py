@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 from tiny_pipeline import TinyPipeline, make_tiny_pipeline, tool_environment
 
-from flows.errors import FlowError
+from errors import UserError
 from flows.graph import read_graph
 from flows.slots import SLOTS, dead, owners, remove_dead
 from flows.worktree import kept_at, overridden
-from params_file import ConfigError
-from places import home
+from paths import home
 
 pytestmark = pytest.mark.xdist_group("tiny_ran")
 METRICS = Path("outputs", "evaluate", "left", "finetune", "42", "metrics.json")
@@ -229,6 +228,6 @@ def test_two_at_once_are_both_right(tiny: TinyPipeline) -> None:
 def test_values_that_cannot_be_used_are_told_before_anything_is_made(
     tiny: TinyPipeline, values: list[str], message: str
 ) -> None:
-    with pytest.raises((FlowError, ConfigError), match=message), overridden(tiny.root, None, values):
+    with pytest.raises(UserError, match=message), overridden(tiny.root, None, values):
         pass
     assert not (tiny.root / SLOTS).exists()

@@ -14,13 +14,14 @@ from pathlib import Path
 import torch
 from tiny_problem import TARGET, accelerator, networks, settings, signals, splits
 
-from data.running.batches import Batch
+from data.batches import Batch
 from methods.annealing_kd import AnnealingKd
 from methods.ckd import Ckd
+from methods.co_training import MovingTeacher, Pair, TrainingBatch
 from methods.dist import Dist
 from methods.dml import Dml
 from methods.finetune import Finetune
-from methods.joint import MovingTeacher, Pair, TrainingBatch
+from methods.interface import LossInputs, Method, Needs, Phase, Scheduled
 from methods.kd import Kd
 from methods.lgtm import Influence, Lgtm
 from methods.metadistil import MetaDistil
@@ -30,17 +31,16 @@ from methods.pkd import Pkd
 from methods.prokd import ProKd
 from methods.prokt import ProKt
 from methods.rco import Rco
-from methods.running.seam import LossInputs, Method, Needs, Phase, Scheduled
 from methods.sftn import FriendlyTeacher, Sftn
 from methods.skd import Skd
 from methods.takd import Takd
 from methods.tinybert import TinyBert
 from models.branches import Branched
-from models.outputs import Outputs
+from models.model_outputs import Outputs
+from training.co_training import JointSettings, JointSplits, StoredTeacher, train_jointly
 from training.fixed_teacher import FixedTeacher
-from training.joint import JointSettings, JointSplits, StoredTeacher, train_jointly
-from training.running.checkpoints import Checkpoints
-from training.running.loop import BatchLoss, train
+from training.resume import Checkpoints
+from training.supervised import BatchLoss, train
 
 FOLDER = Path(__file__).parent
 LAYERS = ((1, 2), (2, 3))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from golden_runs import FOLDER, NAMES, run
 
-from method_sections import AssistedMethod, StudentMethod
+from config.method_parameters import AssistedMethod, StudentMethod
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,7 +12,7 @@ from stages import ROOT, run_main_job, run_stage_here, write_params
 
 from models.store import load_model
 from training.fixed_teacher import reworded
-from training.running.signals import open_signals
+from training.teacher_signals import open_signals
 
 pytestmark = pytest.mark.xdist_group("all methods")
 METHODS = ("kd", "tinybert", "ckd", "pesf_kd", "takd", "sftn", "mpdistil", "kd_meta", "pkd_meta")

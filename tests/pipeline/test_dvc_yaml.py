@@ -8,9 +8,9 @@ import pytest
 import yaml
 from source_imports import ROOT
 
-from method_sections import AssistedMethod, StudentMethod
+from config.method_parameters import AssistedMethod, StudentMethod
+from config.stages import Split, Student
 from stage_code import BY_METHOD, CODE, code_file
-from stage_sections import Split, Student
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES: Mapping[str, dict] = DVC["stages"]
@@ -18,7 +18,7 @@ ALWAYS_RUN = "register"
 # Stages whose matrix runs over methods and that train a student, or what teaches it.
 STUDENTS = ("student", "assistant", "assisted", "meta_taught")
 # What a stage reads of the folders of code that is no module: descriptions of the built-in benchmarks, the page's form.
-FILES = {"source": ["data/catalog/glue", "data/catalog/superglue"], "report": ["tasks/reporting/templates"]}
+FILES = {"source": ["data/catalog/glue", "data/catalog/superglue"], "report": ["reporting/templates"]}
 # Whose rows, or what is stored of the teacher, change with split.quiz_joins_train.
 JOINING = {"teacher", "signals", "student", "assisted", "multi_task"}
 VERSIONS = "outputs/register/versions.json"

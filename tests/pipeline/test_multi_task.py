@@ -10,7 +10,7 @@ import yaml
 from stages import ROOT, run_main_job, run_stage_here, write_params
 
 from models.store import load_model
-from tasks.reporting.effort import Effort, effort_of
+from reporting.effort import Effort, effort_of
 
 METHODS = ("finetune", "kd", "mpdistil", "finetune_multi", "kd_multi")
 SIZES = {"model_type": "bert", "num_attention_heads": 2, "intermediate_size": 32, "initializer_range": 0.05}

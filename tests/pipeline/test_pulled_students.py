@@ -13,8 +13,8 @@ from made_students import empty_registry, register_student, softmax
 from served_student import post, served
 from stages import ROOT, run_main_job, write_params
 
-from data.running.records import DatasetSpec
-from tasks import pull
+from data.records import DatasetSpec
+from registry import pull
 
 pytestmark = pytest.mark.xdist_group("pulled")
 KINDS = {"standing": "single", "payment": "pair", "worth": "regression", "bargain": "choice"}

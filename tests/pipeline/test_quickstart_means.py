@@ -14,7 +14,7 @@ from statistics import fmean, stdev
 import pytest
 from stages import ROOT, run_main_job, run_stage_here, write_params
 
-from config import load
+from config.parameters import load
 
 SEEDS = (1, 2, 3, 4, 5)
 METHODS = ("finetune", "mse_kd", "mpdistil")

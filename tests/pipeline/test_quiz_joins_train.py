@@ -11,8 +11,8 @@ import yaml
 from safetensors.torch import load_file
 from stages import ROOT, Ended, run_stage_here, write_params
 
-from data.running.tokens import joined, open_split
-from training.running.signals import open_joined, open_trajectory
+from data.tokens import joined, open_split
+from training.teacher_signals import open_joined, open_trajectory
 
 METHODS = ("kd", "pkd", "tinybert", "prokd", "pesf_kd", "metadistil", "mse_kd")
 SIZES = {"model_type": "bert", "num_attention_heads": 2, "intermediate_size": 32, "initializer_range": 0.05}

@@ -14,7 +14,7 @@ from made_students import KINDS, empty_registry, made_rows, make_student, pipeli
 from served_student import free_port
 from source_imports import ROOT
 
-from tasks.registry.package import requirements
+from registry.pyfunc_model import requirements
 
 PAGE = ROOT / "docs" / "use-a-student.md"
 BLOCK = re.compile(r"(?:<!-- (?P<mark>\w+) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)```", re.DOTALL)

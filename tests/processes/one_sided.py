@@ -3,15 +3,16 @@
 import torch
 import torch.distributed as dist
 
-from tasks.running.stage import Stage, StageError, run_stage
-from tasks.running.torch_runtime import start_torch
+from errors import UserError
+from tasks.runtime.stage import Stage, run_stage
+from tasks.runtime.torch_setup import start_torch
 
 
 def work(stage: Stage) -> None:
     """Never ends in the first process."""
     start_torch(stage)
     if dist.get_rank() == 1:
-        raise StageError("the second process fails")
+        raise UserError("the second process fails")
     while True:
         dist.all_reduce(torch.zeros(3))
 

@@ -17,14 +17,14 @@ from tiny_problem import SPEC, TARGET, settings, splits
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from data.running.batches import Batch
+from data.batches import Batch
 from methods.finetune import Finetune
-from methods.running.seam import LossInputs
-from models.outputs import Outputs
-from training.running.checkpoint_files import CheckpointFiles, State
-from training.running.checkpoints import Cadence, Checkpoints
-from training.running.loop import train
-from training.running.sharding import ASKED
+from methods.interface import LossInputs
+from models.model_outputs import Outputs
+from training.fsdp import ASKED
+from training.resume import Cadence, Checkpoints
+from training.resume_files import CheckpointFiles, State
+from training.supervised import train
 
 
 class Watch:

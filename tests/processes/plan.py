@@ -76,7 +76,7 @@ def read_plan(folder: Path, name: str) -> list[Step]:
 
 def output_of(folder: Path, step: Step) -> Path:
     """Where a step's stage leaves its output."""
-    from tasks.running.layout import output_folder
+    from outputs import output_folder
 
     method = {"method": step.method} if step.method else {}
     return folder / output_folder(step.stage, dataset=step.dataset, seed=1, **method)

@@ -20,7 +20,7 @@ from resuming_plan import RUNS
 from stages import run_stage_here
 
 import methods.kd  # noqa: F401  -- as the loop in `main`
-import training.running.loop
+import training.supervised
 from training.curriculum.learner import CurriculumLearner
 
 STEP = 7
@@ -58,7 +58,7 @@ def run(name: str, blow: str) -> int:
     """One run of one stage; its exit status."""
     one = RUNS[name]
     with (
-        patch.object(training.running.loop, "collate", struck(training.running.loop.collate, blow)),
+        patch.object(training.supervised, "collate", struck(training.supervised.collate, blow)),
         patch.object(CurriculumLearner, "backward", struck(CurriculumLearner.backward, blow)),
     ):
         ended = run_stage_here(Path.cwd(), one.stage, *one.options)

@@ -10,7 +10,7 @@ import pytest
 from plan import PAIR, REWARDS, steps
 
 from seeds import named
-from tasks.running.stage import SEEDED_AS
+from tasks.runtime.stage import SEEDED_AS
 
 pytestmark = pytest.mark.xdist_group("processes")
 CLOSE, TINY = 1e-5, 3e-6
@@ -97,7 +97,7 @@ def test_dropout_differs_between_the_processes(ran: Path) -> None:
 
 def test_some_last_batch_has_fewer_rows_than_processes_or_an_odd_number(ran: Path) -> None:
     """So that the comparison meets a process without rows of its own."""
-    from data.running.tokens import open_split
+    from data.tokens import open_split
 
     rows = len(open_split(ran / "outputs" / "split" / PAIR / "tokens", "train"))
     quiz = len(open_split(ran / "outputs" / "split" / PAIR / "tokens", "quiz"))
@@ -112,6 +112,6 @@ def test_the_curriculum_takes_more_than_one_action(label: str, ran: Path) -> Non
 
 
 def test_the_plan_has_every_stage_that_runs_a_network() -> None:
-    from tasks.running.stage import SEEDED
+    from tasks.runtime.stage import SEEDED
 
     assert {step.stage for step in STEPS.values()} == set(SEEDED)

@@ -22,11 +22,11 @@ from dvc.cli import parse_args
 from dvc.cli.parser import DvcParserError
 from stages import merged
 
-from config import Parameters, load
+from config.parameters import Parameters, load
 from data.description import Description, read_description
-from data.running.errors import Problems
+from data.problems import Problems
+from errors import UserError
 from flows.command_line import FORWARDED
-from params_file import ConfigError
 from strict_yaml import DescriptionLoader, StrictLoader
 
 ALL = blocks()
@@ -159,11 +159,11 @@ def test_what_is_misspelt_would_be_found() -> None:
         ["pip", "install", "mlflow==1.0.0"],
         ["cp", "profiles/none.yaml", "params.yaml"],
     ):
-        with pytest.raises((AssertionError, ConfigError)):
+        with pytest.raises((AssertionError, UserError)):
             CHECKED[words[0]](words, where)
     with pytest.raises(DvcParserError):
         check_dvc(["dvc", "exp", "rn"], where)
-    with pytest.raises(ConfigError):
+    with pytest.raises(UserError):
         check_dvc(["dvc", "exp", "run", "-S", "mse_kd.temprature=4"], where)
 
 

@@ -10,7 +10,8 @@ import yaml
 from accelerate.commands.launch import launch_command_parser
 from accelerate.utils.launch import prepare_multi_gpu_env, prepare_simple_launcher_cmd_env
 
-from environment import LOOPBACK, OF_A_LAUNCHER, TABLE, RefusedVariable, check, check_launcher, cleaned
+from environment import LOOPBACK, OF_A_LAUNCHER, TABLE, check, check_launcher, cleaned
+from errors import UserError
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -58,7 +59,7 @@ def test_places_addresses_and_hardware_are_kept(name: str) -> None:
     ],
 )
 def test_what_somebody_may_have_meant_is_refused_with_the_way_to_say_it(name: str, value: str, instead: str) -> None:
-    with pytest.raises(RefusedVariable, match=f"^{name}={value}, in the environment.*`unset {name}`") as refused:
+    with pytest.raises(UserError, match=f"^{name}={value}, in the environment.*`unset {name}`") as refused:
         check(cleaned({name: value}))
     assert instead in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -100,7 +101,7 @@ def test_half_of_what_a_launcher_says_is_refused(name: str) -> None:
         | {"WORLD_SIZE": "2"}
         | ({"WORLD_SIZE": "many"} if name == "WORLD_SIZE" else {})
     )
-    with pytest.raises(RefusedVariable, match=f"{name}.*`unset .*RANK"):
+    with pytest.raises(UserError, match=f"{name}.*`unset .*RANK"):
         check_launcher(half)
 
 

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from source_imports import ROOT, imported, modules_of
 
-from method_sections import AssistedMethod, StudentMethod
+from config.method_parameters import AssistedMethod, StudentMethod
 
 OURS = {
     "config",
@@ -85,16 +85,16 @@ ALLOWED = {
 }
 # The only code that may know a server or DVC: the registry's, and the flows.
 MAY_KNOW = {
-    "tasks/registry": {"mlflow"},
+    "registry": {"mlflow"},
     "tasks/register.py": {"mlflow"},
-    "tasks/promote.py": {"mlflow"},
-    "tasks/kept.py": {"mlflow"},
+    "registry/promote.py": {"mlflow"},
+    "registry/registered_locks.py": {"mlflow"},
     "flows": {"prefect", "dvc"},
 }
 
 
 def first_names(path: Path) -> set[str]:
-    """First parts of the imported names: `data` of `data.running.errors`."""
+    """First parts of the imported names: `data` of `data.problems`."""
     return {name.split(".")[0] for name in imported(path)}
 
 
@@ -128,9 +128,9 @@ def test_no_flow_names_torch_or_transformers() -> None:
 
 
 def test_the_config_imports_no_torch_and_nothing_of_ours_but_its_reader() -> None:
-    names = ("config.py", "method_sections.py", "stage_sections.py", "params_file.py")
+    names = ("config/parameters.py", "config/method_parameters.py", "config/stages.py", "config/reading.py")
     found = set().union(*(first_names(ROOT / name) for name in names))
-    # `surroundings` is imported by the command alone: tests/unit/test_surroundings.py runs it, without torch.
+    # `surroundings` is imported by the command alone: tests/unit/tasks/test_preflight.py runs it, without torch.
     assert found & OURS == {"method_sections", "stage_sections", "params_file", "strict_yaml", "surroundings"}
     assert not found & {"torch", "transformers", "accelerate"}
 

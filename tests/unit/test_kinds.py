@@ -11,8 +11,8 @@ import torch
 from source_imports import ROOT
 
 from kinds import KINDS, LOWER_IS_BETTER, Kind, KindSpec, kind_named
-from methods.running.task_loss import per_row_task_loss
-from training.running.metrics import compute_metrics
+from methods.task_loss import per_row_task_loss
+from metrics import compute_metrics
 
 
 def product_files() -> list[Path]:

@@ -12,15 +12,15 @@ from source_imports import ROOT
 from torch import Tensor, nn
 
 import seeds
-from config import Curriculum, MetaTeacher, Parameters, load
-from methods.running.task_loss import task_loss
+from config.parameters import Curriculum, MetaTeacher, Parameters, load
+from methods.task_loss import task_loss
 from models.classifier import Classifier
 from models.heads import HeadSpec
 from models.initialise import from_checkpoint, from_pretrained_layers, from_teacher_layers
 from tasks.curriculum import curriculum_settings
-from tasks.running.stage import Stage
+from tasks.runtime.stage import Stage
 from tests.planted import plant, run
-from training.running.loop import Target
+from training.supervised import Target
 
 GIVEN = load(ROOT / "params.yaml")
 SEEDING = re.compile(

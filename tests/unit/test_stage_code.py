@@ -6,19 +6,20 @@ from pathlib import Path
 import pytest
 from source_imports import ROOT
 
-from stage_code import SourceError, SourceTree, code_file, code_text
+from errors import UserError
+from stage_code import SourceTree, code_file, code_text
 
 FILES = {
     "tasks/__init__.py": "import seeds\n",
     "tasks/split.py": "import torch\nfrom data import rows\n",
     "tasks/student.py": "def method():\n    from methods import finetune, layers\n",
     "data/__init__.py": '"""Only a docstring."""\n',
-    "data/rows.py": "from data.errors import DataError\n",
-    "data/errors.py": "class DataError(ValueError): ...\n",
+    "data/rows.py": "from data.errors import UserError\n",
+    "data/errors.py": "class UserError(ValueError): ...\n",
     "methods/finetune.py": "import methods.layers\n",
     "methods/layers.py": "SIZE = 1\n",
     "seeds.py": "SEED = 0\n",
-    "config.py": "from data import errors\n",
+    "config/parameters.py": "from data import errors\n",
 }
 
 
@@ -44,7 +45,7 @@ def test_what_a_changed_module_imports_now_is_found_and_nothing_is_parsed_where_
     listed = tree / code_file("split")
     listed.parent.mkdir(parents=True)
     listed.write_text(code_text(SourceTree(tree).modules_of("split")))
-    (tree / "config.py").write_text("not python (")  # read by no stage
+    (tree / "config/parameters.py").write_text("not python (")  # read by no stage
     assert SourceTree(tree).modules_now("split") == json.loads(listed.read_text())
     (tree / "data/errors.py").write_text("from methods import layers\n")
     assert "methods.layers" in SourceTree(tree).modules_now("split")
@@ -54,7 +55,7 @@ def test_what_a_changed_module_imports_now_is_found_and_nothing_is_parsed_where_
 
 def test_a_module_that_is_no_python_is_named_with_its_line(tree: Path) -> None:
     (tree / "data/rows.py").write_text("x = 1\ny = (\n")
-    with pytest.raises(SourceError, match=r"data/rows\.py: line 2: "):
+    with pytest.raises(UserError, match=r"data/rows\.py: line 2: "):
         SourceTree(tree).modules_of("split")
 
 

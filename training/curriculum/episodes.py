@@ -22,11 +22,12 @@ from typing import Protocol, cast
 from accelerate import Accelerator
 from torch import Tensor
 
-from data.running.batches import Batch
+from data.batches import Batch
+from epoch_choice import BY_LOSS, SelectionRule, of_row
 from training.curriculum.learner import CurriculumLearner
-from training.curriculum.play import check, prepare
 from training.curriculum.samplers import effective_sampler
-from training.curriculum.seams import (
+from training.curriculum.step import check, prepare
+from training.curriculum.types import (
     CurriculumResult,
     CurriculumSettings,
     CurriculumStudent,
@@ -38,9 +39,8 @@ from training.curriculum.seams import (
     SelectionScores,
     TargetQuiz,
 )
-from training.running.checkpoint_files import State
-from training.running.checkpoints import Checkpoints, Saved
-from training.running.choosing import BY_LOSS, SelectionRule, of_row
+from training.resume import Checkpoints, Saved
+from training.resume_files import State
 
 REWARDS = ("reward", "reward_binary", "reward_real")
 

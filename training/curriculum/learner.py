@@ -7,12 +7,12 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from methods.running.task_loss import task_loss
-from training.curriculum.seams import CurriculumSettings, CurriculumStudent, Distillation, QuizDataset
-from training.running.checkpoint_files import State
-from training.running.loop import check_finite, make_optimizer
-from training.running.precision import training_precision
-from training.running.processes import average_gradients, draw_own_dropout, run_shared
+from methods.task_loss import task_loss
+from training.curriculum.types import CurriculumSettings, CurriculumStudent, Distillation, QuizDataset
+from training.data_parallel import average_gradients, draw_own_dropout, run_shared
+from training.precision import training_precision
+from training.resume_files import State
+from training.supervised import check_finite, make_optimizer
 
 
 class CurriculumLearner:
@@ -32,7 +32,7 @@ class CurriculumLearner:
         self._settings, self._distillations = settings, distillations
         self._accelerator = accelerator
         optimizer = make_optimizer(self._module, settings.student_lr, settings.weight_decay)
-        # The student is not prepared: gradients are averaged by hand (training.running.processes), precision goes by pass.
+        # The student is not prepared: gradients are averaged by hand (training.data_parallel), precision goes by pass.
         self._optimizer = accelerator.prepare_optimizer(optimizer)
         draw_own_dropout()
 

@@ -13,12 +13,12 @@ from typing import cast
 
 from accelerate import Accelerator
 
-from data.running.batches import Batch
+from data.batches import Batch
 from seeds import torch_generator
 from training.curriculum.episodes import run_episodes
 from training.curriculum.learner import CurriculumLearner
 from training.curriculum.samplers import UniformSampler
-from training.curriculum.seams import (
+from training.curriculum.types import (
     CurriculumResult,
     CurriculumSettings,
     CurriculumStudent,
@@ -28,8 +28,8 @@ from training.curriculum.seams import (
     Row,
     SelectionScores,
 )
-from training.running.checkpoint_files import State
-from training.running.checkpoints import Checkpoints
+from training.resume import Checkpoints
+from training.resume_files import State
 
 
 def train_multi_task(

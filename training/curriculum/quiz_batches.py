@@ -5,9 +5,9 @@ from typing import cast
 
 import numpy as np
 
-from data.running.batches import Batch, batch_order, collate
-from data.running.tokens import TokenSplit
-from training.running.checkpoint_files import State
+from data.batches import Batch, batch_order, collate
+from data.tokens import TokenSplit
+from training.resume_files import State
 
 
 class QuizBatches:

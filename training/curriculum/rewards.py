@@ -14,16 +14,16 @@ from typing import Literal, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from data.running.batches import Batch
+from data.batches import Batch
 from kinds import Kind
-from methods.rewards import Reward, alignment_reward, binary_reward, gain_reward, real_reward
-from methods.running.task_loss import per_row_task_loss, true_class_score
-from models.outputs import Outputs
-from training.curriculum.seams import CurriculumStudent, Probe, TargetQuiz
-from training.running.checkpoint_files import State
-from training.running.checkpoints import Saved
-from training.running.precision import scoring_precision
-from training.running.processes import average, run_shared
+from methods.curriculum_rewards import Reward, alignment_reward, binary_reward, gain_reward, real_reward
+from methods.task_loss import per_row_task_loss, true_class_score
+from models.model_outputs import Outputs
+from training.curriculum.types import CurriculumStudent, Probe, TargetQuiz
+from training.data_parallel import average, run_shared
+from training.precision import scoring_precision
+from training.resume import Saved
+from training.resume_files import State
 
 Level = Literal["binary", "real"]
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from methods.policy import Policy
 from seeds import torch_generator
-from training.curriculum.policy_gradient import Reinforce, SampledAction
-from training.curriculum.seams import SamplerName
-from training.running.checkpoint_files import State
-from training.running.checkpoints import Saved
+from training.curriculum.reinforce import Reinforce, SampledAction
+from training.curriculum.types import SamplerName
+from training.resume import Saved
+from training.resume_files import State
 
 
 class Sampler(Saved, Protocol):

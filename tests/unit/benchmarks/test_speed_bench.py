@@ -12,7 +12,7 @@ from benchmarks.length_table import TOTAL, draw_lengths
 from benchmarks.measuring import at_least_row, limit_row
 from benchmarks.memory_bench import peak_gigabytes, write_workspace
 from benchmarks.workspace import Workspace, make_workspace
-from data.running.batches import batch_order, useful_share
+from data.batches import batch_order, useful_share
 
 pytestmark = pytest.mark.xdist_group("speed bench")
 

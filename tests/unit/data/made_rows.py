@@ -8,8 +8,8 @@ import pytest
 
 from data.checks import Table, check_table
 from data.description import read_description, to_spec
-from data.running.errors import Problems
-from data.running.records import DatasetSpec, Row
+from data.problems import Problems
+from data.records import DatasetSpec, Row
 
 ROOT = Path(__file__).parents[3]
 SHARED = Path(os.environ.get("DISTILFLOW_SHARED", ROOT.parent / "shared"))
@@ -32,7 +32,7 @@ def spec_of(description: Mapping[str, object], **more: object) -> DatasetSpec:
 
 
 def checked(spec: DatasetSpec, rows: Sequence[Mapping[str, object]], split: str = "train") -> list[Row]:
-    """The rows of one file, or the DataError that lists what is wrong with them."""
+    """The rows of one file, or the UserError that lists what is wrong with them."""
     problems = Problems(spec.name)
     found = list(check_table(spec, Table("made.jsonl", split, list(enumerate(rows, start=1))), problems))
     problems.raise_if_any()

@@ -1,4 +1,4 @@
-"""Raw rows and raw files: every problem names file, row, field and value, and nothing but DataError ever comes out."""
+"""Raw rows and raw files: every problem names file, row, field and value, and nothing but UserError ever comes out."""
 
 import gzip
 import json
@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_rows import CHOICE, PAIR, SCORE, SINGLE, checked, spec_of
 
+from data.problems import Problems
 from data.raw_files import read_raw
-from data.running.errors import DataError, Problems
+from errors import UserError
 
 
 def refusal(description: dict, rows: list[dict], split: str = "train", **more: object) -> str:
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(UserError) as caught:
         checked(spec_of(description, **more), rows, split)
     return str(caught.value)
 
@@ -65,7 +66,7 @@ def test_a_boolean_that_no_name_says_is_refused_and_not_taken_by_position() -> N
         for value in (True, False):
             message = refusal(SINGLE, [{"text": "t", "label": value}], labels=labels)
             assert f"field 'label' is {value}; must be one of" in message and "true_label" in message
-    with pytest.raises(DataError, match=r"true_label.*must be one of two 'labels'"):
+    with pytest.raises(UserError, match=r"true_label.*must be one of two 'labels'"):
         spec_of(SINGLE, true_label="great")
 
 
@@ -141,7 +142,7 @@ def test_a_wrong_connective_is_found_by_rendering_the_row() -> None:
 def test_broken_json_lines_are_named(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     path.write_bytes(b'{"a": 1}\n{"a": \n\n[1]\n{"a": "\xff"}\n' + b"[" * 100_000 + b"\n")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(UserError) as caught:
         read(path)
     message = str(caught.value)
     assert "row 2: is no JSON" in message and "row 4: must be a JSON object" in message
@@ -159,7 +160,7 @@ def test_a_broken_gzip_file_is_named(tmp_path: Path, content: bytes) -> None:
     if content == b"":
         assert read(tmp_path / "train.jsonl.gz") == []  # an empty file has no rows: the row check says so
         return
-    with pytest.raises(DataError, match=r"train.jsonl.gz: is no whole gzip file"):
+    with pytest.raises(UserError, match=r"train.jsonl.gz: is no whole gzip file"):
         read(tmp_path / "train.jsonl.gz")
 
 
@@ -183,17 +184,17 @@ def test_csv_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
 )
 def test_a_broken_csv_file_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "train.csv").write_bytes(content)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=message):
         read(tmp_path / "train.csv")
 
 
 def test_broken_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "train.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(DataError, match="no readable Parquet"):
+    with pytest.raises(UserError, match="no readable Parquet"):
         read(tmp_path / "train.parquet")
     damaged = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff"))
     pq.write_table(pa.table({"text": damaged}), tmp_path / "damaged.parquet")
-    with pytest.raises(DataError, match="no readable Parquet"):
+    with pytest.raises(UserError, match="no readable Parquet"):
         read(tmp_path / "damaged.parquet")
 
 
@@ -208,7 +209,7 @@ def test_wild_rows_are_right_or_a_data_error(description: dict, rows: list[dict]
     spec = spec_of(description, **({"id": "id"} if with_id else {}))
     try:
         found = checked(spec, rows, split)
-    except DataError as error:
+    except UserError as error:
         assert str(error).isprintable() or "\n" in str(error)
         return
     assert all((row.texts(spec) and 0 <= row.label < 6) or split == "test" for row in found)
@@ -223,7 +224,7 @@ def test_wild_bytes_are_rows_or_a_data_error(
     path.write_bytes(content)
     try:
         assert isinstance(read(path), list)
-    except DataError as error:
+    except UserError as error:
         assert name in str(error)
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from made_rows import CHOICE, PAIR, SCORE, SINGLE, spec_of
 
 from data.description import CATALOG, load_spec
-from data.running.errors import DataError
-from data.running.records import DatasetSpec
+from data.records import DatasetSpec
+from errors import UserError
 
 BUILT_IN = sorted(path.parent.relative_to(CATALOG).parts for path in CATALOG.glob("*/*/dataset.yaml"))
 GLUE = {"cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli"}
@@ -75,7 +75,7 @@ def test_the_folders_own_description_comes_before_the_built_in_one(tmp_path: Pat
 
 
 def test_all_errors_come_at_once_with_the_nearest_key(tmp_path: Path) -> None:
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(UserError) as caught:
         described(tmp_path, "kind: pairs\ntxt: [a, b]\nlabel: 3\nmetrics: [acc]\nhub: {pth: x/y, path: x/y}\n")
     message = str(caught.value)
     for part in ("'kind' is 'pairs'", "'txt'; did you mean 'text'?", "'text' is missing", "'label' is 3"):
@@ -108,34 +108,34 @@ def test_all_errors_come_at_once_with_the_nearest_key(tmp_path: Path) -> None:
     ],
 )
 def test_keys_that_disagree_are_an_error(description: dict, more: dict, message: str) -> None:
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=message):
         spec_of(description, **more)
 
 
 def test_a_folder_without_a_description_is_told_so_and_one_of_another_name_is_named(tmp_path: Path) -> None:
     (tmp_path / "tickets").mkdir()
-    with pytest.raises(DataError, match=r"tickets holds no dataset\.yaml, which says what its columns are"):
+    with pytest.raises(UserError, match=r"tickets holds no dataset\.yaml, which says what its columns are"):
         load_spec(tmp_path, "mine", "tickets")
     (tmp_path / "tickets" / "dataset.yml").write_text("kind: single\n")
-    with pytest.raises(DataError, match=r"dataset\.yml is not read; if it is the description, call it dataset\.yaml"):
+    with pytest.raises(UserError, match=r"dataset\.yml is not read; if it is the description, call it dataset\.yaml"):
         load_spec(tmp_path, "mine", "tickets")
 
 
 def test_an_unknown_dataset_names_the_nearest_one(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'boolqq' of benchmark 'superglue' is unknown; did you mean 'boolq'"):
+    with pytest.raises(UserError, match="'boolqq' of benchmark 'superglue' is unknown; did you mean 'boolq'"):
         load_spec(tmp_path, "superglue", "boolqq")
 
 
 @pytest.mark.parametrize("text", ["kind: single\nkind: pair\n", "kind: [unclosed", "- a\n- b\n", "", "{[1]: 2}\n"])
 def test_broken_yaml_names_the_file(tmp_path: Path, text: str) -> None:
-    with pytest.raises(DataError, match=r"dataset\.yaml"):
+    with pytest.raises(UserError, match=r"dataset\.yaml"):
         described(tmp_path, text)
 
 
 def test_a_description_that_is_no_utf8_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "dataset.yaml").write_bytes(b"kind: \xff\n")
-    with pytest.raises(DataError, match="not UTF-8"):
+    with pytest.raises(UserError, match="not UTF-8"):
         load_spec(tmp_path, "own", "mine")
 
 
@@ -152,7 +152,7 @@ KEYS = st.sampled_from(["kind", "text", "labels", "range", "choices", "metrics",
 def test_a_wild_description_is_right_or_a_data_error(base: dict, changes: dict) -> None:
     try:
         spec = spec_of({**base, **changes})
-    except DataError:
+    except UserError:
         return
     assert DatasetSpec.from_json(spec.to_json()) == spec
 
@@ -160,7 +160,7 @@ def test_a_wild_description_is_right_or_a_data_error(base: dict, changes: dict) 
 @settings(max_examples=100, deadline=None)
 @given(text=st.text(st.sampled_from("ab:[]{}-,&*!|>'\"#%@`?\n 01.~<=\\\t"), max_size=40))
 def test_wild_yaml_is_a_data_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    with pytest.raises(DataError):
+    with pytest.raises(UserError):
         described(tmp_path_factory.mktemp("wild"), text)
 
 
@@ -180,5 +180,5 @@ def test_labels_that_yaml_takes_for_no_words_say_to_quote_them(written: str, tmp
     folder = tmp_path / "made"
     folder.mkdir()
     (folder / "dataset.yaml").write_text(f"kind: single\ntext: text\nlabels: {written}\n")
-    with pytest.raises(DataError, match=r"labels\.0.*quote it"):
+    with pytest.raises(UserError, match=r"labels\.0.*quote it"):
         load_spec(tmp_path, "own", "made")

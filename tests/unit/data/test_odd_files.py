@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.description import load_spec
-from data.running.errors import DataError
-from data.running.records import Row
+from data.records import Row
 from data.sources import read_rows
+from errors import UserError
 
 LINE = '{"text": "x", "label": "a"}\n'
 HEAD = "text,label\n"
@@ -120,7 +120,7 @@ def test_whole_numbers_over_2_to_the_53_stay_different_ids(tmp_path: Path) -> No
 def test_what_cannot_be_meant_is_one_error_with_the_cause(
     name: str, content: bytes | str | pa.Table, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=message):
         brought(tmp_path, name, content)
 
 
@@ -132,7 +132,7 @@ def test_tabs_separate_the_fields_of_a_tsv_file_in_which_commas_mean_nothing(tmp
 def test_a_train_file_that_is_not_read_is_no_reason_to_ask_the_hub(tmp_path: Path) -> None:
     (tmp_path / "rte").mkdir()
     (tmp_path / "rte" / "train.xlsx").write_bytes(b"PK\x03\x04")
-    with pytest.raises(DataError, match=r"train\.xlsx is an Excel workbook"):
+    with pytest.raises(UserError, match=r"train\.xlsx is an Excel workbook"):
         read_rows(load_spec(tmp_path, "superglue", "rte"), tmp_path)
 
 
@@ -141,7 +141,7 @@ def test_a_dev_set_that_would_not_be_read_is_no_reason_to_hold_out_train_rows(na
     rows = brought(tmp_path, "train.csv", HEAD + "x,a\n")
     assert len(rows) == 1
     (tmp_path / "made" / name).write_text("")
-    with pytest.raises(DataError, match=rf"{name} is not read( \(.*\))?, and without dev rows"):
+    with pytest.raises(UserError, match=rf"{name} is not read( \(.*\))?, and without dev rows"):
         read_rows(load_spec(tmp_path, "own", "made"), tmp_path)
     with (tmp_path / "made" / "dataset.yaml").open("a") as file:
         file.write("files: {train: train.csv}\n")
@@ -155,5 +155,5 @@ def test_an_empty_file_or_a_folder_is_no_traceback(name: str, opened: Callable[[
     own.mkdir()
     (own / "dataset.yaml").write_text("kind: single\ntext: text\nlabels: [a, b]\n")
     opened(own / name)
-    with pytest.raises(DataError, match=r"holds no rows|no rows found|no readable Parquet"):
+    with pytest.raises(UserError, match=r"holds no rows|no rows found|no readable Parquet"):
         read_rows(load_spec(tmp_path, "own", "made"), tmp_path)

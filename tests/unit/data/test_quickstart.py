@@ -15,9 +15,9 @@ from made_rows import ROOT
 from data import quickstart
 from data.description import CATALOG, load_spec
 from data.quickstart_world import CONDITIONS, NUMBERS, PRICES, THINGS
-from data.running.errors import DataError
-from data.running.rendering import render
+from data.rendering import render
 from data.sources import read_rows
+from errors import UserError
 
 DATASETS = sorted(quickstart.MAKERS)
 SMALL = {"seed": 3, "train_rows": 300, "dev_rows": 200, "label_noise": 0.25}
@@ -132,7 +132,7 @@ def test_every_dataset_has_a_description_and_no_other_lies_there() -> None:
 
 
 def test_an_unknown_dataset_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(DataError, match=r"no dataset 'rte'; it makes: standing, payment, worth, bargain"):
+    with pytest.raises(UserError, match=r"no dataset 'rte'; it makes: standing, payment, worth, bargain"):
         quickstart.generate("rte", SMALL)
 
 
@@ -150,10 +150,10 @@ def test_an_unknown_dataset_is_an_error_that_lists_the_known_ones() -> None:
     ],
 )
 def test_a_bad_parameter_is_an_error_that_says_what_is_allowed(change: dict[str, object], message: str) -> None:
-    with pytest.raises(DataError, match=re.escape(message)):
+    with pytest.raises(UserError, match=re.escape(message)):
         quickstart.generate("standing", {**SMALL, **change})
 
 
 def test_all_bad_parameters_are_listed_at_once() -> None:
-    with pytest.raises(DataError, match=r"'seed' is missing; 'train_rows' is -1.*'label_noise' is 2"):
+    with pytest.raises(UserError, match=r"'seed' is missing; 'train_rows' is -1.*'label_noise' is 2"):
         quickstart.generate("worth", {"train_rows": -1, "dev_rows": 5, "label_noise": 2})

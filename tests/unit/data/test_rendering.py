@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from data.running import rendering
-from data.running.rendering import Render, columns_of, render, repaired_marks
+from data import rendering
+from data.rendering import Render, columns_of, render, repaired_marks
 
 PLAIN = Render(text=["a", "b"], choices=[], connective=None, mark=None, truncate="longest")
 COPA = Render(text=["premise"], choices=["choice1", "choice2"], connective="question", mark=None, truncate="longest")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from made_rows import SCORE, SINGLE, single_rows, spec_of
 
+from data.records import Row
 from data.row_table import CHUNK, RowTable
-from data.running.records import Row
 
 ROWS = single_rows(CHUNK + 5)
 

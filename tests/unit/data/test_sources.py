@@ -13,10 +13,10 @@ import pytest
 from made_rows import ROOT, SHARED, SINGLE, needs_shared, spec_of
 
 from data.description import load_spec
-from data.running.errors import DataError
-from data.running.records import DatasetSpec
+from data.records import DatasetSpec
 from data.sources import read_rows
 from data.stored_rows import read_source, save_source
+from errors import UserError
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 CB = [{"premise": f"p {i}", "hypothesis": f"h {i}", "idx": i, "label": i % 3} for i in range(12)]
@@ -68,29 +68,29 @@ def test_a_folder_of_any_format_holds_the_same_rows(tmp_path: Path, end: str) ->
 def test_the_names_of_files_are_found_or_given(tmp_path: Path) -> None:
     jsonl(tmp_path / "made" / "mine.jsonl", ROWS)
     jsonl(tmp_path / "made" / "validation.jsonl", ROWS)
-    with pytest.raises(DataError, match=r"no train file; expected train with \.jsonl"):
+    with pytest.raises(UserError, match=r"no train file; expected train with \.jsonl"):
         read_rows(spec_of(SINGLE), tmp_path)
     assert list(read_rows(spec_of(SINGLE, files={"train": "mine.jsonl"}), tmp_path).rows) == ["train"]
-    with pytest.raises(DataError, match=r"names files that are not there: .*lost\.csv"):
+    with pytest.raises(UserError, match=r"names files that are not there: .*lost\.csv"):
         read_rows(spec_of(SINGLE, files={"train": "mine.jsonl", "dev": "lost.csv"}), tmp_path)
 
 
 def test_two_files_for_one_split_are_an_error(tmp_path: Path) -> None:
     jsonl(tmp_path / "made" / "train.jsonl", ROWS)
     jsonl(tmp_path / "made" / "train.csv", ROWS)
-    with pytest.raises(DataError, match="both hold 'train'"):
+    with pytest.raises(UserError, match="both hold 'train'"):
         read_rows(spec_of(SINGLE), tmp_path)
 
 
 def test_no_rows_anywhere_says_what_to_set(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no rows found \(looked in .*made.*Set source.folder .*source.search"):
+    with pytest.raises(UserError, match=r"no rows found \(looked in .*made.*Set source.folder .*source.search"):
         read_rows(spec_of(SINGLE), tmp_path, search=[tmp_path / "other"])
 
 
 def test_problems_of_all_files_come_in_one_error(tmp_path: Path) -> None:
     jsonl(tmp_path / "made" / "train.jsonl", [*ROWS, {"text": "", "label": 0}])
     jsonl(tmp_path / "made" / "dev.jsonl", [{"text": "t", "label": 9}])
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(UserError) as caught:
         read_rows(spec_of(SINGLE), tmp_path)
     assert "train.jsonl, row 7: field 'text'" in str(caught.value)
     assert "dev.jsonl, row 1: field 'label' is 9" in str(caught.value)
@@ -105,7 +105,7 @@ def test_ids_may_repeat_across_files(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_not_called_empty_on_top(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "train.parquet").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="1 problem"):
+    with pytest.raises(UserError, match="1 problem"):
         read_rows(spec_of(SINGLE), tmp_path)
 
 
@@ -160,13 +160,13 @@ def test_a_hub_that_cannot_be_reached_fails_fast_and_says_what_to_set() -> None:
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
         assert time.monotonic() - began < 60
         message = done.stderr.strip().splitlines()[-1]
-        for part in ("DataError", "aps/super_glue", "source.folder", "source.search", "HF_ENDPOINT", "HF_HUB_OFFLINE"):
+        for part in ("UserError", "aps/super_glue", "source.folder", "source.search", "HF_ENDPOINT", "HF_HUB_OFFLINE"):
             assert part in message
 
 
 def test_a_benchmarks_dataset_without_its_dev_file_is_an_error(tmp_path: Path) -> None:
     jsonl(tmp_path / "made" / "train.jsonl", CB)
-    with pytest.raises(DataError, match="official dev set"):
+    with pytest.raises(UserError, match="official dev set"):
         read_rows(cb(), tmp_path)
 
 
@@ -187,13 +187,13 @@ def test_the_source_stages_output_gives_the_same_rows_back(tmp_path: Path) -> No
 
 
 def test_another_folder_is_no_output_of_the_source_stage(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no output of the source stage"):
+    with pytest.raises(UserError, match="no output of the source stage"):
         read_source(tmp_path)
 
 
 def test_reading_and_splitting_import_neither_torch_nor_datasets() -> None:
     code = (
-        "import sys; sys.path.insert(0, '.'); import data.sources, data.splits, data.stored_rows, data.running.tokens\n"
+        "import sys; sys.path.insert(0, '.'); import data.sources, data.splits, data.stored_rows, data.tokens\n"
         "print([m for m in ('torch', 'datasets', 'transformers', 'pandas') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from made_rows import PAIR, SCORE, SHARED, SINGLE, needs_shared, single_rows, spec_of
 
 from data.description import load_spec
-from data.running.errors import DataError
-from data.running.records import Row
+from data.records import Row
 from data.sources import read_rows
 from data.splits import Shares, Splits, make_splits
 from data.units import apportion, input_key
+from errors import UserError
 
 SPEC = spec_of(SINGLE)
 TRAINING = ("train", "quiz", "selection")
@@ -162,7 +162,7 @@ def test_scores_are_spread_over_quintiles() -> None:
 
 
 def test_a_dev_file_that_lacks_a_class_is_an_error_that_names_it() -> None:
-    with pytest.raises(DataError, match=r"split 'dev' of 1 rows holds no row of good; .* add such rows to its file"):
+    with pytest.raises(UserError, match=r"split 'dev' of 1 rows holds no row of good; .* add such rows to its file"):
         made(single_rows(100), [Row("d", {"text": "only"}, 0)])
 
 
@@ -182,7 +182,7 @@ def test_a_class_needs_a_row_for_each_part_of_the_train_file(
         return [Row(str(i), {"text": f"text {i}"}, int(i < good)) for i in range(100)]
 
     assert made(rows(needed), dev, on_dev=on_dev)
-    with pytest.raises(DataError) as refused:
+    with pytest.raises(UserError) as refused:
         made(rows(needed - 1), dev, on_dev=on_dev)
     said = str(refused.value)
     assert f"class 'good' has {needed - 1} train row" in said
@@ -192,7 +192,7 @@ def test_a_class_needs_a_row_for_each_part_of_the_train_file(
 
 def test_a_dev_file_is_a_way_out_only_where_it_leaves_enough_rows() -> None:
     def refused(good: int) -> str:
-        with pytest.raises(DataError) as found:
+        with pytest.raises(UserError) as found:
             made([Row(str(i), {"text": f"text {i}"}, int(i < good)) for i in range(100)], [])
         return str(found.value)
 
@@ -206,7 +206,7 @@ def test_rows_with_one_input_are_told_from_too_few_rows(different: int, said: st
     rows = [Row(str(i), {"text": f"text {i}"}, 0) for i in range(90)]
     same = [Row(f"s{i}", {"text": f"Thank  you {i % different}"}, 1) for i in range(10)]
     with pytest.raises(
-        DataError, match=f"class 'good' has 10 train rows, but only {said} .*4 at least. Add rows of it"
+        UserError, match=f"class 'good' has 10 train rows, but only {said} .*4 at least. Add rows of it"
     ):
         made(rows + same, [])
     assert made(rows + [Row(f"s{i}", {"text": f"thank you {i}"}, 1) for i in range(4)], [])
@@ -216,7 +216,7 @@ def test_shares_that_leave_nothing_for_train_are_named_and_lower_ones_work() -> 
     rows = [Row(str(i), {"text": f"text {i}"}, i % 2) for i in range(6)]
     dev = {"dev": [Row("d0", {"text": "dev 0"}, 0), Row("d1", {"text": "dev 1"}, 1)]}
     with pytest.raises(
-        DataError, match=r"'train' holds no row of bad: the other splits take them all; lower split.quiz"
+        UserError, match=r"'train' holds no row of bad: the other splits take them all; lower split.quiz"
     ):
         make_splits(SPEC, rows, dev, seed=0, quiz=0.49, selection=0.49, selection_maximum=0.49)
     assert make_splits(SPEC, rows, dev, seed=0, quiz=0.2)
@@ -225,7 +225,7 @@ def test_shares_that_leave_nothing_for_train_are_named_and_lower_ones_work() -> 
 def test_groups_too_large_for_a_share_are_named_and_a_larger_share_works() -> None:
     rows = [Row(str(i), {"text": f"text {i}"}, i % 2, group=f"group {i % 8}") for i in range(96)]
     with pytest.raises(
-        DataError, match=r"'quiz' holds no row of bad: .* stay together, here 12 .*raise split.quiz, or"
+        UserError, match=r"'quiz' holds no row of bad: .* stay together, here 12 .*raise split.quiz, or"
     ):
         make_splits(SPEC, rows, {"dev": single_rows(20)}, seed=0, quiz=0.05)
     assert make_splits(SPEC, rows, {"dev": single_rows(20)}, seed=0, quiz=0.15)
@@ -234,17 +234,17 @@ def test_groups_too_large_for_a_share_are_named_and_a_larger_share_works() -> No
 def test_a_class_that_shares_its_groups_with_a_larger_one_is_told_so() -> None:
     rows = [Row(f"s{i}", {"text": f"other {i}"}, 0) for i in range(100)]
     rows += [Row(str(i), {"text": f"text {i}"}, int(i % 4 == 0), group=f"group {i // 4}") for i in range(20)]
-    with pytest.raises(DataError, match=r"row of good: its 5 rows share inputs or groups with more rows of other"):
+    with pytest.raises(UserError, match=r"row of good: its 5 rows share inputs or groups with more rows of other"):
         made(rows)
 
 
 def test_rows_that_dev_holds_are_said_where_nothing_or_too_little_is_left() -> None:
-    with pytest.raises(DataError, match=r"no train rows are left .*all 100 were dropped, because dev holds the same"):
+    with pytest.raises(UserError, match=r"no train rows are left .*all 100 were dropped, because dev holds the same"):
         made(single_rows(100), single_rows(100))
     rows = [Row(str(i), {"text": f"text {i}"}, int(i < 4)) for i in range(100)]
-    with pytest.raises(DataError, match=r"'good' has 2 train rows \(3 more train rows were dropped, because dev holds"):
+    with pytest.raises(UserError, match=r"'good' has 2 train rows \(3 more train rows were dropped, because dev holds"):
         made(rows, [rows[0], rows[1], rows[99]])
-    with pytest.raises(DataError, match=r"no train rows are left to split; .*add some|3 at least"):
+    with pytest.raises(UserError, match=r"no train rows are left to split; .*add some|3 at least"):
         made(single_rows(2))
 
 
@@ -262,7 +262,7 @@ def test_dropped_rows_are_counted_with_their_labels_and_with_the_dev_rows_that_t
     ("name", "value"), [("quiz", 0.0), ("selection", 0.5), ("dev_fraction", 1.5), ("selection_minimum", 0)]
 )
 def test_shares_that_make_no_sense_are_refused(name: str, value: float) -> None:
-    with pytest.raises(DataError, match=f"split.{name} is {value}"):
+    with pytest.raises(UserError, match=f"split.{name} is {value}"):
         replace(Shares(), **{name: value})
 
 
@@ -287,7 +287,7 @@ def test_wild_rows_split_cleanly_or_not_at_all(given_rows: list[tuple[str, str, 
     rows = [Row(str(i), {"first": a, "second": b}, y, g) for i, (a, b, y, g) in enumerate(given_rows)]
     try:
         splits = make_splits(spec, rows, {}, seed=0)
-    except DataError:
+    except UserError:
         return
     place: dict[str, str] = {}
     for name, part in splits.rows.items():

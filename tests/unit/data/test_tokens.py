@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from made_rows import CHOICE, PAIR, SCORE, SHARED, SINGLE, TOKENIZER, needs_shared, single_rows, spec_of
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from data.batches import batch_order, collate, useful_share
 from data.description import load_spec
-from data.running.batches import batch_order, collate, useful_share
-from data.running.errors import DataError
-from data.running.records import DatasetSpec, Row
-from data.running.tokens import TokenSplit, joined, open_split, save_split, tokenize_split, tokenizer_fingerprint
+from data.records import DatasetSpec, Row
 from data.sources import read_rows
 from data.splits import make_splits
+from data.tokens import TokenSplit, joined, open_split, save_split, tokenize_split, tokenizer_fingerprint
+from errors import UserError
 
 WORDS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "a", "b", "c", "d", "sentence", "number", "because", "so"]
 
@@ -102,9 +102,9 @@ def test_only_the_text_that_may_be_cut_is_cut(tmp_path: Path, truncate: str, exp
 
 
 def test_a_text_that_must_not_be_cut_and_is_too_long_names_its_row(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="row a a a a a a a a/b: the first text has 8 tokens and must not be cut"):
+    with pytest.raises(UserError, match="row a a a a a a a a/b: the first text has 8 tokens and must not be cut"):
         tokenised(tmp_path, spec_of(PAIR, truncate="second"), [pair("a " * 7 + "a", "b")], max_length=8)
-    with pytest.raises(DataError, match="adds 3 special tokens"):
+    with pytest.raises(UserError, match="adds 3 special tokens"):
         tokenised(tmp_path, spec_of(PAIR), [pair("a", "b")], max_length=3)
 
 
@@ -120,7 +120,7 @@ def test_the_tokenizers_own_settings_are_left_alone() -> None:
 
 def test_a_tokenizer_without_a_padding_token_is_refused() -> None:
     tokenizer = word_tokenizer(["none", "[CLS]", "[SEP]", "[UNK]"])
-    with pytest.raises(DataError, match="no padding token"):
+    with pytest.raises(UserError, match="no padding token"):
         tokenize_split(spec_of(SINGLE), single_rows(1), tokenizer, 16)
     assert tokenize_split(spec_of(SINGLE), single_rows(1), tokenizer, 16, pad_id=0).num_rows == 1
 
@@ -130,16 +130,16 @@ def test_an_empty_split_can_be_stored_and_opened(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_foreign_file_says_which_stage_to_run(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="run the split stage again"):
+    with pytest.raises(UserError, match="run the split stage again"):
         open_split(tmp_path, "train")
     (tmp_path / "train.arrow").write_bytes(b"ARROW1 no")
-    with pytest.raises(DataError, match="no tokenised split"):
+    with pytest.raises(UserError, match="no tokenised split"):
         open_split(tmp_path, "train")
 
 
 def test_a_split_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = tokenize_split(spec_of(SINGLE), single_rows(5), word_tokenizer(), 16)
-    monkeypatch.setattr("data.running.writing.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr("data.atomic_files.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(OSError, match="No space left"):
         save_split(tmp_path, "train", table)
     assert list(tmp_path.iterdir()) == []

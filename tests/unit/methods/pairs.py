@@ -8,7 +8,7 @@ import torch
 from small_networks import COPA, RTE, STSB, batch, small
 from torch import Tensor
 
-from methods.joint import Learner, Pair, ProjectedModel
+from methods.co_training import Learner, Pair, ProjectedModel
 from models.classifier import Classifier
 from models.heads import HeadSpec
 

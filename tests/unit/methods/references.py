@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from kinds import Kind
-from models.outputs import Outputs
+from models.model_outputs import Outputs
 
 Array = NDArray[np.float64]
 KINDS: tuple[Kind, ...] = ("pair", "single", "choice", "regression")

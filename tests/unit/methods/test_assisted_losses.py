@@ -8,12 +8,12 @@ from references import EXACT, KINDS, array, case, kl, task
 from small_networks import small
 
 from kinds import Kind
-from methods.joint import Learner, Pair
+from methods.co_training import Learner, Pair
+from methods.interface import LossInputs, Method
 from methods.pesf_kd import PesfKd
-from methods.running.seam import LossInputs, Method
 from methods.sftn import FriendlyTeacher, Sftn
 from methods.takd import Takd
-from models.outputs import Outputs
+from models.model_outputs import Outputs
 
 
 @pytest.mark.parametrize("kind", KINDS)

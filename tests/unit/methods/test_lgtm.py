@@ -11,14 +11,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.plain_gradients import per_example_influence
 from benchmarks.plain_steps import finite_difference_step
+from methods.co_training import Gradients, Learner, Pair, ProjectedModel
 from methods.dropout_masks import RandomState
-from methods.forward_mode import derivable_attention, quiz_gradient, sgd_step, tangents
-from methods.joint import Gradients, Learner, Pair, ProjectedModel
 from methods.lgtm import Influence, Lgtm, row_influence
-from methods.running.soft_targets import per_row_cross_entropy
-from methods.running.task_loss import per_row_task_loss
+from methods.soft_targets import per_row_cross_entropy
+from methods.task_loss import per_row_task_loss
+from methods.teacher_gradients import derivable_attention, quiz_gradient, sgd_step, tangents
 from models.classifier import Classifier
-from models.outputs import Outputs
+from models.model_outputs import Outputs
 
 
 def weights(own: Pair) -> list[Tensor]:

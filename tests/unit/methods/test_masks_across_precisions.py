@@ -1,6 +1,6 @@
 """Whether a bf16 pass and its float32 replay draw one set of dropout masks: metadistil and lgtm would need that under bf16.
 
-config.py refuses both with `precision: bf16`. A kernel of dropout draws for several numbers at once, and how many can
+config/parameters.py refuses both with `precision: bf16`. A kernel of dropout draws for several numbers at once, and how many can
 depend on their type. If these tests pass on a GPU, the refusal can go for that kind of GPU; where one fails, it is right:
 
     python -m pytest -rxX tests/unit/methods/test_masks_across_precisions.py -k cuda
@@ -14,8 +14,8 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from methods.dropout_masks import RandomState
-from methods.forward_mode import derivable_attention, quiz_gradient, tangents
-from methods.running.seam import Needs
+from methods.interface import Needs
+from methods.teacher_gradients import derivable_attention, quiz_gradient, tangents
 
 # Not strict: no test decides here what a GPU must do. XPASS in the summary says that its masks agree.
 OPEN = pytest.mark.xfail(reason="whether a GPU's masks agree is what this test finds out", strict=False)

@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.plain_gradients import double_backward
 from benchmarks.plain_steps import double_backward_step
-from methods.joint import Gradients, Learner, Pair
+from methods.co_training import Gradients, Learner, Pair
 from methods.metadistil import MetaDistil
 
 SPEC, BATCH, QUIZ = BATCHES["pair"]

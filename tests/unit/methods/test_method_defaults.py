@@ -4,7 +4,7 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-import method_sections
+from config import method_parameters
 from methods.annealing_kd import AnnealingKd
 from methods.ckd import Ckd
 from methods.dist import Dist
@@ -30,13 +30,13 @@ METHODS += [PesfKd, Pkd, ProKd, ProKt, Rco, Sftn, Skd, Takd, TinyBert]
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda one: one.__name__)
 def test_defaults_of_a_loss_are_those_of_its_section(method: type):
-    section = getattr(method_sections, method.__name__)()
+    section = getattr(method_parameters, method.__name__)()
     made = method()
     shared = {one.name for one in fields(made)} & set(type(section).model_fields) - {"layers"}
     assert shared
     for name in shared:
         own, given = getattr(made, name), getattr(section, name)
         if given is None:  # goes with the student's start; the loss has the paper's, for one of the teacher's layers
-            given, _ = method_sections.HIDDEN_WEIGHTS[NAMES[method]][name]
+            given, _ = method_parameters.HIDDEN_WEIGHTS[NAMES[method]][name]
         if not is_dataclass(own):
             assert own == given, name

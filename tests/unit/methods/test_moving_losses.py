@@ -12,12 +12,12 @@ import torch
 from pairs import BATCHES, endless, pair
 from references import EXACT, KINDS, array, case, cross_entropy_rows, kl, softmax, task, unit_error
 
+from methods.co_training import Learner, MovingTeacher, Pair
 from methods.dml import Dml
-from methods.joint import Learner, MovingTeacher, Pair
+from methods.interface import LossInputs
 from methods.lgtm import Influence, Lgtm, row_influence
 from methods.metadistil import MetaDistil
 from methods.prokt import ProKt
-from methods.running.seam import LossInputs
 
 PART = {"pair": "pair", "choice": "choice", "regression": "regression"}
 

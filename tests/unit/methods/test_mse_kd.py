@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from methods.finetune import Finetune
+from methods.interface import LossInputs, Method
 from methods.mse_kd import MseKd
-from methods.running.seam import LossInputs, Method
-from models.outputs import Outputs
+from models.model_outputs import Outputs
 
 RNG = np.random.default_rng(1)
 LAYERS = ((1, 2), (2, 4))

@@ -5,10 +5,10 @@ import pytest
 from references import EXACT, KINDS, case
 
 from methods.annealing_kd import AnnealingKd
+from methods.interface import Lasting, LossInputs, Scheduled, schedule_of
 from methods.phases import LabelsOnly, ScaledLogits
 from methods.prokd import ProKd
 from methods.rco import Rco
-from methods.running.seam import Lasting, LossInputs, Scheduled, schedule_of
 
 
 def factors(method: Scheduled, epochs: int, teacher_epochs: int) -> list[float | None]:

@@ -8,13 +8,13 @@ import torch
 from references import EXACT, KINDS, Case, array, case, kl, softmax, task, unit_error
 
 from methods.dist import Dist
+from methods.interface import LossInputs, Method
 from methods.kd import Kd
+from methods.layer_mapping import patient_layers
 from methods.pkd import Pkd
 from methods.rco import Rco
-from methods.running.layers import patient_layers
-from methods.running.seam import LossInputs, Method
 from methods.skd import Skd
-from models.outputs import Outputs
+from models.model_outputs import Outputs
 
 WITH_CLASSES = [kind for kind in KINDS if kind != "regression"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from methods.running.task_loss import per_row_task_loss, task_loss, true_class_score
+from methods.task_loss import per_row_task_loss, task_loss, true_class_score
 
 RNG = np.random.default_rng(0)
 LOGITS, CLASSES = RNG.normal(size=(6, 3)), np.array([0, 2, 1, 1, 0, 2])

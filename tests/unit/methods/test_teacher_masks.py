@@ -7,8 +7,8 @@ import torch
 from pairs import BATCHES, endless, pair
 from torch import Tensor
 
+from methods.co_training import Learner, Pair
 from methods.dml import Dml
-from methods.joint import Learner, Pair
 from methods.lgtm import Lgtm
 from methods.metadistil import MetaDistil
 from methods.prokt import ProKt

@@ -9,9 +9,9 @@ from references import EXACT, KINDS, Array, array, case, cross_entropy_rows, kl,
 
 from kinds import Kind
 from methods.ckd import Ckd, angle_relation, angles, pair_relation, window_around
-from methods.running.seam import LossInputs, Method
+from methods.interface import LossInputs, Method
 from methods.tinybert import Inner, TinyBert, score_error, token_error
-from models.outputs import Outputs
+from models.model_outputs import Outputs
 
 LENGTHS = (5, 3)
 LAYERS = ((1, 2), (2, 4))

@@ -10,13 +10,13 @@ from pairs import Rows, endless, rows
 from small_networks import RTE, small
 from torch import Tensor, nn
 
+from methods.co_training import Learner, MovingTeacher, Pair, ProjectedModel
 from methods.dml import Dml
-from methods.joint import Learner, MovingTeacher, Pair, ProjectedModel
+from methods.layer_mapping import match_layers
 from methods.lgtm import Lgtm
 from methods.metadistil import MetaDistil
 from methods.prokt import ProKt
-from methods.running.layers import match_layers
-from training.running.processes import average, run_shared
+from training.data_parallel import average, run_shared
 
 METHODS: dict[str, MovingTeacher] = {
     "metadistil": MetaDistil(beta=5.0, layers=tuple(match_layers("uniform", 2, 3)), analysis_every=10**9),

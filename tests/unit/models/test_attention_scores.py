@@ -6,8 +6,8 @@ import pytest
 import torch
 from small_networks import COPA, RTE, VOCABULARY, batch, small
 
+from errors import UserError
 from models.branches import Branch, Branched
-from models.errors import ModelError
 from models.layers import keep_layers
 
 WITH_SCORES = ("bert", "roberta", "distilbert", "opt")
@@ -49,7 +49,7 @@ def test_dropout_falls_where_eager_attention_lets_it_fall() -> None:
 
 
 def test_a_family_whose_attention_is_its_own_is_refused() -> None:
-    with pytest.raises(ModelError, match="DeBERTa-v2 gives no attention scores"):
+    with pytest.raises(UserError, match="DeBERTa-v2 gives no attention scores"):
         small("deberta-v2")(INPUTS, dataset="rte", attentions=(1,))
 
 
@@ -87,7 +87,7 @@ def test_a_branch_is_the_students_own_later_layers() -> None:
 
 
 def test_a_student_of_one_layer_has_no_branches() -> None:
-    with pytest.raises(ModelError, match="2 layers or more"):
+    with pytest.raises(UserError, match="2 layers or more"):
         Branched(small("bert", layers=3), small("bert", layers=1), seed=1)
 
 

@@ -8,8 +8,8 @@ from small_networks import COPA, FAMILY_NAMES, PADDING, RTE, STSB, VOCABULARY, b
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
+from errors import UserError
 from models.classifier import Classifier
-from models.errors import ModelError
 from models.heads import HeadSpec
 
 every_family = pytest.mark.parametrize("family", FAMILY_NAMES)
@@ -212,34 +212,34 @@ def test_the_stock_loader_reads_what_the_export_saves(tmp_path: Path) -> None:
 
 def test_wrong_calls_say_what_is_allowed() -> None:
     network, inputs = small("bert"), batch([6, 4, 5])
-    with pytest.raises(ModelError, match=r"'cb'.*'rte'"):
+    with pytest.raises(UserError, match=r"'cb'.*'rte'"):
         network(inputs, dataset="cb")
-    with pytest.raises(ModelError, match=r"\[4\].*0 \(embeddings\) to 3"):
+    with pytest.raises(UserError, match=r"\[4\].*0 \(embeddings\) to 3"):
         network(inputs, dataset="rte", layers=(1, 4))
-    with pytest.raises(ModelError, match="choice needs 1"):
+    with pytest.raises(UserError, match="choice needs 1"):
         network(inputs, dataset="rte", choices=3)
     network.add_head("copa", 1, seed=1)
-    with pytest.raises(ModelError, match="3 inputs"):
+    with pytest.raises(UserError, match="3 inputs"):
         network(inputs, dataset="copa", choices=2)
-    with pytest.raises(ModelError, match="has a head already"):
+    with pytest.raises(UserError, match="has a head already"):
         network.add_head("copa", 1, seed=1)
-    with pytest.raises(ModelError, match=r"'my\.data' cannot name a head"):
+    with pytest.raises(UserError, match=r"'my\.data' cannot name a head"):
         network.add_head("my.data", 1, seed=1)
 
 
 def test_a_stock_model_with_another_number_of_outputs_is_refused() -> None:
-    with pytest.raises(ModelError, match="needs 1 outputs, the model has 2"):
+    with pytest.raises(UserError, match="needs 1 outputs, the model has 2"):
         Classifier(small("bert").export(), STSB)
 
 
 def test_a_tokenizer_that_does_not_fit_is_refused() -> None:
     network = small("roberta")
     network.check_tokenizer(VOCABULARY, PADDING, 38)
-    with pytest.raises(ModelError, match="61 tokens"):
+    with pytest.raises(UserError, match="61 tokens"):
         network.check_tokenizer(VOCABULARY + 1, PADDING, 38)
-    with pytest.raises(ModelError, match="pads with 0, RoBERTa expects 1"):
+    with pytest.raises(UserError, match="pads with 0, RoBERTa expects 1"):
         network.check_tokenizer(VOCABULARY, 0, 38)
-    with pytest.raises(ModelError, match="reads at most 38"):
+    with pytest.raises(UserError, match="reads at most 38"):
         network.check_tokenizer(VOCABULARY, PADDING, 39)
     small("bert").check_tokenizer(VOCABULARY, 0, 40)
 
@@ -250,7 +250,7 @@ def test_roberta_reads_inputs_of_its_maximum_length() -> None:
 
 
 def test_a_head_spec_of_one_class_is_refused() -> None:
-    with pytest.raises(ModelError, match="at least 2"):
+    with pytest.raises(UserError, match="at least 2"):
         HeadSpec("rte", "pair", ("only",))
 
 

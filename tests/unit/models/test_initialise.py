@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 from small_networks import FAMILY_NAMES, RTE, STSB, batch, small
 from transformers import AutoModel
 
+from errors import UserError
 from models.classifier import Classifier
-from models.errors import ModelError
 from models.families import FAMILIES
 from models.initialise import from_checkpoint, from_config, from_pretrained_layers, from_teacher_layers
 from models.layer_choice import choose_layers, spread_layers
@@ -44,7 +44,7 @@ def test_layers_are_spread_evenly_and_the_last_is_kept() -> None:
 
 @pytest.mark.parametrize("layers", [7, 0, [], [1, 2, 7], [0, 1], [2, 1], [3, 3]])
 def test_layers_that_are_not_there_are_refused(layers: int | list[int]) -> None:
-    with pytest.raises(ModelError, match="1 to 6"):
+    with pytest.raises(UserError, match="1 to 6"):
         choose_layers(6, layers)
 
 
@@ -106,7 +106,7 @@ def test_a_missing_pooler_is_said_and_starts_from_the_seed(tmp_path: Path) -> No
 def test_a_missing_weight_of_the_backbone_is_an_error(tmp_path: Path) -> None:
     folder = saved(small("bert"), tmp_path)
     drop(folder, "bert.encoder.layer.1.output.dense.weight")
-    with pytest.raises(ModelError, match=r"missing.*bert\.encoder\.layer\.1\.output\.dense\.weight"):
+    with pytest.raises(UserError, match=r"missing.*bert\.encoder\.layer\.1\.output\.dense\.weight"):
         from_checkpoint(folder, RTE, seed=5)
 
 
@@ -114,7 +114,7 @@ def test_a_checkpoint_whose_sizes_disagree_with_its_weights_is_an_error(tmp_path
     folder = saved(small("bert"), tmp_path)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 99}))
-    with pytest.raises(ModelError, match=r"another shape.*word_embeddings"):
+    with pytest.raises(UserError, match=r"another shape.*word_embeddings"):
         from_checkpoint(folder, RTE, seed=5)
 
 
@@ -166,13 +166,13 @@ def test_a_configuration_has_one_vocabulary_of_names_in_every_family() -> None:
     ],
 )
 def test_a_configuration_that_cannot_be_is_one_line(config: dict[str, str | int], message: str) -> None:
-    with pytest.raises(ModelError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         from_config(config, RTE, seed=1)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_attention_is_refused() -> None:
-    with pytest.raises(ModelError, match="'sdpa' and 'eager'"):
+    with pytest.raises(UserError, match="'sdpa' and 'eager'"):
         small("bert", attention="flash")
 
 

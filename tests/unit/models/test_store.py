@@ -8,8 +8,8 @@ import torch
 from small_networks import COPA, FAMILY_NAMES, RTE, STSB, batch, small
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
+from errors import UserError
 from models.classifier import Classifier
-from models.errors import ModelError
 from models.hashing import weights_hash
 from models.heads import HeadSpec
 from models.store import load_model, read_stored, save_model
@@ -59,7 +59,7 @@ def test_the_tokenizer_lies_beside_the_model(tmp_path: Path) -> None:
     read = AutoTokenizer.from_pretrained(tmp_path / "model")
     assert isinstance(read, PreTrainedTokenizerFast)
     assert read("Red ball", "ball")["input_ids"] == tokenizer.encode("Red ball", "ball").ids
-    with pytest.raises(ModelError, match="no tokenizer files"):
+    with pytest.raises(UserError, match="no tokenizer files"):
         save_model(tmp_path / "other", small("bert"), tokenizer_folder=tmp_path)
     assert not (tmp_path / "other").exists()
 
@@ -98,16 +98,16 @@ def test_a_cut_file_is_named(name: str, tmp_path: Path) -> None:
     save_model(tmp_path / "model", full())
     file = tmp_path / "model" / name
     file.write_bytes(file.read_bytes()[:-3])
-    with pytest.raises(ModelError, match=rf"{name}: corrupt or cut short"):
+    with pytest.raises(UserError, match=rf"{name}: corrupt or cut short"):
         load_model(tmp_path / "model")
 
 
 def test_a_folder_from_elsewhere_is_refused(tmp_path: Path) -> None:
     small("bert").export().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match=r"no distilflow\.json"):
+    with pytest.raises(UserError, match=r"no distilflow\.json"):
         load_model(tmp_path)
     (tmp_path / "distilflow.json").write_text(json.dumps({"format": 99}))
-    with pytest.raises(ModelError, match="format 99"):
+    with pytest.raises(UserError, match="format 99"):
         load_model(tmp_path)
 
 

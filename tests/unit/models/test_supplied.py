@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_networks import COPA, RTE, STSB, batch, small
 
-from models.errors import ModelError
+from errors import UserError
 from models.heads import HeadSpec
 from models.supplied import load_supplied
 
@@ -28,7 +28,7 @@ def test_the_same_labels_in_any_case_pass_and_the_answers_are_the_teachers(tmp_p
 
 def test_labels_in_another_order_are_refused_with_both_maps(tmp_path: Path) -> None:
     folder = supplied(tmp_path, ("not_entailment", "entailment"))
-    with pytest.raises(ModelError, match=r"\{0: 'not_entailment', 1: 'entailment'\}.*\{0: 'entailment', 1: 'not_ent"):
+    with pytest.raises(UserError, match=r"\{0: 'not_entailment', 1: 'entailment'\}.*\{0: 'entailment', 1: 'not_ent"):
         load_supplied(folder, RTE)
 
 
@@ -48,7 +48,7 @@ def test_a_folder_without_a_label_map_has_two_labels_without_names(tmp_path: Pat
 
 @pytest.mark.parametrize("spec", [COPA, STSB, HeadSpec("cb", "pair", ("a", "b", "c"))])
 def test_another_number_of_outputs_is_refused(tmp_path: Path, spec: HeadSpec) -> None:
-    with pytest.raises(ModelError, match=rf"2 outputs .*{spec.dataset}.* needs {spec.num_outputs}"):
+    with pytest.raises(UserError, match=rf"2 outputs .*{spec.dataset}.* needs {spec.num_outputs}"):
         load_supplied(supplied(tmp_path), spec)
 
 
@@ -65,5 +65,5 @@ def test_a_pretrained_model_is_no_teacher(tmp_path: Path) -> None:
     tensors = load_file(file)
     del tensors["classifier.weight"], tensors["classifier.bias"]
     save_file(tensors, file, {"format": "pt"})
-    with pytest.raises(ModelError, match="no weights of a fine-tuned classification layer"):
+    with pytest.raises(UserError, match="no weights of a fine-tuned classification layer"):
         load_supplied(tmp_path, RTE)

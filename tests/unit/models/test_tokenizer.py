@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from models.errors import ModelError
+from errors import UserError
 from models.tokenizer import build_word_tokenizer, check_same_tokenizer, load_tokenizer, padding_id, save_tokenizer
 
 
@@ -33,7 +33,7 @@ def test_a_pair_has_token_types() -> None:
 
 
 def test_a_word_that_is_split_when_read_is_refused() -> None:
-    with pytest.raises(ModelError, match='"don\'t"'):
+    with pytest.raises(UserError, match='"don\'t"'):
         build_word_tokenizer(["ball", "don't"])
 
 
@@ -70,19 +70,19 @@ def test_a_broken_tokenizer_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     for text in ("{", '{"version": "1.0"}'):
         (tmp_path / "tokenizer.json").write_text(text)
-        with pytest.raises(ModelError, match=r"tokenizer\.json"):
+        with pytest.raises(UserError, match=r"tokenizer\.json"):
             load_tokenizer(str(tmp_path))
 
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(ModelError, match=rf"{tmp_path}: no tokenizer\.json"):
+    with pytest.raises(UserError, match=rf"{tmp_path}: no tokenizer\.json"):
         load_tokenizer(str(tmp_path))
 
 
 def test_different_tokenizers_are_refused() -> None:
     check_same_tokenizer("a" * 64, "a" * 64)
-    with pytest.raises(ModelError, match="different tokenizers"):
+    with pytest.raises(UserError, match="different tokenizers"):
         check_same_tokenizer("a" * 64, "b" * 64)
 
 

@@ -11,9 +11,9 @@ from source_imports import ROOT
 from stages import merged
 
 from benchmarks.repository_copy import copy_repository
-from config import load
-from method_sections import AssistedMethod
-from tasks.running.declaration import PARAMS, declaration
+from config.method_parameters import AssistedMethod
+from config.parameters import load
+from tasks.runtime.declaration import PARAMS, declaration
 
 # One method of each family, so that every stage is there.
 ALL = {

@@ -5,15 +5,14 @@ import torch
 from small_networks import RTE, small
 from tiny_problem import TARGET, networks, signals, splits
 
-from data.running.batches import Batch, collate
+from data.batches import Batch, collate
+from errors import UserError
 from methods.ckd import Ckd
+from methods.interface import Phase
 from methods.kd import Kd
 from methods.prokd import ProKd
-from methods.running.seam import Phase
 from methods.tinybert import TinyBert
-from models.errors import ModelError
-from tasks.running.stage import StageError
-from tasks.students.fixed_teacher import check_between, check_pair
+from tasks.student_training.fixed_teacher import check_between, check_pair
 from training.fixed_teacher import FixedTeacher, reworded
 
 PAIRS = ((1, 2), (2, 3))
@@ -63,13 +62,13 @@ def test_unequal_numbers_of_heads_are_refused_and_equal_ones_are_not() -> None:
     check_pair("tinybert", small("bert"), small("roberta"), needs)
     other = small("bert")
     other.backbone.config.num_attention_heads = 8
-    with pytest.raises(StageError, match="the student has 8 heads and the teacher 4"):
+    with pytest.raises(UserError, match="the student has 8 heads and the teacher 4"):
         check_pair("tinybert", other, small("bert"), needs)
     check_pair("ckd", other, small("bert"), Ckd(layers=PAIRS).needs)
 
 
 def test_a_family_without_scores_is_refused_before_it_trains() -> None:
-    with pytest.raises(ModelError, match="DeBERTa-v2 gives no attention scores"):
+    with pytest.raises(UserError, match="DeBERTa-v2 gives no attention scores"):
         check_pair("tinybert", small("bert"), small("deberta-v2"), TinyBert(layers=PAIRS).needs)
 
 
@@ -77,5 +76,5 @@ def test_an_assistant_must_lie_between() -> None:
     sizes = {layers: small("bert", RTE, layers=layers) for layers in (1, 2, 3)}
     check_between(sizes[2], sizes[1], sizes[3])
     for assistant, student, teacher in ((3, 1, 3), (1, 1, 3), (1, 2, 3), (3, 1, 2)):
-        with pytest.raises(StageError, match="must lie between the student's"):
+        with pytest.raises(UserError, match="must lie between the student's"):
             check_between(sizes[assistant], sizes[student], sizes[teacher])

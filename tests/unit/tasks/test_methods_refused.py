@@ -86,8 +86,8 @@ def refused(folder: Path, ended: Ended, *said: str) -> None:
 @pytest.fixture(autouse=True)
 def nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step of any optimiser in a refused run fails the test."""
-    monkeypatch.setattr("training.running.loop.make_optimizer", lambda *_: pytest.fail("a training began"))
-    monkeypatch.setattr("training.joint.make_optimizer", lambda *_: pytest.fail("a training began"))
+    monkeypatch.setattr("training.supervised.make_optimizer", lambda *_: pytest.fail("a training began"))
+    monkeypatch.setattr("training.co_training.make_optimizer", lambda *_: pytest.fail("a training began"))
 
 
 @pytest.mark.parametrize("method", ["dist", "skd"])

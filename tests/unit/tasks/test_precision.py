@@ -12,15 +12,15 @@ from safetensors.torch import load_file
 from stages import merged, run_stage_here, write_params
 from tiny_problem import CPU, TARGET, networks, splits
 
-from config import ConfigError, load
+from config.parameters import load
+from errors import UserError
 from methods.meta_teacher import MetaTeacher
 from models.classifier import Classifier
-from tasks.running.stage import StageError
-from tasks.running.torch_runtime import check_compiler
+from tasks.runtime.torch_setup import check_compiler
 from training.curriculum.quiz_batches import fixed_batches
 from training.curriculum.rewards import Levels, ProbeReader
-from training.curriculum.seams import Probe, TargetQuiz
-from training.running.predict import predict
+from training.curriculum.types import Probe, TargetQuiz
+from training.predict import predict
 
 pytestmark = pytest.mark.xdist_group("precision")
 SMALL = {
@@ -171,7 +171,7 @@ def test_methods_with_forward_derivatives_refuse_compile(tmp_path: Path) -> None
     methods = ["finetune", "metadistil"]
     nothing = {"base": "finetune", "datasets": []}
     write_params(tmp_path, compile=True, methods=methods, student={"methods": methods}, mpdistil=nothing)
-    with pytest.raises(ConfigError, match="metadistil takes forward derivatives"):
+    with pytest.raises(UserError, match="metadistil takes forward derivatives"):
         load(tmp_path / "params.yaml")
 
 
@@ -199,5 +199,5 @@ def test_a_compiler_that_cannot_run_is_one_line_before_anything_is_compiled(
 
 def test_an_environment_in_a_folder_with_a_space_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "__file__", "/home/ann o/work/.venv/lib/torch/__init__.py")
-    with pytest.raises(StageError, match=r"a space in a path: /home/ann o/work/.*false"):
+    with pytest.raises(UserError, match=r"a space in a path: /home/ann o/work/.*false"):
         check_compiler()

@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from source_imports import ROOT
 from stages import run_stage_here, write_params
 
-import training.running.loop
-from config import Parameters, load
-from method_sections import AssistedMethod, StudentMethod
-from tasks.networks.search import MAIN_WEIGHT, point, with_values
+import training.supervised
+from config.method_parameters import AssistedMethod, StudentMethod
+from config.parameters import Parameters, load
+from tasks.student_training.search import MAIN_WEIGHT, point, with_values
 from tests.chaos.comparison import differences
-from tests.unit.tasks.test_stage_checkpoints import in_call
+from tests.unit.tasks.test_resume_states import in_call
 
 pytestmark = pytest.mark.xdist_group("search")
 GIVEN = load(ROOT / "params.yaml")
@@ -137,17 +137,17 @@ def test_a_killed_search_goes_on_with_the_same_bits(
 ) -> None:
     folder = shutil.copytree(made, tmp_path / "killed")
     shutil.rmtree(folder / "outputs/student")
-    collate, steps = training.running.loop.collate, []
+    collate, steps = training.supervised.collate, []
     with monkeypatch.context() as patched:
         hit = in_call(step, collate, lambda: os.kill(os.getpid(), signal.SIGTERM))
-        patched.setattr(training.running.loop, "collate", hit)
+        patched.setattr(training.supervised, "collate", hit)
         assert run_stage_here(folder, "student", *KD).status == 143
 
     def counted(*arguments: object) -> object:
         steps.append(1)
         return collate(*arguments)  # ty: ignore[invalid-argument-type]
 
-    monkeypatch.setattr(training.running.loop, "collate", counted)
+    monkeypatch.setattr(training.supervised, "collate", counted)
     ended = run_stage_here(folder, "student", *KD)
     assert ended.status == 0, ended.errors
     whole = 2 * _batches(folder) * POINTS
@@ -164,19 +164,19 @@ def _batches(folder: Path) -> int:
 
 def test_a_point_that_diverges_is_left_out(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = shutil.copytree(made, tmp_path / "diverged")
-    real = training.running.loop.check_finite
+    real = training.supervised.check_finite
 
     def failing(value: object, what: str, way_out: str) -> None:
         real(float("nan") if "point 1" in what else value, what, way_out)  # ty: ignore[invalid-argument-type]
 
-    monkeypatch.setattr(training.running.loop, "check_finite", failing)
+    monkeypatch.setattr(training.supervised, "check_finite", failing)
     ended = run_stage_here(folder, "student", *KD)
     assert ended.status == 0, ended.errors
     search = metrics(folder / STUDENT)["search"]
     assert search["chosen"] in (2, 3)
     assert "nan" in search["tried"][0]["diverged"] and search["tried"][0]["selection"] is None
     monkeypatch.setattr(
-        training.running.loop, "check_finite", lambda value, what, way_out: failing(value, f"{what} point 1", way_out)
+        training.supervised, "check_finite", lambda value, what, way_out: failing(value, f"{what} point 1", way_out)
     )
     ended = run_stage_here(folder, "student", *KD)
     assert ended.status == 2 and "nan" in ended.errors

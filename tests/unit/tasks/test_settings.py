@@ -5,18 +5,18 @@ from typing import get_args
 
 from source_imports import ROOT
 
-from config import Curriculum, MetaTeacher, Student, Teacher, load
+from config.parameters import Curriculum, MetaTeacher, Student, Teacher, load
+from epoch_choice import SelectionRule
+from methods.curriculum_rewards import Reward
 from methods.returns import BaselineName
-from methods.rewards import Reward
 from tasks.curriculum import curriculum_settings
 from tasks.meta_teacher import meta_teacher_settings
-from tasks.networks.settings import training_settings
-from tasks.running.stage import Stage
-from tasks.students.joint_training import joint_settings
-from training.curriculum.seams import Credit, CurriculumSettings, credit_for
+from tasks.runtime.stage import Stage
+from tasks.student_training.co_training import joint_settings
+from tasks.student_training.training_settings import training_settings
+from training.curriculum.types import Credit, CurriculumSettings, credit_for
 from training.meta_teacher import MetaTeacherSettings
-from training.running.choosing import SelectionRule
-from training.running.loop import Target, TrainingSettings
+from training.supervised import Target, TrainingSettings
 
 GIVEN = load(ROOT / "params.yaml")
 # Names that differ; what stands elsewhere, or is no value of a person's choice.

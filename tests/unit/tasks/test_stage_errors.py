@@ -228,7 +228,7 @@ def test_a_bug_keeps_its_traceback(reviews: Path, monkeypatch: pytest.MonkeyPatc
 
 
 PRINTING = """
-from tasks.running.stage import run_stage
+from tasks.runtime.stage import run_stage
 run_stage("source", lambda stage: print("a line", flush=True))
 """
 

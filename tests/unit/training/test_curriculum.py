@@ -10,15 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from data.running.batches import Batch
-from methods.running.task_loss import task_loss
-from models.outputs import Outputs
+from data.batches import Batch
+from methods.task_loss import task_loss
+from models.model_outputs import Outputs
 from tests.planted import NAMES, Planted, TinyStudent, plant, run
-from training.curriculum.policy_gradient import Reinforce
-from training.curriculum.seams import (
-    CurriculumResult,
-    CurriculumSettings,
-)
+from training.curriculum.reinforce import Reinforce
+from training.curriculum.types import CurriculumResult, CurriculumSettings
 
 PAPER = CurriculumSettings(episodes=2, student_lr=1e-3)
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from training.curriculum.analysis import (
+from training.curriculum.action_statistics import (
     action_shares,
     consecutive_distances,
     consecutive_similarities,

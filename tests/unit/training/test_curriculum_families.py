@@ -8,12 +8,12 @@ from accelerate import Accelerator
 from small_networks import FAMILY_NAMES, batch, small
 from torch import Tensor
 
-from data.running.batches import Batch
-from methods.rewards import Reward
+from data.batches import Batch
+from methods.curriculum_rewards import Reward
 from models.classifier import Classifier
 from training.curriculum.episodes import run_curriculum
-from training.curriculum.seams import CurriculumSettings, Probe, QuizDataset, TargetQuiz
-from training.running.checkpoint_files import State
+from training.curriculum.types import CurriculumSettings, Probe, QuizDataset, TargetQuiz
+from training.resume_files import State
 
 LABELS: dict[str, Tensor] = {
     "rte": torch.tensor([0, 1, 1, 0]),

@@ -9,14 +9,14 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from data.running.batches import Batch
+from data.batches import Batch
 from methods.returns import discounted_returns
-from methods.running.task_loss import task_loss
-from models.outputs import Outputs
+from methods.task_loss import task_loss
+from models.model_outputs import Outputs
 from tests.planted import NAMES, TinyStudent, plant, run
 from training.curriculum.episodes import run_curriculum
-from training.curriculum.seams import Credit, CurriculumSettings, Distillation
-from training.running.loop import Diverged
+from training.curriculum.types import Credit, CurriculumSettings, Distillation
+from training.supervised import Diverged
 
 PAPER = CurriculumSettings(episodes=2, student_lr=1e-3)
 

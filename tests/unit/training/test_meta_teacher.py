@@ -4,7 +4,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from methods.running.task_loss import task_loss, true_class_score
+from methods.task_loss import task_loss, true_class_score
 from training.meta_teacher import MetaTeacherResult, MetaTeacherSettings, PooledRows, train_meta_teacher
 
 WIDTH = 6

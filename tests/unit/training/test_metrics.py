@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as reference
 
-from training.running.metrics import compute_metrics, row_losses, weighted_metric
+from metrics import compute_metrics, row_losses, weighted_metric
 
 
 def random_rows(seed: int, classes: int, rows: int = 60) -> tuple[np.ndarray, np.ndarray]:

@@ -7,15 +7,15 @@ import pytest
 import torch
 from tiny_problem import TARGET, accelerator, networks, settings, splits
 
-from data.running.batches import Batch
+from data.batches import Batch
 from methods.dml import Dml
 from methods.finetune import Finetune
-from methods.running.seam import LossInputs
-from models.outputs import Outputs
-from training.joint import JointRun, JointSettings, JointSplits, train_jointly
-from training.running.checkpoint_files import CheckpointFiles
-from training.running.checkpoints import Cadence, Checkpoints
-from training.running.loop import BestEpoch, train
+from methods.interface import LossInputs
+from models.model_outputs import Outputs
+from training.co_training import JointRun, JointSettings, JointSplits, train_jointly
+from training.resume import Cadence, Checkpoints
+from training.resume_files import CheckpointFiles
+from training.supervised import BestEpoch, train
 
 EPOCHS = 12
 STEPS = 3  # an epoch

@@ -7,10 +7,10 @@ from statistics import fmean, median, stdev
 import pytest
 import torch
 
-from methods.rewards import Reward
+from methods.curriculum_rewards import Reward
 from tests.planted import plant, run
-from training.curriculum.analysis import action_shares, curricula
-from training.curriculum.seams import CurriculumSettings, Probe, SamplerName
+from training.curriculum.action_statistics import action_shares, curricula
+from training.curriculum.types import CurriculumSettings, Probe, SamplerName
 
 SEEDS = range(5)
 ARMS: dict[str, tuple[SamplerName, Reward]] = {

@@ -14,14 +14,14 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from data.running.batches import Batch
+from data.batches import Batch
 from tests.golden.golden_runs import NAMES, Run, Stopped, run_whole
 from tests.planted import Planted, plant, run
+from training import interrupts
 from training.curriculum.multi_task import train_multi_task
-from training.curriculum.seams import CurriculumResult, CurriculumSettings
-from training.running import termination
-from training.running.checkpoint_files import CheckpointFiles, State
-from training.running.checkpoints import Cadence, Checkpoints
+from training.curriculum.types import CurriculumResult, CurriculumSettings
+from training.resume import Cadence, Checkpoints
+from training.resume_files import CheckpointFiles, State
 
 IDENTITY = {"parameters": "1"}
 SETTINGS = CurriculumSettings(episodes=3, max_steps_per_episode=4, student_lr=1e-3, seed=3)
@@ -243,14 +243,14 @@ def test_a_signal_ends_the_run_after_the_step_with_a_checkpoint(number: int, tmp
     counter = Counter()
 
     def terminated() -> None:
-        with termination.handled(), checkpoints(tmp_path, steps=None).watching(counter) as after_step:
+        with interrupts.handled(), checkpoints(tmp_path, steps=None).watching(counter) as after_step:
             counter.steps += 1
             after_step()
             os.kill(os.getpid(), number)
             counter.steps += 1  # the step is taken to its end
             after_step()
 
-    with pytest.raises(termination.Terminated) as ended:
+    with pytest.raises(interrupts.Terminated) as ended:
         terminated()
     assert ended.value.number == number
     assert count(checkpoints(tmp_path), 2).steps == 2
@@ -258,13 +258,13 @@ def test_a_signal_ends_the_run_after_the_step_with_a_checkpoint(number: int, tmp
 
 
 def test_a_signal_outside_of_training_ends_at_once() -> None:
-    with termination.handled(), pytest.raises(termination.Terminated):
+    with interrupts.handled(), pytest.raises(interrupts.Terminated):
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_the_handlers_of_before_come_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with termination.handled():
+    with interrupts.handled():
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
 

@@ -5,14 +5,14 @@ import torch
 from small_networks import small
 from tiny_problem import SPEC, TARGET, Splits, accelerator, settings, splits
 
-from data.running.batches import Batch
+from data.batches import Batch
 from methods.finetune import Finetune
+from methods.interface import LossInputs
 from methods.metadistil import MetaDistil
-from methods.running.seam import LossInputs
 from models.classifier import Classifier
-from models.outputs import Outputs
-from training.joint import JointSettings, JointSplits, train_jointly
-from training.running.loop import train
+from models.model_outputs import Outputs
+from training.co_training import JointSettings, JointSplits, train_jointly
+from training.supervised import train
 
 SHARES = ("train_real_beats_pilot", "train_teacher_comes_nearer")
 

@@ -1,0 +1,287 @@
+"""The sections of params.yaml that belong to a stage each, or to all of them; those of single methods: config/method_parameters.py."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from config.method_parameters import AssistedMethod, Count, ProKd, Rate, Rco, Section, StudentMethod, Takd
+
+BERT_LAYERS = 12  # of a configuration that doesn't say
+# dvc.yaml puts `launch` into commands, which DVC gives to a shell: it is words that no shell changes, and options that
+# say where a stage runs, none of which names another program. DVC renders no list there, so it can't be a list of words.
+_VALUE = (
+    r"[A-Za-z0-9][A-Za-z0-9_:@=,+-]*([./][A-Za-z0-9_:@=,+-]+)*"  # a number, a name, an address, a path without `..`
+)
+_ACCELERATE = "config_file|num_processes|num_machines|machine_rank|main_process_ip|main_process_port|mixed_precision|gpu_ids|num_cpu_threads_per_process|rdzv_backend"  # fmt: skip
+_TORCHRUN = "nnodes|nproc[_-]per[_-]node|node[_-]rank|master[_-]addr|master[_-]port|rdzv[_-]backend|rdzv[_-]endpoint|rdzv[_-]id|max[_-]restarts"  # fmt: skip
+LAUNCH = (
+    "^(python -m( hardware [A-Za-z0-9_]+)?"
+    f"|accelerate launch( --(cpu|multi_gpu)| --({_ACCELERATE}) {_VALUE})* -m"
+    f"|torchrun( --standalone| --({_TORCHRUN}) {_VALUE})* -m)$"
+)
+
+
+def _launches_stages_only(value: str) -> str:
+    if re.fullmatch(LAUNCH, value) is None:
+        raise ValueError(
+            f"{value!r} is not allowed: write 'python -m', 'python -m hardware NAME' for a file of hardware/, or 'accelerate "
+            "launch ... -m' or 'torchrun ... -m' with options of theirs that say where to run, each value a plain word; "
+            "what else accelerate has goes into the file that --config_file names"
+        )
+    return value
+
+
+Launch = Annotated[str, AfterValidator(_launches_stages_only), Field(json_schema_extra={"pattern": LAUNCH})]
+
+
+class Source(Section):
+    """Where rows come from."""
+
+    folder: str = Field(description="A sub-folder a dataset: rows and dataset.yaml.")
+    search: tuple[str, ...] = Field((), description="Folders searched for rows before the Hub.")
+
+    @field_validator("folder")
+    @classmethod
+    def _on_this_machine(cls, value: str) -> str:
+        if "://" in value:  # DVC would fetch what is there
+            raise ValueError(f"{value!r} is an address; name a folder of this machine")
+        return value
+
+
+class Split(Section):
+    """How rows become train, quiz, selection and dev, and text becomes tokens."""
+
+    seed: int = Field(0, ge=0, description="Seed of the hash that ranks rows.")
+    quiz: float = Field(0.1, gt=0, lt=0.5, description="Share of train for stages 3 and 4.")
+    selection: Literal["held_out", "dev"] = Field(
+        "held_out",
+        description="Rows that choose epochs and episodes: a part of train, or dev as in the paper (every number is then labelled).",
+    )
+    selection_fraction: float = Field(0.1, gt=0, lt=0.5, description="Share of train held out for selection.")
+    selection_minimum: int = Field(64, ge=1, description="Selection rows, at least.")
+    selection_maximum: float = Field(0.2, gt=0, lt=0.5, description="At most, as a share of train.")
+    dev_fraction: float = Field(0.15, gt=0, lt=0.5, description="Share held out where there are no dev rows.")
+    quiz_joins_train: bool = Field(
+        description="Students of methods that need no quiz train on its rows too; those of metadistil and lgtm do not, "
+        "nor that of quiz_kept_from.",
+    )
+    quiz_kept_from: StudentMethod | AssistedMethod | None = Field(
+        description="With quiz_joins_train: mpdistil.base, to whose curriculum the quiz must be fresh; null without mpdistil."
+    )
+    tokenizer: str = Field(description="Checkpoint (folder or Hub id) whose tokenizer is used, or 'quickstart'.")
+    max_length: int = Field(128, ge=8, le=8192, description="Tokens of an input, at most.")
+
+
+class Models(Section):
+    """What all models of the pipeline share."""
+
+    search: tuple[str, ...] = Field((), description="Folders searched for a checkpoint before the Hub.")
+    revision: str | None = Field(None, description="Hub revision of the checkpoints.")
+    attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention implementation.")
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of `search`."""
+        return [Path(path) for path in self.search]
+
+
+class Training(Section):
+    """One supervised training run."""
+
+    epochs: int = Field(ge=1, le=10_000, description="Passes over train; the best on selection is kept.")
+    batch_size: Count = Field(8, description="Rows a step.")
+    learning_rate: Rate = Field(2e-5, description="AdamW's peak learning rate.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's weight decay.")
+    warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the rate rises.")
+    clip_norm: float | None = Field(1.0, gt=0, description="Gradient norm, at most; null: not clipped.")
+    # Without a default, as dvc.yaml names it: DVC asks for what the file leaves out.
+    patience: Count | None = Field(
+        description="Epochs without a better one on selection after which training ends; null: all are run. The rate falls as over all.",
+    )
+
+
+class Teacher(Training):
+    """The large model: trained here, or supplied."""
+
+    origin: str = Field("train", alias="from", description="'train', or a folder or Hub id; {dataset} is replaced.")
+    checkpoint: str | None = Field(None, description="Checkpoint to train from (folder or Hub id).")
+    config: dict[str, int | float | str | bool] | None = Field(
+        None, description="Sizes of a random teacher (model_type, ...)."
+    )
+    no_better_than_majority: Literal["warn", "error"] = Field(
+        "warn", description="When it doesn't beat the majority class on selection."
+    )
+    trajectory: bool = Field(False, description="Keep its train logits after every epoch (prokd, rco).")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Teacher":
+        if self.origin == "train" and (self.checkpoint is None) == (self.config is None):
+            raise ValueError(
+                "give exactly one of teacher.checkpoint and teacher.config (or supply a teacher with teacher.from)"
+            )
+        return self
+
+
+class Signals(Section):
+    """What the teacher says about every row, stored once."""
+
+    batch_size: Count = Field(32, description="Rows a forward pass.")
+
+
+class Student(Training):
+    """The small model."""
+
+    methods: tuple[StudentMethod, ...] = Field(description="Those of `methods` that the student stage trains.")
+    init: Literal["pretrained_teacher_layers", "teacher_layers", "checkpoint", "config"] = Field(
+        "pretrained_teacher_layers", description="Where the student's weights start."
+    )
+    layers: int | tuple[int, ...] | None = Field(
+        None, description="From the teacher: a number (spread evenly), or a list from 1."
+    )
+    checkpoint: str | None = Field(None, description="With init: checkpoint; folder or Hub id.")
+    config: dict[str, int | float | str | bool] | None = Field(
+        None, description="With init: config: sizes of a random student."
+    )
+
+    @model_validator(mode="after")
+    def _init_has_what_it_needs(self) -> "Student":
+        needed = {"checkpoint": "checkpoint", "config": "config"}.get(self.init, "layers")
+        if getattr(self, needed) is None:
+            raise ValueError(f"student.init: {self.init} needs student.{needed}")
+        for other in {"checkpoint", "config", "layers"} - {needed}:
+            if getattr(self, other) is not None:
+                raise ValueError(
+                    f"student.{other} has no meaning with student.init: {self.init}; remove it or set it to null"
+                )
+        return self
+
+
+class Assisted(Section):
+    """Students whose teacher is made for them by the assistant stage."""
+
+    methods: tuple[AssistedMethod, ...] = Field(description="Those of `methods` that are takd or sftn.")
+
+
+class Search(Section):
+    """A quick search of learning rate and main weight, on selection, for every teacher and student."""
+
+    points: int = Field(
+        ge=1, le=64, description="Settings that each is trained at, the best kept; 1: as the file says, no search."
+    )
+
+
+class Checkpoint(Section):
+    """How often a training stage keeps its state, so that an interrupted one goes on. No result depends on it."""
+
+    minutes: float | None = Field(5.0, gt=0, description="Between two checkpoints; null: not by time.")
+    steps: Count | None = Field(None, description="Updates between two checkpoints; null: not by step.")
+
+
+class Evaluate(Section):
+    """How models are scored and timed."""
+
+    batch_size: Count = Field(32, description="Rows a forward pass.")
+    latency_batch: Count = Field(1, description="Rows in a timed forward pass.")
+    latency_length: Count = Field(
+        64, description="Tokens of each, cut to split.max_length; of throughput_batch as well."
+    )
+    latency_threads: Count = Field(1, description="CPU threads while timing.")
+    latency_repeats: int = Field(30, ge=3, le=10_000, description="Timed passes.")
+    throughput_batch: Count = Field(32, description="Rows in a pass whose rows a second, and memory, are measured.")
+
+
+class Registry(Section):
+    """The gate of the champion: tests of its dev rows, then a comparison with the present one. docs/registry.md."""
+
+    level: float = Field(0.9, gt=0.5, lt=1, description="Coverage of the gate's intervals.")
+    minimum_rows: Count = Field(
+        100, description="Dev rows of a champion, at least, and rows that it shares with the one whose place it takes."
+    )
+    margin: float = Field(
+        -10.0, ge=-200, le=200, description="Points to its own teacher that the interval's lower end must stay above."
+    )
+    max_parameters: Count | None = Field(None, description="Parameters of a champion, at most.")
+    max_latency_ms: float | None = Field(None, gt=0, description="Its median latency (ms), at most.")
+    trials: bool = Field(False, description="Register the students of `dvc exp run` and `flows run --set`, too.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, given: object) -> object:
+        if isinstance(given, dict) and "first_margin" in given:
+            raise ValueError(
+                f"first_margin: {given['first_margin']} is registry.margin now, and holds for every champion: the interval's "
+                "lower end must stay above it; rename the key"
+            )
+        return given
+
+
+class Report(Section):
+    """Statistics of the report."""
+
+    level: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the interval.")
+
+
+def check_sizes(methods: Sequence[str], student: Student, teacher: Teacher, takd: Takd) -> None:
+    """Raise ValueError for methods that need other sizes than params.yaml gives, as far as it says them."""
+    ours = known_depth(student.layers, student.config)
+    theirs = known_depth(None, teacher.config)
+    if "tinybert" in methods:
+        if student.epochs < 2:
+            raise ValueError("tinybert has two phases; student.epochs must be 2 or more")
+        heads = [(one.config or {}).get("num_attention_heads") for one in (student, teacher)]
+        if None not in heads and heads[0] != heads[1]:
+            raise ValueError(
+                f"tinybert compares attention head by head, but student.config has {heads[0]} and teacher.config "
+                f"{heads[1]} (num_attention_heads); give both the same number"
+            )
+    for method in ("ckd", "sftn"):
+        if method in methods and ours == 1:
+            raise ValueError(f"{method} needs a student of 2 layers or more, but it has 1; use kd")
+    if "takd" in methods:
+        _check_assistant(takd, ours, theirs)
+
+
+def check_epochs(methods: Sequence[str], student: Student, teacher: Teacher, prokd: ProKd, rco: Rco) -> None:
+    """Raise ValueError where a student has fewer epochs than there are epochs of its teacher to learn from."""
+    taught = max(1, student.epochs - round(student.epochs * prokd.label_share))  # methods.phases.taught_epochs
+    if "prokd" in methods and taught < teacher.epochs:
+        raise ValueError(
+            f"prokd teaches every teacher epoch for one student epoch or more, but teacher.epochs is {teacher.epochs} and "
+            f"student.epochs: {student.epochs} leaves {taught} of them before prokd.label_share "
+            f"({prokd.label_share:g}); raise student.epochs or lower teacher.epochs"
+        )
+    if "rco" not in methods:
+        return
+    if rco.anchors > teacher.epochs:
+        raise ValueError(
+            f"rco.anchors: {rco.anchors}, but teacher.epochs is {teacher.epochs}, and an anchor is one of them; "
+            f"lower rco.anchors to {teacher.epochs}"
+        )
+    if rco.anchors > student.epochs:
+        raise ValueError(
+            f"rco.anchors: {rco.anchors}, but student.epochs is {student.epochs}, and an anchor teaches for one of them or "
+            f"more; raise student.epochs, or lower rco.anchors to {student.epochs}"
+        )
+
+
+def _check_assistant(takd: Takd, ours: int | None, theirs: int | None) -> None:
+    if (takd.layers is None) == (takd.config is None):
+        raise ValueError("takd: give exactly one of takd.layers and takd.config, the size of the assistant")
+    between = known_depth(takd.layers, None)
+    if between is None:
+        return
+    if (ours is not None and between <= ours) or (theirs is not None and between >= theirs):
+        raise ValueError(
+            f"takd.layers: {between} is not between the student's {ours or '?'} layers and the teacher's {theirs or '?'}; "
+            "an assistant is larger than the student and smaller than the teacher"
+        )
+
+
+def known_depth(layers: int | tuple[int, ...] | None, config: dict[str, int | float | str | bool] | None) -> int | None:
+    """Layers of a network made of a number or list of layers, or of a configuration; None: a checkpoint's own."""
+    if layers is not None:
+        return layers if isinstance(layers, int) else len(layers)
+    return None if config is None else int(config.get("num_hidden_layers", BERT_LAYERS))

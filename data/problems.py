@@ -1,0 +1,45 @@
+"""The one error of this folder: what is wrong with a dataset's description, files or rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from errors import UserError
+
+SHOWN = 20
+"""How many problems one error lists."""
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """`value` as an error shows it: its repr, in one short line that any terminal can print."""
+    text = ascii(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+@dataclass
+class Problems:
+    """Collects the problems of one dataset, so that a person sees up to 20 of them at once."""
+
+    dataset: str
+    lines: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, file: str, row: int | None, message: str) -> None:
+        """Note one problem; `row` is the 1-based line of the file, None for the file as a whole."""
+        self.count += 1
+        if len(self.lines) < SHOWN:
+            self.lines.append(f"{file}, row {row}: {message}" if row is not None else f"{file}: {message}")
+
+    def absorb(self, other: Problems) -> None:
+        """Note what another collection holds, after what is noted here."""
+        self.lines += other.lines[: SHOWN - len(self.lines)]
+        self.count += other.count
+
+    def raise_if_any(self) -> None:
+        """Raise one UserError with everything that was noted."""
+        if not self.count:
+            return
+        rest = self.count - len(self.lines)
+        noun = "problem" if self.count == 1 else "problems"
+        more = [f"... and {rest} more"] if rest else []
+        raise UserError("\n  ".join([f"dataset {self.dataset}: {self.count} {noun}", *self.lines, *more]))

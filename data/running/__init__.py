@@ -1,1 +1,0 @@
-"""What every stage that reads or writes rows runs on: rows, their text, tokens and batches."""

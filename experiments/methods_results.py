@@ -1,0 +1,236 @@
+"""The page on all methods: docs/results/methods.md made from the rows of docs/results/runs.jsonl that have a method.
+
+    python -m experiments.methods_results docs/results/runs.jsonl docs/results/methods.md \
+        --comparison "three seeds=outputs/methods/outputs/compare/comparison.md"
+
+What `python -m reporting.compare` wrote about the same runs (paired intervals, wins, ranks) is put in where it is given, under
+a title each; what a person noticed stands in NAME.notes.md beside the page and is put at its top. The paper's table is context: its rows
+that are quoted from another paper are left out, because their models are not the paper's.
+
+Exit status: 0, or 2 with one line that says which line of the file is wrong.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from data.atomic_files import whole_file
+from experiments.method_runs import MethodRow, latest_method_rows, read_method_rows
+from experiments.result_rows import Experiment
+from reporting.statistics import mean_sd
+from reporting.tables import Table, markdown_table
+
+PAPER = Path("docs/results/paper-mpdistil-table2.json")
+WITHOUT = "-without-temperature"
+MISSING = "\N{EN DASH}"
+INTRODUCTION = """\
+# All methods on real rows: what we measured
+
+Made from [{runs}]({runs}) by `python -m experiments.methods_results`; edit neither by hand.
+
+- Numbers are the headline metric on **dev** in points of 100: mean ± sample standard deviation over seeds of training
+  (one seed has none). The split is fixed. A margin is the student minus the fine-tuned teacher of the same seed.
+- Every method had the same budget: that many updates of its student, in batches of that size, in whole epochs. The rows
+  have what it came to; MPDistil's are those of its base and of its curriculum together.
+- CPU time is that of the method's own stages with their start; teacher and signals are made once and shared.
+- Numbers in one table share profile, budget and selection. Of a run that was made again, the row with the latest commit
+  time counts; all rows stay in the file.
+"""
+
+
+def make_page(
+    rows: Sequence[MethodRow],
+    paper: Path,
+    runs_name: str,
+    *,
+    notes: str = "",
+    comparisons: Mapping[str, str] | None = None,
+) -> str:
+    """The whole page as Markdown; `comparisons`: title -> what `reporting.compare` wrote."""
+    counted = latest_method_rows(rows)
+    parts = [INTRODUCTION.format(runs=runs_name), *([notes] if notes else [])]
+    for experiment in dict.fromkeys(row.experiment for row in counted):
+        parts += _experiment(experiment, [row for row in counted if row.experiment == experiment])
+    for title, comparison in (comparisons or {}).items():
+        parts += [f"## Paired over rows, {title}: margins with intervals, wins, ranks", "", comparison]
+    return "\n".join([*parts, _paper(paper)])
+
+
+def _experiment(experiment: Experiment, rows: list[MethodRow]) -> list[str]:
+    """Everything about one profile, budget and selection."""
+    datasets = sorted({row.dataset for row in rows})
+    methods = list(dict.fromkeys(row.method for row in rows))
+    parts = [_heading(experiment, rows), markdown_table(_margins(rows, methods, datasets))]
+    shared = _on_shared_seeds(rows, datasets)
+    if 0 < len(shared) < len(rows):
+        parts += ["### The same on the seeds that all methods have", ""]
+        parts += [markdown_table(_margins(shared, methods, datasets))]
+    parts += ["### Scores, selection and effort", "", markdown_table(_details(rows, methods, datasets))]
+    temperature = _temperature(rows, datasets)
+    if temperature.rows:
+        parts += ["### Pro-KD with and without its temperature", "", markdown_table(temperature)]
+    return [*parts, _parameters(rows, methods)]
+
+
+def _heading(experiment: Experiment, rows: list[MethodRow]) -> str:
+    budget = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in json.loads(experiment.budget).items())
+    rows_of = {row.dataset: f"{row.dataset} {row.dev_rows / 100:.2g}" for row in rows}
+    lines = [
+        f"## Profile {experiment.profile}, selected on {experiment.selected_on}",
+        "",
+        f"- Budget: {budget}",
+        f"- Grid: {_points(rows)}",
+        f"- Machine: {'; '.join(sorted({row.machine for row in rows}))}",
+        f"- Commits: {', '.join(sorted({row.commit[:10] for row in rows}))}",
+        f"- Rows: {len(rows)}, {sum(row.cpu_s for row in rows) / 3600:.1f} h of CPU time for the students",
+        f"- Dev rows behind one point: {', '.join(rows_of[name] for name in sorted(rows_of))}",
+        "",
+        "```sh",
+        *sorted({row.command for row in rows}),
+        "```",
+        "",
+        "### Margin to the teacher",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _points(rows: Sequence[MethodRow]) -> str:
+    """The number of settings that each method could choose from."""
+    tried = {row.method: row.points for row in rows}
+    if set(tried.values()) == {1}:
+        return "1 point for every method: the profile's values, listed below; nothing was searched"
+    return "best of N on selection: " + ", ".join(f"{method} {points}" for method, points in tried.items())
+
+
+def _margins(rows: Sequence[MethodRow], methods: Sequence[str], datasets: Sequence[str]) -> Table:
+    """Like MPDistil's Table 2: a method a line, and the mean over datasets where it ran on all."""
+    metrics = {row.dataset: row.metric for row in rows}
+    header = ["method", *(f"{name}\n{metrics[name]}" for name in datasets), "mean"]
+    teacher = {name: {row.seed: row.dev["teacher"] for row in rows if row.dataset == name} for name in datasets}
+    body = [["teacher (score)", *(_spread(list(teacher[name].values()), "{:.1f}") for name in datasets), ""]]
+    for method in methods:
+        margins = [_margins_of(rows, method, name) for name in datasets]
+        whole = [sum(own) / len(own) for own in margins if own]
+        mean = _spread([sum(whole) / len(whole)], "{:+.1f}") if len(whole) == len(datasets) else MISSING
+        body.append([method, *(_spread(own, "{:+.1f}") for own in margins), mean])
+    return Table(header, body)
+
+
+def _on_shared_seeds(rows: Sequence[MethodRow], datasets: Sequence[str]) -> list[MethodRow]:
+    """Of each dataset the rows of the seeds that every method on it was run with."""
+    kept: list[MethodRow] = []
+    for dataset in datasets:
+        own = [row for row in rows if row.dataset == dataset]
+        seeds = [{row.seed for row in own if row.method == method} for method in {row.method for row in own}]
+        kept += [row for row in own if row.seed in set.intersection(*seeds)]
+    return kept
+
+
+def _margins_of(rows: Sequence[MethodRow], method: str, dataset: str) -> list[float]:
+    return [r.dev["student"] - r.dev["teacher"] for r in rows if (r.method, r.dataset) == (method, dataset)]
+
+
+def _details(rows: Sequence[MethodRow], methods: Sequence[str], datasets: Sequence[str]) -> Table:
+    header = ["dataset", "method", "seeds", "dev", "on selection", "selection loss"]
+    header += ["student updates", "teacher updates", "CPU s", "peak MB"]
+    body: list[list[str]] = []
+    for dataset in datasets:
+        for method in methods:
+            own = [row for row in rows if (row.method, row.dataset) == (method, dataset)]
+            if own:
+                scores = [_spread([r.dev["student"] for r in own], "{:.1f}")]
+                scores += [_spread([r.selection["student"] for r in own], "{:.1f}")]
+                scores += [f"{sum(r.selection_loss for r in own) / len(own):.3f}"]
+                updates = [
+                    f"{sum(values) / len(own):.0f}"
+                    for values in zip(*((r.student_updates, r.teacher_updates, r.cpu_s) for r in own), strict=True)
+                ]
+                body.append(
+                    [dataset, method, str(len(own)), *scores, *updates, f"{max(r.peak_memory_mb for r in own):.0f}"]
+                )
+    return Table(header, body, names=2)
+
+
+def _temperature(rows: Sequence[MethodRow], datasets: Sequence[str]) -> Table:
+    """The ablation of the paper's Table 10, on the seeds that both were run with."""
+    body: list[list[str]] = []
+    for dataset in datasets:
+        sides = [
+            {r.seed: r.dev["student"] for r in rows if (r.method, r.dataset) == (name, dataset)}
+            for name in ("prokd", f"prokd{WITHOUT}")
+        ]
+        both = sorted(set(sides[0]) & set(sides[1]))
+        if both:
+            values = [[side[seed] for seed in both] for side in sides]
+            difference = [one - other for one, other in zip(*values, strict=True)]
+            body.append(
+                [dataset, str(len(both)), *(_spread(own, "{:.1f}") for own in values), _spread(difference, "{:+.1f}")]
+            )
+    return Table(["dataset", "seeds", "with it", "without it", "difference"], body)
+
+
+def _parameters(rows: Sequence[MethodRow], methods: Sequence[str]) -> str:
+    """The settings that each method ran with, as its rows recorded them."""
+    found = {method: sorted({row.parameters for row in rows if row.method == method}) for method in methods}
+    lines = [f"- {method}: {'; '.join(f'`{text}`' for text in texts)}" for method, texts in found.items()]
+    return "\n".join(["### Parameters", "", *lines]) + "\n"
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    if not values:
+        return MISSING
+    spread = mean_sd(values)
+    mean = form.format(spread.mean).replace("-", "\N{MINUS SIGN}")
+    return mean if spread.sd is None else f"{mean} ± {spread.sd:.1f}"
+
+
+def _paper(path: Path) -> str:
+    """The paper's own rows as context, with what must be said of them."""
+    table = json.loads(path.read_text(encoding="utf-8"))
+    body = [
+        [row["method"], *(f"{row['values'][name]:+.1f}".replace("-", "\N{MINUS SIGN}") for name in table["datasets"])]
+        for row in table["rows"]
+    ]
+    text = markdown_table(Table(["method", *table["datasets"]], body))
+    return "\n".join([f"## For context: {table['source']}", "", table["note"] + "\n", text])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the page; 2 if a row can't be used, or there is none."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.methods_results", description="Make the page on all methods."
+    )
+    parser.add_argument("runs", type=Path, help="docs/results/runs.jsonl")
+    parser.add_argument("page", type=Path, help="Markdown file to write")
+    parser.add_argument(
+        "--comparison",
+        action="append",
+        default=[],
+        metavar="TITLE=FILE",
+        help="comparison.md of `python -m reporting.compare` on the same runs; may be given again",
+    )
+    parser.add_argument("--paper", type=Path, default=PAPER, help="the paper's figures, for context")
+    options = parser.parse_args(arguments)
+    try:
+        rows = read_method_rows(options.runs)
+        if not rows:
+            raise ValueError(f"{options.runs}: no row has a method; run `python -m experiments.methods_grid` first")
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    beside = options.page.with_suffix(".notes.md")
+    notes = beside.read_text(encoding="utf-8") if beside.exists() else ""
+    titled = [given.rpartition("=")[::2] for given in options.comparison]
+    comparisons = {title or "all": Path(path).read_text(encoding="utf-8") for title, path in titled}
+    page = make_page(rows, options.paper, options.runs.name, notes=notes, comparisons=comparisons)
+    with whole_file(options.page) as file:
+        file.write(page.encode("utf-8"))
+    print(f"{options.page}: {len(latest_method_rows(rows))} runs from {len(rows)} rows")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

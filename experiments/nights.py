@@ -1,0 +1,242 @@
+"""1,000 nights of the gate: how often `champion` moves to a worse student, and how often a good one is kept out.
+
+    python -m experiments.nights                      # the tables of docs/registry.md, some minutes
+    python -m experiments.nights --nights 100 --sets 2
+
+A null student is a copy of its teacher that repairs a fifth of its errors and makes as many others, and so many points
+of its right answers more are wrong: the planted margin. Which answers those are is drawn anew each night; the dev rows
+are the same every night, as they are in a pipeline, and the tables are means over several sets of them.
+
+Words: a *wrong promotion* is a version that becomes champion although its true margin to its own teacher, over all rows
+like these, is below `registry.margin`. A champion that is *worse* than the one before has a lower true accuracy.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.stages import Registry
+from registry.gate import ARITHMETIC
+from reporting.statistics import Interval, paired_interval, paired_mean_interval
+from reporting.verdict.check_result import Verdict
+from reporting.verdict.dev_rows import DevRows
+from reporting.verdict.own_checks import own_checks
+from seeds import numpy_generator
+
+Floats = NDArray[np.float64]
+PLANTED = (0, 2, 5, 15)
+ROWS = (100, 500, 5000)
+ACCURACY = 0.85
+REPAIRED = 0.2
+"""Of the teacher's errors, the share that a student does not make."""
+SETS_ALONE = 20
+"""Times as many sets of dev rows where each night stands for itself: the luck of a set is in all its nights."""
+SINKING = 0.02
+"""Points that the teacher, and its student with it, lose every night in `sinking`."""
+
+
+@dataclass(frozen=True)
+class Night:
+    """One night's student: margins of its right class (N,), and how good it truly is."""
+
+    student: Floats
+    passes: bool
+    """Whether it passes the tests of its own dev rows."""
+    planted: float
+    """Points to its own teacher, below 0 being better."""
+    below: float
+    """Points below the first night's teacher."""
+    losses: Floats = field(repr=False, default_factory=lambda: np.zeros(0))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One way to compare a candidate with the champion."""
+
+    name: str
+    lets: Callable[[Night, Night], bool]
+    tests: bool = True
+    """Whether it is asked only of those that pass the tests of their own dev rows; the first champion always passed one."""
+
+
+@dataclass
+class Story:
+    """Record of the champion over the nights."""
+
+    moves: int = 0
+    worse: int = 0
+    """Moves to a student that is truly worse."""
+    wrong: int = 0
+    chances: int = 0
+    """Nights with a student that passes its own tests and is truly better, by 2 points or more."""
+    kept_out: int = 0
+    below: float = 0.0
+    """Mean over nights of the points that the champion is below the best."""
+    last: float = 0.0
+    waited: int = 0
+    """Nights that a better student waited, until one was champion."""
+
+
+class World:
+    """A set of dev rows: the teacher's margins on them, and students drawn from those."""
+
+    def __init__(self, rows: int, number: int) -> None:
+        self.generator = numpy_generator(number, f"nights of {rows} rows")
+        sizes = np.abs(self.generator.normal(2.5, 1.5, rows))
+        self.teacher = np.where(self.generator.random(rows) < ACCURACY, sizes, -sizes)
+        self.labels = self.generator.integers(0, 2, rows)
+
+    def sunk(self, points: float) -> tuple[Floats, float]:
+        """A teacher that is so many points worse, and its true accuracy."""
+        turned = (self.teacher > 0) & (self.generator.random(len(self.teacher)) < points / 100 / ACCURACY)
+        return np.where(turned, -self.teacher / 2, self.teacher), ACCURACY - points / 100
+
+    def night(self, planted: float, settings: Registry, sunk: float = 0.0) -> Night:
+        """One student."""
+        teacher, accuracy = self.sunk(sunk) if sunk else (self.teacher, ACCURACY)
+        draw = self.generator.random(len(teacher))
+        broken = (planted / 100 + (1 - accuracy) * REPAIRED) / accuracy
+        turned = np.where(teacher > 0, draw < broken, draw < REPAIRED)
+        sizes = np.exp(self.generator.normal(0, 0.2, len(teacher)))
+        student = np.where(turned, -teacher / 2, teacher) * sizes
+        passes = Verdict(own_checks(self.evidence(student, teacher), settings)).passed
+        return Night(student, passes, planted, planted + sunk, np.logaddexp(0, -student))
+
+    def evidence(self, student: Floats, teacher: Floats) -> DevRows:
+        """The dev rows as the gate reads them."""
+        own, other = (self.logits(margins) for margins in (student, teacher))
+        return DevRows("accuracy", "single", self.labels, own, other, 0.0, None, "selection", 1, 1.0)
+
+    def logits(self, margins: Floats) -> Floats:
+        """Two logits a row, the right class ahead by its margin."""
+        logits = np.zeros((len(margins), 2))
+        logits[np.arange(len(margins)), self.labels] = margins
+        return logits
+
+
+def loss(candidate: Night, champion: Night, level: float) -> Interval:
+    return paired_mean_interval([candidate.losses], [champion.losses], level)
+
+
+def accuracy(candidate: Night, champion: Night, level: float) -> Interval:
+    logits = [np.stack([np.zeros(len(one.student)), one.student], axis=1) for one in (candidate, champion)]
+    labels = np.ones(len(candidate.student), dtype=np.int64)
+    return paired_interval("accuracy", "single", labels, [logits[0]], [logits[1]], level)
+
+
+def rules(level: float) -> tuple[Rule, ...]:
+    """The rules that were tried; the second is the gate's, the last that of earlier releases."""
+    return (
+        Rule("not told apart passes", lambda own, other: _not_worse(own, other, level)),
+        Rule("mean loss not higher", lambda own, other: loss(own, other, level).difference <= ARITHMETIC),
+        Rule("2 points worse excluded", lambda own, other: 100 * (accuracy(own, other, level).low or -1.0) > -2),
+        Rule("better for certain", lambda own, other: (loss(own, other, level).high or 0.0) < -ARITHMETIC),
+        Rule("not told apart passes, no other test", lambda own, other: _not_worse(own, other, level), tests=False),
+    )
+
+
+def _not_worse(candidate: Night, champion: Night, level: float) -> bool:
+    low = loss(candidate, champion, level).low
+    return low is not None and low <= ARITHMETIC
+
+
+def alone(rows: int, planted: float, nights: int, sets: int, settings: Registry) -> float:
+    """Share of nights, over all sets of dev rows, on which a student passes its own tests."""
+    worlds = [World(rows, number) for number in range(sets)]
+    return float(np.mean([worlds[night % sets].night(planted, settings).passes for night in range(nights)]))
+
+
+def mixed(world: World, nights: int, settings: Registry) -> Iterator[Night]:
+    """Nights with students of every planted margin, as often."""
+    for planted in world.generator.choice(PLANTED, nights):
+        yield world.night(float(planted), settings)
+
+
+def sinking(world: World, nights: int, settings: Registry) -> Iterator[Night]:
+    """Nights in which the teacher gets worse, and its student with it: no margin to the teacher shows that."""
+    for night in range(nights):
+        yield world.night(0.0, settings, sunk=SINKING * night)
+
+
+def rising(world: World, nights: int, settings: Registry) -> Iterator[Night]:
+    """Nights of students of 2 points below, and from the middle on of none."""
+    for night in range(nights):
+        yield world.night(2.0 if night < nights // 2 else 0.0, settings)
+
+
+def follow(nights: Sequence[Night], rule: Rule, settings: Registry) -> Story:
+    """The champion's story under one rule."""
+    story, champion, below = Story(), None, []
+    for night in nights:
+        better = champion is not None and night.passes and night.below <= champion.below - 2
+        story.chances += better
+        if night.passes if champion is None else (night.passes or not rule.tests) and rule.lets(night, champion):
+            story.moves += 1
+            story.worse += champion is not None and night.below > champion.below
+            story.wrong += -night.planted < settings.margin
+            champion = night
+        elif better:
+            story.kept_out += 1
+        if champion is not None:
+            below.append(champion.below)
+    story.below, story.last = (float(np.mean(below)), below[-1]) if below else (np.nan, np.nan)
+    story.waited = sum(one > 0 for one in below[len(nights) // 2 :])
+    return story
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.nights", description="Simulate nights of the gate.")
+    parser.add_argument("--nights", type=int, default=1000)
+    parser.add_argument("--sets", type=int, default=5, help="sets of dev rows")
+    options = parser.parse_args(arguments)
+    settings = Registry()
+    print(*_alone_table(options.nights, SETS_ALONE * options.sets, settings), sep="\n", flush=True)
+    print(*_rules_table(options.nights, options.sets, settings), sep="\n", flush=True)
+    return 0
+
+
+def _alone_table(nights: int, sets: int, settings: Registry) -> Iterator[str]:
+    margins = sorted((*PLANTED, -settings.margin))  # at the margin itself, where wrong promotions are most frequent
+    yield f"| dev rows | {' | '.join(f'{planted:g} points worse' for planted in margins)} |"
+    yield "|---:|" + "---:|" * len(margins)
+    for rows in ROWS:
+        found = [alone(rows, planted, nights, sets, settings) for planted in margins]
+        yield f"| {rows:,} | {' | '.join(f'{100 * share:.1f}' for share in found)} |"
+    yield ""
+
+
+def _rules_table(nights: int, sets: int, settings: Registry) -> Iterator[str]:
+    yield "| dev rows | rule | moves | to a worse one | wrong | better kept out | mean below | sinking | waited |"
+    yield "|---:|---|" + "---:|" * 7
+    for rows in ROWS:
+        stories: dict[str, list[tuple[Story, ...]]] = {}
+        for number in range(sets):
+            plans = [list(plan(World(rows, number), nights, settings)) for plan in (mixed, sinking, rising)]
+            for rule in rules(settings.level):
+                stories.setdefault(rule.name, []).append(tuple(follow(plan, rule, settings) for plan in plans))
+        for name, told in stories.items():
+            yield _rule_row(rows, name, told)
+
+
+def _rule_row(rows: int, name: str, told: Sequence[tuple[Story, ...]]) -> str:
+    mix, sink, rise = zip(*told, strict=True)
+    moves, chances = sum(one.moves for one in mix), sum(one.chances for one in mix)
+    cells = (
+        f"{np.mean([one.moves for one in mix]):.0f}",
+        f"{100 * sum(one.worse for one in mix) / max(moves, 1):.0f} %",
+        f"{100 * sum(one.wrong for one in mix) / max(moves, 1):.1f} %",
+        f"{100 * sum(one.kept_out for one in mix) / max(chances, 1):.0f} %",
+        f"{np.nanmean([one.below for one in mix]):.2f}",
+        f"{np.nanmean([one.last for one in sink]):.1f}",
+        f"{np.mean([one.waited for one in rise]):.0f}",
+    )
+    return f"| {rows:,} | {name} | {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""docs/results/runs.jsonl: one line for each cell that was run, only ever appended to; and which lines count.
+
+Lines of the same profile, budget, selection, dataset, seed and cell are the same cell run again: the one with the latest
+commit time counts, the later line where the commit is the same.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from experiments.json_lines import (
+    append_line,
+    commit_time_of,
+    mapping_field,
+    number_field,
+    read_lines,
+    text_field,
+    time_field,
+)
+
+CELL = ("meta_loss", "reward", "sampler", "preset")
+SCORES = ("teacher", "finetune", "mse_kd", "meta_teacher", "mpdistil")
+TEXTS = ("profile", "dataset", "machine", "commit", "commit_time", "selected_on")
+SELECTED_ON = ("selection", "dev")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One variant of MPDistil."""
+
+    meta_loss: str
+    reward: str
+    sampler: str
+    preset: str
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What must be equal before two numbers may stand in one table."""
+
+    profile: str
+    budget: str
+    selected_on: str
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One line of the file. Scores are the headline metric on dev, and on selection, in points of 100."""
+
+    experiment: Experiment
+    dataset: str
+    seed: int
+    cell: Cell
+    scores: dict[str, float]
+    selection_scores: dict[str, float]
+    dev_rows: int
+    machine: str
+    commit: str
+    commit_time: datetime
+    duration_s: float
+    metric: str
+    command: str
+
+
+def append_row(path: Path, row: Mapping[str, object]) -> None:
+    """Check a row and append it as one line, in one write; `commit_time` is asked of git where it isn't given.
+
+    Raises ValueError, and writes nothing, if a field is missing or of a wrong kind.
+    """
+    complete = dict(row)
+    if "commit_time" not in complete:
+        complete["commit_time"] = commit_time_of(str(row.get("commit", "")))
+    _parse(complete, "the row to append")
+    append_line(path, complete)
+
+
+def read_rows(path: Path) -> list[RunRow]:
+    """All rows of MPDistil's variants, in the file's order; those of the comparison of methods are others. Raises ValueError with file, line and field for a bad one."""
+    return [_parse(content, where) for where, content in read_lines(path) if "method" not in content]
+
+
+def latest(rows: Iterable[RunRow]) -> list[RunRow]:
+    """One row for each cell: the latest by commit time, then by line."""
+    kept: dict[tuple[Experiment, str, int, Cell], RunRow] = {}
+    for row in sorted(rows, key=lambda row: row.commit_time):  # a stable sort keeps the order of lines
+        kept[row.experiment, row.dataset, row.seed, row.cell] = row
+    return list(kept.values())
+
+
+def _parse(row: Mapping[str, object], where: str) -> RunRow:
+    texts = {name: text_field(row, name, where) for name in TEXTS}
+    if texts["selected_on"] not in SELECTED_ON:
+        raise ValueError(f"{where}: selected_on is {texts['selected_on']!r}; allowed: {', '.join(SELECTED_ON)}")
+    cell = mapping_field(row, "cell", where)
+    scores = mapping_field(row, "scores", where)
+    selection = mapping_field(row, "selection_scores", where) if "selection_scores" in row else {}
+    budget = json.dumps(mapping_field(row, "budget", where), sort_keys=True)
+    return RunRow(
+        experiment=Experiment(texts["profile"], budget, texts["selected_on"]),
+        dataset=texts["dataset"],
+        seed=int(number_field(row, "seed", where)),
+        cell=Cell(*(text_field(cell, name, f"{where}, cell") for name in CELL)),
+        scores={name: number_field(scores, name, f"{where}, scores") for name in SCORES if name in scores},
+        selection_scores={
+            name: number_field(selection, name, f"{where}, selection_scores") for name in SCORES if name in selection
+        },
+        dev_rows=int(number_field(row, "dev_rows", where)),
+        machine=texts["machine"],
+        commit=texts["commit"],
+        commit_time=time_field(texts["commit_time"], where),
+        duration_s=number_field(row, "duration_s", where),
+        metric=str(row.get("metric", "headline")),
+        command=str(row.get("command", "")),
+    )

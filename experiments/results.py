@@ -1,0 +1,263 @@
+"""The results page: docs/results/superglue-minilm.md made from docs/results/runs.jsonl.
+
+    python -m experiments.results docs/results/runs.jsonl docs/results/superglue-minilm.md
+
+What a person noticed stands in NAME.notes.md beside the page and is put at its top.
+
+Exit status: 0, or 2 with one line that says which line of the file is wrong.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from config.parameters import PRESETS
+from experiments.result_rows import Cell, Experiment, RunRow, latest, read_rows
+from reporting.statistics import mean_sd
+
+PAPER = Path("docs/results/paper-mpdistil-table1.json")
+LOSSES = ("collaborative", "competitive", "competitive_probability")
+REWARDS = ("binary", "real", "gain", "alignment")
+SAMPLERS = ("policy", "uniform", "target", "kd_only")
+# These rewards never read the meta-teacher, so one run stands for all of its losses; and these samplers learn from no
+# reward, so one run stands for all rewards.
+WITHOUT_META_TEACHER = ("gain", "alignment")
+FIXED = ("uniform", "target", "kd_only")
+COLUMNS = {
+    "teacher": "teacher",
+    "finetune": "student fine-tuned",
+    "mse_kd": "student distilled",
+    "meta_teacher": "meta-teacher",
+    "mpdistil": "MPDistil student",
+}
+# The cell that `preset: default` names; this page is where it was chosen.
+_VALUES = yaml.safe_load(PRESETS.read_text(encoding="utf-8"))["default"]
+PRESET = Cell(
+    meta_loss=str(_VALUES["meta_teacher"]["loss"]),
+    reward=str(_VALUES["curriculum"]["reward"]),
+    sampler=str(_VALUES["curriculum"]["sampler"]),
+    preset="default",
+)
+MISSING = "\N{EN DASH}"
+INTRODUCTION = """\
+# MPDistil on real rows: what we measured
+
+Made from [{runs}]({runs}) by `python -m experiments.results`; edit neither by hand.
+
+- Numbers are the headline metric on **dev** in points of 100: mean ± sample standard deviation over seeds of training
+  (one seed has none). The split is fixed, so ± holds no spread over splits.
+- A margin is the student minus the teacher of the same seed, mean ± standard deviation over seeds, in points. Beside each
+  dataset stands how many dev rows **one point** is: a margin of fewer rows than a handful is no finding.
+- Each table says what chose epochs and episodes. *Selected on selection*: rows held out of train; dev chose no epoch and
+  no episode. *Selected on dev*: the paper's protocol; such numbers are optimistic.
+- Numbers in one table share profile, budget and selection. Of a cell that was run again, the row with the latest commit
+  time counts (the later line for one commit); all rows stay in the file.
+- The best of many cells is partly luck. The tables hold every cell that was run; a preset that is set from them carries
+  that choice, and only new seeds or datasets test it.
+"""
+
+
+def make_page(rows: Sequence[RunRow], paper: Path, runs_name: str, notes: str = "") -> str:
+    """The whole page as Markdown; `notes` is what a person has to say about the figures."""
+    counted = latest(rows)
+    experiments = list(dict.fromkeys(row.experiment for row in counted))
+    parts = [INTRODUCTION.format(runs=runs_name), *([notes] if notes else [])]
+    for experiment in experiments:
+        parts += _experiment(experiment, [row for row in counted if row.experiment == experiment])
+    parts.append(_paper(paper))
+    return "\n".join(parts)
+
+
+def _experiment(experiment: Experiment, rows: list[RunRow]) -> list[str]:
+    """Every table of one profile, budget and selection."""
+    datasets = sorted({row.dataset for row in rows})
+    presets = sorted({row.cell.preset for row in rows})
+    parts = [_heading(experiment, rows), _default_table(rows, datasets)]
+    parts += [_grid(rows, dataset, preset) for dataset in datasets for preset in presets]
+    parts += [_sampler_table(rows, datasets, preset) for preset in presets]
+    return [part for part in parts if part]
+
+
+def _heading(experiment: Experiment, rows: list[RunRow]) -> str:
+    budget = ", ".join(f"{key} {value}" for key, value in json.loads(experiment.budget).items())
+    machines, commits = sorted({row.machine for row in rows}), sorted({row.commit[:10] for row in rows})
+    commands = sorted({row.command for row in rows if row.command})
+    lines = [
+        f"## Profile {experiment.profile}, {_selected(experiment)}",
+        "",
+        f"- Budget: {budget}",
+        f"- Machine: {'; '.join(machines)}",
+        f"- Commits: {', '.join(commits)}",
+        f"- Rows: {len(rows)}, {sum(row.duration_s for row in rows) / 3600:.1f} h of running in all",
+    ]
+    if commands:
+        lines += ["", "```sh", *commands, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _default_table(rows: list[RunRow], datasets: Sequence[str]) -> str:
+    """The default cell on every dataset that has it."""
+    cell = _default_cell(rows)
+    body = []
+    for dataset in datasets:
+        own = [row for row in rows if row.dataset == dataset and row.cell == cell]
+        if own:
+            scores = [_score(own, name) for name in COLUMNS]
+            body.append([f"{dataset} ({own[0].metric})", str(len(own)), *scores, _margin(own), _one_point(own)])
+    title = f"### The default cell: {cell.meta_loss}, {cell.reward}, {cell.sampler} (preset {cell.preset})"
+    note = f"{_selected(rows[0].experiment).capitalize()}, reported on dev.\n"
+    header = ["dataset", "seeds", *COLUMNS.values(), "margin to the teacher", "dev rows in one point"]
+    return "\n".join([title, "", note, _table(header, body)])
+
+
+def _grid(rows: list[RunRow], dataset: str, preset: str) -> str:
+    """Loss x reward under the policy, for one dataset and preset; empty if fewer than two cells were run."""
+    own = [row for row in rows if row.dataset == dataset and row.cell.preset == preset and row.cell.sampler == "policy"]
+    cells = {(row.cell.meta_loss, row.cell.reward) for row in own}
+    if len(cells) < 2:
+        return ""
+    rewards = _ordered({reward for _, reward in cells}, REWARDS)
+    body = []
+    for loss in _ordered({loss for loss, _ in cells}, LOSSES):
+        line = [row for row in own if row.cell.meta_loss == loss]
+        shown = []
+        for reward in rewards:
+            any_loss = reward in WITHOUT_META_TEACHER
+            part = [row for row in (own if any_loss else line) if row.cell.reward == reward]
+            shown.append(_score_and_margin(part))
+        body.append([loss, _score(_one_per_seed(line), "meta_teacher"), *shown])
+    seeds = _one_per_seed(own)
+    reference = ", ".join(f"{COLUMNS[name]} {_score(seeds, name)}" for name in ("teacher", "finetune", "mse_kd"))
+    title = f"### {dataset}: losses x rewards (preset {preset}, sampler policy)"
+    note = (
+        f"MPDistil student on dev [margin to the teacher] (the same student on selection); "
+        f"{_selected(own[0].experiment)}, reported on {own[0].dev_rows} dev rows ({own[0].metric}); one point is "
+        f"{_one_point(own)} rows. {reference[0].upper()}{reference[1:]}. `gain` and `alignment` don't read the "
+        f"meta-teacher: one run stands in all three lines.\n"
+    )
+    return "\n".join([title, "", note, _table(["loss", "meta-teacher", *rewards], body)])
+
+
+def _sampler_table(rows: list[RunRow], datasets: Sequence[str], preset: str) -> str:
+    """The policy with each reward beside the samplers that learn from none; empty if none of those was run."""
+    own = [row for row in rows if row.cell.preset == preset]
+    compared = [name for name in datasets if any(row.cell.sampler in FIXED for row in own if row.dataset == name)]
+    if not compared:
+        return ""
+    body = []
+    for sampler in _ordered({row.cell.sampler for row in own}, SAMPLERS):
+        part = [row for row in own if row.cell.sampler == sampler and row.cell.meta_loss == LOSSES[0]]
+        rewards = [""] if sampler in FIXED else _ordered({row.cell.reward for row in part}, REWARDS)
+        for reward in rewards:
+            lines = [row for row in part if reward in ("", row.cell.reward)]
+            cells = [_score_and_margin([row for row in lines if row.dataset == name]) for name in compared]
+            body.append([f"{sampler}, {reward}" if reward else sampler, *cells])
+    title = f"### Samplers (preset {preset}, loss {LOSSES[0]})"
+    note = (
+        f"MPDistil student on dev [margin to the teacher] (on selection); {_selected(own[0].experiment)}. uniform, "
+        "target and kd_only learn from no reward: one run stands for all. `kd_only` is the paper's (-) Curriculum "
+        "learning.\n"
+    )
+    return "\n".join([title, "", note, _table(["sampler", *compared], body)])
+
+
+def _default_cell(rows: list[RunRow]) -> Cell:
+    """The preset's own cell; before it was run, the cell of preset `default` (or of any) on most datasets, with most rows."""
+    if any(row.cell == PRESET for row in rows):
+        return PRESET
+    cells = sorted({row.cell for row in rows if row.cell.preset == "default"} or {row.cell for row in rows}, key=str)
+
+    def coverage(cell: Cell) -> tuple[int, int]:
+        own = [row for row in rows if row.cell == cell]
+        return len({row.dataset for row in own}), len(own)
+
+    return max(cells, key=coverage)
+
+
+def _one_per_seed(rows: Sequence[RunRow]) -> list[RunRow]:
+    """One row a seed, for the scores that all cells of a seed share (teacher, students, meta-teacher of a loss)."""
+    return list({row.seed: row for row in sorted(rows, key=lambda row: row.commit_time)}.values())
+
+
+def _score(rows: Sequence[RunRow], name: str) -> str:
+    """'71.4 ± 1.2' over the rows' seeds."""
+    return _spread([row.scores[name] for row in rows if name in row.scores], "{:.1f}")
+
+
+def _margin(rows: Sequence[RunRow]) -> str:
+    both = [row.scores for row in rows if "mpdistil" in row.scores and "teacher" in row.scores]
+    return _spread([scores["mpdistil"] - scores["teacher"] for scores in both], "{:+.1f}")
+
+
+def _score_and_margin(rows: Sequence[RunRow]) -> str:
+    if not rows:
+        return MISSING
+    chosen = [row.selection_scores["mpdistil"] for row in rows if "mpdistil" in row.selection_scores]
+    on_selection = f" ({_spread(chosen, '{:.1f}')})" if chosen else ""
+    return f"{_score(rows, 'mpdistil')} [{_margin(rows)}]{on_selection}, {len(rows)} seed{'s' * (len(rows) > 1)}"
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    if not values:
+        return MISSING
+    spread = mean_sd(values)
+    mean = form.format(spread.mean).replace("-", "\N{MINUS SIGN}")
+    return mean if spread.sd is None else f"{mean} ± {spread.sd:.1f}"
+
+
+def _one_point(rows: Sequence[RunRow]) -> str:
+    return f"{rows[0].dev_rows / 100:.2g}"
+
+
+def _selected(experiment: Experiment) -> str:
+    return f"selected on {experiment.selected_on}"
+
+
+def _ordered(found: set[str], known: Sequence[str]) -> list[str]:
+    """Known names in their order, then the others."""
+    return [name for name in known if name in found] + sorted(found - set(known))
+
+
+def _paper(path: Path) -> str:
+    """The paper's table as context."""
+    table = json.loads(path.read_text(encoding="utf-8"))
+    body = [[row["method"], *(f"{row['values'][name]:.1f}" for name in table["datasets"])] for row in table["rows"]]
+    title = f"## For context: {table['source']}"
+    return "\n".join([title, "", table["note"] + "\n", _table(["model", *table["datasets"]], body)])
+
+
+def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---", *("---:" for _ in header[1:])], *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the page; 2 if a row can't be used."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.results", description="Make the results page from its rows."
+    )
+    parser.add_argument("runs", type=Path, help="docs/results/runs.jsonl")
+    parser.add_argument("page", type=Path, help="Markdown file to write")
+    parser.add_argument("--paper", type=Path, default=PAPER, help="the paper's figures, for context")
+    options = parser.parse_args(arguments)
+    try:
+        rows = read_rows(options.runs)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    beside = options.page.with_suffix(".notes.md")
+    notes = beside.read_text(encoding="utf-8") if beside.exists() else ""
+    aside = options.page.with_name(f".{options.page.name}.{os.getpid()}")
+    aside.write_text(make_page(rows, options.paper, options.runs.name, notes), encoding="utf-8")
+    aside.replace(options.page)
+    print(f"{options.page}: {len(latest(rows))} cells from {len(rows)} rows")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,1 +1,0 @@
-"""What the methods share: the seam to the training loop, the task's loss, soft targets, pairs of layers."""

@@ -1,0 +1,223 @@
+"""Which version is `candidate` and which is `champion`, and the history of that.
+
+The history is in tags of the registered model, one for each time that the champion changed. An alias that is elsewhere
+than the last of them says was moved outside of distilflow, which counts as moved by hand.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.parameters import Registry
+from epoch_choice import SelectedBy, SelectionRule
+from registry import names
+from registry.connection import RegistryUnreachable, explained
+from registry.evidence import Student
+from registry.gate import Holder, Judged, Losses, judge, read_losses
+from registry.gate_tags import note_checks, settings_text
+from registry.model_state import Shelf, Version
+from reporting.verdict.check_result import Check
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+BY_GATE, BY_HAND = "gate", "hand"
+OUTSIDE = "the alias was moved outside of distilflow"
+
+
+@dataclass(frozen=True)
+class Move:
+    """One time that the champion changed."""
+
+    version: int | None
+    """None: the alias was taken away."""
+    previous: int | None
+    by: str
+    """BY_GATE or BY_HAND."""
+    reason: str
+    newest: int
+    """The highest version number then: what came later is new."""
+    at: str = ""
+    """UTC; the end of the tag's name."""
+
+
+def history(shelf: Shelf) -> list[Move]:
+    """All moves of the champion, oldest first."""
+    tags = sorted((key, value) for key, value in shelf.tags.items() if key.startswith(names.MOVED))
+    return [replace(Move(**json.loads(value)), at=key.removeprefix(names.MOVED)) for key, value in tags]
+
+
+def move_champion(client: "MlflowClient", name: str, move: Move) -> Move:
+    """Set the alias and record it; in this order, so that a kill between looks like a move from outside."""
+    if move.version is None:
+        client.delete_registered_model_alias(name, names.CHAMPION)
+    else:
+        client.set_registered_model_alias(name, names.CHAMPION, str(move.version))
+    return record(client, name, move)
+
+
+def record(client: "MlflowClient", name: str, move: Move) -> Move:
+    """Note a move in the history."""
+    noted = replace(move, at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
+    client.set_registered_model_tag(name, names.MOVED + noted.at, _content(noted))
+    return noted
+
+
+def _content(move: Move) -> str:
+    """The value of a move's tag."""
+    return json.dumps({key: value for key, value in asdict(move).items() if key != "at"})
+
+
+def set_candidate(client: "MlflowClient", shelf: Shelf, students: Mapping[int, Student], by: SelectedBy) -> int:
+    """Point `candidate` at the best on selection of the versions given, in the order of the seeds; its number."""
+    metric = next(iter(students.values())).headline
+    best = SelectionRule(by, metric).best({number: student.selection for number, student in students.items()})
+    if shelf.aliases.get(names.CANDIDATE) != best:
+        client.set_registered_model_alias(shelf.name, names.CANDIDATE, str(best))
+    return best
+
+
+def set_champion(
+    client: "MlflowClient",
+    shelf: Shelf,
+    before: Shelf,
+    candidate: int,
+    student: Student,
+    checks: tuple[Check, ...],
+    settings: Registry,
+    unfit: Sequence[str] = (),
+) -> str | None:
+    """Let the gate judge the candidate if it has to; the sentence about it, None if it never was judged.
+
+    Args:
+        client: of the registry.
+        shelf: the registered model now, with all versions.
+        before: the same before this registration: what is in it is not new.
+        candidate: a version's number.
+        student: the candidate's.
+        checks: the tests of the candidate's own dev rows.
+        settings: section `registry` of params.yaml.
+        unfit: what the present champion fails by itself.
+    """
+    champion, version = shelf.aliases.get(names.CHAMPION), shelf.versions[candidate]
+    last = _last_move(client, shelf, before)
+    if last is not None and _held_by_hand(version, champion, last):
+        until = f"by hand ({last.reason}) until a student registered later passes"
+        return (
+            f"no champion: taken away {until}"
+            if champion is None
+            else f"version {champion} stays champion: set {until}"
+        )
+    if not _must_judge(version, champion, checks, settings):
+        return version.tags.get(names.GATE)
+    by_gate = last is None or last.by == BY_GATE  # a hand knew what it did
+    holder = _holder(client, shelf, unfit[0] if unfit and by_gate else "")
+    judged = judge(candidate, checks, read_losses(student.predictions), student.selected_on, settings, holder)
+    _note(client, shelf.name, version, judged, champion, settings)
+    if judged.passed:
+        move_champion(client, shelf.name, Move(candidate, champion, BY_GATE, judged.text, shelf.newest))
+    if version.tags.get(names.GATE_SETTINGS) != _judged_by(checks, settings):  # last: it says that all of this was done
+        client.set_model_version_tag(shelf.name, str(candidate), names.GATE_SETTINGS, _judged_by(checks, settings))
+    return judged.text
+
+
+def replace_lost_champion(client: "MlflowClient", shelf: Shelf, before: Shelf) -> Shelf:
+    """Move `champion` from a version whose files are gone to that of the same student; the registered model after it."""
+    champion = shelf.aliases.get(names.CHAMPION)
+    lost = shelf.versions.get(champion) if champion is not None else None
+    again = shelf.holds(lost.tags.get(names.KEY, "")) if lost is not None and lost.lost else None
+    if again is None:
+        return shelf
+    last = _last_move(client, shelf, before)
+    by, newest = (last.by, last.newest) if last is not None else (BY_GATE, before.newest)
+    reason = f"the same student as version {champion}, whose files are gone"
+    move = move_champion(client, shelf.name, Move(again.number, champion, by, reason, newest))
+    tags = {**shelf.tags, names.MOVED + move.at: _content(move)}
+    return replace(shelf, aliases={**shelf.aliases, names.CHAMPION: again.number}, tags=tags)
+
+
+def described(description: str, start: str, text: str) -> str:
+    """A version's description with the line that starts so replaced, or added."""
+    kept = [line for line in description.splitlines() if line and not line.startswith(start)]
+    return "\n\n".join([*kept, f"{start} {text}"])
+
+
+def _last_move(client: "MlflowClient", shelf: Shelf, before: Shelf) -> Move | None:
+    """The last move, after noting one that the history doesn't know."""
+    moves, champion = history(shelf), shelf.aliases.get(names.CHAMPION)
+    last = moves[-1] if moves else None
+    if champion is None or (last is not None and last.version == champion):
+        return last
+    previous = last.version if last else None
+    tags = shelf.versions[champion].tags if champion in shelf.versions else {}
+    if tags.get(names.GATE_PASSED) == "true" and tags.get(names.GATE_AGAINST) == str(previous):
+        # The gate's own move, killed before it was recorded.
+        return record(client, shelf.name, Move(champion, previous, BY_GATE, tags.get(names.GATE, ""), shelf.newest))
+    return record(client, shelf.name, Move(champion, previous, BY_HAND, OUTSIDE, before.newest))
+
+
+def _held_by_hand(version: Version, champion: int | None, last: Move) -> bool:
+    """Whether a hand made another version champion, or took the alias away, and this one is no newer student."""
+    if last.by != BY_HAND or champion == version.number or version.first_number > last.newest:
+        return False
+    return champion is not None or last.version is None
+
+
+def _must_judge(version: Version, champion: int | None, checks: tuple[Check, ...], settings: Registry) -> bool:
+    """Once, and again for other settings or tests that come out otherwise, or where there is no champion."""
+    if champion is None:
+        return True
+    return champion != version.number and version.tags.get(names.GATE_SETTINGS) != _judged_by(checks, settings)
+
+
+def _holder(client: "MlflowClient", shelf: Shelf, unfit: str) -> Holder | None:
+    """The present champion with its losses."""
+    champion = shelf.aliases.get(names.CHAMPION)
+    if champion is None:
+        return None
+    version = shelf.versions.get(champion)
+    selected_on = version.tags.get(names.SELECTED_ON, "selection") if version else "selection"
+    return Holder(champion, stored_losses(client, version), selected_on, unfit)
+
+
+def stored_losses(client: "MlflowClient", version: Version | None) -> Losses | None:
+    """Task losses of a version from the artifacts of its run; None if they are not there (another tool's version)."""
+    if version is None or not version.run_id:
+        return None
+    with tempfile.TemporaryDirectory(prefix="distilflow-") as folder:
+        try:
+            with explained(client.tracking_uri):
+                path = client.download_artifacts(version.run_id, f"{names.EVIDENCE}/{names.PREDICTIONS}", folder)
+            return read_losses(Path(path))
+        except RegistryUnreachable:
+            raise
+        except (ValueError, OSError, KeyError):  # not there, or no table of ours
+            return None
+
+
+def _note(
+    client: "MlflowClient", name: str, version: Version, judged: Judged, champion: int | None, settings: Registry
+) -> None:
+    """The verdict as tags of the version, and in its description; nothing is written that stands there."""
+    tags = {
+        names.GATE_AGAINST: str(champion),
+        names.GATE_PASSED: str(judged.passed).lower(),
+        names.GATE: judged.text,
+    }
+    for key, value in tags.items():
+        if version.tags.get(key) != value:
+            client.set_model_version_tag(name, str(version.number), key, value)
+    note_checks(client, name, version, judged.verdict.checks, settings)
+    text = described(version.description, "Gate:", judged.text)
+    if text != version.description:
+        client.update_model_version(name, str(version.number), description=text)
+
+
+def _judged_by(checks: tuple[Check, ...], settings: Registry) -> str:
+    """Inputs of a verdict beside the present champion: the settings, and the tests that failed."""
+    failed = [check.name for check in checks if check.passed is False]
+    return f"{settings_text(settings)} {json.dumps(failed)}"

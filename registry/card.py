@@ -1,0 +1,325 @@
+"""The model card of one student: Markdown under Hugging Face's YAML header, made from the files of the stages alone."""
+
+from collections.abc import Mapping
+
+import yaml
+
+from kinds import KINDS, LOWER_IS_BETTER
+from registry.evidence import Student
+from registry.lineage import Checkout
+from reporting.chosen import how_chosen
+from reporting.effort import effort_of
+from reporting.statistics import Interval
+from reporting.verdict.check_result import Check, Verdict, names_of
+
+MINUS = "\N{MINUS SIGN}"
+PAPER = 'MPDistil: "A Good Learner can Teach Better: Teacher-Student Collaborative Knowledge Distillation", ICLR 2024'
+SOFT = {
+    "kd": "its teacher's softened probabilities (Hinton et al., 2015)",
+    "mse_kd": f"its teacher's softened probabilities and hidden vectors (Eq. 1 of {PAPER})",
+    "pkd": "its teacher's softened probabilities and the vectors of middle layers (PKD, Sun et al., 2019)",
+    "dist": "how its teacher's probabilities correlate between and within classes (DIST, Huang et al., 2022)",
+    "skd": "the direction of its teacher's logits (spherical distillation, Guo et al., 2022)",
+    "annealing_kd": "its teacher's logits as they grow to their size, then labels (Annealing-KD, Jafari et al., 2021)",
+}
+METHODS = {
+    "finetune": "fine-tuned on the labels alone, without a teacher: what distillation is measured against",
+    **{name: f"distilled from {what}" for name, what in SOFT.items()},
+    **{
+        f"{name}_meta": f"distilled from {what}, the teacher's head replaced by the meta-teacher's"
+        for name, what in SOFT.items()
+    },
+    **{
+        f"{name}_multi": f"{what}, then as long as MPDistil's curriculum on the quizzes of all datasets, each as often"
+        for name, what in (("finetune", "fine-tuned on the labels alone"), ("kd", f"distilled from {SOFT['kd']}"))
+    },
+    "rco": "distilled from its teacher's epochs, one after the other (RCO, Jin et al., 2019)",
+    "prokd": "distilled along its teacher's own training, then from labels (Pro-KD, Rezagholizadeh et al., 2022)",
+    "takd": "distilled from an assistant between it and its teacher in size (TAKD, Mirzadeh et al., 2020)",
+    "sftn": "distilled from a teacher that was fine-tuned with student branches (SFTN, Park et al., 2021)",
+    "tinybert": "distilled from its teacher's attention, hidden states, embeddings and logits (TinyBERT, Jiao et al., 2020)",
+    "ckd": "distilled from how its teacher relates words and layers (CKD, Park et al., 2021)",
+    "dml": "trained with a larger peer, each learning from the other (DML, Zhang et al., 2018)",
+    "prokt": "trained with a teacher that stays near it (ProKT, Shi et al., 2021)",
+    "pesf_kd": "trained with its teacher's head, which follows it (PESF-KD, Rao et al., 2022)",
+    "metadistil": "trained with a teacher that learns to teach it (MetaDistil, Zhou et al., 2022)",
+    "lgtm": "trained with a teacher that weighs rows by their influence on it (LGTM, Ren et al., 2023)",
+    "mpdistil": f"distilled with a meta-teacher and a curriculum over datasets ({PAPER})",
+}
+
+
+def render_card(
+    student: Student, checkout: Checkout, versions: Mapping[str, str], margin: Interval, checks: tuple[Check, ...]
+) -> str:
+    """The whole card. `margin` is the headline metric on dev, student minus teacher; `checks` are the gate's tests."""
+    parts = [
+        f"---\n{yaml.safe_dump(_header(student), sort_keys=False, allow_unicode=True)}---",
+        f"# {student.name}, seed {student.seed}",
+        _what(student),
+        "## May it be shipped?\n\n" + _may_ship(student, checks),
+        "## Scores\n\n" + _scores(student, margin),
+        "## Rows\n\n" + _rows(student),
+        "## How it was selected\n\n" + _selection(student),
+        "## Size and speed\n\n" + _size(student),
+        "## Limits\n\n" + _limits(student),
+        "## How to load it\n\n" + _loading(student),
+        "## Where it comes from\n\n" + _origin(student, checkout, versions),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _header(student: Student) -> dict[str, object]:
+    """What the Hugging Face Hub reads."""
+    hub = student.spec.hub if student.spec.hub and not student.spec.hub.path.startswith(("/", ".")) else None
+    scored = [
+        {"type": name, "value": round(student.score("dev", name), 4), "name": f"{name} on dev"}
+        for name in student.spec.metrics
+    ]
+    dataset = {"name": f"{student.benchmark} {student.dataset}", "type": hub.path if hub else student.dataset}
+    task = {"type": "text-classification"}
+    index = {"name": student.name, "results": [{"task": task, "dataset": dataset, "metrics": scored}]}
+    return {
+        "library_name": "transformers",
+        "pipeline_tag": "text-classification",
+        "tags": ["distillation", "distilflow", student.method],
+        **({"datasets": [hub.path]} if hub else {}),
+        "metrics": list(student.spec.metrics),
+        "model-index": [index],
+    }
+
+
+def _what(student: Student) -> str:
+    made = METHODS.get(student.method, f"made by the method {student.method}")
+    teacher = int(_number(student.metrics, "parameters", "teacher"))
+    return (
+        f"A small model that {KINDS[student.spec.kind].purpose}: the dataset {student.dataset} of the benchmark "
+        f"{student.benchmark}.{_answers(student)} It was {made}. Its teacher has {teacher:,} parameters, it has "
+        f"{student.parameters:,}."
+    )
+
+
+def _may_ship(student: Student, checks: tuple[Check, ...]) -> str:
+    """The gate's own tests, one by one."""
+    verdict = Verdict(checks)
+    note = " (selected on dev)" if student.selected_on == "dev" else ""
+    if verdict.passed:
+        opening = f"Yes, by the tests of its dev rows at registration{note}"
+    else:
+        opening = f"**No**, by the tests of its dev rows at registration{note}: {names_of(verdict.failed)} failed"
+    lines = [f"| {'**failed**' if check.passed is False else check.state} | {check.text} |" for check in checks]
+    table = "\n".join(["| test | figure and threshold |", "|---|---|", *lines])
+    return (
+        f"{opening}. The thresholds are those of `registry` in `params.yaml` then. Whether it is `champion` depends on the "
+        f"champion before it, too: the tag `gate` of the version says so, and `champion.by_hand` if a person chose it.\n\n{table}"
+    )
+
+
+def _answers(student: Student) -> str:
+    if student.spec.label_range:
+        low, high = student.spec.label_range
+        return f" Its answers lie on a scale from {low:g} to {high:g}."
+    names = ", ".join(f"`{name}`" for name in student.spec.label_names)
+    return f" Its answers: {names}." if names else ""
+
+
+def _scores(student: Student, margin: Interval) -> str:
+    note = " (selected on dev)" if student.selected_on == "dev" else ""
+    lines = [f"| on{note} | metric | student | teacher | difference |", "|---|---|---:|---:|---:|"]
+    for rows in (*student.spec.dev_sets, "selection"):
+        for metric in student.spec.metrics:
+            own, teacher = student.score(rows, metric), student.score(f"teacher_{rows}", metric)
+            cells = (_shown(own, metric), _shown(teacher, metric), _shown(own - teacher, metric, signed=True))
+            lines.append(f"| {rows}, {_count(student, rows):,} rows | {metric} | {' | '.join(cells)} |")
+    interval = (
+        f"Points of 100{', but for ' + student.headline if student.headline in LOWER_IS_BETTER else ''}. The difference "
+        f"in {student.headline} on dev is {_shown(margin.difference, student.headline, signed=True)}, "
+        f"{_ends(margin, student.headline)}. One seed, no spread: another seed's student may differ by more."
+    )
+    return "\n".join(lines) + "\n\n" + interval
+
+
+def _ends(margin: Interval, metric: str) -> str:
+    """The interval of the difference, in words."""
+    if margin.low is None or margin.high is None:
+        return f"without an interval: {margin.rows} rows are too few"
+    low, high = (_shown(end, metric, signed=True) for end in (margin.low, margin.high))
+    return f"with a {100 * margin.level:g} % interval over rows ({margin.method}) of [{low}, {high}]"
+
+
+def _rows(student: Student) -> str:
+    manifest = student.manifest
+    uses = {
+        "train": "teacher and student learn from it",
+        "quiz": "meta-teacher and curriculum learn from it",
+        "selection": "chooses epochs and episodes",
+    }
+    splits = [*uses, *student.spec.dev_sets]
+    lines = ["| split | rows | what for |", "|---|---:|---|"]
+    dev = "reported on; the gate of `champion` reads it"
+    lines += [f"| {name} | {_count(student, name):,} | {uses.get(name, dev)} |" for name in splits]
+    held_out = " Dev was held out of the train rows, as the dataset has none." if manifest.get("dev_held_out") else ""
+    return "\n".join(lines) + (
+        f"\n\nTrain rows dropped because dev holds the same input: {manifest.get('dropped_equal_to_dev', 0)}. Inputs "
+        f"that occur more than once in train, quiz and selection: {manifest.get('duplicate_inputs', 0)} repetitions, all "
+        f"kept in one split; {manifest.get('inputs_with_two_labels', 0)} inputs carry two labels.{held_out} "
+        f"{_cut(student)}\n\n{_taken(student)}"
+    )
+
+
+def _taken(student: Student) -> str:
+    """What this student was trained on, and how often it moved: another method's may have had more of both."""
+    effort = effort_of(student.dataset, student.method, student.seed)
+    if effort is None or effort.train_rows is None:
+        return "What the student was trained on is not recorded."
+    rows = [f"{effort.train_rows:,.0f} labelled rows of {student.dataset}"]
+    if effort.other_rows:
+        rows.append(f"{effort.other_rows:,.0f} of other datasets")
+    only = f" {effort.feedback_rows:,.0f} more taught its teacher alone." if effort.feedback_rows else ""
+    updates = (
+        ""
+        if effort.student_updates is None or effort.kept_updates is None
+        else f" in {effort.student_updates:,.0f} updates; its weights are those after {effort.kept_updates:,.0f} of them"
+    )
+    return f"The student was trained on {' and '.join(rows)}{updates}.{only}"
+
+
+def _cut(student: Student) -> str:
+    """What of the rows did not fit."""
+    truncated = student.manifest.get("truncated")
+    counts = truncated if isinstance(truncated, Mapping) else {}
+    cut = ", ".join(f"{count} of {name}" for name, count in counts.items() if count)
+    return f"Inputs are cut at {student.manifest.get('max_length')} tokens: {cut or 'no row was longer'}."
+
+
+def _selection(student: Student) -> str:
+    if student.selected_on == "dev":
+        chosen = (
+            "**Selected on dev**, the papers' protocol: epochs and episodes were chosen on the very rows that the scores "
+            "are of, which makes them optimistic."
+        )
+    else:
+        how = how_chosen(student.dataset, student.method, student.seed)
+        chosen = f"Epochs and episodes were chosen by {how.by} on selection; dev rows chose none of them."
+        if how.points > 1:
+            chosen += f" Learning rate and weight are the best of {how.points} tried, on selection too."
+        if how.epochs is not None and how.asked is not None and how.epochs < how.asked:
+            chosen += f" Training ended after {how.epochs} of {how.asked} epochs, without a better one on selection."
+    return (
+        f"{chosen} The alias `candidate` names the best seed on selection, by the same. The alias `champion` moves by a gate that "
+        "reads **dev** rows: those tests above, and a comparison of task losses with the champion before. The champion of many "
+        "versions was thus chosen on dev many times: its dev scores, and the interval above, which knows nothing of that "
+        "choice, are **optimistic**, and on rows that no gate has read it is likely to be worse."
+    )
+
+
+def _size(student: Student) -> str:
+    size, latency = (student.metrics.get(key) for key in ("size_bytes", "latency_ms"))
+    assert isinstance(size, Mapping) and isinstance(latency, Mapping)
+    lines = ["| | student | teacher |", "|---|---:|---:|"]
+    pairs = {
+        "parameters": [f"{int(_number(student.metrics, 'parameters', who)):,}" for who in WHO],
+        "weights, MB": [f"{_number(size, who) / 1e6:.1f}" for who in WHO],
+        "latency p50, ms": [f"{_number(latency, who, 'p50'):.2f}" for who in WHO],
+        "latency p95, ms": [f"{_number(latency, who, 'p95'):.2f}" for who in WHO],
+    }
+    lines += [f"| {name} | {' | '.join(cells)} |" for name, cells in pairs.items()]
+    return "\n".join(lines) + (
+        f"\n\nLatency is of a forward pass on CPU: {latency.get('threads')} thread(s), a batch of {latency.get('batch')}, "
+        f"{latency.get('length')} tokens, {latency.get('repeats')} repeats, both models in turns. Tokenising is not in it."
+    )
+
+
+WHO = ("student", "teacher")
+
+
+def _limits(student: Student) -> str:
+    limits = [
+        f"Tested on {_count(student, 'dev'):,} dev rows of {student.dataset} and on nothing else: not on other domains or "
+        "languages than those rows', not on adversarial or deliberately misleading input, not for bias between groups of "
+        "people.",
+        "Its probabilities were not calibrated.",
+        f"Texts longer than {student.manifest.get('max_length')} tokens are cut.",
+        "One seed of training and one split of the rows: the interval above holds the chance of the dev rows alone.",
+    ]
+    if student.method != "finetune":
+        limits.append("It repeats its teacher's mistakes; where the teacher knows little, so does the student.")
+    noise = (student.spec.generate or {}).get("label_noise")
+    if student.spec.generate is not None:
+        limits.append(
+            "The rows are made by a program, about a small world of its own: the model is of no use outside of it."
+        )
+    if isinstance(noise, int | float) and noise:
+        what, share = "have noise added", f"a standard deviation of {100 * noise:g} % of the range"
+        if KINDS[student.spec.kind].has_classes:
+            what, share = "are replaced by another", f"a share of {100 * noise:g} %"
+        limits.append(
+            f"Label noise, on purpose: labels of train, quiz and selection {what}"
+            f" ({share}); dev has none. So scores on selection tend to be lower than on dev."
+        )
+    else:
+        limits.append(
+            "How many labels are wrong is not known"
+            + ("" if noise is None else "; none was made wrong on purpose")
+            + "."
+        )
+    return "\n".join(f"- {limit}" for limit in limits)
+
+
+def _loading(student: Student) -> str:
+    columns = dict.fromkeys(student.spec.columns, "...")
+    return f"""With MLFLOW_TRACKING_URI set to the registry's address; `@champion` may be `@candidate` or `/VERSION`.
+
+Raw columns in; label, score and probabilities out (needs mlflow, torch, transformers, pandas):
+
+```python
+import mlflow, pandas
+model = mlflow.pyfunc.load_model("models:/{student.name}@champion")
+model.predict(pandas.DataFrame([{columns}]))
+```
+
+The stock Hugging Face folder inside (rows must be rendered to text as the scorer does it):
+
+```python
+import mlflow
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+folder = mlflow.artifacts.download_artifacts("models:/{student.name}@champion") + "/artifacts/student"
+model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+```
+
+Over REST:
+
+```
+mlflow models serve -m models:/{student.name}@champion --env-manager local --port 5001
+```"""
+
+
+def _origin(student: Student, checkout: Checkout, versions: Mapping[str, str]) -> str:
+    dirty = {"true": ", with changes that were not committed", "unknown": " (whether changed is not known)"}
+    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (
+        f"Registered at commit `{checkout.commit}`{dirty.get(checkout.dirty, '')}; seed {student.seed}. Weights: "
+        f"`{student.student_hash[:12]}`. Trained with {packages or 'versions that were not recorded'}. Parameters, "
+        "`params.yaml`, `dvc.lock`, curves and the predictions are with the run behind this version."
+    )
+
+
+def _shown(value: float, metric: str, *, signed: bool = False) -> str:
+    """Points with one decimal; squared errors as they are."""
+    scale, digits = (1, 3) if metric in LOWER_IS_BETTER else (100, 1)
+    text = f"{scale * value:{'+' if signed else ''}.{digits}f}"
+    zero = not any(digit in "123456789" for digit in text)
+    return text.lstrip("+-") if zero else text.replace("-", MINUS)
+
+
+def _count(student: Student, split: str) -> int:
+    """Rows of a split, by the manifest."""
+    if split == "selection" and student.selected_on == "dev":
+        split = student.spec.dev_sets[0]
+    return int(_number(student.manifest, "splits", split, "rows"))
+
+
+def _number(content: Mapping[str, object], *keys: str) -> float:
+    value: object = content
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -1,0 +1,228 @@
+"""What the stages left of one student, as the registry needs it: read from the files under outputs/ and nothing else."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+
+from checksums import check_unchanged, combined, file_sums
+from config.parameters import Parameters
+from data.records import DatasetSpec
+from errors import UserError
+from outputs import OUTPUTS, output_folder, student_model, tokens_folder
+from registry.names import PREDICTIONS, model_name
+from reporting.statistics import Interval, paired_interval
+from reporting.verdict.dev_rows import DevRows, read_dev_rows
+from tasks.runtime.record_values import number_in
+
+# Digits of a metric that count in the key: another machine's arithmetic differs in later ones.
+DIGITS = 4
+KEYED = ("rows", "truncated", "selected_on", "majority_dev", "parameters", "size_bytes")
+"""What of evaluate's metrics.json is in the key beside the scores. Not what is measured anew each time, such as latency,
+nor what a later release adds, which would make every student a new one."""
+CURVES = {"curves.jsonl": "epoch", "episodes.jsonl": "episode"}
+"""File beside a student -> its column that counts."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """One student that was evaluated, and the folders that hold the evidence for it."""
+
+    benchmark: str
+    dataset: str
+    method: str
+    seed: int
+    metrics: Mapping[str, object]
+    """metrics.json of evaluate."""
+    student_hash: str
+    evaluate_hash: str
+    methods: tuple[str, ...] = ()
+    """Those of params.yaml: with finetune among them, a student must not be worse than its."""
+
+    @property
+    def name(self) -> str:
+        """The registered model that it is a version of."""
+        return model_name(self.benchmark, self.dataset, self.method)
+
+    @property
+    def title(self) -> str:
+        return f"{self.dataset} {self.method} {self.seed}"
+
+    @property
+    def key(self) -> str:
+        """The same for a student that was registered before: its name, seed, weights and what evaluate found."""
+        return _digest(self.name, str(self.seed), self.student_hash, self.evaluate_hash)
+
+    @property
+    def model(self) -> Path:
+        return student_model(self.dataset, self.method, self.seed)
+
+    @property
+    def folder(self) -> Path:
+        """The student stage's output."""
+        return self.model.parent
+
+    @property
+    def evaluated(self) -> Path:
+        """The evaluate stage's output."""
+        return output_folder("evaluate", dataset=self.dataset, method=self.method, seed=self.seed)
+
+    @property
+    def tokens(self) -> Path:
+        return tokens_folder(self.dataset)
+
+    @property
+    def predictions(self) -> Path:
+        return self.evaluated / PREDICTIONS
+
+    @cached_property
+    def spec(self) -> DatasetSpec:
+        return DatasetSpec.from_json(read_json(self.tokens / "spec.json"))
+
+    @cached_property
+    def manifest(self) -> Mapping[str, object]:
+        """The split stage's account of the rows."""
+        return read_json(self.tokens / "manifest.json")
+
+    @property
+    def headline(self) -> str:
+        """The metric that the dataset is judged by."""
+        return self.spec.metrics[0]
+
+    @property
+    def selected_on(self) -> str:
+        """'selection', or 'dev' under the papers' protocol, which labels every number."""
+        return str(self.metrics["selected_on"])
+
+    @property
+    def selection(self) -> dict[str, float]:
+        """Loss and metrics on selection."""
+        return {name: self.score("selection", name) for name in ("loss", *self.spec.metrics)}
+
+    @cached_property
+    def dev_rows(self) -> DevRows:
+        """Evidence for the gate's tests."""
+        return read_dev_rows(
+            self.dataset,
+            self.method,
+            self.seed,
+            metric=self.headline,
+            kind=self.spec.kind,
+            methods=self.methods,
+        )
+
+    @property
+    def margin_points(self) -> float:
+        """Headline metric on dev, student minus teacher, in points; more is better."""
+        return self.dev_rows.scale * (self.score("dev", self.headline) - self.score("teacher_dev", self.headline))
+
+    @property
+    def parameters(self) -> int:
+        return int(number_in(self.metrics, "parameters", "student"))
+
+    @property
+    def latency_ms(self) -> float:
+        """Median of a forward pass."""
+        return number_in(self.metrics, "latency_ms", "student", "p50")
+
+    def score(self, rows: str, metric: str) -> float:
+        """One of evaluate's scores; `rows` is selection, dev, teacher_dev, ..."""
+        return number_in(self.metrics, rows, metric)
+
+    def margin_interval(self, level: float) -> Interval:
+        """Student minus teacher on dev in the headline metric (fractions), over rows."""
+        rows = self.dev_rows
+        return paired_interval(rows.metric, rows.kind, rows.labels, [rows.student], [rows.teacher], level)
+
+
+def find_students(parameters: Parameters) -> tuple[list[Student], list[str]]:
+    """(students of params.yaml that were evaluated, what is missing of the others, a line each)."""
+    found: list[Student] = []
+    missing: list[str] = []
+    for dataset in parameters.datasets:
+        for method in parameters.methods:
+            for seed in parameters.seeds:
+                one = _student(parameters.benchmark, dataset, method, seed, tuple(parameters.methods))
+                if isinstance(one, Student):
+                    found.append(one)
+                else:
+                    missing.append(f"{dataset} {method} {seed}: {one}")
+    return found, missing
+
+
+def _student(benchmark: str, dataset: str, method: str, seed: int, methods: tuple[str, ...]) -> Student | str:
+    """One student, or what it lacks."""
+    model = student_model(dataset, method, seed)
+    evaluated = output_folder("evaluate", dataset=dataset, method=method, seed=seed)
+    files = (model / "config.json", evaluated / "metrics.json", evaluated / PREDICTIONS, evaluated / "run.json")
+    for path in (*files, tokens_folder(dataset) / "spec.json"):
+        if not path.is_file():
+            return f"{path} is missing"
+    sums = file_sums(model)
+    check_unchanged(model, sums, OUTPUTS)
+    check_unchanged(evaluated, file_sums(evaluated), OUTPUTS)
+    student_hash = combined(model, sums)
+    evaluated_hash = read_json(evaluated / "run.json").get("input_hashes")
+    if isinstance(evaluated_hash, Mapping) and evaluated_hash.get(str(model)) != student_hash:
+        return f"{evaluated} is of another student than {model}"
+    metrics = read_json(evaluated / "metrics.json")
+    return Student(benchmark, dataset, method, seed, metrics, student_hash, _evaluate_hash(evaluated, metrics), methods)
+
+
+def _evaluate_hash(evaluated: Path, metrics: Mapping[str, object]) -> str:
+    """The rows that were predicted and how well, without what another machine or hour would measure differently.
+
+    The weights are in the key already; so what was predicted shows in the scores.
+    """
+    table = parquet.read_table(evaluated / PREDICTIONS, columns=["set", "row_id", "label"])
+    rows = [table.column(name).to_pylist() for name in ("set", "row_id", "label")]
+    splits = metrics.get("rows")
+    sets = [f"{model}{name}" for name in (splits if isinstance(splits, Mapping) else ()) for model in ("", "teacher_")]
+    scores = {key: value for key, value in metrics.items() if key in sets or key in KEYED}
+    return _digest(json.dumps(rows), json.dumps(_rounded(scores), sort_keys=True))
+
+
+def _rounded(value: object) -> object:
+    """Numbers with DIGITS digits after the point, at every depth."""
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(part) for key, part in value.items()}
+    return round(value, DIGITS) + 0.0 if isinstance(value, float) else value
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """The object in a JSON file that a stage wrote. Raises UserError if it holds none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, FileNotFoundError) as error:
+        raise UserError(f"{path}: no valid JSON ({error}); run the stage that writes it again") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def curves(student: Student) -> list[tuple[str, int, float]]:
+    """(name, step, value) of every number in the student's curves."""
+    points: list[tuple[str, int, float]] = []
+    for file, counter in CURVES.items():
+        path = student.folder / file
+        if path.is_file():
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+            points += _points(rows, counter)
+    return points
+
+
+def _points(rows: Sequence[Mapping[str, object]], counter: str) -> list[tuple[str, int, float]]:
+    return [
+        (f"curves/{name}", int(float(str(row[counter]))), float(value))
+        for row in rows
+        for name, value in row.items()
+        if name != counter and isinstance(value, int | float)
+    ]

@@ -1,0 +1,116 @@
+"""The gate's tests as tags of a version, and the tests of a champion whose student is not at hand."""
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from config.stages import Registry
+from errors import UserError
+from registry import names
+from registry.connection import RegistryUnreachable, explained
+from registry.evidence import Student, read_json
+from registry.model_state import Shelf, Version
+from reporting.verdict.check_result import CHAMPION, NAMES, STATES, Check
+from reporting.verdict.dev_rows import NOT_A_METHOD, dev_rows, read_table
+from reporting.verdict.own_checks import own_checks
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NO_FINETUNE = "the fine-tuned student of its seed is not at hand"
+
+
+def settings_text(settings: Registry) -> str:
+    """The settings that a verdict depends on."""
+    return json.dumps(settings.model_dump(mode="json", exclude={"trials"}), sort_keys=True)
+
+
+def check_tags(checks: Iterable[Check], settings: Registry) -> dict[str, str]:
+    """A tag for each test."""
+    tags = {_tag(check.name): f"{check.state}: {check.text}" for check in checks}
+    return {**tags, names.CHECKED: settings_text(settings)}
+
+
+def failed_in(tags: Mapping[str, str], *, without: Sequence[str] = ()) -> list[str]:
+    """The clauses of the tests that failed, by a version's tags."""
+    found = [tags.get(_tag(name), "") for name in NAMES if name not in without]
+    start = f"{STATES[False]}: "
+    return [text.removeprefix(start) for text in found if text.startswith(start)]
+
+
+def note_checks(
+    client: "MlflowClient", name: str, version: Version, checks: Iterable[Check], settings: Registry
+) -> None:
+    """Tag a version with its tests, where they are not its tags already."""
+    for key, value in check_tags(checks, settings).items():
+        if version.tags.get(key) != value:
+            client.set_model_version_tag(name, str(version.number), key, value)
+
+
+def stored_checks(
+    client: "MlflowClient", version: Version, like: Student, settings: Registry
+) -> tuple[Check, ...] | None:
+    """The tests of a version whose student is not at hand, from the evidence of its run; None if there is none of ours.
+
+    `like` is a student of the same registered model: of the same dataset, with the same metric and constant.
+    """
+    if not version.run_id:
+        return None
+    with tempfile.TemporaryDirectory(prefix="distilflow-") as folder:
+        try:
+            with explained(client.tracking_uri):
+                paths = [
+                    Path(client.download_artifacts(version.run_id, f"{names.EVIDENCE}/{file}", folder))
+                    for file in (names.PREDICTIONS, names.METRICS)
+                ]
+            rows = dev_rows(
+                read_table(paths[0]),
+                read_json(paths[1]),
+                metric=like.headline,
+                kind=like.spec.kind,
+                finetune=None,
+                no_finetune=NO_FINETUNE if "finetune" in like.methods else NOT_A_METHOD,
+                constant=like.dev_rows.constant,
+            )
+            return own_checks(rows, settings) if rows.rows else None
+        except RegistryUnreachable:
+            raise
+        except (ValueError, OSError, KeyError, UserError, pa.ArrowException):  # not there, or no table of ours
+            return None
+
+
+def champion_failures(
+    client: "MlflowClient", shelf: Shelf, own: Mapping[int, tuple[Check, ...]], like: Student, settings: Registry
+) -> list[str]:
+    """The tests that the present champion fails by itself, a clause each: an earlier release, other settings or a hand let it in.
+
+    `own` are the tests of the students at hand, by their versions' numbers.
+    """
+    number = shelf.aliases.get(names.CHAMPION)
+    version = shelf.versions.get(number) if number is not None else None
+    if version is None or (version.lost and version.number not in own):
+        return []
+    if version.number not in own and version.tags.get(names.CHECKED) == settings_text(settings):
+        return failed_in(version.tags, without=(CHAMPION,))
+    checks = own.get(version.number) or stored_checks(client, version, like, settings)
+    if checks is None:
+        return []
+    note_checks(client, shelf.name, version, checks, settings)
+    return [check.text for check in checks if check.passed is False]
+
+
+def champion_check(tags: Mapping[str, str]) -> Check | None:
+    """The test against the champion of then, by a version's tags; None if it was not made."""
+    text = tags.get(_tag(CHAMPION), "")
+    for passed, state in STATES.items():
+        if text.startswith(f"{state}: "):
+            return Check(CHAMPION, passed, "", "", text.removeprefix(f"{state}: "))
+    return None
+
+
+def _tag(name: str) -> str:
+    return names.CHECK + name.replace(" ", ".")

@@ -1,0 +1,91 @@
+"""What the registry holds now: registered models with their versions, aliases and tags."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from registry import names
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.store.entities import PagedList
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a registered model."""
+
+    number: int
+    run_id: str
+    tags: Mapping[str, str]
+    description: str = ""
+
+    @property
+    def lost(self) -> bool:
+        """Whether its files are gone."""
+        return names.LOST in self.tags
+
+    @property
+    def first_number(self) -> int:
+        """The number that the student got when it was registered for the first time."""
+        return int(self.tags.get(names.REPLACES, self.number))
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A registered model as it was when it was asked for; without versions if there is none of that name."""
+
+    name: str
+    versions: Mapping[int, Version] = field(default_factory=dict)
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def holds(self, key: str) -> Version | None:
+        """The version of a student, with its files; the lowest number if there are two."""
+        return next((version for version in self._of(key) if not version.lost), None)
+
+    def lost(self, key: str) -> Version | None:
+        """The newest version of a student whose files are gone."""
+        return next((version for version in reversed(self._of(key)) if version.lost), None)
+
+    def _of(self, key: str) -> list[Version]:
+        return [version for _, version in sorted(self.versions.items()) if version.tags.get(names.KEY) == key]
+
+    @property
+    def newest(self) -> int:
+        """The highest number of a version; 0 if there is none."""
+        return max(self.versions, default=0)
+
+
+def read_shelves(client: "MlflowClient", like: str, wanted: Sequence[str]) -> dict[str, Shelf]:
+    """The registered models of the names wanted, by two searches for names that fit `like`."""
+    fitting = f"name LIKE '{like}'"
+    models = {model.name: model for model in _pages(client.search_registered_models, fitting)}
+    found: dict[str, dict[int, Version]] = {}
+    for version in _pages(client.search_model_versions, fitting):
+        own = Version(int(version.version), version.run_id or "", version.tags, version.description or "")
+        found.setdefault(version.name, {})[own.number] = own
+    return {
+        name: Shelf(
+            name,
+            found.get(name, {}),
+            {alias: int(number) for alias, number in models[name].aliases.items()},
+            models[name].tags,
+        )
+        if name in models
+        else Shelf(name)
+        for name in wanted
+    }
+
+
+def _pages(search: "Callable[..., PagedList[Found]]", fitting: str) -> "Iterator[Found]":
+    """Every result of a search, page by page."""
+    token: str | None = None
+    while True:
+        page = search(filter_string=fitting, max_results=1000, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return

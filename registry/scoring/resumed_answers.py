@@ -1,0 +1,139 @@
+"""Answers of an interrupted scoring, chunk by chunk beside the target, so that the same command goes on where it stopped.
+
+A chunk's answers depend on nothing but its rows, the student and the settings that `Made` names: read back, they are to
+the bit those of a run that nobody stopped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import json
+import shutil
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TextIO
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.atomic_files import whole_file
+from errors import UserError
+
+RECORD, LOCK = "made_of.json", "lock"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What answers are made of: of other ones, none is used."""
+
+    source: str
+    """sha256 of the file of rows."""
+    student: str
+    """sha256 of the student's files."""
+    batch_size: int
+    threads: int
+    chunk: int
+    """Rows of a chunk."""
+    device: str
+    torch: str
+
+
+class Progress:
+    """A folder of answers; where it can't be written, scoring goes on without."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._in_trouble = folder, False
+
+    def answers(self, number: int, rows: int) -> pd.DataFrame | None:
+        """The answers of a chunk of so many rows, if an earlier run has kept them whole."""
+        try:
+            table = pq.read_table(self._file(number), page_checksum_verification=True)
+        except (OSError, pa.ArrowException):  # missing, or damaged: the chunk is scored again
+            return None
+        return table.to_pandas() if table.num_rows == rows else None
+
+    def keep(self, number: int, answers: pd.DataFrame) -> None:
+        """Keep the answers of a chunk."""
+        if self._in_trouble:
+            return
+        table = pa.Table.from_pandas(answers, preserve_index=False)
+        try:
+            with whole_file(self._file(number)) as file:
+                pq.write_table(table, file, write_page_checksum=True)
+        except OSError as error:
+            self._in_trouble = True
+            reason = error.strerror or str(error)
+            print(
+                f"score: WARNING: no progress can be kept ({reason}); an interrupted run starts over", file=sys.stderr
+            )
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks' answers are there."""
+        return len(list(self._folder.glob("*.parquet")))
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{number:06}.parquet"
+
+
+def progress_folder(target: Path) -> Path:
+    """Folder of the answers for a target until it is whole."""
+    return target.with_name(f".{target.name}.progress")
+
+
+@contextmanager
+def kept(target: Path, made: Made) -> Generator[Progress]:
+    """The answers that an interrupted run kept for a target; removed once the block ends well.
+
+    Raises UserError where another process scores into the same target. Answers made of anything else are removed.
+    """
+    folder = progress_folder(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as lock:
+        _take(lock, target)
+        _remove_what_killed_runs_left(target)
+        if not _made_of(folder, made):
+            _remove_answers(folder)
+            with whole_file(folder / RECORD) as file:
+                file.write(json.dumps(asdict(made), indent=2).encode() + b"\n")
+        progress, well = Progress(folder), False
+        try:
+            yield progress
+            well = True
+        finally:
+            if well or not progress.chunks:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take(lock: TextIO, target: Path) -> None:
+    """Lock the folder as long as the file is open. Raises UserError where another process has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{target}: another process scores into it; wait for it, or name another --output") from None
+    except OSError:  # a file system without locks: two runs into one target are the user's care there
+        return
+
+
+def _made_of(folder: Path, made: Made) -> bool:
+    try:
+        return json.loads((folder / RECORD).read_text(encoding="utf-8")) == asdict(made)
+    except (OSError, ValueError):
+        return False
+
+
+def _remove_answers(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            path.unlink()
+
+
+def _remove_what_killed_runs_left(target: Path) -> None:
+    """Files that a killed process was writing: the lock says that nobody writes them any more."""
+    for path in (*target.parent.glob(f".{glob.escape(target.name)}.*.part"), *progress_folder(target).glob(".*.part")):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,101 @@
+"""Whether the files of a version are where the registry says: listed with their sizes, never read or downloaded."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry import names
+from registry.experiment import local_path
+from registry.pyfunc_check import PACKAGE, SCORING, STUDENT
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from registry.model_state import Version
+
+MODEL_FOLDERS = ("", "artifacts", f"artifacts/{STUDENT}")
+EVIDENCE = tuple(f"{names.EVIDENCE}/{name}" for name in (names.PREDICTIONS, "metrics.json", "params.yaml"))
+NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where the files of a version are; an address of MLflow's is empty where the registry has forgotten it."""
+
+    model: str
+    run: str
+
+    @property
+    def folders(self) -> list[str] | None:
+        """Both as folders of this machine; None where one is a server's or a bucket."""
+        paths = [local_path(address) for address in (self.model, self.run)]
+        return None if None in paths else [str(path) for path in paths]
+
+
+def locate(client: "MlflowClient", name: str, version: "Version") -> Location:
+    """Where the files of a version are."""
+    from mlflow.exceptions import MlflowException
+
+    model = client.get_model_version_download_uri(name, str(version.number))
+    try:
+        run = client.get_run(version.run_id).info.artifact_uri if version.run_id else ""
+    except MlflowException as error:
+        if error.error_code != NOT_THERE:
+            raise
+        run = ""
+    return Location(model, run or "")
+
+
+def missing_files(location: Location, sizes: Mapping[str, int]) -> list[str]:
+    """What a version lacks: files of its model and of the evidence, and those of `sizes` that have another size.
+
+    Args:
+        location: of the version's files.
+        sizes: bytes of files of the student's folder, by name.
+    """
+    wanted: dict[str, int | None] = dict.fromkeys((*PACKAGE, f"artifacts/{SCORING}"))
+    wanted |= {f"artifacts/{STUDENT}/{name}": size for name, size in sizes.items()}
+    there = dict(_listed(location.model, MODEL_FOLDERS)) | dict(_listed(location.run, (names.EVIDENCE,)))
+    wanted |= dict.fromkeys(EVIDENCE)
+    return [name for name, size in wanted.items() if name not in there or size not in (None, there[name])]
+
+
+def stamp(folders: Sequence[str]) -> str:
+    """A sum over the names and sizes of all files in folders; another one if a file is gone, new or of another size."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(Path(folder).rglob("*")):
+            if path.is_file():
+                digest.update(f"{path}\0{path.stat().st_size}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _listed(address: str, folders: Sequence[str]) -> Iterator[tuple[str, int | None]]:
+    """(name, bytes) of the files directly in some folders below an address."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    if not address:
+        return
+    files = get_artifact_repository(address)
+    for folder in folders:
+        try:
+            found = files.list_artifacts(folder or None)
+        except MlflowException as error:
+            if error.error_code != NOT_THERE:
+                raise
+            return
+        for file in found:
+            if not file.is_dir:
+                yield file.path, file.file_size
+        if not found:
+            return
+
+
+def student_sizes(folder: Path) -> dict[str, int]:
+    """Bytes of what a version holds of a student's folder, its configuration, weights and tokenizer, by name."""
+    from registry.pyfunc_model import stock_paths  # reads tokenizers and tables: only where MLflow is asked, too
+
+    return {path.name: path.stat().st_size for path in stock_paths(folder)}

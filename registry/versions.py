@@ -1,0 +1,147 @@
+"""How a version is made, so that a kill at any moment leaves none twice and none half.
+
+A run is logged first, then the model in it, and last, in one step, the version that points to both. A run without its
+version is what a killed registration left: the next one deletes it and starts over.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from config.parameters import Parameters
+from errors import UserError
+from paths import without_password
+from registry import names
+from registry.aliases import described
+from registry.card import render_card
+from registry.evidence import Student
+from registry.experiment import ALREADY_EXISTS
+from registry.gate_tags import check_tags
+from registry.lineage import Checkout, records, versions
+from registry.model_state import Version, read_shelves
+from registry.runs import delete_run, log_run, version_tags
+from registry.stored_files import Location
+from reporting.verdict.check_result import Check, Verdict
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SHOWN = 3  # names of files in a sentence
+TESTS = "Tests:"
+"""Start of the line of a description that has the gate's tests, at registration."""
+MODEL_VERSIONS = "mlflow.modelVersions"
+"""MLflow's own tag that links a logged model to its versions."""
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What registering any student of one params file needs."""
+
+    client: "MlflowClient"
+    experiment: str
+    parameters: Parameters
+    checkout: Checkout
+
+    def register(self, student: Student, checks: tuple[Check, ...], lost: Version | None = None) -> Version:
+        """Log one student with its evidence and make the version. Another machine's version of it, if that was quicker.
+
+        `checks` are the gate's tests of its dev rows. `lost` is an earlier version of the same student, whose files are gone: what the gate said of it stands.
+        """
+        from registry.pyfunc_model import log_student  # reads tokenizers and tables: only if something is new
+
+        client, found = self.client, records(student)
+        ensure_registered_model(client, student)
+        margin = student.margin_interval(self.parameters.report.level)
+        card = render_card(student, self.checkout, versions(found), margin, checks)
+        run_id = log_run(client, self.experiment, student, self.checkout, found, params=self.parameters, card=card)
+        model = log_student(run_id=run_id, student=student.model, tokens=student.tokens, card=card, name=student.name)
+        tags = version_tags(student, self.checkout) | check_tags(checks, self.parameters.registry)
+        tags |= _inherited(lost) if lost else {}
+        text = summary(student, checks)
+        return self._make_version(student, run_id, (model.model_uri, model.model_id), tags, text)
+
+    def _make_version(
+        self, student: Student, run_id: str, logged: tuple[str, str | None], tags: dict[str, str], text: str
+    ) -> Version:
+        """The version of a logged model (its address and id), unless somebody made it meanwhile; of two made at once the lower number stays."""
+        client, name = self.client, student.name
+        source, model_id = logged
+        if other := _version_of(client, student):
+            delete_run(client, self.experiment, run_id)
+            return other
+        made = client.create_model_version(
+            name,
+            source,
+            run_id,
+            tags=tags,
+            description=text,
+            model_id=model_id,
+        )
+        own = Version(int(made.version), run_id, made.tags, made.description or "")
+        first = _version_of(client, student) or own
+        if first.number != own.number:
+            client.delete_model_version(name, str(own.number))
+            delete_run(client, self.experiment, run_id)
+            return first
+        if model_id:
+            client.set_logged_model_tags(
+                model_id, {MODEL_VERSIONS: json.dumps([{"name": name, "version": own.number}])}
+            )
+        client.set_terminated(run_id)
+        return own
+
+
+def mark_lost(client: "MlflowClient", name: str, version: Version, location: Location, missing: Sequence[str]) -> str:
+    """Note at a version that its files are gone; a sentence about it."""
+    more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+    files = f"{', '.join(missing[:SHOWN])}{more}"
+    if not version.lost:
+        gone = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {files}"
+        client.set_model_version_tag(name, str(version.number), names.LOST, gone)
+        text = described(version.description, "Files:", f"gone since {gone}.")
+        client.update_model_version(name, str(version.number), description=text)
+    place = without_password(location.model)
+    return f"version {version.number} of {name} has lost files in {place} ({files})"
+
+
+def _version_of(client: "MlflowClient", student: Student) -> Version | None:
+    """The version of a student that the registry has now; the lowest number if it has two."""
+    return read_shelves(client, student.name, [student.name])[student.name].holds(student.key)
+
+
+def _inherited(lost: Version) -> dict[str, str]:
+    """Tags that a version takes over from one of the same student, whose files are gone."""
+    kept = (names.GATE, names.GATE_PASSED, names.GATE_AGAINST, names.GATE_SETTINGS, names.BY_HAND)
+    return {key: lost.tags[key] for key in kept if key in lost.tags} | {names.REPLACES: str(lost.first_number)}
+
+
+def ensure_registered_model(client: "MlflowClient", student: Student) -> None:
+    """Make the registered model if there is none. Raises UserError if that name holds something else."""
+    from mlflow.exceptions import MlflowException
+
+    holds = {names.BENCHMARK: student.benchmark, names.DATASET: student.dataset, names.METHOD: student.method}
+    text = f"Students of {student.dataset} ({student.benchmark}) by {student.method}; a version is one seed's."
+    try:
+        client.create_registered_model(student.name, tags=holds, description=text)
+    except MlflowException as error:
+        if error.error_code != ALREADY_EXISTS:
+            raise
+        tags = client.get_registered_model(student.name).tags
+        other = {key: tags[key] for key, value in holds.items() if key in tags and tags[key] != value}
+        if other:
+            shown = ", ".join(f"{key} {value}" for key, value in other.items())
+            raise UserError(
+                f"registered model {student.name} holds students of {shown}; give the benchmark another name in params.yaml"
+            ) from None
+
+
+def summary(student: Student, checks: tuple[Check, ...]) -> str:
+    """A version's description: its score beside its teacher's, and what the gate's tests say of it."""
+    label = " (selected on dev)" if student.selected_on == "dev" else ""
+    own, teacher = student.score("dev", student.headline), student.score("teacher_dev", student.headline)
+    return (
+        f"Seed {student.seed}: {student.headline} {own:.4f} on dev, its teacher {teacher:.4f}{label}; "
+        f"{student.parameters:,} parameters.\n\n{TESTS} {Verdict(checks).text}{label}."
+    )

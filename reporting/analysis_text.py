@@ -1,0 +1,113 @@
+"""The analysis in tables and sentences, for the page; numbers as people read them."""
+
+from reporting import wording
+from reporting.analysis import Analysis
+from reporting.method_records import Records
+from reporting.propositions import FirstProposition
+from reporting.ranking import p_text
+from reporting.significance import Correlation
+from reporting.tables import Table
+
+
+def correlation_text(analysis: Analysis) -> str:
+    """Whether a better meta-teacher goes with a better student, and how far these points can say so."""
+    points = len(analysis.improvements)
+    if not points:
+        return ""
+    datasets = len({one.dataset for one in analysis.improvements})
+    text = (
+        f"{points} point{'s' * (points > 1)}, one a dataset and seed ({datasets} dataset{'s' * (datasets > 1)}). "
+        f"Improvement of the meta-teacher over the teacher, and of MPDistil's student over the fine-tuned one: "
+        f"{_correlation(analysis.improvement_correlation)}. "
+        f"Scores of meta-teacher and student themselves: {_correlation(analysis.score_correlation)}."
+    )
+    return (
+        f"{text} Seeds of one dataset share its rows and its split, so p is too small." if points > datasets else text
+    )
+
+
+def reward_table(analysis: Analysis, records: list[Records]) -> Table:
+    """Mean reward of a step, and what kind of reward it was."""
+    kinds = {r.name: ", ".join(sorted({one.reward for one in r.curricula.values()})) for r in records}
+    rows = [
+        [name, kinds[name], f"{value:+.3g}".replace("-", wording.MINUS)]
+        for name, value in analysis.mean_rewards.items()
+    ]
+    return Table(["dataset", "reward", "mean over steps and seeds"], rows, names=2)
+
+
+def share_table(analysis: Analysis) -> Table:
+    """MetaDistil's shares in per cent."""
+    rows = [
+        [
+            one.dataset,
+            one.what,
+            *(wording.score_text(part, "accuracy") for part in (one.whole, one.first_half, one.second_half)),
+        ]
+        for one in analysis.shares
+    ]
+    return Table(["dataset", "share of", "all epochs, %", "first half, %", "second half, %"], rows, names=2)
+
+
+def entropy_table(analysis: Analysis) -> Table:
+    """Entropy gap on dev by method and dataset."""
+    datasets = list(dict.fromkeys(one.dataset for one in analysis.entropy_gaps))
+    gaps = {(one.method, one.dataset): one.gap for one in analysis.entropy_gaps}
+    rows = []
+    for method in dict.fromkeys(method for method, _ in gaps):
+        cells = [wording.score_text(gaps.get((method, name)), "loss") for name in datasets]
+        rows.append([method, *(cell.replace("-", wording.MINUS) for cell in cells)])
+    return Table(["method", *datasets], rows)
+
+
+def temperature_table(analysis: Analysis, metrics: dict[str, str]) -> Table:
+    """Pro-KD's margins to the teacher with the temperature and without."""
+    rows = [
+        [one.dataset, *(_signed(part, metrics[one.dataset]) for part in (one.with_it.mean, one.without_it.mean))]
+        for one in analysis.temperatures
+    ]
+    return Table(["dataset", "with the temperature", "without"], rows)
+
+
+def first_proposition_table(analysis: Analysis) -> Table:
+    """MPDistil's Proposition 1, a line a dataset and seed: what its premise says, and whether what it promises came."""
+    header = ["dataset", "seed", "quiz rows", "mean L col", "mean L com", "mean log p, S \N{MINUS SIGN} T", "mean p, S", "mean p, T", "reading"]  # fmt: skip
+    rows = []
+    for one in analysis.first_propositions:
+        difference = f"{one.student_log - one.teacher_log:+.3f}".replace("-", wording.MINUS)
+        losses = [f"{value:.3f}".replace("-", wording.MINUS) for value in (one.collaborative, one.competitive)]
+        means = [f"{value:.3f}" for value in (one.student, one.teacher)]
+        rows.append([one.dataset, str(one.seed), str(one.rows), *losses, difference, *means, _reading(one)])
+    return Table(header, rows, names=2)
+
+
+def _reading(one: FirstProposition) -> str:
+    if not one.premise:
+        return "says nothing: L col is not the lower"
+    return "as it promises" if one.conclusion else "contradicts it"
+
+
+def second_proposition_table(analysis: Analysis) -> Table:
+    """MPDistil's Proposition 2, a line a dataset."""
+    rows = [
+        [
+            one.dataset,
+            str(one.steps),
+            *(f"{value:+.3f}".replace("-", wording.MINUS) for value in (one.binary, one.real)),
+            str(one.binary_lower),
+        ]
+        for one in analysis.second_propositions
+    ]
+    return Table(["dataset", "steps", "mean binary reward", "mean real reward", "steps against it"], rows)
+
+
+def _signed(value: float, metric: str) -> str:
+    return wording.number_text(value, metric, signed=True)
+
+
+def _correlation(found: Correlation | None) -> str:
+    if found is None:
+        return "no correlation can be taken (fewer than 3 points, or one side does not vary)"
+    return f"Pearson's r {found.r:+.2f}, p {p_text(found.p)} (by permutations)".replace("+-", "-").replace(
+        "r -", f"r {wording.MINUS}"
+    )

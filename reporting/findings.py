@@ -1,0 +1,205 @@
+"""Findings: the best student by name, students that lose to the fine-tuned one, teachers with nothing to teach.
+
+A student is called the best only if the interval of its difference to every other one is wholly above 0. A dataset whose
+teacher does not pass the gate's test against a constant is left out of means and tests.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from config.stages import Registry
+from errors import UserError
+from kinds import KINDS, LOWER_IS_BETTER
+from metrics import compute_metrics
+from reporting.gather import DatasetOutputs
+from reporting.scores import dev_rows, headlines
+from reporting.statistics import FEWEST_ROWS, Interval, mean_interval, paired_interval
+from reporting.verdict.check_result import TEACHER
+from reporting.verdict.dev_rows import BASELINE
+from reporting.verdict.gathered_rows import evidence_of
+from reporting.verdict.own_checks import own_checks
+
+STAND_IN = "accuracy"
+
+
+@dataclass(frozen=True)
+class Best:
+    """The student with the highest score, on one dataset or on the mean of several."""
+
+    method: str
+    not_apart: tuple[str, ...]
+    """Others whose difference to it has an interval that includes 0, or none."""
+    margin: Interval
+    """To its teacher."""
+    finetune: Interval | None
+    """To the fine-tuned student; None if that is it, or there is none."""
+    by: str | None = None
+    """The metric whose intervals tell it from others, where the headline metric has none."""
+
+    @property
+    def named(self) -> bool:
+        """Whether intervals tell it from all others."""
+        return not self.not_apart
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A method that is worse than fine-tuning on a dataset: the interval is wholly on the wrong side of 0."""
+
+    dataset: str
+    metric: str
+    """The headline metric, or accuracy where the dev rows are too few for an interval of that."""
+    method: str
+    interval: Interval
+    by: str | None = None
+    """`metric`, where it is not the headline metric."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Of all datasets and methods."""
+
+    best: dict[str, Best]
+    """By dataset; none where the teacher had nothing to teach."""
+    overall: Best | None
+    """Of the mean over the datasets that count; None for fewer than two, or where less is better on one."""
+    losses: list[Loss]
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Dataset -> why it is in no mean and no test over datasets."""
+
+
+def find(
+    outputs: Sequence[DatasetOutputs], methods: Sequence[str], seeds: Sequence[int], level: float, settings: Registry
+) -> Findings:
+    """All findings at `level`, a fraction; whether a teacher learned something is asked as the gate asks it."""
+    left_out = untaught(outputs, methods, seeds, settings)
+    kept = [one for one in outputs if one.name not in left_out]
+    return Findings(
+        best={one.name: _best([one], methods, seeds, level) for one in kept},
+        overall=_best(kept, methods, seeds, level) if averaged(outputs, kept) and len(kept) > 1 else None,
+        losses=[loss for one in kept for loss in _losses(one, methods, seeds, level)],
+        left_out=left_out,
+    )
+
+
+def averaged(outputs: Sequence[DatasetOutputs], kept: Sequence[DatasetOutputs]) -> bool:
+    """Whether a mean over these datasets says something: two or more, or all there are, of scores."""
+    enough = len(kept) > 1 or len(kept) == len(outputs)
+    return enough and all(one.metrics[0] not in LOWER_IS_BETTER for one in kept)
+
+
+def untaught(
+    outputs: Sequence[DatasetOutputs], methods: Sequence[str], seeds: Sequence[int], settings: Registry
+) -> dict[str, str]:
+    """Datasets that have nothing to teach -> why."""
+    return {
+        one.name: why for one in outputs if one.evaluations and (why := nothing_to_teach(one, methods, seeds, settings))
+    }
+
+
+def nothing_to_teach(
+    one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], settings: Registry
+) -> str | None:
+    """Why there is nothing to distil: no seed's teacher passes the gate's test against a constant; None if one does."""
+    own = [
+        (method, seed)
+        for seed in seeds
+        for method in [next((name for name in methods if (name, seed) in one.evaluations), None)]
+        if method is not None
+    ]
+    if any(one.evaluations[key].constant is None for key in own):
+        return None  # of records that don't have it
+    every = [evidence_of(one, *key) for key in own]
+    if any(check.passed for rows in every for check in own_checks(rows, settings) if check.name == TEACHER):
+        return None
+    rows, other = every[0].rows, f"the {KINDS[one.kind].constant_name}"
+    if rows < FEWEST_ROWS:
+        return f"{rows} dev rows: too few to tell the teacher from {other}"
+    metric = one.metrics[0]
+    scores = [
+        compute_metrics([metric], logits, part.labels, one.kind)[metric]
+        for part in every
+        for logits in (part.teacher, part.constants)
+    ]
+    above = sum(scores[::2]) - sum(scores[1::2])
+    beaten = (-above if metric in LOWER_IS_BETTER else above) > 0
+    return f"teacher {'not told apart from' if beaten else 'no better than'} {other}"
+
+
+def better(interval: Interval, metric: str) -> Interval:
+    """The interval with more being better."""
+    if metric not in LOWER_IS_BETTER:
+        return interval
+    low, high = (None if end is None else -end for end in (interval.high, interval.low))
+    return Interval(-interval.difference, low, high, interval.level, interval.rows, interval.seeds, interval.method)
+
+
+def between(
+    one: DatasetOutputs, first: str, second: str | None, seeds: Sequence[int], level: float, metric: str | None = None
+) -> Interval:
+    """A student minus another one, or minus its own teacher (None), on dev; in the headline metric if no other is given."""
+    own = [dev_rows(one, first, seed) for seed in seeds]
+    others = own if second is None else [dev_rows(one, second, seed) for seed in seeds]
+    if any(rows.row_ids != own[0].row_ids for rows in (*own, *others)):
+        raise UserError(f"evaluate {one.name}: {first} and {second} saw different dev rows; run `dvc repro`")
+    return paired_interval(
+        metric or one.metrics[0],
+        one.kind,
+        own[0].labels,
+        [rows.student for rows in own],
+        [rows.teacher if second is None else rows.student for rows in others],
+        level,
+    )
+
+
+def told_apart(
+    one: DatasetOutputs, first: str, second: str, seeds: Sequence[int], level: float
+) -> tuple[Interval, str | None]:
+    """A student minus another one, more being better, and the metric where it is not the headline one.
+
+    Macro-F1 has no interval where a class has few rows. That one student is right on many more of the rows is seen there, too.
+    """
+    found = better(between(one, first, second, seeds, level), one.metrics[0])
+    if found.low is not None or one.metrics[0] != "macro_f1":
+        return found, None
+    other = between(one, first, second, seeds, level, STAND_IN)
+    return (found, None) if other.low is None else (other, STAND_IN)
+
+
+def _over(
+    datasets: Sequence[DatasetOutputs], first: str, second: str | None, seeds: Sequence[int], level: float
+) -> Interval:
+    """The same as a mean over datasets."""
+    parts = [between(one, first, second, seeds, level) for one in datasets]
+    return parts[0] if len(parts) == 1 else mean_interval(parts, level)
+
+
+def _best(datasets: Sequence[DatasetOutputs], methods: Sequence[str], seeds: Sequence[int], level: float) -> Best:
+    metric = datasets[0].metrics[0]
+    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+    scores = {name: sign * sum(sum(headlines(one, name, seeds, methods)) for one in datasets) for name in methods}
+    method = max(methods, key=scores.__getitem__)  # the first of equals
+    names = [name for name in methods if name != method]
+    if len(datasets) == 1:
+        others = {name: told_apart(datasets[0], method, name, seeds, level) for name in names}
+    else:
+        others = {name: (better(_over(datasets, method, name, seeds, level), metric), None) for name in names}
+    return Best(
+        method=method,
+        not_apart=tuple(name for name, (found, _) in others.items() if found.low is None or found.low <= 0),
+        margin=_over(datasets, method, None, seeds, level),
+        finetune=_over(datasets, method, BASELINE, seeds, level) if BASELINE in others else None,
+        by=next((by for _, by in others.values() if by), None),
+    )
+
+
+def _losses(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], level: float) -> list[Loss]:
+    if BASELINE not in methods:
+        return []
+    found = {name: told_apart(one, name, BASELINE, seeds, level) for name in methods if name != BASELINE}
+    # Turned again, an interval of more being better is that of the metric itself.
+    return [
+        Loss(one.name, by or one.metrics[0], name, better(interval, one.metrics[0]) if by is None else interval, by)
+        for name, (interval, by) in found.items()
+        if interval.high is not None and interval.high < 0
+    ]

@@ -1,0 +1,227 @@
+"""May a student be shipped, and what is lost with it: the gate's own tests, classes, rows, calibration, size and speed.
+
+Of each dataset the student that the gate would take of the main method (the best seed on selection), and
+beside it the one of the best method, where that is another.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+
+from config.stages import Registry
+from epoch_choice import SelectedBy, SelectionRule
+from errors import UserError
+from kinds import KINDS
+from outputs import output_folder
+from reporting.calibration import Calibration, calibrate
+from reporting.classes import ClassLine, class_lines
+from reporting.evaluations import Evaluation
+from reporting.findings import Findings
+from reporting.gather import DatasetOutputs
+from reporting.lost_rows import SHOWN, ChangedRow, changed_rows
+from reporting.reading import read_object, texts
+from reporting.scores import dev_rows
+from reporting.statistics import Interval, paired_interval, score_interval, share_interval
+from reporting.verdict.check_result import Verdict
+from reporting.verdict.dev_rows import BASELINE
+from reporting.verdict.gathered_rows import evidence_of
+from reporting.verdict.own_checks import own_checks
+
+NOT_RUN = "not registered yet: `register` has not run"
+OF_TRIAL = "not registered: a trial makes no version unless registry.trials is true"
+NO_ANSWER = "the registry did not answer: what it holds is not known"
+LONGEST = 300
+"""Characters of a row's text on the page."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A student's version in MLflow's registry."""
+
+    name: str
+    version: int
+    aliases: tuple[str, ...]
+    gate: str | None
+    """The gate's sentence, with the comparison with the present champion."""
+    pull: str
+
+
+@dataclass(frozen=True)
+class Shipping:
+    """One student of one dataset."""
+
+    dataset: str
+    method: str
+    seed: int
+    metric: str
+    scores: dict[str, float]
+    """teacher and student: the headline metric on dev."""
+    margin: Interval
+    """To its own teacher, this seed alone."""
+    finetune: Interval | None
+    """To the fine-tuned student of its seed."""
+    verdict: Verdict
+    registered: Registered | None
+    unregistered: str
+    """Why there is no version, or none is known; '' where there is one."""
+    agreement: Interval
+    """Share of the dev rows with the teacher's answer; of a regression the Pearson correlation of the two."""
+    classes: list[ClassLine]
+    calibration: dict[str, Calibration]
+    """teacher and student; {} for a regression."""
+    evaluation: Evaluation
+    lost: list[ChangedRow] = field(default_factory=list)
+    won: list[ChangedRow] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    """Row id -> text, of the few that are shown."""
+
+    @property
+    def fell(self) -> list[ClassLine]:
+        """Classes that the student is worse at beyond the interval, the largest fall first."""
+        return sorted((one for one in self.classes if one.fell), key=lambda one: one.change.difference)
+
+    def tree(self) -> dict[str, object]:
+        """For report.json; the rows themselves are in rows.csv."""
+        return {
+            "dataset": self.dataset,
+            "method": self.method,
+            "seed": self.seed,
+            "passed": self.verdict.passed,
+            "verdict": self.verdict.text,
+            "tests": [check.record() for check in self.verdict.checks],
+            "scores": self.scores,
+            "margin": asdict(self.margin),
+            "margin_to_finetune": None if self.finetune is None else asdict(self.finetune),
+            "registered": None if self.registered is None else asdict(self.registered),
+            "agreement": asdict(self.agreement),
+            "classes": [{**asdict(one), "fell": one.fell} for one in self.classes],
+            "calibration": {who: asdict(one) for who, one in self.calibration.items()},
+            "rows_lost": len(self.lost),
+            "rows_won": len(self.won),
+            "size_bytes": self.evaluation.size_bytes,
+            "memory_bytes": self.evaluation.memory_bytes,
+            "latency_ms": self.evaluation.latency_ms,
+            "throughput": self.evaluation.throughput,
+        }
+
+
+def ship(
+    outputs: Sequence[DatasetOutputs],
+    findings: Findings,
+    main_method: str,
+    seeds: Sequence[int],
+    settings: Registry,
+    level: float,
+    by: SelectedBy = "loss",
+) -> dict[str, list[Shipping]]:
+    """Of every dataset the main method's candidate, then the best one's if it is another."""
+    registered, why = read_versions()
+    found: dict[str, list[Shipping]] = {}
+    for one in outputs:
+        seed = candidate(one, main_method, seeds, by)
+        main = _shipping(one, main_method, seed, registered, why, settings, level)
+        found[one.name] = [main]
+        best = findings.best.get(one.name)
+        # A student that is not told apart from the main method's says nothing new, unless that one can't be shipped.
+        if best and best.method != main_method and (main_method not in best.not_apart or not main.verdict.passed):
+            seed = candidate(one, best.method, seeds, by)
+            found[one.name].append(_shipping(one, best.method, seed, registered, why, settings, level))
+    return found
+
+
+def candidate(one: DatasetOutputs, method: str, seeds: Sequence[int], by: SelectedBy) -> int:
+    """The best seed on selection, as `register` chooses it."""
+    scores = {seed: one.evaluations[method, seed].scores["selection"] for seed in seeds}
+    return SelectionRule(by, one.metrics[0]).best(scores)
+
+
+def read_versions() -> tuple[dict[tuple[str, str, int], Registered], str]:
+    """(Dataset, method, seed -> version, why there is none: `register` has not run, or its registry did not answer).
+
+    Raises UserError where the file is damaged.
+    """
+    path = output_folder("register") / "versions.json"
+    if not path.exists():
+        return {}, NOT_RUN
+    content = read_object(path)
+    try:
+        students = cast(list[Mapping[str, object]], content["students"])
+        found = dict(_version(one) for one in students if one["version"] is not None)
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{path}: not what `register` writes; run it again") from None
+    trial = OF_TRIAL if content.get("trial") is True else ""
+    return found, trial if content.get("reachable") is True else NO_ANSWER
+
+
+def _version(one: Mapping[str, object]) -> tuple[tuple[str, str, int], Registered]:
+    key = str(one["dataset"]), str(one["method"]), int(str(one["seed"]))
+    gate = None if one["gate"] is None else str(one["gate"])
+    return key, Registered(str(one["name"]), int(str(one["version"])), texts(one["aliases"]), gate, str(one["pull"]))
+
+
+def _shipping(
+    one: DatasetOutputs,
+    method: str,
+    seed: int,
+    registered: Mapping[tuple[str, str, int], Registered],
+    why: str,
+    settings: Registry,
+    level: float,
+) -> Shipping:
+    rows, evidence, metric = dev_rows(one, method, seed), evidence_of(one, method, seed), one.metrics[0]
+    lost, won = changed_rows(one, rows)
+    calibrated = {"teacher": rows.teacher, "student": rows.student} if KINDS[one.kind].has_classes else {}
+    evaluation = one.evaluations[method, seed]
+
+    def against(other: NDArray[np.generic]) -> Interval:
+        return paired_interval(metric, one.kind, rows.labels, [rows.student], [other], level)
+
+    return Shipping(
+        dataset=one.name,
+        method=method,
+        seed=seed,
+        metric=metric,
+        scores={"teacher": evaluation.scores["teacher_dev"][metric], "student": evaluation.scores["dev"][metric]},
+        margin=against(rows.teacher),
+        finetune=None if method == BASELINE or evidence.finetune is None else against(evidence.finetune),
+        verdict=Verdict(own_checks(evidence, settings)),
+        registered=(version := registered.get((one.name, method, seed))),
+        unregistered="" if version else why or "not registered",
+        agreement=_agreement(one, rows.student, rows.teacher, level),
+        classes=class_lines(one, rows, level),
+        calibration={who: calibrate(z, rows.labels, level, one.name) for who, z in calibrated.items()},
+        evaluation=evaluation,
+        lost=lost,
+        won=won,
+        texts=row_texts(one, [row.row_id for row in (*lost[:SHOWN], *won[:SHOWN])]),
+    )
+
+
+def _agreement(
+    one: DatasetOutputs, student: NDArray[np.float64], teacher: NDArray[np.float64], level: float
+) -> Interval:
+    if not KINDS[one.kind].has_classes:
+        return score_interval("pearson", one.kind, teacher[:, 0], [student], level)
+    same = int((student.argmax(axis=1) == teacher.argmax(axis=1)).sum())
+    return share_interval(same, len(student), level)
+
+
+def row_texts(one: DatasetOutputs, row_ids: Sequence[str]) -> dict[str, str]:
+    """The raw columns of dev rows, as the source stage kept them; {} where they are not at hand."""
+    path = output_folder("source", dataset=one.name) / "rows" / f"{'train' if one.dev_held_out else 'dev'}.parquet"
+    try:
+        kept = parquet.read_table(path, filters=[("distilflow_id", "in", list(row_ids))])
+    except (OSError, KeyError, pa.ArrowException):
+        return {}
+    return {str(row.pop("distilflow_id")): _text(row) for row in kept.to_pylist()}
+
+
+def _text(row: Mapping[str, object]) -> str:
+    own = {name: str(value) for name, value in row.items() if not name.startswith("distilflow_") and value is not None}
+    text = " | ".join(own.values()) if len(own) == 1 else " | ".join(f"{name}: {value}" for name, value in own.items())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\N{HORIZONTAL ELLIPSIS}"

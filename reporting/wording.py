@@ -1,0 +1,242 @@
+"""Numbers as people read them: points of 100, mean ± sd, intervals, and the compact table of `make demo`."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from epoch_choice import IN_WORDS
+from kinds import LOWER_IS_BETTER
+from reporting.effort import Effort
+from reporting.statistics import Interval, Spread
+from reporting.summarise import DatasetSummary, Margin, Summary
+
+MINUS = "\N{MINUS SIGN}"
+NO_INTERVAL = "[no interval: too few rows]"
+ARROW = "\N{RIGHTWARDS ARROW}"
+# With more methods than this the main table leaves them to the comparison.
+SHOWN_METHODS = 4
+Shown = Callable[[float], str]
+
+
+def number_text(value: float, metric: str, *, signed: bool = False) -> str:
+    """A score in points (of 100) with one decimal; losses and squared errors as they are, with three."""
+    if metric in LOWER_IS_BETTER:
+        text = f"{value:+.3f}" if signed else f"{value:.3f}"
+    else:
+        text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
+    zero = not any(digit in "123456789" for digit in text)
+    return text.lstrip("+-") if zero else text.replace("-", MINUS)
+
+
+def score_text(spread: Spread | None, metric: str) -> str:
+    """'84.2 ± 1.3', '84.2' for one seed, and a dash for what was not measured."""
+    if spread is None:
+        return "\N{EN DASH}"
+    mean = number_text(spread.mean, metric)
+    return mean if spread.sd is None else f"{mean} ± {number_text(spread.sd, metric)}"
+
+
+def margin_text(margin: Margin, metric: str) -> str:
+    """'−1.2 [−3.0, +0.5]': the difference to the teacher and its interval over dev rows and seeds."""
+    return difference_text(margin.interval, metric)
+
+
+def difference_text(interval: Interval, metric: str) -> str:
+    """The same of any difference in a metric."""
+    return f"{number_text(interval.difference, metric, signed=True)} {bounds_text(interval, metric)}"
+
+
+def bounds_text(interval: Interval, metric: str) -> str:
+    """'[−3.0, +0.5]', or '[no interval: too few rows]'."""
+    if interval.low is None or interval.high is None:
+        return NO_INTERVAL
+    low, high = (number_text(end, metric, signed=True) for end in (interval.low, interval.high))
+    return f"[{low}, {high}]"
+
+
+def value_text(interval: Interval, form: str, scale: float = 1.0) -> str:
+    """'92.0 [89.1, 94.2]' of a value that has no sign, in a format like '{:.1f}'."""
+    value = form.format(scale * interval.difference)
+    if interval.low is None or interval.high is None:
+        return f"{value} {NO_INTERVAL}"
+    return f"{value} [{form.format(scale * interval.low)}, {form.format(scale * interval.high)}]"
+
+
+def left_out_text(left_out: Mapping[str, str]) -> str:
+    """'wnli, rte (teacher no better than the majority)'."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        by_reason.setdefault(why, []).append(name)
+    return "; ".join(f"{', '.join(names)} ({why})" for why, names in by_reason.items())
+
+
+def rows_text(margin: Margin, metric: str) -> str:
+    """How many dev rows a margin stands for, e.g. '3.6 points = 10 of 277 rows'."""
+    rows = margin.interval.rows
+    if margin.rows_more_right is None:
+        return f"measured on {rows} rows; {metric} is no share of rows"
+    more = f"{abs(margin.rows_more_right):.1f}".removesuffix(".0")
+    if metric == "accuracy":
+        points = number_text(abs(margin.interval.difference), metric)
+        return f"a difference of {points} points = {more} of {rows} rows"
+    direction = "fewer" if margin.rows_more_right < 0 else "more"
+    return f"{more} of {rows} rows {direction} right; {metric} is no share of rows"
+
+
+def verdict_text(margin: Margin) -> str:
+    """What the interval allows to say, for a metric of which more is better."""
+    found = margin.interval
+    if found.low is None or found.high is None:
+        return found.method
+    if found.high < 0:
+        return "below the teacher"
+    if found.low > 0:
+        return "above the teacher"
+    return "not told apart from the teacher"
+
+
+def interval_text(seeds: Sequence[int]) -> str:
+    """What a bracket holds the chance of."""
+    return "rows" if len(seeds) == 1 else f"rows and {len(seeds)} seeds"
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """What a ± means here."""
+    if len(seeds) == 1:
+        return "one seed, no spread"
+    return f"mean ± standard deviation over {len(seeds)} seeds of training (one split)"
+
+
+def selected_text(selected_on: str) -> str:
+    """What chose epochs and episodes; on dev, the label that every number then carries."""
+    return "selected on dev" if selected_on == "dev" else "selected on selection, reported on dev"
+
+
+def chosen_text(summary: Summary) -> str:
+    """Describe how selection rows chose epochs and episodes, and settings where they were searched."""
+    by = IN_WORDS[summary.selected_by]
+    if summary.points == 1:
+        return f"Epochs and episodes were chosen by {by}"
+    return (
+        f"Epochs, episodes and the settings of each teacher and student (the best of {summary.points} of learning rate and "
+        f"main weight) were chosen by {by}"
+    )
+
+
+def count_text(count: float) -> str:
+    """22713216 -> '22.7 M'."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return f"{count:.0f}"
+
+
+def milliseconds_text(value: float | None) -> str:
+    """A latency with two significant decimals under 10 ms, one above."""
+    if value is None:
+        return "\N{EN DASH}"
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def duration_text(seconds: float) -> str:
+    """'42 s', '3 min 05 s', '2 h 10 min'."""
+    whole = round(seconds)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def latency_setting_text(setting: dict[str, float]) -> str:
+    """'batch 1, length 64, 1 thread, 30 repeats'."""
+    batch, length, threads, repeats = (int(setting.get(key, 0)) for key in ("batch", "length", "threads", "repeats"))
+    return f"batch {batch}, length {length}, {threads} thread{'s' * (threads != 1)}, {repeats} repeats"
+
+
+def taken_text(effort: Effort) -> str:
+    """'750 rows, 120 updates (96 to the weights kept)': what a student was trained on and how often it moved."""
+    parts = [f"{rows_of(effort.train_rows)} rows"]
+    if effort.other_rows:
+        parts.append(f"{rows_of(effort.other_rows)} of other datasets")
+    if effort.feedback_rows:
+        parts.append(f"{rows_of(effort.feedback_rows)} for its teacher alone")
+    updates = f"{rows_of(effort.student_updates)} updates ({rows_of(effort.kept_updates)} to the weights kept)"
+    return f"{' + '.join(parts)}, {updates}"
+
+
+def rows_of(count: float | None) -> str:
+    """A number of rows or updates, which may be a mean; a dash where it is not recorded."""
+    return "\N{EN DASH}" if count is None else f"{count:.0f}"
+
+
+def shown_columns(summary: Summary) -> dict[str, str]:
+    """The columns of the main table: all of a few methods; of many the plain student and the main one (see the comparison)."""
+    if len(summary.methods) <= SHOWN_METHODS:
+        return summary.columns
+    kept = ("teacher", "finetune", "meta_teacher", summary.main_method)
+    return {column: label for column, label in summary.columns.items() if column in kept}
+
+
+def terminal_table(summary: Summary) -> str:
+    """The compact table that `make demo` ends with: scores in points on dev, one row a dataset."""
+    header = ["dataset", "metric", *shown_columns(summary).values()]
+    header += ["margin to the teacher", "parameters", "latency p50 ms"]
+    rows = [_terminal_row(summary, one) for one in summary.datasets]
+    if len(rows) > 1 and summary.average_scores:
+        scores = [score_text(summary.average_scores.get(column), "accuracy") for column in shown_columns(summary)]
+        margin = margin_text(summary.average_margins[summary.main_method], "accuracy")
+        left = len(summary.findings.left_out)
+        of = f"of {len(summary.datasets) - left} of {len(summary.datasets)}" if left else ""
+        rows.append(["mean", of, *scores, margin, "", ""])
+    main = summary.columns[summary.main_method]
+    setting = latency_setting_text(summary.datasets[0].latency_setting)
+    notes = [
+        f"{seeds_text(summary.seeds)}; {selected_text(summary.selected_on)}",
+        f"margin: {main} minus teacher in points, {100 * summary.level:g} % interval over dev {interval_text(summary.seeds)}",
+        f"parameters and latency: teacher {ARROW} student; CPU, {setting}",
+        *_taken_lines(summary),
+    ]
+    return "\n".join([*_aligned(_broken_header(header), rows), *notes])
+
+
+def _taken_lines(summary: Summary) -> list[str]:
+    """Labelled rows and updates of each method, which a comparison must know before it calls one better."""
+    if not summary.efforts:
+        return []
+    mean = ", mean over datasets" if len(summary.datasets) > 1 else ""
+    lines = [f"  {summary.columns[method]}: {taken_text(effort)}" for method, effort in summary.efforts.items()]
+    return [f"labelled rows and updates of a student{mean}:", *lines]
+
+
+def _terminal_row(summary: Summary, one: DatasetSummary) -> list[str]:
+    method, teacher = summary.main_method, one.models["teacher"]
+    student = one.models[method]
+    return [
+        one.name,
+        one.headline,
+        *(score_text(one.scores.get(column), one.headline) for column in shown_columns(summary)),
+        margin_text(one.margins[method], one.headline),
+        f"{count_text(teacher.parameters)} {ARROW} {count_text(student.parameters)}",
+        f"{milliseconds_text(teacher.p50_ms)} {ARROW} {milliseconds_text(student.p50_ms)}",
+    ]
+
+
+def _broken_header(header: Sequence[str]) -> list[list[str]]:
+    """Two lines of header, each label broken at its first space."""
+    halves = [label.split(" ", 1) for label in header]
+    return [[half[0] for half in halves], [half[1] if len(half) > 1 else "" for half in halves]]
+
+
+def _aligned(header: list[list[str]], rows: list[list[str]]) -> list[str]:
+    """Lines of columns two spaces apart, a rule under the header; names to the left, numbers to the right."""
+    widths = [max(len(row[column]) for row in (*header, *rows)) for column in range(len(header[0]))]
+    lines = [
+        "  ".join(
+            text.ljust(width) if column < 2 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (*header, *rows)
+    ]
+    rule = "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * (sum(widths) + 2 * (len(widths) - 1))
+    return [*lines[: len(header)], rule, *lines[len(header) :], rule]

@@ -1,0 +1,1 @@
+"""Checks of what a params file names, before anything runs: folders, rows, checkpoints."""

@@ -1,1 +1,0 @@
-"""What every stage runs on: its arguments, inputs and output folder, this machine, torch."""

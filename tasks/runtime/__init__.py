@@ -1,0 +1,1 @@
+"""The surroundings of every stage: arguments, inputs, output folder, checksums, processes, torch."""

@@ -1,0 +1,109 @@
+"""One dataset as the training stages see it: its description, its tokenised splits and its tokenizer."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.records import DatasetSpec
+from data.tokens import TokenSplit, joined, open_split
+from errors import UserError
+from models.classifier import Classifier
+from models.heads import HeadSpec
+from models.store import load_model, read_stored
+from models.tokenizer import check_same_tokenizer
+from outputs import tokens_folder
+from tasks.runtime.stage import Stage
+from training.supervised import Target
+
+SPEC, MANIFEST, TOKENIZER = "spec.json", "manifest.json", "tokenizer"
+
+
+@dataclass(frozen=True)
+class TokenisedDataset:
+    """What the split stage left of one dataset."""
+
+    spec: DatasetSpec
+    folder: Path
+    manifest: Mapping[str, object]
+
+    def split(self, name: str) -> TokenSplit:
+        """One split, memory-mapped."""
+        return open_split(self.folder, name)
+
+    def rows_of(self, names: Sequence[str]) -> TokenSplit:
+        """The rows of several splits, end to end in that order."""
+        return joined([self.split(name) for name in names])
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """All splits that training and evaluation use."""
+        return ("train", "quiz", "selection", *self.spec.dev_sets)
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """The tokenizer's files, as a model folder holds them."""
+        return self.folder / TOKENIZER
+
+    @property
+    def tokenizer_fingerprint(self) -> str:
+        return str(self.manifest["tokenizer_fingerprint"])
+
+    @property
+    def vocabulary(self) -> int:
+        """The tokenizer's highest id and one."""
+        return int(str(self.manifest["vocabulary"]))
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of an input, at most."""
+        return int(str(self.manifest["max_length"]))
+
+    @property
+    def pad_id(self) -> int:
+        """The id that batches are filled up with."""
+        return self.split("train").pad_id
+
+    def check(self, network: Classifier) -> None:
+        """Raise UserError or UserError for a network that cannot read these tokens as they are meant."""
+        if self.max_length > network.max_length:
+            raise UserError(
+                f"split.max_length: {self.max_length} tokens, but the model reads {network.max_length} at most; "
+                "lower it to that"
+            )
+        network.check_tokenizer(self.vocabulary, self.pad_id, self.max_length)
+
+    def load(self, folder: Path, *, attention: str) -> Classifier:
+        """The network of an earlier stage; UserError where it was made for other tokens than these."""
+        made_for = read_stored(folder).tokenizer_fingerprint
+        if made_for:
+            check_same_tokenizer(self.tokenizer_fingerprint, made_for)
+        network = load_model(folder, attention=attention)
+        self.check(network)
+        return network
+
+    @property
+    def selected_on(self) -> str:
+        """'selection', or 'dev' under the paper's protocol, which labels every number."""
+        return str(self.manifest["selected_on"])
+
+    @property
+    def head(self) -> HeadSpec:
+        """What a head for this dataset answers."""
+        return HeadSpec(self.spec.name, self.spec.kind, self.spec.label_names)
+
+    @property
+    def target(self) -> Target:
+        """The dataset as the training loop sees it."""
+        return Target(self.spec.name, self.spec.kind, self.spec.metrics)
+
+
+def open_dataset(stage: Stage, dataset: str, *, record: bool = True) -> TokenisedDataset:
+    """What the split stage left of a dataset; noted as an input of the stage. Raises UserError if it has not run."""
+    folder = tokens_folder(dataset)
+    if record:
+        stage.read(folder)
+    elif not folder.exists():
+        raise UserError(f"{folder}: missing; the split stage has not run for {dataset} (run `dvc repro`)")
+    spec = DatasetSpec.from_json(json.loads((folder / SPEC).read_text(encoding="utf-8")))
+    return TokenisedDataset(spec, folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8")))

@@ -1,0 +1,98 @@
+"""A student by a method whose teacher trains with it: what the student stage does where no signals are read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from config.method_parameters import MetaDistil, Moving
+from config.parameters import Parameters
+from models.checkpoints import depth_of
+from models.classifier import Classifier
+from outputs import signals_folder
+from seeds import start_all
+from tasks.runtime.resume_states import checkpoints_of
+from tasks.runtime.stage import Stage
+from tasks.runtime.stage_datasets import TokenisedDataset
+from tasks.runtime.torch_setup import check_whole_parameters, compile_if_asked
+from tasks.student_training.initial_models import start_teacher
+from tasks.student_training.method_factory import make_moving_method
+from tasks.student_training.training_rows import row_counts, training_splits
+from tasks.student_training.training_settings import training_settings
+from training.co_training import JointRun, JointSettings, JointSplits, StoredTeacher, train_jointly
+from training.teacher_signals import open_joined
+
+
+def train_with_teacher(
+    stage: Stage, model: Classifier, dataset: TokenisedDataset, teacher_folder: Path, accelerator: Accelerator
+) -> JointRun:
+    """Train the student, and a copy of its teacher, which is not kept.
+
+    Args:
+        teacher_folder: the teacher stage's model; a method may start from where that one started instead.
+    """
+    check_whole_parameters(f"{stage.method}, whose teacher trains with the student,")
+    given = stage.parameters
+    method = make_moving_method(
+        given, stage.method, student_layers=model.num_layers, teacher_layers=depth_of(teacher_folder)
+    )
+    if method.teacher_starts == "finetuned":
+        teacher = dataset.load(teacher_folder, attention=given.models.attention)
+    else:
+        teacher = start_teacher(stage, dataset).classifier
+    if method.needs.pooled and teacher.hidden_size != model.hidden_size:
+        model.add_projection(teacher.hidden_size, stage.seed_of("projection"))
+    if stage.method == "lgtm" and given.lgtm.zero_heads:
+        for network in (model, teacher):
+            zero_head(network)
+    train_on = training_splits(given, stage.method)
+    stored = _stored(stage, dataset, train_on) if method.needs.teacher == "head_moves" else None
+    model.to(accelerator.device)
+    teacher.to(accelerator.device)
+    for network in (model, teacher):
+        compile_if_asked(stage, network)
+    start_all(stage.seed_of("dropout"))
+    feedback = given.lgtm.feedback if stage.method == "lgtm" else "quiz"
+    splits = JointSplits(dataset.rows_of(train_on), dataset.split(feedback), dataset.split("selection"))
+    settings = joint_settings(given, stage.method, stage.seed_of("training"))
+    return train_jointly(
+        model,
+        teacher,
+        splits,
+        dataset.target,
+        method,
+        settings,
+        accelerator=accelerator,
+        checkpoints=checkpoints_of(stage, accelerator),
+        title=stage.title,
+        stored=stored,
+    )
+
+
+def _stored(stage: Stage, dataset: TokenisedDataset, train_on: tuple[str, ...]) -> StoredTeacher:
+    """The teacher's pooled vectors: its backbone is frozen, and does not run."""
+    folder = stage.read(signals_folder(stage.dataset, stage.seed))
+    train, selection = (open_joined(folder, row_counts(dataset, names)) for names in (train_on, ("selection",)))
+    return StoredTeacher(train, selection)
+
+
+def joint_settings(given: Parameters, method: str, seed: int) -> JointSettings:
+    """The student's section for both, but for the teacher's own learning rate, decay and clipping."""
+    own = training_settings(given, given.student, seed)
+    section: Moving = getattr(given, method)
+    teacher = replace(
+        own,
+        learning_rate=section.teacher_learning_rate or given.teacher.learning_rate,
+        weight_decay=given.teacher.weight_decay,
+        clip_norm=given.teacher.clip_norm,
+    )
+    quiz = section.quiz_batch_size if isinstance(section, MetaDistil) else given.lgtm.quiz_batch_size
+    return JointSettings(own, teacher, quiz)
+
+
+def zero_head(network: Classifier) -> None:
+    """Start a head at zero, as LGTM may."""
+    with torch.no_grad():
+        for value in network.head_of(network.dataset).parameters():
+            value.zero_()

@@ -1,0 +1,29 @@
+"""Output of a training stage: a stock Hugging Face folder with the tokenizer of its dataset's tokens, epochs run."""
+
+from collections.abc import Sequence
+
+from config.stages import Training
+from models.classifier import Classifier
+from models.store import save_model
+from tasks.runtime.stage import Stage
+from tasks.runtime.stage_datasets import TokenisedDataset
+
+
+def write_model(stage: Stage, model: Classifier, dataset: TokenisedDataset) -> None:
+    """<stage's folder>/model, by the process that writes."""
+    if stage.writes:
+        save_model(
+            stage.folder / "model",
+            model,
+            tokenizer_folder=dataset.tokenizer_folder,
+            tokenizer_fingerprint=dataset.tokenizer_fingerprint,
+        )
+
+
+def epochs_run(stage: Stage, curves: Sequence[object], section: Training) -> dict[str, int]:
+    """For metrics.json: how many epochs were run, of how many; says so where `patience` ended the training."""
+    if len(curves) < section.epochs:
+        stage.say(
+            f"ended after {len(curves)} of {section.epochs} epochs: {section.patience} without a better one on selection"
+        )
+    return {"run": len(curves), "asked": section.epochs}

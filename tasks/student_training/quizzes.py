@@ -1,0 +1,106 @@
+"""What the stages share whose student trains on the quizzes of all datasets: heads, batches, settings, what it took."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from data.batches import draw_rows
+from data.tokens import TokenSplit
+from errors import UserError
+from models.classifier import Classifier
+from tasks.runtime.stage import Stage
+from tasks.runtime.stage_datasets import TokenisedDataset
+from tasks.student_training.training_rows import TRAIN, row_counts
+from training.curriculum.quiz_batches import QuizBatches
+from training.curriculum.types import Credit, CurriculumResult, CurriculumSettings, credit_for
+from training.supervised import Target
+
+
+def add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: int) -> None:
+    """A new head for every dataset that the student has none for; it must read the same tokens."""
+    for name, dataset in datasets.items():
+        if dataset.tokenizer_fingerprint != datasets[student.dataset].tokenizer_fingerprint:
+            raise UserError(
+                f"{name} and {student.dataset} were tokenised differently; run the split stage of both again"
+            )
+        dataset.check(student)
+        if name not in student.heads:
+            student.add_head(name, dataset.spec.num_outputs, seed)
+
+
+def quiz_batches(stage: Stage, dataset: TokenisedDataset, exam: list[int]) -> QuizBatches:
+    """What a dataset gives as an action, without the rows kept for the exam."""
+    quiz = dataset.split("quiz")
+    rows = rows_without(quiz, exam)
+    seed = stage.seed_of(f"batches of {dataset.spec.name}")
+    return QuizBatches(quiz, stage.parameters.curriculum.batch_size or 1, seed=seed, rows=rows)
+
+
+def exam_rows(stage: Stage, dataset: TokenisedDataset) -> list[int]:
+    """Quiz rows of the target that are kept out of training (`curriculum.probe: exam`); [] otherwise."""
+    given, quiz = stage.parameters.curriculum, dataset.split("quiz")
+    if given.probe != "exam":
+        return []
+    return draw_rows(len(quiz), min(given.probe_rows or 1, len(quiz) // 2), stage.seed_of("exam"))
+
+
+def rows_without(split: TokenSplit, exam: list[int]) -> list[int]:
+    kept = set(exam)
+    return [row for row in range(len(split)) if row not in kept]
+
+
+def curriculum_settings(stage: Stage, target: Target) -> CurriculumSettings:
+    """The stage's section, as the training code takes it; what goes with the reward where a key is null."""
+    given = stage.parameters.curriculum
+    reward = given.reward or "gain"
+    own = credit_for(reward)
+    credit = Credit(
+        gamma=own.gamma if given.gamma is None else given.gamma,
+        baseline=own.baseline if given.baseline is None else given.baseline,
+        policy_lr=own.policy_lr if given.policy_learning_rate is None else given.policy_learning_rate,
+    )
+    return CurriculumSettings(
+        episodes=given.episodes or 1,
+        max_steps_per_episode=given.max_steps_per_episode,
+        update=given.update or "step",
+        sampler=given.sampler or "policy",
+        reward=reward,
+        credit=credit,
+        student_lr=given.student_learning_rate or 0.0,
+        weight_decay=given.weight_decay or 0.0,
+        clip_norm=given.clip_norm,
+        choice=target.choice(stage.parameters.selected_by),
+        seed=stage.seed_of("curriculum"),
+    )
+
+
+def taken(
+    stage: Stage,
+    dataset: TokenisedDataset,
+    result: CurriculumResult,
+    batches: Mapping[str, QuizBatches],
+    *,
+    base: tuple[str, ...] = TRAIN,
+    taught_by_quiz: bool = True,
+) -> dict[str, object]:
+    """What the student trained on and how often it moved, from its first episode to the last.
+
+    The updates are this stage's own: those of the base, which come before them, are in its record.
+
+    Args:
+        base: the splits on which the student had trained that came in.
+        taught_by_quiz: whether a meta-teacher has learnt from the rest of the quiz.
+    """
+    drawn = Counter(str(row["action"]) for row in result.steps)
+    rows = {name: one.rows_in(drawn[name]) for name, one in batches.items()}
+    own = rows.pop(dataset.spec.name)
+    moves = [row["episode"] for row in result.steps]
+    if stage.parameters.curriculum.update == "episode":
+        moves = list(dict.fromkeys(moves))
+    kept = sum(1 for episode in moves if int(str(episode)) <= result.best_episode)
+    before = sum(row_counts(dataset, base).values())
+    return {
+        "updates": {"student": len(moves), "student_kept": kept, "teacher": 0},
+        "train_rows": before if "quiz" in base else before + own,
+        "other_rows": sum(rows.values()),
+        "feedback_rows": len(dataset.split("quiz")) - own if taught_by_quiz else 0,
+    }

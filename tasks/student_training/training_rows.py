@@ -1,0 +1,32 @@
+"""Which rows a method's student trains on: train, and the quiz where its method leaves that to it."""
+
+from collections.abc import Mapping
+
+from config.parameters import Parameters
+from tasks.runtime.stage_datasets import TokenisedDataset
+
+NEED_THE_QUIZ = ("metadistil", "lgtm")
+"""Their teacher learns from rows that the student does not train on."""
+TRAIN = ("train",)
+WITH_QUIZ = ("train", "quiz")
+
+
+def training_splits(given: Parameters, method: str) -> tuple[str, ...]:
+    """The splits that a method's student trains on, in the order of its rows.
+
+    The student that a curriculum goes on from keeps to train: to its curriculum the quiz must be fresh. params.yaml names it
+    in the split's section, too (config/parameters.py compares): students then don't depend on mpdistil's keys, and train no other way
+    when those change.
+    """
+    keeps_to_train = method in NEED_THE_QUIZ or method == given.split.quiz_kept_from
+    return TRAIN if keeps_to_train else taught_splits(given)
+
+
+def taught_splits(given: Parameters) -> tuple[str, ...]:
+    """The splits on which some student trains: what its teacher says of these rows is stored whole."""
+    return WITH_QUIZ if given.split.quiz_joins_train else TRAIN
+
+
+def row_counts(dataset: TokenisedDataset, splits: tuple[str, ...]) -> Mapping[str, int]:
+    """Rows of each split, in that order."""
+    return {name: len(dataset.split(name)) for name in splits}

@@ -1,0 +1,303 @@
+"""The loop of the methods whose teacher moves: both networks train, the student's best epoch on selection is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
+
+import torch
+from accelerate import Accelerator
+
+from data.batches import Batch, batch_order, collate, draw_rows
+from data.tokens import TokenSplit
+from methods.co_training import Learner, MovingTeacher, Pair, ProjectedModel
+from methods.interface import Lasting
+from metrics import compute_metrics
+from models.classifier import Classifier
+from progress import watched
+from seeds import named
+from training.data_parallel import average, draw_own_dropout, run_shared
+from training.precision import scoring_precision, training_precision
+from training.resume import Checkpoints
+from training.resume_files import State
+from training.supervised import (
+    BestEpoch,
+    Target,
+    TrainingSettings,
+    check_finite,
+    check_scores,
+    make_optimizer,
+    make_schedule,
+    score,
+)
+from training.teacher_signals import Signals
+
+
+@dataclass(frozen=True)
+class JointSettings:
+    """Two supervised runs side by side; epochs, patience, batch size and seed are the student's.
+
+    `followed_rows`: how many training rows, drawn at random, are followed over time where a method does (LGTM's Fig. 4: 64).
+    """
+
+    student: TrainingSettings
+    teacher: TrainingSettings
+    quiz_batch_size: int
+    followed_rows: int = 64
+
+
+@dataclass(frozen=True)
+class JointSplits:
+    """train teaches, quiz gives the teacher feedback, selection chooses the student's epoch."""
+
+    train: TokenSplit
+    quiz: TokenSplit
+    selection: TokenSplit
+
+
+@dataclass(frozen=True)
+class StoredTeacher:
+    """What a teacher with a frozen backbone says: its pooled vectors of both splits. Only its head then trains and runs."""
+
+    train: Signals
+    selection: Signals
+
+
+@dataclass(frozen=True)
+class JointRun:
+    """What a joint training leaves beside the student's weights."""
+
+    curves: list[dict[str, float]]
+    """One row an epoch: the method's figures (means over steps), selection scores of student and teacher, best."""
+    influence: list[dict[str, float]]
+    """Single rows over time, where the method keeps them."""
+    student_updates: int
+    teacher_updates: int
+    train_rows: int
+    schedule: list[Lasting] = field(default_factory=list)
+    """The phases of a method whose loss changes over the epochs."""
+    feedback_rows: int = 0
+    """Labelled rows that taught the teacher and not the student."""
+
+    @property
+    def kept_updates(self) -> int:
+        """Of the student, until its weights were those that are kept; every epoch has as many."""
+        kept = next(number for number, row in enumerate(self.curves, start=1) if row["best"])
+        return self.student_updates * kept // len(self.curves)
+
+
+def train_jointly(
+    student: Classifier,
+    teacher: Classifier,
+    splits: JointSplits,
+    target: Target,
+    method: MovingTeacher,
+    settings: JointSettings,
+    *,
+    accelerator: Accelerator,
+    title: str,
+    checkpoints: Checkpoints | None = None,
+    stored: StoredTeacher | None = None,
+) -> JointRun:
+    """Train both in place; the student ends with its best epoch's weights, the teacher as its last step left it.
+
+    With `stored`, the teacher's backbone is frozen. Raises Diverged where a loss or a gradient is no number any more.
+    """
+    own = settings.student
+    run = CoTrainingRun(student, teacher, splits, target, settings, accelerator, stored)
+    with (checkpoints or Checkpoints()).watching(run) as after_step:
+        while run.epoch <= own.epochs and not run.best.has_waited(own.patience):
+            student.train()
+            teacher.train()
+            where = f"{title}, epoch {run.epoch}/{own.epochs}"
+            order = batch_order(splits.train.lengths, own.batch_size, seed=own.seed, epoch=run.epoch, shuffle=True)
+            done = len(run.steps)
+            for indices in watched(order[done:], total=len(order), done=done, title=where, unit="steps"):
+                batch = collate(splits.train, indices).to(accelerator.device)
+                run.take_step(method, batch, len(order), where)
+                after_step()
+            scores, theirs = _scores(student, teacher, splits, target, own.eval_batch_size, accelerator.device, stored)
+            check_scores(scores, f"{where}, student")
+            check_scores(theirs, f"{where}, teacher")
+            run.end_epoch(scores, theirs)
+    return JointRun(
+        run.best.restored(),
+        run.pair.influence,
+        student_updates=run.pair.student.updates,
+        teacher_updates=run.pair.teacher.updates,
+        train_rows=len(splits.train),
+        feedback_rows=run.quiz_rows,
+    )
+
+
+class QuizBatches:
+    """Batches of the quiz rows without end, reshuffled each time round; knows how many it gave."""
+
+    def __init__(self, split: TokenSplit, batch_size: int, seed: int, device: torch.device) -> None:
+        self._split, self._batch_size, self._seed, self._device = split, batch_size, seed, device
+        self.given = 0
+        self._order: list[list[int]] = []
+        self._round = 0
+
+    def __iter__(self) -> QuizBatches:
+        return self
+
+    def __next__(self) -> Batch:
+        each = math.ceil(len(self._split) / self._batch_size)
+        if each == 0:
+            raise ValueError(
+                "the quiz split has no rows, but a teacher learns from its student on them; raise split.quiz"
+            )
+        number, position = self.given // each + 1, self.given % each
+        if number != self._round:
+            self._round = number
+            self._order = batch_order(
+                self._split.lengths, self._batch_size, seed=self._seed, epoch=number, shuffle=True
+            )
+        self.given += 1
+        return collate(self._split, self._order[position]).to(self._device)
+
+    @property
+    def rows_given(self) -> int:
+        """How many different rows were given."""
+        first = batch_order(self._split.lengths, self._batch_size, seed=self._seed, epoch=1, shuffle=True)
+        return sum(len(indices) for indices in first[: self.given])
+
+
+class CoTrainingRun:
+    """All that changes while two networks train: what a checkpoint holds, and the step that changes it."""
+
+    def __init__(
+        self,
+        student: Classifier,
+        teacher: Classifier,
+        splits: JointSplits,
+        target: Target,
+        settings: JointSettings,
+        accelerator: Accelerator,
+        stored: StoredTeacher | None,
+    ) -> None:
+        own, rows = settings.student, len(splits.train)
+        self.pair = _pair(student, teacher, target, settings, stored)
+        self.pair.followed = frozenset(draw_rows(rows, settings.followed_rows, named(own.seed, "followed rows")))
+        draw_own_dropout()
+        self._learners = (self.pair.student, self.pair.teacher)
+        self._schedules = [make_schedule(learner.optimizer, own, rows) for learner in self._learners]
+        self._quiz = QuizBatches(splits.quiz, settings.quiz_batch_size, named(own.seed, "quiz"), accelerator.device)
+        self._epochs, self._accelerator = own.epochs, accelerator
+        self.best = BestEpoch(student, target.choice(own.selected_by))
+        self.epoch, self.steps = 1, list[dict[str, float]]()
+
+    @property
+    def quiz_rows(self) -> int:
+        """How many rows of the quiz a method has asked for."""
+        return self._quiz.rows_given
+
+    def take_step(self, method: MovingTeacher, batch: Batch, steps: int, where: str) -> None:
+        """One update of each, in an epoch of so many steps. Raises Diverged."""
+        self.pair.progress = (self.epoch - 1 + len(self.steps) / steps) / self._epochs
+        with training_precision(self._accelerator):
+            figures = method.step(self.pair, batch, self._quiz)
+        _check_step(self.pair, figures["loss"], f"{where}, step {len(self.steps) + 1}")
+        for schedule in self._schedules:
+            schedule.step()
+        self.steps.append(figures)
+
+    def end_epoch(self, scores: Mapping[str, float], theirs: Mapping[str, float]) -> None:
+        """Add the epoch's row, from the selection scores of student and teacher."""
+        rate = float(self._schedules[0].get_last_lr()[0])
+        row = {"epoch": float(self.epoch), "learning_rate": rate, **_means(self.steps)}
+        self.best.add(row | {f"teacher_selection_{name}": value for name, value in theirs.items()}, scores)
+        self.epoch, self.steps = self.epoch + 1, []
+
+    def state_dict(self) -> State:
+        """See `Checkpoints`."""
+        return {
+            "networks": [learner.network.state_dict() for learner in self._learners],
+            "optimizers": [learner.optimizer.state_dict() for learner in self._learners],
+            "schedules": [schedule.state_dict() for schedule in self._schedules],
+            "updates": [learner.updates for learner in self._learners],
+            "influence": self.pair.influence,
+            "best": self.best.state_dict(),
+            "quiz": self._quiz.given,
+            "epoch": self.epoch,
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """The reverse of `state_dict`."""
+        parts = cast(dict[str, list[State]], state)
+        for index, (learner, schedule) in enumerate(zip(self._learners, self._schedules, strict=True)):
+            learner.network.load_state_dict(parts["networks"][index])
+            learner.optimizer.load_state_dict(parts["optimizers"][index])
+            schedule.load_state_dict(parts["schedules"][index])
+            learner.updates = cast(list[int], state["updates"])[index]
+        self.pair.influence[:] = cast(list[dict[str, float]], state["influence"])
+        self.best.load_state_dict(cast(State, state["best"]))
+        self._quiz.given, self.epoch = cast(int, state["quiz"]), cast(int, state["epoch"])
+        self.steps = cast(list[dict[str, float]], state["steps"])
+
+
+def _scores(
+    student: Classifier,
+    teacher: Classifier,
+    splits: JointSplits,
+    target: Target,
+    batch_size: int,
+    device: torch.device,
+    stored: StoredTeacher | None,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Selection scores of student and teacher."""
+    on_selection = partial(score, split=splits.selection, target=target, batch_size=batch_size, device=device)
+    if stored is None:
+        return on_selection(student), on_selection(teacher)
+    return on_selection(student), score_head(teacher, stored.selection, splits.selection, target)
+
+
+def _check_step(pair: Pair, loss: float, where: str) -> None:
+    """Raise Diverged where the loss, or what the optimisers were given, is no number any more."""
+    check_finite(loss, f"{where}: the loss", "lower a learning rate")
+    for whose, learner in (("student", pair.student), ("teacher", pair.teacher)):
+        slower = f"lower the {whose}'s learning rate ({learner.rate:g})"
+        check_finite(learner.gradient_norm, f"{where}: the norm of the {whose}'s gradient", slower)
+
+
+@torch.no_grad()
+def score_head(teacher: Classifier, stored: Signals, split: TokenSplit, target: Target) -> dict[str, float]:
+    """Mean task loss and metrics of a split, by the teacher's head on stored pooled vectors."""
+    head = teacher.head_of(target.name)
+    with scoring_precision(head.weight.device):
+        logits = head(stored.pooled.to(head.weight.device)).reshape(len(split), -1).cpu().numpy()
+    return compute_metrics(("loss", *target.metrics), logits, split.labels, target.kind)
+
+
+def _pair(
+    student: Classifier,
+    teacher: Classifier,
+    target: Target,
+    settings: JointSettings,
+    stored: StoredTeacher | None,
+) -> Pair:
+    ours = _learner(student, settings.student)
+    if stored is None:
+        return Pair(ours, _learner(teacher, settings.teacher), target.name, target.kind)
+    teacher.backbone.requires_grad_(False)
+    theirs = _learner(teacher, settings.teacher)
+    theirs.stored = lambda rows: stored.train.of_rows(rows).pooled
+    return Pair(ours, theirs, target.name, target.kind)
+
+
+def _learner(network: Classifier, settings: TrainingSettings) -> Learner:
+    seen = ProjectedModel(network, run_shared)
+    optimizer = make_optimizer(seen, settings.learning_rate, settings.weight_decay)
+    return Learner(seen, optimizer, settings.clip_norm, average)
+
+
+def _means(steps: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Each figure's mean over the steps that have it."""
+    names = sorted({name for values in steps for name in values})
+    found = {name: [values[name] for values in steps if name in values] for name in names}
+    return {f"train_{name}": sum(values) / len(values) for name, values in found.items()}

@@ -1,0 +1,148 @@
+"""What the curriculum asks of its surroundings: a student, quiz batches, a probe, settings; and what it gives back."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor, nn
+
+from data.batches import Batch
+from epoch_choice import BY_LOSS, SelectionRule
+from kinds import Kind
+from methods.curriculum_rewards import Reward
+from methods.returns import BaselineName
+from models.model_outputs import Outputs
+from training.resume_files import State
+from training.supervised import BatchLoss
+
+SamplerName = Literal["policy", "uniform", "target", "kd_only"]
+Row = dict[str, float | int | str | None]
+
+
+class CurriculumStudent(Protocol):
+    """What `models.classifier.Classifier` offers and the curriculum uses; any nn.Module with these will do."""
+
+    heads: nn.ModuleDict
+
+    def __call__(
+        self, inputs: dict[str, Tensor], *, dataset: str, choices: int = 1, layers: Sequence[int] = ()
+    ) -> Outputs: ...
+
+    def state_weight(self) -> Tensor | None: ...
+
+    def train(self, mode: bool = True) -> nn.Module: ...
+
+    def eval(self) -> nn.Module: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
+class BatchSource(Protocol):
+    """Quiz batches without end, the same ones in the same order on every run."""
+
+    def next_batch(self) -> Batch: ...
+
+    def state_dict(self) -> State: ...
+
+    def load_state_dict(self, state: State) -> None: ...
+
+
+@dataclass(frozen=True)
+class QuizDataset:
+    """An action: a dataset whose quiz batches the student may be trained on, through its own head."""
+
+    name: str
+    kind: Kind
+    batches: BatchSource
+
+
+@dataclass(frozen=True)
+class TargetQuiz:
+    """The dataset that the student is for, as its rewards are taken.
+
+    `one_pass(episode)` is one pass over its quiz rows: a batch for the reward of each step. `meta_scores`
+    (N,) are the true-class scores p_y(T'(h_T)) of the quiz rows, by `batch.rows`. `trained_ids` names every
+    row of the dataset that the student was or will be trained on.
+    """
+
+    name: str
+    one_pass: Callable[[int], Sequence[Batch]]
+    meta_scores: Tensor
+    trained_ids: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Fixed rows of the target that the student is never trained on."""
+
+    batches: Sequence[Batch]
+    row_ids: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """A loss in place of the task loss wherever the student trains on a dataset: for `kd_only` Eq. 1 with the
+    meta-teacher, on the target.
+
+    `layers` are those of the student whose vectors the loss reads.
+    """
+
+    loss: BatchLoss
+    layers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Credit:
+    """How rewards become advantages, and the policy's learning rate that goes with their scale."""
+
+    gamma: float
+    baseline: BaselineName
+    policy_lr: float
+
+
+def credit_for(reward: Reward) -> Credit:
+    """The paper's for its levels; `gain` and `alignment` belong to one step, and are credited to its action alone."""
+    if reward in ("binary", "real"):
+        return Credit(gamma=0.99, baseline="none", policy_lr=1e-3)
+    return Credit(gamma=0.0, baseline="normalised", policy_lr=1e-2)
+
+
+@dataclass(frozen=True)
+class CurriculumSettings:
+    """Stage 4. Without a `credit` the reward's own is taken; `clip_norm` bounds the student's gradient.
+
+    `update: step` moves the student after every action (the paper's text); `episode` once, on the mean of the
+    episode's losses (the authors' code, in which no reward depends on the action it is credited to).
+    """
+
+    episodes: int = 200
+    max_steps_per_episode: int | None = None
+    update: Literal["step", "episode"] = "step"
+    sampler: SamplerName = "policy"
+    reward: Reward = "binary"
+    credit: Credit | None = None
+    student_lr: float = 3e-5
+    weight_decay: float = 0.01
+    clip_norm: float | None = 1.0
+    choice: SelectionRule = BY_LOSS
+    """How the best episode is chosen on selection."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class CurriculumResult:
+    """The student holds the weights of `best_episode` (0: as it came in).
+
+    `sampler` is the one that really ran and `note` says why it is another than was asked for. `steps` has a
+    row for every action, `episodes` one for every episode from 0, in which exactly one is `best`.
+    """
+
+    best_episode: int
+    sampler: SamplerName
+    note: str | None
+    steps: list[Row]
+    episodes: list[Row]
+
+
+SelectionScores = Callable[[], Mapping[str, float]]
+OnEpisode = Callable[[Row], None]

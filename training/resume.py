@@ -1,0 +1,193 @@
+"""What makes a training loop resumable: its state is kept by time and by step, and put back before it begins.
+
+A loop holds all that changes in one object with `state_dict` and `load_state_dict` (networks, optimisers, schedules,
+position, curves) and calls what `Checkpoints.watching` gives it after each step. The state of the random generators of
+python, numpy and torch is kept beside it. A run that was killed ends with exactly the weights of one that was not.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+from training import interrupts
+from training.resume_files import CheckpointFiles, State
+
+LONGEST_SHARE = 20
+"""Between two checkpoints by time lies at least so many times what it takes to write one."""
+GO_ON, KEEP, END = 0, 1, 2
+
+
+class Saved(Protocol):
+    """What a checkpoint holds the state of."""
+
+    def state_dict(self) -> State: ...
+
+    def load_state_dict(self, state: State) -> object: ...
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """When a checkpoint is due: after so many seconds, after so many steps; None: not for that reason."""
+
+    seconds: float | None = 300.0
+    steps: int | None = None
+
+
+class Checkpoints:
+    """The checkpoints of one training run. Without `files` there are none, and every run begins at its beginning.
+
+    `keeps_end`: keep the state that a run ends with, too, so that the same run ends at once when it is asked for again.
+    """
+
+    def __init__(
+        self,
+        files: CheckpointFiles | None = None,
+        cadence: Cadence | None = None,
+        accelerator: Accelerator | None = None,
+        *,
+        keeps_end: bool = False,
+    ) -> None:
+        self._keeps_end = keeps_end
+        self._files, self._cadence, self._accelerator = files, cadence or Cadence(), accelerator
+        self._processes = 1 if accelerator is None else accelerator.num_processes
+        self._steps, self._restored_at = 0, -1
+        self._kept_at, self._cost = time.monotonic(), 0.0
+        self._refused = False
+
+    @contextmanager
+    def watching(self, run: Saved) -> Generator[Callable[[], None]]:
+        """Put the newest state back into `run`; gives what the loop calls after each step, when its state is whole.
+
+        On SIGTERM or SIGINT the state is kept, and `Terminated` goes on.
+        """
+        if self._files is None:
+            yield lambda: None
+            return
+        interrupts.check()
+        self._restore(run, self._files)
+        # Scoring polls for a signal too; but of several processes none may leave where the others wait for it.
+        with interrupts.deferred(polled=self._processes == 1):
+            try:
+                yield lambda: self._after_step(run)
+                if self._keeps_end and self._steps != self._restored_at:
+                    self._keep(run)
+            except interrupts.Terminated:
+                self._keep(run)
+                raise
+
+    def remove(self) -> None:
+        """The run is done and its output is whole: nothing is left to go on from."""
+        if self._files is not None and self._is_first:
+            self._files.remove()
+
+    @property
+    def _is_first(self) -> bool:
+        return self._accelerator is None or self._accelerator.is_main_process
+
+    def _after_step(self, run: Saved) -> None:
+        self._steps += 1
+        found = self._agreed(self._wanted())
+        if found == END:
+            raise interrupts.Terminated(interrupts.received() or interrupts.SIGNALS[0])
+        if found == KEEP:
+            self._keep(run)
+
+    def _wanted(self) -> int:
+        if interrupts.received() is not None:
+            return END
+        steps, seconds = self._cadence.steps, self._cadence.seconds
+        if steps is not None and self._steps % steps == 0:
+            return KEEP
+        if seconds is None or not self._is_first:
+            return GO_ON
+        waited = time.monotonic() - self._kept_at
+        return KEEP if waited >= max(seconds, LONGEST_SHARE * self._cost) else GO_ON
+
+    def _agreed(self, wanted: int) -> int:
+        """What all processes do: the most that one of them wants."""
+        if self._accelerator is None or self._processes == 1:
+            return wanted
+        mine = torch.tensor([wanted], device=self._accelerator.device)
+        return int(self._accelerator.gather(mine).max())
+
+    def _keep(self, run: Saved) -> None:
+        """Write a checkpoint; a disk that takes no more costs the checkpoint, not the run, and is told once."""
+        started = time.monotonic()
+        randoms = [random_state(self._device)]
+        if self._processes > 1:
+            randoms = gather_object(randoms)
+        state: State = {"run": run.state_dict(), "random": randoms}  # all processes: its parts may be with any of them
+        if self._is_first and self._files is not None:
+            try:
+                self._files.write(self._steps, state)
+                self._refused = False
+            except OSError as error:
+                if not self._refused:
+                    self._files.say(f"WARNING: no checkpoint was written ({error.strerror}); training goes on without")
+                self._refused = True
+        self._kept_at, self._cost = time.monotonic(), time.monotonic() - started
+
+    def _restore(self, run: Saved, files: CheckpointFiles) -> None:
+        self._kept_at = time.monotonic()
+        found = files.newest() if self._is_first or self._processes == 1 else None
+        if self._processes > 1:
+            found = self._same_everywhere(found, files)
+        if found is None:
+            return
+        self._steps, state = found
+        self._restored_at = self._steps
+        run.load_state_dict(cast(State, state["run"]))
+        rank = 0 if self._accelerator is None else self._accelerator.process_index
+        set_random_state(cast(list[State], state["random"])[rank], self._device)
+        files.say(f"goes on from its checkpoint, after {self._steps} steps")
+
+    def _same_everywhere(self, found: tuple[int, State] | None, files: CheckpointFiles) -> tuple[int, State] | None:
+        """The first process looks (and deletes what is damaged); the others read the same one, or all begin anew."""
+        assert self._accelerator is not None
+        self._accelerator.wait_for_everyone()
+        if not self._accelerator.is_main_process:
+            found = files.newest()
+        mine = -1 if found is None else found[0]
+        steps = self._accelerator.gather(torch.tensor([mine], device=self._accelerator.device))
+        if len(set(steps.tolist())) > 1:
+            files.say(
+                "WARNING: not every process sees the checkpoint; outputs/ must be on one file system. Starts afresh"
+            )
+            return None
+        return found
+
+    @property
+    def _device(self) -> torch.device:
+        return torch.device("cpu") if self._accelerator is None else self._accelerator.device
+
+
+def random_state(device: torch.device) -> State:
+    """Where the random generators of python, numpy, torch and the device stand."""
+    numbers = np.random.get_state(legacy=True)
+    assert isinstance(numbers, tuple)
+    return {
+        "python": random.getstate(),
+        "numpy": [numbers[0], torch.from_numpy(numbers[1].astype(np.int64)), *numbers[2:]],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+    }
+
+
+def set_random_state(state: State, device: torch.device) -> None:
+    """Put the generators where `random_state` found them."""
+    name, key, *rest = cast(list, state["numpy"])
+    random.setstate(cast(tuple, state["python"]))
+    np.random.set_state((name, key.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(cast(torch.Tensor, state["torch"]))
+    if state["cuda"] is not None:
+        torch.cuda.set_rng_state(cast(torch.Tensor, state["cuda"]), device)
