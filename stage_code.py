@@ -14,9 +14,13 @@ from typing import get_args
 from config.method_parameters import AssistedMethod, StudentMethod
 from errors import UserError
 
-# Folders and modules at the root whose code a stage runs. config/parameters.py and its sections are left out on purpose: what they
-# read reaches a stage as parameters, which dvc.yaml tracks one by one.
-CODE = ("data", "kinds", "methods", "models", "seeds", "stage_code", "strict_yaml", "tasks", "training")
+# Folders and modules at the root whose code a stage runs. config/ is left out on purpose: what it reads reaches a stage as
+# parameters, which dvc.yaml tracks one by one.
+CODE = (
+    *("data", "methods", "models", "registry", "reporting", "tasks", "training"),
+    *("checksums", "epoch_choice", "errors", "kinds", "metrics", "outputs", "progress", "resource_errors", "seeds"),
+    *("stage_code", "strict_yaml"),
+)
 METHOD_FILES = frozenset(f"methods/{name}.py" for name in get_args(StudentMethod) + get_args(AssistedMethod))
 # Stages whose matrix runs over methods: dvc.yaml names the method's own file as a further dependency.
 BY_METHOD = frozenset({"student", "assistant", "assisted", "meta_taught", "multi_task"})

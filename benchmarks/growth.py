@@ -26,6 +26,7 @@ from benchmarks.problem import Shape
 from benchmarks.workspace import make_workspace
 from data.batches import draw_rows
 from methods.finetune import Finetune
+from reporting.tables import Table, markdown_table
 from tasks.runtime.malloc import keep_freed_memory
 from training.curriculum.quiz_batches import fixed_batches
 
@@ -45,9 +46,8 @@ class Growth:
 
     def markdown(self) -> str:
         """The table as a page shows it."""
-        head = f"| {' | '.join(self.columns)} |\n|{'---:|' * len(self.columns)}\n"
-        body = "".join(f"| {' | '.join(_shown(value) for value in line)} |\n" for line in self.lines)
-        return f"**{self.title}**\n\n{head}{body}"
+        body = [[_shown(value) for value in line] for line in self.lines]
+        return f"**{self.title}**\n\n{markdown_table(Table(self.columns, body, names=0))}"
 
 
 def rows_table(sizes: Sequence[int] = (20_000, 80_000, 320_000)) -> Growth:

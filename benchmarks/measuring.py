@@ -16,6 +16,8 @@ from pathlib import Path
 
 from torch.profiler import ProfilerActivity, profile
 
+from reporting.tables import aligned
+
 Step = Callable[[], object]
 
 
@@ -110,9 +112,7 @@ def added_peak_bytes(step: Step) -> int:
 def table(rows: Sequence[Row]) -> str:
     """What a person reads."""
     head = ("name", "ours", "against", "unit", "ratio", "lowest-highest", "target", "")
-    lines = [head, *(_cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(aligned([head, *map(_cells, rows)]))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ SHARES = {
     "mpdistil.teaches": "what `methods` names with _meta behind it, without that",
     "mpdistil.multi_task": "what `methods` names with _multi behind it, without that",
 }
-PRESETS = Path(__file__).parent / "profiles" / "presets" / "mpdistil.yaml"
+PRESETS = Path(__file__).parents[1] / "profiles" / "presets" / "mpdistil.yaml"
 
 
 class Parameters(Section):

@@ -1,40 +1,67 @@
-"""Reads the raw rows of one file: JSON lines (also gzipped), CSV, TSV or Parquet; a broken file is a UserError.
+"""The one reader of raw rows: CSV, TSV, JSON lines (also gzipped) or Parquet, little of a file in memory at a time.
 
-`read_raw` notes what can't be read and goes on. registry/scoring/row_reader.py stands on the same parts, reads in chunks and
-ends with the first error.
+`read_raw` notes what can't be read and goes on; `read_chunks` ends with a UserError at the first row that can't be read.
 """
 
 from __future__ import annotations
 
-import csv
 import gzip
-import json
 import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import NoReturn, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.checks import Numbered, RawRow
-from data.file_formats import Unreadable, check_format
+from data.description import SUFFIXES
+from data.file_formats import Unreadable, check_format, unread_format
 from data.problems import Problems, shown
+from data.text_rows import check_columns, csv_records, text_rows
+from errors import UserError
 
-READ_AT_ONCE = 4000
-"""Rows of a Parquet file."""
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""What spreadsheets put in front."""
-LONGEST_FIELD = 2**31 - 1
-"""Characters of a CSV field. Python's own limit of 131,072 is a web page; a text is cut at split.max_length later."""
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-"""Separators of fields, each with its name."""
-OTHER_WAYS = {(",", "\t"): "call it .tsv", ("\t", ","): "call it .csv"}
-"""Advice for a file whose fields are separated by the second sign, and not by the first."""
-Note = Callable[[Unreadable], None]
-"""Hears of a row that can't be read; where it raises, reading ends."""
+CHUNK = 1000
+"""Rows held at a time."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows that follow one another in a file."""
+
+    numbers: Sequence[int]
+    """Their 1-based lines; in a Parquet file their rows."""
+    rows: Sequence[RawRow]
+    """Their fields; of a Parquet file only those that were asked for."""
+    batch: pa.RecordBatch | None = None
+    """Of a Parquet file: all columns."""
+
+
+def suffix_of(path: Path) -> str:
+    """The format, as the end of the file's name; UserError if it is none that is known."""
+    for suffix in SUFFIXES:
+        if path.name.endswith(suffix):
+            return suffix
+    what = unread_format(path.name)
+    cause = f"is {what}. The" if what else "the"
+    raise UserError(f"{path}: {cause} name must end with one of {', '.join(SUFFIXES)}")
+
+
+def header_of(path: Path) -> list[str] | None:
+    """The columns that a file names before its first row: CSV, TSV and Parquet; None for JSON lines."""
+    with _or_data_error(path):
+        check_format(path)
+        if path.name.endswith(".parquet"):
+            names = list(pq.read_schema(path).names)
+            check_columns(names)
+            return names
+        if path.name.endswith((".csv", ".tsv")):
+            return next(csv_records(path), (0, []))[1]
+        path.open("rb").close()  # a file that is missing is missed here
+    return None
 
 
 def read_raw(path: Path, problems: Problems) -> Iterator[Numbered]:
@@ -44,14 +71,45 @@ def read_raw(path: Path, problems: Problems) -> Iterator[Numbered]:
         problems.add(str(path), error.row, str(error))
 
     try:
-        with readable():
-            yield from _parquet(path) if path.name.endswith(".parquet") else text_rows(path, note)
+        with _readable():
+            if path.name.endswith(".parquet"):
+                for chunk in _parquet(path):
+                    yield from zip(chunk.numbers, chunk.rows, strict=True)
+            else:
+                yield from text_rows(path, note)
     except Unreadable as error:
         note(error)
 
 
+def read_chunks(path: Path, columns: Sequence[str]) -> Iterator[Chunk]:
+    """The rows of a file; `columns` are those that are needed of a Parquet file."""
+    with _or_data_error(path):
+        if path.name.endswith(".parquet"):
+            yield from _parquet(path, columns)
+            return
+        rows = text_rows(path, _raise)
+        while numbered := list(islice(rows, CHUNK)):
+            yield Chunk([number for number, _ in numbered], [row for _, row in numbered])
+
+
+def _parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator[Chunk]:
+    """Chunks of a Parquet file, rows counted from 1; all columns unless some are named."""
+    with pa.OSFile(str(path)) as file:
+        whole, start = pq.ParquetFile(file), 1
+        check_columns(whole.schema_arrow.names)
+        for batch in whole.iter_batches(CHUNK):
+            known = batch.schema.names if columns is None else [one for one in columns if one in batch.schema.names]
+            rows = cast(list[RawRow], batch.select(known).to_pylist())
+            yield Chunk(range(start, start + len(rows)), rows, batch)
+            start += len(rows)
+
+
+def _raise(error: Unreadable) -> NoReturn:
+    raise error
+
+
 @contextmanager
-def readable() -> Generator[None]:
+def _readable() -> Generator[None]:
     """Turn what reading libraries raise for a missing or broken file into Unreadable."""
     try:
         yield
@@ -65,164 +123,12 @@ def readable() -> Generator[None]:
         raise Unreadable(None, f"is no readable Parquet file ({shown(str(error), 120)})") from error
 
 
-def text_rows(path: Path, note: Note) -> Iterator[Numbered]:
-    """The rows of CSV, TSV or JSON lines, one at a time. Raises Unreadable where no later line could be read either."""
-    check_format(path)
-    yield from _jsonl(path, note) if path.name.endswith((".jsonl", ".jsonl.gz")) else _csv(path, note)
-
-
-def _jsonl(path: Path, note: Note) -> Iterator[Numbered]:
-    """Rows of JSON lines; empty lines are passed over."""
-    first = True
-    with cast(BinaryIO, gzip.open(path)) if path.name.endswith(".gz") else path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json_row(number, line, first=first)
-            except Unreadable as error:
-                if error.row is None:
-                    raise
-                note(error)
-            else:
-                yield number, row
-            first = False
-
-
-def json_row(number: int, line: bytes, *, first: bool = False) -> RawRow:
-    """The object in one line of JSON lines; `first`: no line with a row came before.
-
-    Raises Unreadable, with the row None where no later line could be read either.
-    """
-    line = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).removesuffix(b"\n")
-    if first and line.strip() in (b"[", b"{"):
-        raise Unreadable(None, "holds JSON over several lines; write JSON lines, each row as one object in one line")
+@contextmanager
+def _or_data_error(path: Path) -> Generator[None]:
+    """UserError where the file, or a row of it, is missing or broken."""
     try:
-        row = json.loads(line.decode("utf-8"), object_pairs_hook=_once)
-    except UnicodeDecodeError as error:
-        raise Unreadable(number, f"byte {error.start} is no UTF-8; save the file as UTF-8") from error
+        with _readable():
+            yield
     except Unreadable as error:
-        raise Unreadable(number, str(error)) from error
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(number, f"is no JSON ({error}): {shown(line.decode('utf-8', 'replace'))}") from error
-    if isinstance(row, dict):
-        return row
-    if first and isinstance(row, list) and row and isinstance(row[0], dict):
-        raise Unreadable(None, "holds one JSON array; write JSON lines, each row as one object in one line")
-    raise Unreadable(number, f"must be a JSON object of named fields, not {shown(row)}")
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object; json itself would keep the last of two equal names and say nothing."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise Unreadable(None, f"names a field twice: {shown(next(name for name in names if names.count(name) > 1))}")
-    return made
-
-
-def _csv(path: Path, note: Note) -> Iterator[Numbered]:
-    """Rows of a CSV or TSV file with a header; every value is text."""
-    records, own = csv_records(path), separator(path)
-    _, header = next(records, (0, []))
-    fits = False
-    for number, values in records:
-        if len(values) == len(header):
-            fits = True
-            yield number, dict(zip(header, values, strict=True))
-        elif values:
-            if not fits:  # said once, and not for every row
-                _check_first_row(number, own.join(values), len(header), own)
-            note(Unreadable(number, f"has {len(values)} fields; the header has {len(header)}"))
-
-
-def separator(path: Path) -> str:
-    """Return the separator of fields that a file name stands for."""
-    return "\t" if path.name.endswith(".tsv") else ","
-
-
-def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The records of a CSV or TSV file, its header first, with the number of the (last) line that each stands in.
-
-    Raises Unreadable for what is none, in UTF-8.
-    """
-    csv.field_size_limit(LONGEST_FIELD)
-    sign, name = separator(path), path.suffix[1:].upper()
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader, before = csv.reader(_without_nul(file), strict=True, delimiter=sign), 0
-        try:
-            for values in reader:
-                if not before:
-                    _check_header(values, sign)
-                before = reader.line_num
-                yield before, values
-        except csv.Error as error:
-            if str(error) == "unexpected end of data":
-                message = f"is no {name}: a quotation mark opens here and none closes it"
-                raise Unreadable(before + 1, message) from error
-            message = f"is no {name} ({error}); quote fields with {SEPARATORS[sign]} or quotation marks"
-            raise Unreadable(reader.line_num, message) from error
-        except UnicodeDecodeError as error:
-            raise _without_utf8(path) from error
-
-
-def _without_nul(file: TextIO) -> Iterator[str]:
-    for number, line in enumerate(file, start=1):
-        if "\0" in line:
-            raise Unreadable(number, "holds a NUL byte; remove it, or if the file is UTF-16, save it as UTF-8")
-        yield line
-
-
-def _check_header(header: Sequence[str], own: str) -> None:
-    """Raise Unreadable for a header that is separated by something else than `own`, or names a column twice."""
-    whole = own.join(header)
-    if not header:
-        raise Unreadable(1, "is empty; the first line must name the columns")
-    if whole.lower().startswith("sep="):
-        raise Unreadable(1, f"is {shown(whole)}, which only Excel reads; remove the line")
-    for sign, name in SEPARATORS.items():
-        if sign != own and whole.count(sign) >= len(header):
-            fields = "one field" if len(header) == 1 else f"{len(header)} fields"
-            raise Unreadable(
-                1,
-                f"the header is {fields}, {shown(whole)}: separated by {name}? Only {SEPARATORS[own]} are read in such a "
-                f"file; {OTHER_WAYS[own, sign] if (own, sign) in OTHER_WAYS else f'save it with {SEPARATORS[own]}'}",
-            )
-    check_columns(header)
-
-
-def _check_first_row(number: int, whole: str, fields: int, own: str) -> None:
-    """Raise Unreadable for a row that is separated by something else than the header."""
-    for sign, name in SEPARATORS.items():
-        if sign != own and whole.count(sign) == fields - 1:
-            raise Unreadable(
-                number,
-                f"{shown(whole)} is separated by {name}, but the header by {SEPARATORS[own]}; save all of the file with "
-                f"{SEPARATORS[own]}",
-            )
-
-
-def check_columns(names: Sequence[str]) -> None:
-    """Raise Unreadable where two columns have one name: a row would keep the last."""
-    if len(set(names)) < len(names):
-        raise Unreadable(1, f"names a column twice: {shown(list(names))}")
-
-
-def _without_utf8(path: Path) -> Unreadable:
-    """The error for the first line that is no UTF-8: the decoder reads ahead of the lines, and does not know."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return Unreadable(number, "holds a byte that is no UTF-8; save the file as UTF-8")
-    return Unreadable(None, "is no UTF-8; save the file as UTF-8")
-
-
-def _parquet(path: Path) -> Iterator[Numbered]:
-    """Rows of a Parquet file, counted from 1."""
-    with pa.OSFile(str(path)) as file:
-        whole = pq.ParquetFile(file)
-        check_columns(whole.schema_arrow.names)
-        parts = (part.to_pylist() for part in whole.iter_batches(READ_AT_ONCE))
-        yield from enumerate(chain.from_iterable(parts), start=1)
+        where = f"{path}, row {error.row}" if error.row is not None else str(path)
+        raise UserError(f"{where}: {error}") from error

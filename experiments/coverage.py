@@ -22,6 +22,7 @@ import numpy as np
 
 from experiments.planted_pairs import Pair, Relation, draw, true_difference
 from reporting.statistics import FEWEST_ROWS, fewest_rows, paired_interval
+from reporting.tables import Table, markdown_table
 from seeds import numpy_generator
 
 METRICS = ("accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman")
@@ -111,20 +112,18 @@ def measure_all(cells: Sequence[Cell], draws: int, workers: int) -> list[Measure
         return list(pool.map(measure_well, cells, counts, chunksize=4))
 
 
-def table(found: Iterable[Measured], column: str) -> list[str]:
+def table(found: Iterable[Measured], column: str) -> str:
     """Metric by rows in Markdown, a column for each value of `column`: lowest coverage, mean coverage, mean width."""
     by: dict[tuple[str, int], dict[object, list[Measured]]] = {}
     for one in found:
         value = one.cell.seeds if column == "seeds" else getattr(one.cell.pair, column)
         by.setdefault((one.cell.metric, one.cell.rows), {}).setdefault(value, []).append(one)
     values = list(dict.fromkeys(value for line in by.values() for value in line))
-    lines = [
-        f"| metric | dev rows | {' | '.join(f'{value}{_word(column, value)}' for value in values)} |",
-        f"|---|---:|{'---:|' * len(values)}",
+    header = ["metric", "dev rows", *(f"{value}{_word(column, value)}" for value in values)]
+    body = [
+        [metric, f"{rows:,}", *(_text(line.get(value, [])) for value in values)] for (metric, rows), line in by.items()
     ]
-    for (metric, rows), line in by.items():
-        lines.append(f"| {metric} | {rows:,} | {' | '.join(_text(line.get(value, [])) for value in values)} |")
-    return lines
+    return markdown_table(Table(header, body))
 
 
 def _word(column: str, value: object) -> str:
@@ -154,15 +153,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = measure_all(
         cells(options.metrics, options.rows, options.seeds, options.relations), options.draws, options.workers
     )
-    print(
-        "\n".join(
-            [
-                "Lowest coverage / mean coverage of 95 % intervals, mean width in points, by seeds:",
-                *table(found, "seeds"),
-            ]
-        )
-    )
-    print("\n".join(["", "By relation:", *table(found, "relation"), "", "The ten cells of lowest coverage:"]))
+    print("Lowest coverage / mean coverage of 95 % intervals, mean width in points, by seeds:")
+    print(table(found, "seeds"))
+    print("By relation:", table(found, "relation"), "The ten cells of lowest coverage:", sep="\n")
     for one in sorted(found, key=lambda one: one.coverage)[:10]:
         print(f"  {100 * one.coverage:.1f} % of {one.draws}: {one.cell}")
     return 0

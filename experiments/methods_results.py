@@ -16,15 +16,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data.atomic_files import whole_file
 from experiments.method_runs import MethodRow, latest_method_rows, read_method_rows
 from experiments.result_rows import Experiment
-from reporting.statistics import mean_sd
+from experiments.results import MISSING, paper_section, spread_text, write_page
 from reporting.tables import Table, markdown_table
 
 PAPER = Path("docs/results/paper-mpdistil-table2.json")
 WITHOUT = "-without-temperature"
-MISSING = "\N{EN DASH}"
 INTRODUCTION = """\
 # All methods on real rows: what we measured
 
@@ -55,7 +53,7 @@ def make_page(
         parts += _experiment(experiment, [row for row in counted if row.experiment == experiment])
     for title, comparison in (comparisons or {}).items():
         parts += [f"## Paired over rows, {title}: margins with intervals, wins, ranks", "", comparison]
-    return "\n".join([*parts, _paper(paper)])
+    return "\n".join([*parts, paper_section(paper, "method", "{:+.1f}")])
 
 
 def _experiment(experiment: Experiment, rows: list[MethodRow]) -> list[str]:
@@ -110,12 +108,12 @@ def _margins(rows: Sequence[MethodRow], methods: Sequence[str], datasets: Sequen
     metrics = {row.dataset: row.metric for row in rows}
     header = ["method", *(f"{name}\n{metrics[name]}" for name in datasets), "mean"]
     teacher = {name: {row.seed: row.dev["teacher"] for row in rows if row.dataset == name} for name in datasets}
-    body = [["teacher (score)", *(_spread(list(teacher[name].values()), "{:.1f}") for name in datasets), ""]]
+    body = [["teacher (score)", *(spread_text(list(teacher[name].values()), "{:.1f}") for name in datasets), ""]]
     for method in methods:
         margins = [_margins_of(rows, method, name) for name in datasets]
         whole = [sum(own) / len(own) for own in margins if own]
-        mean = _spread([sum(whole) / len(whole)], "{:+.1f}") if len(whole) == len(datasets) else MISSING
-        body.append([method, *(_spread(own, "{:+.1f}") for own in margins), mean])
+        mean = spread_text([sum(whole) / len(whole)], "{:+.1f}") if len(whole) == len(datasets) else MISSING
+        body.append([method, *(spread_text(own, "{:+.1f}") for own in margins), mean])
     return Table(header, body)
 
 
@@ -141,8 +139,8 @@ def _details(rows: Sequence[MethodRow], methods: Sequence[str], datasets: Sequen
         for method in methods:
             own = [row for row in rows if (row.method, row.dataset) == (method, dataset)]
             if own:
-                scores = [_spread([r.dev["student"] for r in own], "{:.1f}")]
-                scores += [_spread([r.selection["student"] for r in own], "{:.1f}")]
+                scores = [spread_text([r.dev["student"] for r in own], "{:.1f}")]
+                scores += [spread_text([r.selection["student"] for r in own], "{:.1f}")]
                 scores += [f"{sum(r.selection_loss for r in own) / len(own):.3f}"]
                 updates = [
                     f"{sum(values) / len(own):.0f}"
@@ -167,7 +165,12 @@ def _temperature(rows: Sequence[MethodRow], datasets: Sequence[str]) -> Table:
             values = [[side[seed] for seed in both] for side in sides]
             difference = [one - other for one, other in zip(*values, strict=True)]
             body.append(
-                [dataset, str(len(both)), *(_spread(own, "{:.1f}") for own in values), _spread(difference, "{:+.1f}")]
+                [
+                    dataset,
+                    str(len(both)),
+                    *(spread_text(own, "{:.1f}") for own in values),
+                    spread_text(difference, "{:+.1f}"),
+                ]
             )
     return Table(["dataset", "seeds", "with it", "without it", "difference"], body)
 
@@ -177,25 +180,6 @@ def _parameters(rows: Sequence[MethodRow], methods: Sequence[str]) -> str:
     found = {method: sorted({row.parameters for row in rows if row.method == method}) for method in methods}
     lines = [f"- {method}: {'; '.join(f'`{text}`' for text in texts)}" for method, texts in found.items()]
     return "\n".join(["### Parameters", "", *lines]) + "\n"
-
-
-def _spread(values: Sequence[float], form: str) -> str:
-    if not values:
-        return MISSING
-    spread = mean_sd(values)
-    mean = form.format(spread.mean).replace("-", "\N{MINUS SIGN}")
-    return mean if spread.sd is None else f"{mean} ± {spread.sd:.1f}"
-
-
-def _paper(path: Path) -> str:
-    """The paper's own rows as context, with what must be said of them."""
-    table = json.loads(path.read_text(encoding="utf-8"))
-    body = [
-        [row["method"], *(f"{row['values'][name]:+.1f}".replace("-", "\N{MINUS SIGN}") for name in table["datasets"])]
-        for row in table["rows"]
-    ]
-    text = markdown_table(Table(["method", *table["datasets"]], body))
-    return "\n".join([f"## For context: {table['source']}", "", table["note"] + "\n", text])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -221,13 +205,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    beside = options.page.with_suffix(".notes.md")
-    notes = beside.read_text(encoding="utf-8") if beside.exists() else ""
     titled = [given.rpartition("=")[::2] for given in options.comparison]
     comparisons = {title or "all": Path(path).read_text(encoding="utf-8") for title, path in titled}
-    page = make_page(rows, options.paper, options.runs.name, notes=notes, comparisons=comparisons)
-    with whole_file(options.page) as file:
-        file.write(page.encode("utf-8"))
+    name = options.runs.name
+    write_page(options.page, lambda notes: make_page(rows, options.paper, name, notes=notes, comparisons=comparisons))
     print(f"{options.page}: {len(latest_method_rows(rows))} runs from {len(rows)} rows")
     return 0
 

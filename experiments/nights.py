@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from config.stages import Registry
 from registry.gate import ARITHMETIC
 from reporting.statistics import Interval, paired_interval, paired_mean_interval
+from reporting.tables import Table, markdown_table
 from reporting.verdict.check_result import Verdict
 from reporting.verdict.dev_rows import DevRows
 from reporting.verdict.own_checks import own_checks
@@ -195,38 +196,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sets", type=int, default=5, help="sets of dev rows")
     options = parser.parse_args(arguments)
     settings = Registry()
-    print(*_alone_table(options.nights, SETS_ALONE * options.sets, settings), sep="\n", flush=True)
-    print(*_rules_table(options.nights, options.sets, settings), sep="\n", flush=True)
+    print(markdown_table(_alone_table(options.nights, SETS_ALONE * options.sets, settings)), flush=True)
+    print(markdown_table(_rules_table(options.nights, options.sets, settings)), end="", flush=True)
     return 0
 
 
-def _alone_table(nights: int, sets: int, settings: Registry) -> Iterator[str]:
+def _alone_table(nights: int, sets: int, settings: Registry) -> Table:
     margins = sorted((*PLANTED, -settings.margin))  # at the margin itself, where wrong promotions are most frequent
-    yield f"| dev rows | {' | '.join(f'{planted:g} points worse' for planted in margins)} |"
-    yield "|---:|" + "---:|" * len(margins)
-    for rows in ROWS:
-        found = [alone(rows, planted, nights, sets, settings) for planted in margins]
-        yield f"| {rows:,} | {' | '.join(f'{100 * share:.1f}' for share in found)} |"
-    yield ""
+    body = [
+        [f"{rows:,}", *(f"{100 * alone(rows, planted, nights, sets, settings):.1f}" for planted in margins)]
+        for rows in ROWS
+    ]
+    return Table(["dev rows", *(f"{planted:g} points worse" for planted in margins)], body, names=0)
 
 
-def _rules_table(nights: int, sets: int, settings: Registry) -> Iterator[str]:
-    yield "| dev rows | rule | moves | to a worse one | wrong | better kept out | mean below | sinking | waited |"
-    yield "|---:|---|" + "---:|" * 7
+def _rules_table(nights: int, sets: int, settings: Registry) -> Table:
+    header = [
+        "dev rows",
+        "rule",
+        "moves",
+        "to a worse one",
+        "wrong",
+        "better kept out",
+        "mean below",
+        "sinking",
+        "waited",
+    ]
+    body: list[list[str]] = []
     for rows in ROWS:
         stories: dict[str, list[tuple[Story, ...]]] = {}
         for number in range(sets):
             plans = [list(plan(World(rows, number), nights, settings)) for plan in (mixed, sinking, rising)]
             for rule in rules(settings.level):
                 stories.setdefault(rule.name, []).append(tuple(follow(plan, rule, settings) for plan in plans))
-        for name, told in stories.items():
-            yield _rule_row(rows, name, told)
+        body += [_rule_row(rows, name, told) for name, told in stories.items()]
+    return Table(header, body, names=2)
 
 
-def _rule_row(rows: int, name: str, told: Sequence[tuple[Story, ...]]) -> str:
+def _rule_row(rows: int, name: str, told: Sequence[tuple[Story, ...]]) -> list[str]:
     mix, sink, rise = zip(*told, strict=True)
     moves, chances = sum(one.moves for one in mix), sum(one.chances for one in mix)
-    cells = (
+    return [
+        f"{rows:,}",
+        name,
         f"{np.mean([one.moves for one in mix]):.0f}",
         f"{100 * sum(one.worse for one in mix) / max(moves, 1):.0f} %",
         f"{100 * sum(one.wrong for one in mix) / max(moves, 1):.1f} %",
@@ -234,8 +246,7 @@ def _rule_row(rows: int, name: str, told: Sequence[tuple[Story, ...]]) -> str:
         f"{np.nanmean([one.below for one in mix]):.2f}",
         f"{np.nanmean([one.last for one in sink]):.1f}",
         f"{np.mean([one.waited for one in rise]):.0f}",
-    )
-    return f"| {rows:,} | {name} | {' | '.join(cells)} |"
+    ]
 
 
 if __name__ == "__main__":

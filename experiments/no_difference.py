@@ -22,6 +22,7 @@ from reporting.comparison import Comparison, compare
 from reporting.evaluations import Evaluation, Predictions
 from reporting.gather import DatasetOutputs
 from reporting.statistics import Interval
+from reporting.tables import Table, markdown_table
 from seeds import numpy_generator
 
 METHODS = ("finetune", "kd", "pkd", "dist", "mse_kd", "lgtm")
@@ -109,16 +110,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.no_difference", description="Shuffled labels.")
     parser.add_argument("--runs", type=int, default=200)
     options = parser.parse_args(arguments)
-    print(
-        "| seeds | margins off 0, % of cells | wins and losses, % of cells | means off 0, % | Friedman, % of runs "
-        "| Wilcoxon and Holm, % of runs | a method named, % of runs |",
-        "|---:|---:|---:|---:|---:|---:|---:|",
-        sep="\n",
-    )
+    header = ["seeds", "margins off 0, % of cells", "wins and losses, % of cells", "means off 0, %"]
+    header += ["Friedman, % of runs", "Wilcoxon and Holm, % of runs", "a method named, % of runs"]
+    body: list[list[str]] = []
     for seeds in ((0,), (0, 1, 2)):
         found = measure(options.runs, seeds=seeds)
         shares = (found.margins, found.against_baseline, found.means, found.friedman, found.wilcoxon, found.named)
-        print(f"| {len(seeds)} | {' | '.join(f'{100 * share:.1f}' for share in shares)} |")
+        body.append([str(len(seeds)), *(f"{100 * share:.1f}" for share in shares)])
+    print(markdown_table(Table(header, body, names=0)), end="")
     return 0
 
 

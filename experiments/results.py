@@ -9,16 +9,17 @@ Exit status: 0, or 2 with one line that says which line of the file is wrong.
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
 
 from config.parameters import PRESETS
+from data.atomic_files import whole_file
 from experiments.result_rows import Cell, Experiment, RunRow, latest, read_rows
 from reporting.statistics import mean_sd
+from reporting.tables import Table, markdown_table
 
 PAPER = Path("docs/results/paper-mpdistil-table1.json")
 LOSSES = ("collaborative", "competitive", "competitive_probability")
@@ -69,7 +70,7 @@ def make_page(rows: Sequence[RunRow], paper: Path, runs_name: str, notes: str = 
     parts = [INTRODUCTION.format(runs=runs_name), *([notes] if notes else [])]
     for experiment in experiments:
         parts += _experiment(experiment, [row for row in counted if row.experiment == experiment])
-    parts.append(_paper(paper))
+    parts.append(paper_section(paper, "model", "{:.1f}"))
     return "\n".join(parts)
 
 
@@ -112,7 +113,7 @@ def _default_table(rows: list[RunRow], datasets: Sequence[str]) -> str:
     title = f"### The default cell: {cell.meta_loss}, {cell.reward}, {cell.sampler} (preset {cell.preset})"
     note = f"{_selected(rows[0].experiment).capitalize()}, reported on dev.\n"
     header = ["dataset", "seeds", *COLUMNS.values(), "margin to the teacher", "dev rows in one point"]
-    return "\n".join([title, "", note, _table(header, body)])
+    return "\n".join([title, "", note, markdown_table(Table(header, body))])
 
 
 def _grid(rows: list[RunRow], dataset: str, preset: str) -> str:
@@ -140,7 +141,7 @@ def _grid(rows: list[RunRow], dataset: str, preset: str) -> str:
         f"{_one_point(own)} rows. {reference[0].upper()}{reference[1:]}. `gain` and `alignment` don't read the "
         f"meta-teacher: one run stands in all three lines.\n"
     )
-    return "\n".join([title, "", note, _table(["loss", "meta-teacher", *rewards], body)])
+    return "\n".join([title, "", note, markdown_table(Table(["loss", "meta-teacher", *rewards], body))])
 
 
 def _sampler_table(rows: list[RunRow], datasets: Sequence[str], preset: str) -> str:
@@ -163,7 +164,7 @@ def _sampler_table(rows: list[RunRow], datasets: Sequence[str], preset: str) -> 
         "target and kd_only learn from no reward: one run stands for all. `kd_only` is the paper's (-) Curriculum "
         "learning.\n"
     )
-    return "\n".join([title, "", note, _table(["sampler", *compared], body)])
+    return "\n".join([title, "", note, markdown_table(Table(["sampler", *compared], body))])
 
 
 def _default_cell(rows: list[RunRow]) -> Cell:
@@ -186,28 +187,20 @@ def _one_per_seed(rows: Sequence[RunRow]) -> list[RunRow]:
 
 def _score(rows: Sequence[RunRow], name: str) -> str:
     """'71.4 ± 1.2' over the rows' seeds."""
-    return _spread([row.scores[name] for row in rows if name in row.scores], "{:.1f}")
+    return spread_text([row.scores[name] for row in rows if name in row.scores], "{:.1f}")
 
 
 def _margin(rows: Sequence[RunRow]) -> str:
     both = [row.scores for row in rows if "mpdistil" in row.scores and "teacher" in row.scores]
-    return _spread([scores["mpdistil"] - scores["teacher"] for scores in both], "{:+.1f}")
+    return spread_text([scores["mpdistil"] - scores["teacher"] for scores in both], "{:+.1f}")
 
 
 def _score_and_margin(rows: Sequence[RunRow]) -> str:
     if not rows:
         return MISSING
     chosen = [row.selection_scores["mpdistil"] for row in rows if "mpdistil" in row.selection_scores]
-    on_selection = f" ({_spread(chosen, '{:.1f}')})" if chosen else ""
+    on_selection = f" ({spread_text(chosen, '{:.1f}')})" if chosen else ""
     return f"{_score(rows, 'mpdistil')} [{_margin(rows)}]{on_selection}, {len(rows)} seed{'s' * (len(rows) > 1)}"
-
-
-def _spread(values: Sequence[float], form: str) -> str:
-    if not values:
-        return MISSING
-    spread = mean_sd(values)
-    mean = form.format(spread.mean).replace("-", "\N{MINUS SIGN}")
-    return mean if spread.sd is None else f"{mean} ± {spread.sd:.1f}"
 
 
 def _one_point(rows: Sequence[RunRow]) -> str:
@@ -223,17 +216,35 @@ def _ordered(found: set[str], known: Sequence[str]) -> list[str]:
     return [name for name in known if name in found] + sorted(found - set(known))
 
 
-def _paper(path: Path) -> str:
-    """The paper's table as context."""
+def spread_text(values: Sequence[float], form: str) -> str:
+    """'71.4 ± 1.2': mean and sample standard deviation; a dash for no values."""
+    if not values:
+        return MISSING
+    spread = mean_sd(values)
+    mean = form.format(spread.mean).replace("-", "\N{MINUS SIGN}")
+    return mean if spread.sd is None else f"{mean} ± {spread.sd:.1f}"
+
+
+def paper_section(path: Path, first_column: str, form: str) -> str:
+    """The paper's own table as context, with what must be said of it."""
     table = json.loads(path.read_text(encoding="utf-8"))
-    body = [[row["method"], *(f"{row['values'][name]:.1f}" for name in table["datasets"])] for row in table["rows"]]
-    title = f"## For context: {table['source']}"
-    return "\n".join([title, "", table["note"] + "\n", _table(["model", *table["datasets"]], body)])
+    body = [
+        [
+            row["method"],
+            *(form.format(row["values"][name]).replace("-", "\N{MINUS SIGN}") for name in table["datasets"]),
+        ]
+        for row in table["rows"]
+    ]
+    text = markdown_table(Table([first_column, *table["datasets"]], body))
+    return "\n".join([f"## For context: {table['source']}", "", table["note"] + "\n", text])
 
 
-def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---", *("---:" for _ in header[1:])], *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+def write_page(page: Path, make: Callable[[str], str]) -> None:
+    """Write the page that `make` gives, whole or not at all; its argument is what stands in NAME.notes.md beside it."""
+    beside = page.with_suffix(".notes.md")
+    text = make(beside.read_text(encoding="utf-8") if beside.exists() else "")
+    with whole_file(page) as file:
+        file.write(text.encode("utf-8"))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -250,11 +261,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    beside = options.page.with_suffix(".notes.md")
-    notes = beside.read_text(encoding="utf-8") if beside.exists() else ""
-    aside = options.page.with_name(f".{options.page.name}.{os.getpid()}")
-    aside.write_text(make_page(rows, options.paper, options.runs.name, notes), encoding="utf-8")
-    aside.replace(options.page)
+    write_page(options.page, lambda notes: make_page(rows, options.paper, options.runs.name, notes))
     print(f"{options.page}: {len(latest(rows))} cells from {len(rows)} rows")
     return 0
 

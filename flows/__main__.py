@@ -7,7 +7,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from errors import UserError
 from flows.command_line import FORWARDED, parser
@@ -23,54 +23,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     quiet()
     try:
         if given and given[0] in FORWARDED:
-            return subprocess.run([sys.executable, "-m", f"tasks.{given[0]}", *given[1:]]).returncode
-        if given and given[0] == "ui":
-            from flows.ui import main as ui
-
-            return ui(given[1:])
-        options = parser().parse_args(given)
-        status = WORK[options.command](options)
+            return subprocess.run([sys.executable, "-m", FORWARDED[given[0]].module, *given[1:]]).returncode
+        status = _run_command(parser().parse_args(given))
         sys.stdout.flush()
         return status
     except UserError as error:
         print(f"python -m flows {given[0]}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        if given[0] == "run":
+            print("Stopped. The next run does what is missing.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `| head` has read enough; what is still to be written at exit goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
-def _plan(options: argparse.Namespace) -> int:
-    from flows.plan import main as plan
+def _run_command(options: argparse.Namespace) -> int:
+    """Import what the command needs, no more, and run it."""
+    match options.command:
+        case "plan":
+            from flows import plan
 
-    return plan(_run_options(options), as_json=options.json)
+            return plan.main(_run_options(options), as_json=options.json)
+        case "run":
+            from flows import run
 
+            return run.main(_run_options(options))
+        case "serve":
+            from flows import serving
 
-def _run(options: argparse.Namespace) -> int:
-    from flows.run import main as run
+            served = ServeOptions(_run_options(options), options.name, options.cron, options.interval)
+            return serving.main(served, options.timezone)
+        case "status":
+            from flows import status
 
-    return run(_run_options(options))
+            return status.main(options.limit)
+        case "clean":
+            from flows import clean
 
+            return clean.main(dry_run=options.dry_run, yes=options.yes, older_than=options.runs_older_than)
+        case _:
+            from flows import ui
 
-def _serve(options: argparse.Namespace) -> int:
-    from flows.serving import main as serve
-
-    given = ServeOptions(_run_options(options), options.name, options.cron, options.interval)
-    return serve(given, options.timezone)
-
-
-def _status(options: argparse.Namespace) -> int:
-    from flows.status import main as status
-
-    return status(limit=options.limit)
-
-
-def _clean(options: argparse.Namespace) -> int:
-    from flows.clean import main as clean
-
-    return clean(dry_run=options.dry_run, yes=options.yes, older_than=options.runs_older_than)
+            return ui.main(options.prefect_port, options.mlflow_port)
 
 
 def _run_options(options: argparse.Namespace) -> RunOptions:
@@ -83,14 +79,6 @@ def _run_options(options: argparse.Namespace) -> RunOptions:
         parallel=getattr(options, "parallel", 1),
     )
 
-
-WORK: dict[str, Callable[[argparse.Namespace], int]] = {
-    "plan": _plan,
-    "run": _run,
-    "serve": _serve,
-    "status": _status,
-    "clean": _clean,
-}
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,15 +1,13 @@
 """DVC's cache: which objects a set of dvc.lock files names, and which of those that lie there nobody does."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-HASH = re.compile(r"\bmd5:\s*['\"]?([0-9a-f]{32}(?:\.dir)?)\b")
-FILES, RUNS = Path("files", "md5"), Path("runs")
+from flows.dvc_adapter.run_cache_entries import FILES, HASH, RUNS
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,23 @@
 """A second checkout of the repository, as it stands now, with other parameters and DVC's cache in common."""
 
-import logging
 import os
 import re
 import shlex
 import shutil
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
 from errors import UserError
 from flows import run_cache
+from flows.dvc_adapter.repository import check_repository as check_dvc_repository
+from flows.dvc_adapter.repository import open_repository, share_cache, warnings_hidden
+from flows.git import git
 from flows.run_results import REPORT
-from flows.slots import git
-from flows.workspace import dvc_repository, open_repository
 from strict_yaml import StrictLoader
 
 OUTSIDE = ".outside"
-LINKS = ["reflink", "hardlink", "copy"]  # from the cache into a checkout that is thrown away: cheap first
 
 
 def fill(slot: Path, root: Path, params: str, *, restore: bool) -> Path:
@@ -41,7 +39,7 @@ def fill(slot: Path, root: Path, params: str, *, restore: bool) -> Path:
     tree = top / inner
     _carry_changes(root, tree, links=_link_data(root, tree, data))
     (tree / "params.yaml").write_text(params, encoding="utf-8")
-    _share_cache(root, tree)
+    share_cache(root, tree)
     if restore:
         _restore(tree)
     return tree
@@ -60,7 +58,7 @@ def check_repository(root: Path) -> None:
             f"{root}: no commit of its git repository holds dvc.yaml yet; a profile or other values run in a git worktree. "
             "`git add --all` and `git commit` once, or change params.yaml"
         ) from None
-    open_repository(root).close()
+    check_dvc_repository(root)
 
 
 def _why_no_repository(root: Path, words: str) -> str:
@@ -134,47 +132,11 @@ def _carry_changes(root: Path, tree: Path, *, links: set[Path]) -> None:
             shutil.copy2(source, target, follow_symlinks=False)
 
 
-def _share_cache(root: Path, tree: Path) -> None:
-    """Tell DVC in the checkout to use the cache, the run cache and the remotes of `root`, and to leave git alone.
-
-    DVC has nothing to ask git there, and takes the worktree of a submodule for a repository that is somewhere else.
-    """
-    from configobj import ConfigObj
-    from dvc.config import _pack_named
-
-    local = tree / ".dvc" / "config.local"
-    local.write_text("[core]\n    no_scm = true\n", encoding="utf-8")  # before DVC opens it for the first time
-    home, there = open_repository(root), open_repository(tree)
-    with home, there:
-        settings = there.config.load_one("local")
-        settings.update({key: value for key, value in home.config.load_one("local").items() if value})
-        settings["remote"] = dict(home.config["remote"])
-        settings["cache"] = {**settings.get("cache", {}), "dir": str(Path(home.cache.legacy.path)), "type": LINKS}
-        own = {"no_scm": True, "site_cache_dir": str(tree / ".dvc" / "tmp" / "site")}
-        settings["core"] = {**settings.get("core", {}), **own}
-    with local.open(
-        "wb"
-    ) as stream:  # not by DVC's own `edit`: it writes ASCII, and fails at a path with another letter
-        ConfigObj(_pack_named(settings), encoding="utf-8").write(stream)
-    local.chmod(0o600)
-
-
 def _restore(tree: Path) -> None:
     """Put the outputs that dvc.lock names in place, as far as the cache has them.
 
     Not the report: what is kept of a run at its end must be its own, and DVC's run cache has that of an earlier one.
     """
-    with _without_warnings("dvc_data"), dvc_repository(tree) as repo:  # it warns of each stage that has never run
-        run_cache.checkout(repo)
+    with warnings_hidden(), open_repository(tree) as repo:  # of each stage that has never run
+        run_cache.check_out(repo)
     shutil.rmtree(tree / REPORT, ignore_errors=True)
-
-
-@contextmanager
-def _without_warnings(name: str) -> Generator[None]:
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

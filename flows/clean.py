@@ -4,7 +4,6 @@ Every version in the registry holds the dvc.lock that it was made with; if the r
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,12 +15,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 import paths
 from errors import BusyError, UserError
 from flows.cache import Unneeded, named, unneeded
+from flows.dvc_adapter.repository import open_repository
+from flows.git import git
 from flows.run_results import RUNS
-from flows.slots import dead, git, owners, remove_dead
-from flows.workspace import dvc_repository
+from flows.slots import dead, owners, remove_dead
 
 PARTIAL = Path("outputs", ".partial")
 EXPERIMENTS = Path(*paths.EXPERIMENTS)
@@ -69,10 +71,10 @@ def main(*, dry_run: bool, yes: bool, older_than: float | None) -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         versions, without = _registered(root, folder)
-        repo = stack.enter_context(dvc_repository(root))  # until the end: nobody adds to the cache meanwhile
+        repo = stack.enter_context(open_repository(root))  # until the end: nobody adds to the cache meanwhile
         leftovers = _leftovers(root, older_than)
         kept = _kept(root, folder, leftovers, versions, without)
-        waste = unneeded(_own_cache(root, Path(repo.cache.legacy.path)), kept.hashes)
+        waste = unneeded(_own_cache(root, repo.cache), kept.hashes)
         print("\n".join(_text(kept, leftovers, waste)))
         if dry_run or not any((waste.objects, waste.runs, leftovers.partial, leftovers.worktrees, leftovers.runs)):
             return 0
@@ -140,15 +142,7 @@ def _leftovers(root: Path, older_than: float | None) -> Leftovers:
 def _lives(name: str) -> bool:
     """Whether the process whose number ends the name of a partial output is still there."""
     number = re.search(r"-(\d+)(-replaced)?$", name)
-    if number is None:
-        return True
-    try:
-        os.kill(int(number[1]), 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+    return number is None or psutil.pid_exists(int(number[1]))
 
 
 def _own_cache(root: Path, cache: Path) -> Path:

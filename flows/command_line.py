@@ -3,20 +3,26 @@
 import argparse
 import math
 import tomllib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from paths import ROOT
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-# They need torch or MLflow, so each is a process of its own: `python -m tasks.NAME` with the same arguments.
+
+class Forwarded(NamedTuple):
+    """A command that needs torch or MLflow: a process of its own gets its arguments."""
+
+    module: str
+    what: str
+
+
 FORWARDED = {
-    "pull": "download a registered student to a folder",
-    "score": "label a CSV, TSV, JSONL or Parquet file with a student",
-    "compare": "every method that was evaluated beside the others: intervals, wins, ranks, time, memory",
-    "promote": "make a version the champion, or an earlier one again",
+    "pull": Forwarded("registry.pull", "download a registered student to a folder"),
+    "score": Forwarded("registry.score", "label a CSV, TSV, JSONL or Parquet file with a student"),
+    "compare": Forwarded("reporting.compare", "evaluated methods side by side: intervals, wins, ranks, time, memory"),
+    "promote": Forwarded("registry.promote", "make a version the champion, or an earlier one again"),
 }
 DATASETS = "only these datasets, and what they need (all of params.yaml)"
 PROFILE = "a whole params file instead of params.yaml: a path, or the name of one in profiles/"
@@ -33,38 +39,23 @@ def parser() -> argparse.ArgumentParser:
         description="Plan, run and schedule the pipeline; pull, score and promote what it registered.",
         epilog="python -m flows COMMAND --help shows its options and examples.",
     )
-    whole.add_argument("--version", action=_Version, help="print the version and end")
+    whole.add_argument(
+        "--version", action="version", version=f"distilflow {version()}", help="print the version and end"
+    )
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_plan(commands)
     _add_run(commands)
     _add_serve(commands)
     _add_status(commands)
-    for name, what in FORWARDED.items():  # for the list in --help; main() does not come this far with them
+    for name, (_, what) in FORWARDED.items():  # for the list in --help; main() does not come this far with them
         commands.add_parser(name, help=what)
     _add_clean(commands)
-    commands.add_parser("ui", help="start MLflow and Prefect on this machine and print their addresses")
+    _add_ui(commands)
     return whole
 
 
-class _Version(argparse.Action):
-    """Print the version of pyproject.toml, the only place where it stands, and end."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
-        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=help)
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        print(f"distilflow {version()}")
-        parser.exit()
-
-
 def version() -> str:
-    """The version of this checkout."""
+    """The version of this checkout, in pyproject.toml, the only place where it stands."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         return tomllib.load(file)["project"]["version"]
 
@@ -139,20 +130,26 @@ def _add_clean(commands: "Commands") -> None:
     )
 
 
-def _command(
-    commands: "Commands",
-    name: str,
-    what: str,
-    *examples: str,
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
+def _add_ui(commands: "Commands") -> None:
+    ui = _command(
+        commands,
+        "ui",
+        "start MLflow and Prefect on this machine, on loopback only, and print their addresses",
+        "python -m flows ui",
+        "python -m flows ui --prefect-port 4300 --mlflow-port 5300",
+    )
+    ui.add_argument("--prefect-port", type=_port, default=4200, metavar="PORT", help="default: 4200")
+    ui.add_argument("--mlflow-port", type=_port, default=5000, metavar="PORT", help="default: 5000")
+
+
+def _command(commands: "Commands", name: str, what: str, *examples: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
         name,
         help=what,
         description=f"{what[0].upper()}{what[1:]}.",
         epilog="\n  ".join(["examples:", *examples]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    return parser
 
 
 def _add_selection(command: argparse.ArgumentParser) -> None:
@@ -171,6 +168,12 @@ def _add_parallel(command: argparse.ArgumentParser) -> None:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: a whole number from 1")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; allowed are 1 to 65535")
     return int(text)
 
 

@@ -4,10 +4,8 @@ slots of deployments that nobody holds, temporary servers that nobody uses.
 Only what a process of this checkout and host left, by its note; never what another machine runs, or a process that lives.
 """
 
-import fcntl
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -33,6 +31,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Cancelled, Crashed
 
+from flows.file_locks import locked_if_free
 from flows.hooks import tell
 from flows.process_groups import end_groups
 from flows.process_notes import FOLDER, Note, orphans
@@ -54,7 +53,7 @@ def mend(root: Path, say: Callable[[str], None]) -> None:
     A server that does not answer is no error: the next one who comes will do it.
     """
     try:
-        with _alone(root) as alone:
+        with locked_if_free(root / FOLDER / ".guard") as alone:  # else another process does the same now
             if alone:
                 for line in chain(end_servers(root), _mend_runs(root)):
                     say(line)
@@ -156,17 +155,3 @@ def _runs(client: SyncPrefectClient, deployment: UUID, types: tuple[StateType, .
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))),
         limit=PAGE,
     )
-
-
-@contextmanager
-def _alone(root: Path) -> Generator[bool]:
-    """Whether no other process of this checkout does the same now."""
-    folder = root / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".guard").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

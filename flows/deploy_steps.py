@@ -19,7 +19,7 @@ from pathlib import Path
 
 from errors import UserError
 from flows import run_cache
-from flows.workspace import dvc_repository
+from flows.dvc_adapter.repository import open_repository
 
 PUSH = "DISTILFLOW_PUSH"
 # Set by whoever deploys: a container has no checkout to ask, and a registry inside of it would be thrown away.
@@ -68,15 +68,18 @@ def push_wanted() -> bool:
 
 def transfer(step: str, root: Path, names: Collection[str] | None = None) -> str:
     """`pull` from the default remote, or `push` to it what these stages (None: all) wrote; a line that says what was done."""
-    remote = default_remote(root)
-    if remote is None:
-        return f"No default DVC remote: nothing to {step}. DVC's cache on this machine is all that remains of a run."
+    remote = None
     try:
-        with dvc_repository(root) as repo:
+        with open_repository(root) as repo:
+            remote = repo.default_remote
+            if remote is None:
+                return f"No default DVC remote: nothing to {step}. DVC's cache on this machine is all that remains of a run."
             if step == "push":
                 return f"dvc push to {remote!r}: done; new entries of the record of runs: {run_cache.push(repo, names)}"
             taken = run_cache.pull(repo)
     except (UserError, OSError) as error:
+        if remote is None:
+            raise
         raise UserError(f"dvc {step} with the remote {remote!r} failed:\n{error}") from None
     refused = "".join(f"\nnot taken, it is not what its name promises: {path}" for path in taken.refused)
     return f"dvc pull from {remote!r}: done; stages that ran before: {taken.restored}{refused}"
@@ -84,15 +87,9 @@ def transfer(step: str, root: Path, names: Collection[str] | None = None) -> str
 
 def vet(root: Path) -> list[str]:
     """Remove from DVC's cache what is not what its name promises; a line for each."""
-    with dvc_repository(root) as repo:
-        return [f"removed, it is not what its name promises: {path}" for path in run_cache.vet(repo)]
-
-
-def default_remote(root: Path) -> str | None:
-    """Name of DVC's default remote, if there is one."""
-    with dvc_repository(root) as repo:
-        name = repo.config["core"].get("remote")
-    return name or None
+    with open_repository(root) as repo:
+        forged = run_cache.remove_forged(repo.cache)
+    return [f"removed, it is not what its name promises: {path}" for path in forged]
 
 
 if __name__ == "__main__":

@@ -6,17 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import paths
 from config import parameters
 from errors import UserError
+from flows.dvc_adapter.repository import PATIENCE, Repository, open_repository
+from flows.dvc_adapter.tracked import DvcStage
 from flows.reasons import CODE, Statuses, why
-from flows.workspace import PATIENCE, dvc_repository
-
-if TYPE_CHECKING:
-    from dvc.repo import Repo
-    from dvc.stage import Stage
 
 OF_MPDISTIL = ("meta_teacher", "curriculum")  # stages of one method; their commands need not name it
 
@@ -64,57 +60,44 @@ def read_graph(root: Path, *, patience: float = PATIENCE) -> Graph:
     """
     root = root.absolute()
     parameters.load(root / "params.yaml")
-    with dvc_repository(root, patience=patience) as repo:
+    with open_repository(root, patience=patience) as repo:
         try:
             return Graph(root, {node.name: node for node in _nodes(repo, root)})
         except UserError as error:
             raise UserError(str(error)) from None
 
 
-def _nodes(repo: "Repo", root: Path) -> Iterator[Node]:
+def _nodes(repo: Repository, root: Path) -> Iterator[Node]:
     """The stages in an order in which they can run; among equals, that of dvc.yaml."""
-    import networkx
-
-    graph = repo.index.graph
-    position = {stage: number for number, stage in enumerate(repo.index.stages)}
+    stages = {stage.name: stage for stage in repo.stages()}
     statuses = Statuses(root)
-    for stage in networkx.lexicographical_topological_sort(graph.reverse(copy=False), key=position.__getitem__):
-        needs = sorted(graph.successors(stage), key=position.__getitem__)
-        reasons, restores = why(stage, statuses, needs)
-        name, options = address(stage), _options(stage.cmd)
-        kind, seed = name.split("@")[0], options.get("seed")
+    for name, stage in stages.items():
+        reasons, restores = why(stage, statuses, [stages[need] for need in stage.needs])
+        kind, options = name.split("@")[0], _options(stage.command)
+        seed = options.get("seed")
         yield Node(
             name=name,
             stage=kind,
             dataset=options.get("dataset"),
             method="mpdistil" if kind in OF_MPDISTIL else options.get("method"),
             seed=None if seed is None else int(seed),
-            needs=tuple(map(address, needs)),
+            needs=stage.needs,
             reasons=reasons,
             seconds=_last_duration(stage, root),
-            always=stage.always_changed,
+            always=stage.always,
             restores=restores,
         )
 
 
-def address(stage: "Stage") -> str:
-    """DVC's address from the root; `stage.addressing` would be one from the current folder."""
-    path, name = stage.path_in_repo, getattr(stage, "name", None)  # data under `dvc add` has a path and no name
-    if name is None:
-        return path
-    return name if path == "dvc.yaml" else f"{path}:{name}"
-
-
-def _options(command: str | list[str] | None) -> dict[str, str]:
+def _options(command: str) -> dict[str, str]:
     """Options of a stage's command. Its name can't be split instead: a dataset's name may hold dashes."""
-    words = shlex.split(command if isinstance(command, str) else " ".join(command or ()))
-    return {word[2:]: value for word, value in pairwise(words) if word.startswith("--")}
+    return {word[2:]: value for word, value in pairwise(shlex.split(command)) if word.startswith("--")}
 
 
-def _last_duration(stage: "Stage", root: Path) -> float | None:
+def _last_duration(stage: DvcStage, root: Path) -> float | None:
     """Seconds in the run.json of the stage's output, here or in the checkout that this copy was made from."""
     for out in stage.outs:
-        inside = Path(out.fs_path).relative_to(root)
+        inside = out.path.relative_to(root)
         for base in dict.fromkeys((root, paths.home(root))):
             try:
                 seconds = json.loads((base / inside / "run.json").read_text(encoding="utf-8"))["duration_s"]

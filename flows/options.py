@@ -1,6 +1,7 @@
 """What a run or a plan is asked for, as one value that the command line, the flow and its deployments share."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,10 @@ class RunOptions:
     """Single values over it: "curriculum.reward=real"."""
     parallel: int = 1
     """Stages side by side, at most."""
+
+    def flow_parameters(self) -> dict[str, Any]:
+        """The same as the flow takes it: Prefect stores a run's parameters as JSON, which has lists."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)

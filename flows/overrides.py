@@ -11,23 +11,22 @@ from config.reading import read_yaml
 from errors import UserError
 from strict_yaml import StrictLoader
 
-Overrides = Mapping[str, object] | Sequence[str]
 HEADER = "# Made from {source} for one run of a flow.\n"
 
 
-def params_text(root: Path, profile: Path | None, overrides: Overrides) -> str:
+def params_text(root: Path, profile: Path | None, overrides: Sequence[str]) -> str:
     """A params file: the profile (or params.yaml) with other values.
 
     Args:
         root: of the repository; a relative profile is sought there.
         profile: a whole params file, the name of one in profiles/, or None for params.yaml.
-        overrides: ("curriculum.reward=real", ...), or a mapping of dotted keys, or of sections.
+        overrides: ("curriculum.reward=real", ...).
 
     Raises UserError with every error of the result, UserError if an override is no KEY=VALUE.
     """
     source = _file(root, profile)
     content: dict[str, object] = read_yaml(source)
-    for key, value in _pairs(overrides):
+    for key, value in map(_pair, overrides):
         _set(content, key, value)
     text = HEADER.format(source=source.name) + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -51,12 +50,6 @@ def _file(root: Path, profile: Path | None) -> Path:
             return path
     known = ", ".join(sorted(path.stem for path in named.parent.glob("*.yaml")))
     raise UserError(f"--profile {profile}: no such file in {root}; the profiles there are {known}")
-
-
-def _pairs(overrides: Overrides) -> list[tuple[str, object]]:
-    if isinstance(overrides, Mapping):
-        return [(key, value) for key, value in overrides.items()]
-    return [_pair(text) for text in overrides]
 
 
 def _pair(text: str) -> tuple[str, object]:

@@ -103,7 +103,7 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
     check_environment()
     run_id = flow_run.get_id()
     if run_id:
-        process_notes.leave(root, "run", run_id)
+        process_notes.write_note(root, "run", run_id)
         crash_recovery.mend(root, logger.warning)
     settings, push = read_settings(), push_wanted()
     for line in vet(root):
@@ -118,7 +118,7 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
             on_gpu if on_gpu and limit_exists() else frozenset(),
         )
         logger.info("%d stages in %s, %d at once", len(graph.nodes), tree, options.parallel)
-        if mended := rwlock.mend(tree):
+        if mended := rwlock.repair(tree):
             logger.warning("%s", mended)
         try:
             with cancellable(run_id, work.runner.stop) as cancelled:

@@ -11,10 +11,12 @@ from flows.filters import select
 from flows.graph import Graph, Node, read_graph
 from flows.options import RunOptions
 from flows.worktree import overridden
+from reporting.tables import aligned
 
 State = Literal["run", "may run", "restore", "cached"]
 COMPUTED = ("run", "may run")
 SHOWN = 3  # reasons of a stage; a merge that touches a shared module can give it dozens
+COORDINATES = ("name", "stage", "dataset", "method", "seed")
 HEADINGS = ("would", "stage", "last time", "why")
 
 
@@ -60,17 +62,8 @@ def _content(plan: list[Planned]) -> dict[str, object]:
     """The plan for programs."""
     seconds, unknown = _known_seconds(plan)
     stages = [
-        {
-            "name": one.node.name,
-            "stage": one.node.stage,
-            "dataset": one.node.dataset,
-            "method": one.node.method,
-            "seed": one.node.seed,
-            "state": one.state,
-            "reasons": list(one.node.reasons),
-            "after": list(one.after),
-            "seconds": one.node.seconds,
-        }
+        {key: getattr(one.node, key) for key in COORDINATES}
+        | {"state": one.state, "reasons": one.node.reasons, "after": one.after, "seconds": one.node.seconds}
         for one in plan
     ]
     return {"stages": stages, "counts": _counts(plan), "known_seconds": seconds, "never_timed": unknown}
@@ -84,9 +77,7 @@ def _text(plan: list[Planned]) -> Iterator[str]:
         if one.state in COMPUTED
     ]
     if rows:
-        widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
-        for row in (HEADINGS, *rows):
-            yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield from aligned([HEADINGS, *rows])
         yield ""
     counts = _counts(plan)
     yield (

@@ -22,8 +22,9 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_A
 from errors import UserError
 from flows import auth_string
 from flows.crash_recovery import end_servers
-from flows.process_notes import leave
-from flows.servers import LOOPBACK, locked, running, wait_for_answer
+from flows.file_locks import locked
+from flows.process_notes import write_note
+from flows.servers import LOOPBACK, running, wait_for_answer
 from flows.ui import prefect_folder, prefect_server
 from paths import OPENING, without_password
 
@@ -56,9 +57,9 @@ def ensure_prefect_api() -> None:
     server = prefect_server(_free_port())
     server = replace(server, command=(*server.command, *NO_SCHEDULES), folder=folder)
     # Two servers that make the tables of one fresh database at once would both fail.
-    with locked(Path(server.environment["PREFECT_HOME"], OPENING), threading.Event()):
+    with locked(Path(server.environment["PREFECT_HOME"], OPENING)):
         process = at_exit.enter_context(running(server))
-        note = leave(Path.cwd(), "server", str(process.pid), server=process.pid)
+        note = write_note(Path.cwd(), "server", str(process.pid), server=process.pid)
         at_exit.callback(note.unlink, missing_ok=True)
         wait_for_answer(server, process, threading.Event())
     secret = server.environment[auth_string.SERVER]

@@ -1,12 +1,10 @@
-"""Notes of the processes behind flow runs and servers: what a killed one left is found by its note.
+"""Notes of the processes behind flow runs and servers, by which the next command finds what a killed one left.
 
-A note is .dvc/tmp/flows/processes/KIND-ID-PID.json with the process's host, boot, number and start. The process also holds a
-lock on it for as long as it lives, which the system gives back even after `kill -9`. A process counts as gone only if
-both say so: its number is free or another process's now, and its lock can be taken. What another host wrote (a checkout on
-a shared disk) is never judged here.
+A note is .dvc/tmp/flows/processes/KIND-ID-PID.json with the process's host, number and start, locked by the process for
+as long as it lives. A process counts as gone only if both say so: its number is free or another process's now, and its
+lock can be taken. Notes of another host (a checkout on a shared disk) are never judged here.
 """
 
-import fcntl
 import json
 import os
 import socket
@@ -15,27 +13,31 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
+from flows.file_locks import is_free, lock_for_life
 from flows.slots import SLOTS
 
 FOLDER = SLOTS / "processes"
-BOOT = Path("/proc/sys/kernel/random/boot_id")
-STARTED = 18  # of the fields of /proc/PID/stat after the state: clock ticks from boot to the start of the process
+CLOCK_S = 2.0
+"""Seconds by which a start differs from one reading to the next when the machine's clock is set."""
 Kind = Literal["run", "server", "serve"]
 
 
 @dataclass(frozen=True)
 class ProcessId:
-    """A process as no other one will ever be named."""
+    """A process of a host, told from later ones with its number by its start."""
 
     host: str
-    boot: str
     pid: int
-    started: int
+    started: float
+    """Seconds since the epoch."""
 
     @property
     def lives(self) -> bool:
         """Whether the process still runs; only its own host can tell."""
-        return process_id(self.pid) == self
+        now = process_id(self.pid)
+        return now is not None and abs(now.started - self.started) < CLOCK_S
 
 
 @dataclass(frozen=True)
@@ -53,37 +55,27 @@ class Note:
     @property
     def orphaned(self) -> bool:
         """Whether the owner was a process of this host and is gone."""
-        return self.owner.host == socket.gethostname() and not self.owner.lives and _is_free(self.path)
+        return self.owner.host == socket.gethostname() and not self.owner.lives and is_free(self.path)
 
 
 def process_id(pid: int) -> ProcessId | None:
     """The identity of a process of this host; None if there is none, or if it has ended and nobody took its status."""
     try:
-        state, *fields = (
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        )
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return ProcessId(socket.gethostname(), pid, process.create_time())
+    except psutil.Error:
         return None
-    boot = BOOT.read_text(encoding="ascii").strip()
-    return None if state in "ZX" else ProcessId(socket.gethostname(), boot, pid, int(fields[STARTED]))
 
 
-def leave(root: Path, kind: Kind, id: str, server: int | None = None) -> Path:
+def write_note(root: Path, kind: Kind, id: str, server: int | None = None) -> Path:
     """Write a note that is owned by this process until it ends; its path."""
-    folder = root / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{kind}-{id}-{os.getpid()}.json"
-    content = {
-        "kind": kind,
-        "id": id,
-        "owner": _fields(process_id(os.getpid())),
-        "server": _fields(process_id(server)) if server else None,
-    }
-    aside = path.with_suffix(f".{os.getpid()}.new")
-    handle = os.open(aside, os.O_RDWR | os.O_CREAT, 0o600)  # stays open: closing it would give the lock back
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    os.write(handle, json.dumps(content).encode())
-    aside.rename(path)  # it appears whole and locked
+    path = root / FOLDER / f"{kind}-{id}-{os.getpid()}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    owner, served = process_id(os.getpid()), process_id(server) if server else None
+    content = {"kind": kind, "id": id, "owner": owner and asdict(owner), "server": served and asdict(served)}
+    lock_for_life(path, json.dumps(content))
     return path
 
 
@@ -98,29 +90,7 @@ def orphans(root: Path, kind: Kind) -> Iterator[Note]:
 def _read(path: Path) -> Note | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        server = content["server"]
-        return Note(
-            path,
-            content["kind"],
-            content["id"],
-            ProcessId(**content["owner"]),
-            ProcessId(**server) if server else None,
-        )
+        server = ProcessId(**content["server"]) if content["server"] else None
+        return Note(path, content["kind"], content["id"], ProcessId(**content["owner"]), server)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _fields(process: ProcessId | None) -> dict[str, object] | None:
-    return asdict(process) if process else None
-
-
-def _is_free(path: Path) -> bool:
-    """Whether nobody holds the lock of a note any more."""
-    try:
-        with path.open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # another one removed it
-        return False
-    return True

@@ -4,14 +4,9 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from flows.dvc_adapter.tracked import DvcStage, TrackedParams, TrackedPath
 from stage_code import SourceTree, changed_modules, code_file, code_text
-
-if TYPE_CHECKING:
-    from dvc.dependency import ParamsDependency
-    from dvc.output import Output
-    from dvc.stage import Stage
 
 WORDS = {"modified": "changed", "deleted": "missing", "not in cache": "not in DVC's cache"}
 NOTHING = "(none)"
@@ -20,7 +15,7 @@ NAMED = 3  # changed modules; more are counted
 
 
 class Statuses:
-    """What DVC finds in the workspace, each thing once: a hundred stages depend on the same code with the same hash.
+    """Statuses of the workspace, each path read once: a hundred stages depend on the same code with the same checksum.
 
     A stage's code is looked up in the source, whatever outputs/code says of an earlier state: stage `code` writes it anew
     before anything else runs.
@@ -29,26 +24,26 @@ class Statuses:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._source = SourceTree(root)
-        self._paths: dict[tuple[str, str], str | None] = {}
+        self._paths: dict[tuple[Path, str], str | None] = {}
         self._modules: dict[str, dict[str, str]] = {}
-        self._params: dict[tuple[str, tuple[str, ...]], dict[str, object]] = {}
+        self._params: dict[tuple[Path, tuple[str, ...]], dict[str, object]] = {}
 
-    def of(self, entry: "Output") -> str | None:
+    def of(self, entry: TrackedPath) -> str | None:
         """DVC's word for a dependency or an output: modified, deleted, new, not in cache; None if nothing is wrong."""
-        key = (entry.fs_path, str(entry.hash_info))
+        key = (entry.path, entry.checksum)
         if key not in self._paths:
-            stage = self.stage_of_code(Path(entry.fs_path))
-            self._paths[key] = _status(entry) if stage is None else self._status_of_code(entry, stage)
+            stage = self.stage_of_code(entry.path)
+            self._paths[key] = entry.status() if stage is None else self._status_of_code(entry, stage)
         return self._paths[key]
 
     def stage_of_code(self, path: Path) -> str | None:
         """The stage whose modules a file lists; None for any other path."""
         return path.stem if path == self._root / code_file(path.stem) else None
 
-    def _status_of_code(self, entry: "Output", stage: str) -> str | None:
+    def _status_of_code(self, entry: TrackedPath, stage: str) -> str | None:
         content = code_text(self.modules(stage)).encode()
-        own = hashlib.md5(content, usedforsecurity=False).hexdigest()  # the sum that DVC writes into dvc.lock
-        return None if entry.hash_info and entry.hash_info.value == own else "modified"
+        own = hashlib.md5(content, usedforsecurity=False).hexdigest()  # the checksum that DVC writes into dvc.lock
+        return None if entry.checksum == own else "modified"
 
     def modules(self, stage: str) -> dict[str, str]:
         """sha256 of the modules that a stage would run now."""
@@ -56,60 +51,49 @@ class Statuses:
             self._modules[stage] = self._source.modules_now(stage)
         return self._modules[stage]
 
-    def params(self, dependency: "ParamsDependency") -> dict[str, object]:
+    def params(self, tracked: TrackedParams) -> dict[str, object]:
         """Values of the keys that a stage lists, as the params file has them now."""
-        key = (dependency.fs_path, tuple(dependency.params))
+        key = (tracked.file, tracked.keys)
         if key not in self._params:
-            self._params[key] = dependency.read_params()
+            self._params[key] = tracked.read()
         return self._params[key]
 
 
-def _status(entry: "Output") -> str | None:
-    try:
-        return next(iter(entry.status().values()), None)
-    except FileNotFoundError:  # a stage that runs meanwhile has just replaced it
-        return "modified"
-
-
-def why(stage: "Stage", statuses: Statuses, needs: Sequence["Stage"]) -> tuple[tuple[str, ...], bool]:
+def why(stage: DvcStage, statuses: Statuses, needs: Sequence[DvcStage]) -> tuple[tuple[str, ...], bool]:
     """(Reasons for which a stage is out of date by itself, whether DVC's cache has all that is missing).
 
     Args:
-        stage: as DVC reads it, with the hashes of dvc.lock.
+        stage: as DVC reads it, with the checksums of dvc.lock.
         statuses: shared by all stages of a graph.
         needs: the stages before this one; what is wrong with their outputs is theirs to tell.
     """
-    always = ("always runs",) if stage.always_changed else ()
-    if not any(entry.hash_info for entry in (*stage.outs, *stage.deps)):
+    always = ("always runs",) if stage.always else ()
+    if not stage.has_run:
         return ("never run", *always), False
-    others = [need for need in needs if getattr(need, "name", None) != CODE]  # data under `dvc add` has no name
-    theirs = [Path(out.fs_path) for need in others for out in need.outs if statuses.of(out) is not None]
-    changed = (*_changed_deps(stage, statuses, theirs), *(("its command changed",) if stage.changed_stage() else ()))
-    wrong = {out.def_path: status for out in stage.outs if (status := statuses.of(out)) is not None}
+    theirs = [out.path for need in needs if need.name != CODE for out in need.outs if statuses.of(out) is not None]
+    changed = (*_changed_deps(stage, statuses, theirs), *(("its command changed",) if stage.command_changed else ()))
+    wrong = {out.written: status for out in stage.outs if (status := statuses.of(out)) is not None}
     restores = not changed and not always and set(wrong.values()) == {"deleted"}
     return (*changed, *(f"{WORDS.get(status, status)}: {path}" for path, status in wrong.items()), *always), restores
 
 
-def _changed_deps(stage: "Stage", statuses: Statuses, theirs: Sequence[Path]) -> Iterator[str]:
-    from dvc.dependency import ParamsDependency
-
+def _changed_deps(stage: DvcStage, statuses: Statuses, theirs: Sequence[Path]) -> Iterator[str]:
     for dep in stage.deps:
-        if isinstance(dep, ParamsDependency):
-            yield from _changed_params(dep, statuses)
-            continue
         status = statuses.of(dep)
-        if status is not None and not _overlaps(Path(dep.fs_path), theirs):
-            said = WORDS.get(status, status) if dep.hash_info else "new dependency"
-            yield f"{said}: {_changed_modules(stage, Path(dep.fs_path), statuses) or dep.def_path}"
+        if status is not None and not _overlaps(dep.path, theirs):
+            said = WORDS.get(status, status) if dep.checksum else "new dependency"
+            yield f"{said}: {_changed_modules(stage, dep.path, statuses) or dep.written}"
+    for tracked in stage.params:
+        yield from _changed_params(tracked, statuses)
 
 
-def _changed_modules(stage: "Stage", path: Path, statuses: Statuses) -> str:
+def _changed_modules(stage: DvcStage, path: Path, statuses: Statuses) -> str:
     """For the list of a stage's code: the modules that are not what its record says it ran; '' where that can't be told."""
     name = statuses.stage_of_code(path)
     if name is None:
         return ""
     try:
-        ran = dict(json.loads((Path(stage.outs[0].fs_path) / "run.json").read_text(encoding="utf-8"))["code"])
+        ran = dict(json.loads((stage.outs[0].path / "run.json").read_text(encoding="utf-8"))["code"])
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return ""
     changed = changed_modules(ran, statuses.modules(name))
@@ -122,11 +106,10 @@ def _overlaps(path: Path, others: Sequence[Path]) -> bool:
     return any(other == path or other in path.parents or path in other.parents for other in others)
 
 
-def _changed_params(dependency: "ParamsDependency", statuses: Statuses) -> Iterator[str]:
-    """What differs from the values of the last run: 'params curriculum.reward: gain -> real'."""
-    stored = dependency.hash_info.value if dependency.hash_info else None
-    before = dict(_leaves("", stored)) if isinstance(stored, dict) else {}
-    now = dict(_leaves("", statuses.params(dependency)))
+def _changed_params(tracked: TrackedParams, statuses: Statuses) -> Iterator[str]:
+    """Differences from the values of the last run: 'params curriculum.reward: gain -> real'."""
+    before = dict(_leaves("", tracked.recorded)) if tracked.recorded else {}
+    now = dict(_leaves("", statuses.params(tracked)))
     for key in [*before, *(key for key in now if key not in before)]:
         if before.get(key, NOTHING) != now.get(key, NOTHING):
             yield f"params {key}: {_shown(before.get(key, NOTHING))} -> {_shown(now.get(key, NOTHING))}"

@@ -1,6 +1,6 @@
 """The runner of one stage: `dvc repro -s STAGE` in a process group of its own, its lines passed on as they come.
 
-What became of the stage is what DVC says of it. Stopping a runner ends every process under it, and only then returns.
+The result of the stage is what DVC says of it. Stopping a runner ends every process under it, and only then returns.
 """
 
 import io
@@ -19,18 +19,14 @@ from pathlib import Path
 from typing import IO, Literal, cast
 
 from flows import rwlock
+from flows.dvc_adapter import repro
 from flows.orphan_guard import Guard
 from flows.process_groups import end_groups
 from flows.settings import stage_environment
 from paths import TRIAL
 
 TAIL = 30
-BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
 PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between attempts on a path that another process holds; the last one repeats
-ADVICE = re.compile(
-    r"(Use `dvc push`|To track the changes with git|To enable auto staging|Data and pipelines are up to date"
-    r"|(Updating|Generating) lock file|\tgit add |\tdvc config )"
-)
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # Failures that may pass by themselves. A wrong value ends a stage with status 2, a network's failure sometimes does too.
 PASSING = re.compile(
@@ -40,13 +36,12 @@ PASSING = re.compile(
     r"|\b(429|502|503|504) (client|server) error",
     re.IGNORECASE,
 )
-EXITED = re.compile(r"failed to run: .*, exited with (-?\d+)$")
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Done:
-    """What became of a stage that did not fail."""
+class StageResult:
+    """The result of a stage that did not fail."""
 
     outcome: Literal["ran", "restored", "unchanged"]
     """Its command ran, DVC took its outputs from the cache, or DVC found nothing changed."""
@@ -84,36 +79,36 @@ class Runner:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _guard: Guard = field(default_factory=Guard)
 
-    def run(self, name: str, say: Say) -> Done:
+    def run(self, name: str, log: Log) -> StageResult:
         """Run one stage without those it needs. Raises StageFailed, or StageStopped after `stop`.
 
         Args:
             name: DVC's address of the stage.
-            say: gets each line that DVC and the stage print, without what a progress bar overwrote.
+            log: gets each line that DVC and the stage print, without what a progress bar overwrote.
         """
-        given_up = time.monotonic() + self.patience
+        deadline = time.monotonic() + self.patience
         pauses = chain(PAUSES, repeat(PAUSES[-1]))
-        mended = waits = False
+        repaired = waits = False
         while True:
             start = time.monotonic()
-            status, seen = self._once(name, say)
+            status, output = self._once(name, log)
             if self.stopping.is_set():
                 raise StageStopped(f"{name}: stopped")
             if status == 0:
-                return Done(seen.outcome, time.monotonic() - start)
-            if seen.rwlock_cut and not mended:
-                mended = True
-                if done := rwlock.mend(self.root):
-                    say(done)
+                return StageResult(output.outcome, time.monotonic() - start)
+            if output.rwlock_unreadable and not repaired:
+                repaired = True
+                if done := rwlock.repair(self.root):
+                    log(done)
                 continue
-            if not seen.busy or time.monotonic() > given_up:
+            if not output.busy or time.monotonic() > deadline:
                 break
             if not waits:
                 waits = True
-                say(f"waits: {seen.busy}")
+                log(f"waits: {output.busy}")
             self.stopping.wait(next(pauses))
-        seen.flush(say)
-        raise StageFailed(name, seen.exited or status, tuple(seen.tail))
+        output.flush(log)
+        raise StageFailed(name, output.exited or status, tuple(output.tail))
 
     def stop(self) -> None:
         """End all processes of all stages, whatever they started included; no further one starts."""
@@ -123,30 +118,28 @@ class Runner:
         end_groups(groups)
         self._guard.close()
 
-    def _once(self, name: str, say: Say) -> "tuple[int, _Seen]":
-        seen = _Seen(name)
+    def _once(self, name: str, log: Log) -> "tuple[int, _StageOutput]":
+        output = _StageOutput(name)
         with self._lock:
             if self.stopping.is_set():
-                return -signal.SIGINT, seen
+                return -signal.SIGINT, output
             process = self._start(name)
             self._processes.add(process)
             self._guard.watch(process.pid)
         try:
             for line in clean_lines(cast(IO[bytes], process.stdout)):
                 if not self.stopping.is_set():
-                    seen.take(line, say)
-            return process.wait(), seen
+                    output.add(line, log)
+            return process.wait(), output
         finally:
             with self._lock:
                 self._processes.discard(process)
                 self._guard.forget(process.pid)
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
-        # -P: `dvc` must not find this repository's folders (data, models ...) before its own libraries.
-        command = [sys.executable, "-P", "-m", "dvc", "--wait-for-lock", "repro", "-s", name]
         tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         return subprocess.Popen(
-            command,
+            repro.repro_command(name),
             cwd=self.root,
             env=stage_environment() | {"PATH": tools, TRIAL: self.trial},
             stdin=subprocess.DEVNULL,
@@ -157,8 +150,8 @@ class Runner:
 
 
 @dataclass
-class _Seen:
-    """What DVC has said of a stage so far. Its lines are held back until the command runs: they may only say 'busy'."""
+class _StageOutput:
+    """The output of `dvc repro -s NAME` so far. Lines are held back until the command runs: they may only say 'busy'."""
 
     name: str
     outcome: Literal["ran", "restored", "unchanged"] = "unchanged"
@@ -166,38 +159,38 @@ class _Seen:
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
     _held: list[str] = field(default_factory=list)
 
-    def take(self, line: str, say: Say) -> None:
+    def add(self, line: str, log: Log) -> None:
         """Note a line and pass it on, or hold it back."""
-        if ADVICE.match(line):
+        if repro.ADVICE.match(line):
             return
         self.tail.append(line)
-        if line.startswith(f"Running stage '{self.name}'"):
+        if line.startswith(repro.RUNNING.format(self.name)):
             self.outcome = "ran"
-        elif line.startswith(f"Stage '{self.name}' is cached"):
+        elif line.startswith(repro.RESTORED.format(self.name)):
             self.outcome = "restored"
-        if exited := EXITED.search(line):
+        if exited := repro.EXITED.search(line):
             self.exited = int(exited[1])
         self._held.append(line)
-        if self.outcome == "ran" or "didn't change" in line or "is cached" in line:
-            self.flush(say)
+        if self.outcome == "ran" or repro.UNCHANGED in line or "is cached" in line:
+            self.flush(log)
 
-    def flush(self, say: Say) -> None:
-        """Pass on what was held back."""
+    def flush(self, log: Log) -> None:
+        """Pass on the lines that were held back."""
         for line in self._held:
-            say(line)
+            log(line)
         self._held.clear()
 
     @property
-    def rwlock_cut(self) -> bool:
-        """Whether DVC can't read its note of who is at work, before or after the command ran."""
-        return any(rwlock.CUT.search(line) for line in self.tail)
+    def rwlock_unreadable(self) -> bool:
+        """Whether DVC can't read its rwlock file, before or after the command ran."""
+        return any(repro.RWLOCK_UNREADABLE.search(line) for line in self.tail)
 
     @property
     def busy(self) -> str:
         """DVC's line that another process holds a path, if that is why the stage was not started."""
         if self.outcome == "ran":
             return ""
-        return next((line for line in self.tail if any(text in line for text in BUSY)), "")
+        return next((line for line in self.tail if repro.BUSY.search(line)), "")
 
 
 def clean_lines(stream: IO[bytes]) -> Iterator[str]:

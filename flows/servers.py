@@ -5,8 +5,6 @@ nobody but this process, which then stops them in order.
 """
 
 import contextlib
-import fcntl
-import os
 import signal
 import socket
 import subprocess
@@ -19,14 +17,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from errors import UserError
+from flows.file_locks import locked
 from flows.orphan_guard import Guard
+from flows.process_groups import end_groups
+from flows.signal_handlers import as_event
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 180.0  # seconds until a server answers; with a fresh database and a busy machine it takes tens
 PAUSE = 0.3
-GRACE = 15.0  # seconds from SIGTERM to SIGKILL
+SIGNALS = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 15.0))  # seconds to wait for each
 LAST_LINES = 15
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def serve(servers: Sequence[Server], announce: Callable[[], None]) -> None:
     """
     for server in servers:
         _check_port(server)
-    with _stop_signals() as stop, contextlib.ExitStack() as all_of_them:
+    with as_event() as stop, contextlib.ExitStack() as all_of_them:
         for server in servers:
             _run_first(server, stop)
         with contextlib.ExitStack() as opening:
@@ -113,37 +113,11 @@ def _run_first(server: Server, stop: threading.Event) -> None:
         while process.poll() is None and not stop.is_set():
             stop.wait(PAUSE)
     finally:
-        _stop(process)
+        end_groups({process.pid}, SIGNALS, process.poll)
     _, said = process.communicate()
     if process.returncode and not stop.is_set():
         lines = said.decode(errors="replace").strip().splitlines() or [f"status {process.returncode}"]
         raise UserError(f"{server.name}: {lines[-1]}")
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Generator[threading.Event]:
-    """An event that Ctrl-C, SIGTERM and a closed terminal set."""
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in SIGNALS}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def locked(path: Path, stop: threading.Event) -> Generator[None]:
-    """Hold a lock between processes; it is no longer waited for once `stop` is set."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        while not stop.is_set():
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                stop.wait(PAUSE)
-        yield
 
 
 @contextlib.contextmanager
@@ -165,30 +139,9 @@ def running(server: Server) -> Generator["subprocess.Popen[bytes]"]:
         guard.watch(process.pid)
         yield process
     finally:
-        _stop(process)
+        end_groups({process.pid}, SIGNALS, process.poll)
         guard.forget(process.pid)
         guard.close()
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a process and all processes of its group: asked first, then forced."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        _signal_group(process.pid, number)
-        end = time.monotonic() + GRACE
-        while time.monotonic() < end:
-            process.poll()  # takes the ended process away, so that its group can become empty
-            if not _signal_group(process.pid, 0):
-                return
-            time.sleep(PAUSE)
-
-
-def _signal_group(group: int, number: int) -> bool:
-    """Send a signal to a process group; False if nobody is in it."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def wait_for_answer(server: Server, process: "subprocess.Popen[bytes]", stop: threading.Event) -> None:

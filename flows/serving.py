@@ -22,8 +22,9 @@ from flows.crash_recovery import mend
 from flows.options import ServeOptions
 from flows.pipeline import PROFILES, distilflow
 from flows.prefect_api import server_address
-from flows.process_notes import leave
-from flows.run import check, flow_parameters, interrupted_by_signals
+from flows.process_notes import write_note
+from flows.run import check
+from flows.signal_handlers import as_ctrl_c
 from paths import without_password
 
 # A run that would overlap another one waits: most of what it was to do is then cached.
@@ -56,8 +57,8 @@ def main(options: ServeOptions, timezone: str = "UTC") -> int:
         parameters=parameters,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
-    leave(Path.cwd(), "serve", str(deployment))
-    with contextlib.suppress(KeyboardInterrupt), interrupted_by_signals(), _mending(Path.cwd()):
+    write_note(Path.cwd(), "serve", str(deployment))
+    with contextlib.suppress(KeyboardInterrupt), as_ctrl_c(), _mending(Path.cwd()):
         asyncio.run(runner.start())
     return 0
 
@@ -101,7 +102,7 @@ def parameters_of(options: ServeOptions) -> dict[str, object]:
         profile = Path(profile).stem
     if profile and profile not in PROFILES:
         raise UserError(f"--profile {profile}: a schedule takes one in profiles/: {', '.join(PROFILES)}")
-    return {**flow_parameters(options.run), "profile": profile}
+    return options.run.flow_parameters() | {"profile": profile}
 
 
 def schedule_of(options: ServeOptions, timezone: str) -> Schedule:

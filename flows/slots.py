@@ -1,24 +1,24 @@
 """Folders of temporary worktrees: one for each process that needs one, cleaned up by the next if that was killed.
 
-A slot is .dvc/tmp/flows/ID, beside it ID.lock, on which its process holds a lock for as long as it lives. The system
-gives the lock back even after `kill -9`, so a slot whose lock can be taken has lost its process.
+A slot is .dvc/tmp/flows/ID, beside it ID.lock, which its process has locked for as long as it lives. So a slot whose
+lock is free has lost its process.
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
-import subprocess
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from errors import UserError
-from paths import WORKTREES, git_environment
+from flows.file_locks import is_free, lock_for_life, locked
+from flows.git import git
+from paths import WORKTREES
 
 SLOTS = Path(*WORKTREES)
-GUARD = ".guard"  # held while worktrees are made or removed
+GUARD = ".guard"  # locked while worktrees are made or removed
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,6 @@ class Slot:
     folder: Path
     handle: int
     """Open file of the lock."""
-
-    @property
-    def name(self) -> str:
-        """The run's name, which its kept results have, too."""
-        return self.folder.name
 
 
 @dataclass(frozen=True)
@@ -45,27 +40,22 @@ class Owner:
 
 @contextmanager
 def guarded(root: Path) -> Generator[Path]:
-    """The folder of the slots, while no other process makes or removes one."""
-    folder = root / SLOTS
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / GUARD).open("w")
-    except OSError as error:
-        raise UserError(
-            f"{error.filename}: can't be written ({error.strerror}); a run with other values needs it"
-        ) from None
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield folder
+    """Hold off all other processes that make or remove slots; the folder of the slots."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(root / SLOTS / GUARD))
+        except OSError as error:
+            raise UserError(
+                f"{error.filename}: can't be written ({error.strerror}); a run with other values needs it"
+            ) from None
+        yield root / SLOTS
 
 
 def claim(root: Path, name: str) -> Slot:
-    """Make an empty slot; remove what killed processes left."""
+    """Make an empty slot; remove those of killed processes."""
     with guarded(root) as folder:
-        _remove_dead(root, folder)
-        handle = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        os.write(handle, str(os.getpid()).encode())
+        _remove_dead(root)
+        handle = lock_for_life(folder / f"{name}.lock", str(os.getpid()))
         (folder / name).mkdir()
         return Slot(folder / name, handle)
 
@@ -79,60 +69,33 @@ def release(root: Path, slot: Slot) -> None:
 
 def remove_dead(root: Path) -> list[str]:
     """Remove the slots of processes that are gone; their names."""
-    if not (root / SLOTS).is_dir():
-        return []
-    with guarded(root) as folder:
-        return _remove_dead(root, folder)
+    with _guarded_if_any(root):
+        return _remove_dead(root)
 
 
 def owners(root: Path) -> list[Owner]:
     """The living processes that hold a slot."""
-    if not (root / SLOTS).is_dir():
-        return []
-    with guarded(root) as folder:
-        return [Owner(lock.stem, lock.read_text().strip()) for lock in _locks(folder) if not _is_free(lock)]
+    with _guarded_if_any(root):
+        return [Owner(lock.stem, lock.read_text().strip()) for lock in _locks(root) if not is_free(lock)]
 
 
 def dead(root: Path) -> list[str]:
-    """Names of the slots that killed processes left."""
-    if not (root / SLOTS).is_dir():
-        return []
-    with guarded(root) as folder:
-        return [lock.stem for lock in _locks(folder) if _is_free(lock)]
+    """Names of the slots of killed processes."""
+    with _guarded_if_any(root):
+        return [lock.stem for lock in _locks(root) if is_free(lock)]
 
 
-def git(root: Path, *arguments: str) -> str:
-    """Run git in `root` and return what it prints. Raises UserError with git's words if it fails."""
-    command = ["git", "-C", str(root), *arguments]
-    environment = git_environment() | {"LC_ALL": "C"}  # what it says is looked at
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    except FileNotFoundError:
-        raise UserError(
-            "git is not installed, and a profile or other values run in a git worktree; install it, or change params.yaml"
-        ) from None
-    if done.returncode:
-        words = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
-        raise UserError(f"git {arguments[0]} failed in {root}: {words}")
-    return done.stdout
+def _guarded_if_any(root: Path) -> contextlib.AbstractContextManager[object]:
+    """As `guarded`, but without a trace where there was never a slot."""
+    return guarded(root) if (root / SLOTS).is_dir() else contextlib.nullcontext()
 
 
-def _locks(folder: Path) -> Iterator[Path]:
-    return iter(sorted(folder.glob("*.lock")))
+def _locks(root: Path) -> list[Path]:
+    return sorted((root / SLOTS).glob("*.lock"))
 
 
-def _is_free(lock: Path) -> bool:
-    """Whether nobody holds a lock any more."""
-    with lock.open("r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
-
-
-def _remove_dead(root: Path, folder: Path) -> list[str]:
-    gone = [lock for lock in _locks(folder) if _is_free(lock)]
+def _remove_dead(root: Path) -> list[str]:
+    gone = [lock for lock in _locks(root) if is_free(lock)]
     for lock in gone:
         _remove(root, lock.with_suffix(""))
     return [lock.stem for lock in gone]

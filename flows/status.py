@@ -25,6 +25,7 @@ from flows.graph import read_graph
 from flows.pipeline import distilflow
 from flows.prefect_api import server_address
 from paths import without_password
+from reporting.tables import aligned
 
 LAST_LINES = 5
 NEXT = 5  # scheduled runs that are shown
@@ -70,9 +71,8 @@ def _past(client: SyncPrefectClient, limit: int) -> Iterator[str]:
         yield f"No run of {distilflow.name} yet."
         return
     rows = [_row(run) for run in runs]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for run, row in zip(runs, rows, strict=True):
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    for run, line in zip(runs, aligned(rows), strict=True):
+        yield line
         if run.state_type in (StateType.FAILED, StateType.CRASHED):
             yield from _failures(client, run)
 

@@ -15,6 +15,7 @@ from prefect.exceptions import PrefectException
 from flows.outcome import REGISTERED, STATES, Ended, Outcome
 from flows.registered_table import Student, read_student, unfit_line
 from paths import without_password
+from reporting.tables import Table, aligned, markdown_table
 
 REPORT = Path("outputs", "report", "report.json")
 PAGE = Path("outputs", "report", "report.html")
@@ -158,9 +159,7 @@ def table(outcome: Outcome) -> str:
     """The summary for a terminal: what was not simply cached, the slowest first where there is too much."""
     told = [stage for stage in outcome.stages if stage.state != "Cached"]
     shown = sorted(told, key=lambda stage: (STATES.index(stage.state) < 2, -stage.seconds))[:SHOWN]
-    rows = [_row(stage) for stage in told if stage in shown]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = aligned([_row(stage) for stage in told if stage in shown])
     more = [f"... and {len(told) - len(shown)} more"] if len(told) > len(shown) else []
     report = [f"Report: {outcome.report}"] if outcome.report else []
     return "\n".join([*lines, *more, *outcome.gate, f"{outcome.headline}, {outcome.seconds:.0f} s", *report])
@@ -216,8 +215,7 @@ def _link(student: Student) -> str:
 
 
 def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return [lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]
+    return markdown_table(Table(rows[0], rows[1:], names=len(rows[0]))).splitlines()
 
 
 def _json(path: Path) -> Mapping:

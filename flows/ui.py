@@ -9,7 +9,6 @@ web page in a browser of this machine reaches a server on loopback, and who may 
 stops both.
 """
 
-import argparse
 import os
 import sys
 from pathlib import Path
@@ -20,33 +19,25 @@ from flows import auth_string
 from flows.servers import LOOPBACK, Server, serve
 
 QUIET = {
-    "DO_NOT_TRACK": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # Background jobs of MLflow's server (evaluations of language models): processes that nobody here needs.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     # MLflow's own list lets `10.*` through, which a web page's name can be, such as 10.example.org.
     "MLFLOW_SERVER_ALLOWED_HOSTS": "localhost,localhost:*,127.0.0.1,127.0.0.1:*",
 }
-PROGRAM = "python -m flows ui"
 
 
-def main(arguments: list[str]) -> int:
+def main(prefect_port: int, mlflow_port: int) -> int:
     """Run the servers until Ctrl-C; the exit status."""
-    options = _parser().parse_args(arguments)
     registry = paths.tracking_address()
-    servers = [prefect_server(options.prefect_port)]
+    servers = [prefect_server(prefect_port)]
     if not _is_server(registry):
-        servers.insert(0, mlflow_server(options.mlflow_port, registry))
-    try:
-        if options.prefect_port == options.mlflow_port and len(servers) > 1:
-            raise UserError(f"--prefect-port and --mlflow-port are both {options.mlflow_port}; they must differ")
-        print(f"Starting {' and '.join(server.name for server in servers)} ...", flush=True)
-        serve(servers, lambda: print(_announcement(servers, registry), flush=True))
-    except UserError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
-    print(f"Stopped {' and '.join(server.name for server in servers)}.")
+        servers.insert(0, mlflow_server(mlflow_port, registry))
+    if prefect_port == mlflow_port and len(servers) > 1:
+        raise UserError(f"--prefect-port and --mlflow-port are both {mlflow_port}; they must differ")
+    names = " and ".join(server.name for server in servers)
+    print(f"Starting {names} ...", flush=True)
+    serve(servers, lambda: print(_announcement(servers, registry), flush=True))
+    print(f"Stopped {names}.")
     return 0
 
 
@@ -136,21 +127,5 @@ def _is_server(address: str) -> bool:
 
 
 def _environment(own: dict[str, str]) -> dict[str, str]:
-    """This process's environment, nothing phoning home unless somebody said so, and a server's own variables."""
+    """This process's environment, in which nothing phones home (flows/settings.py), and a server's own variables."""
     return QUIET | dict(os.environ) | own
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
-        description="Start MLflow's and Prefect's user interfaces on this machine, on loopback only.",
-    )
-    parser.add_argument("--prefect-port", type=_port, default=4200, metavar="PORT", help="default: 4200")
-    parser.add_argument("--mlflow-port", type=_port, default=5000, metavar="PORT", help="default: 5000")
-    return parser
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; allowed are 1 to 65535")
-    return int(text)

@@ -5,25 +5,23 @@ of the run. It shares DVC's cache, so what is unchanged is there at once, and wh
 is removed at the end; its report and metrics stay in outputs/runs/ID.
 """
 
-import signal
 import sys
-import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from uuid import uuid4
 
 from flows.checkouts import check_repository, fill
-from flows.overrides import Overrides, params_text
+from flows.overrides import params_text
 from flows.run_results import keep_results, results_folder
+from flows.signal_handlers import sigterm_as_exit
 from flows.slots import claim, release
 
 
 @contextmanager
 def overridden(
-    root: Path, profile: Path | None = None, overrides: Overrides = (), *, keep: bool = True, restore: bool = True
+    root: Path, profile: Path | None = None, overrides: Sequence[str] = (), *, keep: bool = True, restore: bool = True
 ) -> Generator[Path]:
     """The root of a checkout with these values: `root` itself if there is nothing to override, else a worktree.
 
@@ -43,7 +41,7 @@ def overridden(
     text = params_text(root, profile, overrides)
     check_repository(root)
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:4]}"
-    with _sigterm_ends():
+    with sigterm_as_exit():
         slot = claim(root, name)
         try:
             tree = fill(slot.folder, root, text, restore=restore)
@@ -59,20 +57,3 @@ def overridden(
 def kept_at(root: Path, tree: Path) -> Path | None:
     """The folder in `root` that gets the results of a run in `tree`; None if they stay where they are."""
     return None if tree == root.absolute() else results_folder(root.absolute(), tree.name)
-
-
-@contextmanager
-def _sigterm_ends() -> Generator[None]:
-    """SIGTERM ends the process by an exception, so that what was made is removed. Only the main thread can see to it."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, _end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)

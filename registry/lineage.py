@@ -14,22 +14,15 @@ from errors import UserError
 from outputs import output_folder
 from paths import git_environment
 from registry.evidence import Student, read_json
+from stage_code import CODE
 
+ROOT = Path(__file__).resolve().parents[1]
 UNKNOWN = "unknown"
-CODE = (
-    "config/parameters.py",
-    "environment.py",
-    "kinds.py",
-    "config/reading.py",
-    "seeds.py",
-    "strict_yaml.py",
-    "data",
-    "methods",
-    "models",
-    "tasks",
-    "training",
+# What decides how a student comes about: the code of stages, and what reads their parameters.
+SOURCES = (
+    *("config", "environment.py", "paths.py"),
+    *(f"{name}.py" if (ROOT / f"{name}.py").is_file() else name for name in CODE),
 )
-ROOT = Path(__file__).resolve().parents[2]
 # Changed by every `dvc repro`, and attached to the run itself.
 NOT_DIRT = "dvc.lock"
 
@@ -65,7 +58,7 @@ def _git(*arguments: str) -> str | None:
 def _code_hash() -> str:
     """sha256 over our Python files by name."""
     digest = hashlib.sha256()
-    for folder in CODE:
+    for folder in SOURCES:
         path = ROOT / folder
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(str(file.relative_to(ROOT)).encode() + b"\n" + hashlib.sha256(file.read_bytes()).digest())

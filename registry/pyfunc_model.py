@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from registry.scorer import Scoring
 
-ROOT = Path(__file__).resolve().parents[2]
-RENDERING, SCORER = ROOT / "data" / "running" / "rendering.py", ROOT / "tasks" / "registry" / "scorer.py"
+ROOT = Path(__file__).resolve().parents[1]
+RENDERING, SCORER = ROOT / "data" / "rendering.py", ROOT / "registry" / "scorer.py"
 CARD = "README.md"
 ARTIFACTS = {STUDENT: STUDENT, "scoring": SCORING, "sums": SUMS}
 """MLflow's name of an artifact -> its file or folder."""

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from data import raw_files
 from data.description import nearest
+from data.raw_files import Chunk, header_of, read_chunks, suffix_of
 from errors import UserError
 from progress import watched
 from registry.model_ref import Student, load
-from registry.scoring import row_reader
 from registry.scoring.resumed_answers import Made, kept, progress_folder
-from registry.scoring.row_reader import Chunk, header_of, read_chunks, suffix_of
 from registry.scoring.row_writer import scored_copy
 from registry.scoring.threads import MOST, default_threads
 
@@ -111,7 +111,7 @@ def made_of(student: Student, source: Path, batch_size: int, threads: int) -> Ma
     with source.open("rb") as file:
         own = hashlib.file_digest(file, "sha256").hexdigest()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Made(own, student.fingerprint, batch_size, threads, row_reader.CHUNK, device, torch.__version__)
+    return Made(own, student.fingerprint, batch_size, threads, raw_files.CHUNK, device, torch.__version__)
 
 
 def score(student: Student, source: Path, target: Path, made: Made, *, total: int) -> Scored:

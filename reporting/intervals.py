@@ -24,7 +24,7 @@ def t_quantile(level: float, df: float) -> float:
 
 
 def wilson(share: float, count: float, level: float) -> Bounds:
-    """Wilson's score interval of a share of `count` rows."""
+    """Wilson's score interval of a share of `count` rows; scipy's takes whole numbers of rows only."""
     z = normal_quantile(level)
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))

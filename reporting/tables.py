@@ -1,4 +1,4 @@
-"""Tables as text, and how they look on a terminal and in Markdown; a cell may have several lines."""
+"""Tables as text, for a terminal and in Markdown; a cell may have several lines. Nothing here imports torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,17 +39,25 @@ def terminal_lines(table: Table) -> list[str]:
     header = _lines_of(table.header)
     rows = [_lines_of(row) for row in table.rows]
     every = [line for row in (header, *rows) for line in row]
-    widths = [max(len(line[column]) for line in every) for column in range(len(table.header))]
+    lines = aligned(every, table.names)
+    rule = RULE * (sum(_widths(every)) + 2 * (len(table.header) - 1))
+    return [*lines[: len(header)], rule, *lines[len(header) :], rule]
 
-    def aligned(line: Sequence[str]) -> str:
-        cells = [
-            text.ljust(width) if column < table.names else text.rjust(width)
-            for column, (text, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        return "  ".join(cells).rstrip()
 
-    rule = RULE * (sum(widths) + 2 * (len(widths) - 1))
-    return [*map(aligned, header), rule, *(aligned(line) for row in rows for line in row), rule]
+def aligned(rows: Sequence[Sequence[str]], names: int | None = None) -> list[str]:
+    """Columns two spaces apart: the first `names` to the left, the others to the right; without `names` all to the left."""
+    widths = _widths(rows)
+    return [
+        "  ".join(
+            text.ljust(width) if names is None or column < names else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
 
 
 def markdown_table(table: Table) -> str:

@@ -7,6 +7,7 @@ from kinds import LOWER_IS_BETTER
 from reporting.effort import Effort
 from reporting.statistics import Interval, Spread
 from reporting.summarise import DatasetSummary, Margin, Summary
+from reporting.tables import Table, terminal_lines
 
 MINUS = "\N{MINUS SIGN}"
 NO_INTERVAL = "[no interval: too few rows]"
@@ -197,7 +198,9 @@ def terminal_table(summary: Summary) -> str:
         f"parameters and latency: teacher {ARROW} student; CPU, {setting}",
         *_taken_lines(summary),
     ]
-    return "\n".join([*_aligned(_broken_header(header), rows), *notes])
+    # Labels are broken at their first space.
+    table = Table([label.replace(" ", "\n", 1) for label in header], rows, names=2)
+    return "\n".join([*terminal_lines(table), *notes])
 
 
 def _taken_lines(summary: Summary) -> list[str]:
@@ -220,23 +223,3 @@ def _terminal_row(summary: Summary, one: DatasetSummary) -> list[str]:
         f"{count_text(teacher.parameters)} {ARROW} {count_text(student.parameters)}",
         f"{milliseconds_text(teacher.p50_ms)} {ARROW} {milliseconds_text(student.p50_ms)}",
     ]
-
-
-def _broken_header(header: Sequence[str]) -> list[list[str]]:
-    """Two lines of header, each label broken at its first space."""
-    halves = [label.split(" ", 1) for label in header]
-    return [[half[0] for half in halves], [half[1] if len(half) > 1 else "" for half in halves]]
-
-
-def _aligned(header: list[list[str]], rows: list[list[str]]) -> list[str]:
-    """Lines of columns two spaces apart, a rule under the header; names to the left, numbers to the right."""
-    widths = [max(len(row[column]) for row in (*header, *rows)) for column in range(len(header[0]))]
-    lines = [
-        "  ".join(
-            text.ljust(width) if column < 2 else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (*header, *rows)
-    ]
-    rule = "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * (sum(widths) + 2 * (len(widths) - 1))
-    return [*lines[: len(header)], rule, *lines[len(header) :], rule]

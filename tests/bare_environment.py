@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from programs import write_program
 
-ABSENT = ("accelerate", "datasets", "dvc", "prefect", "data", "models", "tasks", "config")
+ABSENT = ("accelerate", "datasets", "dvc", "prefect", "data", "models", "tasks", "config", "registry")
 ANSWER = f"""
 import importlib.util, json, sys
 import mlflow, pandas as pd

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.atomic_files import whole_file
-from data.raw_files import separator
-from registry.scoring.row_reader import Chunk, header_of
+from data.raw_files import Chunk, header_of
+from data.text_rows import separator
 
 Write = Callable[[Chunk, pd.DataFrame], None]
 """Writes the rows of a chunk, and beside each the row of a frame of new columns."""

@@ -90,7 +90,7 @@ def _launcher(launch: str) -> Iterator[str]:
     """`python -m hardware NAME` without a file of that name."""
     words = launch.split()
     if words[:3] == ["python", "-m", "hardware"] and len(words) == 4:
-        folder = Path(__file__).parent / "hardware"
+        folder = Path(__file__).parents[2] / "hardware"
         if not (folder / f"{words[3]}.yaml").is_file():
             known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
             yield f"launch: hardware/{words[3]}.yaml is not there; there are {known}"

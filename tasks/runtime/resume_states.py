@@ -21,9 +21,9 @@ from typing import IO
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-import seeds
 from outputs import OUTPUTS
 from paths import home
+from stage_code import CODE
 from tasks.runtime.stage import ROOT, Stage
 from training.fsdp import is_asked
 from training.resume import Cadence, Checkpoints
@@ -69,8 +69,9 @@ def _identity(stage: Stage, accelerator: Accelerator) -> dict[str, str]:
 def _loaded_code() -> dict[str, str]:
     """Our modules as they were loaded: what decides how the numbers come about, and nothing else."""
     files = {str(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
-    folders = tuple(f"{ROOT / name}{os.sep}" for name in ("data", "methods", "models", "training", "tasks"))
-    ours = sorted(Path(name) for name in files if name.startswith(folders) or name == seeds.__file__)
+    folders = tuple(f"{ROOT / name}{os.sep}" for name in CODE)
+    modules = {str(ROOT / f"{name}.py") for name in CODE}
+    ours = sorted(Path(name) for name in files if name.startswith(folders) or name in modules)
     return {str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest() for path in ours}
 
 

@@ -31,7 +31,7 @@ LEFT_OUT = {
         "Makefile",
         "README.md",
     ),
-    *("benchmarks", "compose.yaml", "docker", "docs", "tests"),
+    *("benchmarks", "compose.yaml", "docker", "docs", "experiments", "tests"),
 }
 
 
@@ -46,13 +46,18 @@ def context(names: list[str]) -> set[str]:
             pattern = rule.removeprefix("!")
             paths = {"/".join(parts[:end]) for end in range(1, len(parts) + 1)}
             loose = pattern.removeprefix("**/")
-            if any(fnmatch.fnmatchcase(path, pattern) for path in paths) or (
+            if any(_fits(path, pattern) for path in paths) or (
                 loose != pattern and any(fnmatch.fnmatchcase(part, loose) for part in parts)
             ):
                 inside = rule.startswith("!")
         if inside:
             kept.add(name)
     return kept
+
+
+def _fits(path: str, pattern: str) -> bool:
+    """Whether a path fits a pattern, in which `*` stands for no slash."""
+    return path.count("/") == pattern.count("/") and fnmatch.fnmatchcase(path, pattern)
 
 
 def tracked() -> list[str]:

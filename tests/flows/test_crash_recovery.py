@@ -21,7 +21,7 @@ from tiny_pipeline import TinyPipeline, tool_environment
 
 from flows import crash_recovery, status
 from flows.crash_recovery import FLOW, end_servers, mend
-from flows.process_notes import FOLDER, leave, orphans, process_id
+from flows.process_notes import FOLDER, orphans, process_id, write_note
 from flows.serving import ONE_AT_A_TIME
 
 pytestmark = pytest.mark.xdist_group("prefect")
@@ -42,7 +42,7 @@ def no_run_of_this_test_stays(server: str) -> Iterator[None]:
 
 def by_another_process(root: Path, *note: object) -> None:
     """Leave a note by a process that has ended since."""
-    code = f"from pathlib import Path; from flows.process_notes import leave; leave(Path({str(root)!r}), *{note!r})"
+    code = f"from pathlib import Path; from flows.process_notes import write_note; write_note(Path({str(root)!r}), *{note!r})"
     subprocess.run([sys.executable, "-c", code], env=tool_environment(), check=True)
 
 
@@ -97,11 +97,11 @@ def test_a_killed_run_is_set_to_crashed_with_its_stages_by_status(
 
 def test_a_run_of_another_host_or_of_a_process_that_lives_is_left_alone(api: SyncPrefectClient, tmp_path: Path) -> None:
     lives, elsewhere, locked = (made_run(api) for _ in range(3))
-    leave(tmp_path, "run", str(lives.id))
+    write_note(tmp_path, "run", str(lives.id))
     by_another_process(tmp_path, "run", str(elsewhere.id))
     (note,) = (tmp_path / FOLDER).glob(f"run-{elsewhere.id}-*.json")
     note.write_text(note.read_text().replace('"host": "', '"host": "not-'))
-    held = leave(
+    held = write_note(
         tmp_path, "run", str(locked.id)
     )  # as by a process in another container: a number that is not in use here
     content = json.loads(held.read_text())
@@ -171,7 +171,7 @@ def test_a_deployment_does_not_wait_for_a_run_that_a_killed_serve_took_and_never
     stuck, waiting = made_run(api, served), made_run(api, served)
     assert starts(api, stuck) and not starts(api, waiting)
     by_another_process(tmp_path, "serve", str(served))
-    leave(tmp_path, "serve", str(served))  # it was started again since
+    write_note(tmp_path, "serve", str(served))  # it was started again since
     mend(tmp_path, print)
     assert state(api, stuck) == "Pending"  # it may still begin
     monkeypatch.setattr(crash_recovery, "STARTS_S", 0.0)
@@ -203,15 +203,15 @@ def test_a_temporary_server_of_a_killed_run_is_ended_and_that_of_a_living_one_is
     code = f"""
 import subprocess
 from pathlib import Path
-from flows.process_notes import leave
+from flows.process_notes import write_note
 left = subprocess.Popen(["sleep", "876"], stdout=subprocess.DEVNULL, start_new_session=True)
-leave(Path({str(tmp_path)!r}), "server", str(left.pid), left.pid)
+write_note(Path({str(tmp_path)!r}), "server", str(left.pid), left.pid)
 print(left.pid)
 """
     owner = subprocess.run([sys.executable, "-c", code], env=tool_environment(), stdout=subprocess.PIPE, check=True)
     left = psutil.Process(int(owner.stdout))
     with subprocess.Popen(["sleep", "876"], start_new_session=True) as used:
-        leave(tmp_path, "server", str(used.pid), used.pid)
+        write_note(tmp_path, "server", str(used.pid), used.pid)
         said = list(end_servers(tmp_path))
         assert said == [f"Ended the temporary Prefect server (process {left.pid}) of a run that was killed."]
         assert still_alive([left]) == []

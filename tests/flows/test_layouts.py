@@ -11,8 +11,9 @@ from tiny_pipeline import TinyPipeline, make_tiny_pipeline
 
 from errors import UserError
 from flows.checkouts import check_repository
+from flows.git import git
 from flows.graph import read_graph
-from flows.slots import SLOTS, git, guarded
+from flows.slots import SLOTS, guarded
 from flows.worktree import overridden
 from paths import home, is_thrown_away
 

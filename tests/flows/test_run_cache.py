@@ -18,8 +18,8 @@ from dvc.utils.serialize import dump_yaml, load_yaml
 
 from errors import UserError
 from flows.deploy_steps import transfer, vet
-from flows.run_cache import checkout
-from flows.workspace import dvc_repository
+from flows.dvc_adapter.repository import open_repository
+from flows.run_cache import check_out
 
 STAGES = {
     "rows": {"cmd": "mkdir -p outputs && cp -r in outputs/rows", "deps": ["in"], "outs": ["outputs/rows"]},
@@ -203,8 +203,8 @@ def test_a_checkout_asks_no_remote_for_the_listing_of_a_folder(clone: Path, stor
         repo.cloud.pull({one for stage in repo.index.stages for one in _hashes(stage)})
         name = load_yaml(entry_of(store, "outputs/rows"))["outs"][0]["md5"]
         Path(repo.cache.local.oid_to_path(name)).unlink(missing_ok=True)
-    with dvc_repository(clone) as repo:
-        checkout(repo)
+    with open_repository(clone) as repo:
+        check_out(repo)
     assert "pyarrow.py" not in files(clone)
 
 

@@ -13,7 +13,7 @@ import pytest
 from dvc.lock import make_lock
 from tiny_pipeline import make_tiny_pipeline
 
-from flows.rwlock import CLOCKS_S, mend
+from flows.rwlock import CLOCKS_S, repair
 
 LONG_AGO = time.time() - 3600
 
@@ -46,8 +46,8 @@ def note(root: Path, pid: int, *, of: float | None = None) -> Path:
     return path
 
 
-def test_without_a_note_there_is_nothing_to_mend(root: Path) -> None:
-    assert mend(root) is None
+def test_without_a_note_there_is_nothing_to_repair(root: Path) -> None:
+    assert repair(root) is None
 
 
 def test_an_entry_whose_number_is_a_later_process_s_goes_and_dvc_runs(tmp_path: Path, other: int) -> None:
@@ -55,7 +55,7 @@ def test_an_entry_whose_number_is_a_later_process_s_goes_and_dvc_runs(tmp_path: 
     path = note(tiny.root, other, of=LONG_AGO)
     blocked = tiny.run("dvc", "repro", "-s", "source@left")
     assert blocked.returncode and f"PID {other}" in blocked.stdout + blocked.stderr
-    said = mend(tiny.root)
+    said = repair(tiny.root)
     assert said is not None and str(other) in said
     assert json.loads(path.read_text()) == {"write": {}, "read": {}}
     assert "Running stage" in tiny.dvc("repro", "-s", "source@left").stdout
@@ -65,7 +65,7 @@ def test_an_entry_whose_number_is_a_later_process_s_goes_and_dvc_runs(tmp_path: 
 def test_an_entry_of_a_process_that_may_have_made_it_stays(root: Path, other: int, ago: float) -> None:
     path = note(root, other, of=time.time() - ago)
     before = path.read_bytes()
-    assert mend(root) is None
+    assert repair(root) is None
     assert path.read_bytes() == before
 
 
@@ -81,7 +81,7 @@ def test_other_entries_stay_when_one_goes(root: Path, other: int) -> None:
     assert starts[0] < starts[1]
     written = sum(starts) / 2 - CLOCKS_S
     os.utime(path, (written, written))
-    assert mend(root)
+    assert repair(root)
     left = json.loads(path.read_text(encoding="utf-8"))
     assert left == {"write": {"elsewhere": kept}, "read": {str(root / "scripts/source"): [kept]}}
 
@@ -91,7 +91,7 @@ def test_a_note_that_another_dvc_is_writing_is_not_taken_for_a_cut_one(root: Pat
     with make_lock(str(path.with_name("rwlock.lock"))):
         path.write_text("")
         said: list[str | None] = []
-        thread = threading.Thread(target=lambda: said.append(mend(root)))
+        thread = threading.Thread(target=lambda: said.append(repair(root)))
         thread.start()
         thread.join(timeout=1)
         assert thread.is_alive()

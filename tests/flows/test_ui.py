@@ -289,7 +289,7 @@ def test_a_registry_on_a_server_is_not_started_but_named(
 
     monkeypatch.setattr(ui, "serve", at_once)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://registry.example.org")
-    assert ui.main([]) == 0
+    assert ui.main(4200, 5000) == 0
     assert started == ["Prefect"]
     assert "MLflow   https://registry.example.org (MLFLOW_TRACKING_URI; not started here)" in (capsys.readouterr().out)
 

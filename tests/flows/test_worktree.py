@@ -84,7 +84,7 @@ def test_other_values_hold_in_the_worktree_and_params_yaml_stays_untouched(tiny:
 
 def test_what_is_unchanged_comes_from_the_cache_and_what_is_computed_goes_there(tiny: TinyPipeline) -> None:
     for expected in ("Running stage 'teacher@left-42'", "Stage 'teacher@left-42' is cached"):
-        with overridden(tiny.root, None, {"teacher": {"epochs": 5}}) as tree:
+        with overridden(tiny.root, None, ["teacher={epochs: 5}"]) as tree:
             assert (tree / "outputs" / "source" / "left").read_text() == "rows of left\n"
             printed = TinyPipeline(tree).dvc("repro").stdout
             assert epochs(tree) == 5

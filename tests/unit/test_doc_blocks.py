@@ -89,7 +89,7 @@ def check_python(words: list[str], where: Block) -> None:
     assert words[1] == "-m", where
     module, arguments = words[2], words[3:]
     if module == "flows" and arguments[0] in FORWARDED:
-        module, arguments = f"tasks.{arguments[0]}", arguments[1:]
+        module, arguments = FORWARDED[arguments[0]].module, arguments[1:]
     if module in UNREAD_MODULES:
         assert importlib.util.find_spec(module) is not None, where
         return

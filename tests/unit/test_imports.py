@@ -10,87 +10,39 @@ from source_imports import ROOT, imported, modules_of
 
 from config.method_parameters import AssistedMethod, StudentMethod
 
-OURS = {
-    "config",
-    "environment",
-    "method_sections",
-    "stage_sections",
-    "params_file",
-    "surroundings",
-    "named_networks",
-    "kinds",
-    "places",
-    "seeds",
-    "stage_code",
-    "strict_yaml",
-    "data",
-    "models",
-    "methods",
-    "training",
-    "tasks",
-    "benchmarks",
-    "flows",
-    "hardware",
-    "tests",
+BASE = {
+    *("checksums", "epoch_choice", "errors", "kinds", "metrics", "outputs", "paths", "progress"),
+    *("resource_errors", "seeds"),
+}
+"""Modules at the root that stand on no folder."""
+OURS = BASE | {
+    *("benchmarks", "config", "data", "environment", "experiments", "flows", "hardware", "methods", "models"),
+    *("registry", "reporting", "stage_code", "strict_yaml", "tasks", "tests", "training"),
 }
 SERVERS = {"mlflow", "prefect", "dvc"}
 STAGES = (
-    "code",
-    "source",
-    "split",
-    "teacher",
-    "signals",
-    "student",
-    "assistant",
-    "assisted",
-    "meta_teacher",
-    "meta_taught",
-    "curriculum",
-    "multi_task",
-    "evaluate",
-    "report",
+    *("code", "source", "split", "teacher", "signals", "student", "assistant", "assisted", "meta_teacher"),
+    *("meta_taught", "curriculum", "multi_task", "evaluate", "report"),
 )
 # Folder -> what it may import of ours, itself aside.
 ALLOWED = {
-    "data": {"kinds", "seeds", "strict_yaml"},
+    "config": {"errors", "strict_yaml", "tasks"},  # which of tasks: below
+    "data": {"errors", "kinds", "seeds", "strict_yaml"},
     "hardware": {"environment"},
-    "models": {"kinds", "seeds"},
-    "methods": {"kinds", "models", "seeds"},
-    "training": {"data", "kinds", "models", "methods", "seeds"},
-    "tasks": {
-        "config",
-        "environment",
-        "method_sections",
-        "stage_sections",
-        "params_file",
-        "kinds",
-        "places",
-        "seeds",
-        "stage_code",
-        "data",
-        "models",
-        "methods",
-        "training",
-    },
-    "flows": {
-        "config",
-        "environment",
-        "method_sections",
-        "stage_sections",
-        "params_file",
-        "places",
-        "stage_code",
-        "strict_yaml",
-    },
+    "models": {"errors", "kinds", "seeds"},
+    "methods": {"errors", "kinds", "models", "seeds"},
+    "training": {"data", "epoch_choice", "errors", "kinds", "metrics", "models", "methods", "progress", "seeds"},
+    "reporting": BASE | {"config", "data"},
+    "registry": BASE | {"config", "data", "models", "reporting", "stage_code"},
+    "tasks": BASE
+    | {*("config", "data", "environment", "methods", "models", "stage_code", "strict_yaml", "training")}
+    | {"registry", "reporting"},
+    "flows": {"config", "environment", "errors", "outputs", "paths", "reporting", "stage_code", "strict_yaml"},
 }
+# The only stages that may know the registry's code and the report's.
+ABOVE = {"registry": {"register.py"}, "reporting": {"register.py", "report.py"}}
 # The only code that may know a server or DVC: the registry's, and the flows.
-MAY_KNOW = {
-    "registry": {"mlflow"},
-    "tasks/register.py": {"mlflow"},
-    "registry/promote.py": {"mlflow"},
-    "registry/registered_locks.py": {"mlflow"},
-    "flows": {"prefect", "dvc"},
-}
+MAY_KNOW = {"registry": {"mlflow"}, "tasks/register.py": {"mlflow"}, "flows": {"prefect", "dvc"}}
 
 
 def first_names(path: Path) -> set[str]:
@@ -122,17 +74,22 @@ def _may_know(path: Path) -> set[str]:
     return set().union(*(names for folder, names in MAY_KNOW.items() if path.is_relative_to(ROOT / folder)))
 
 
-def test_no_flow_names_torch_or_transformers() -> None:
-    wrong = [str(path) for path in (ROOT / "flows").rglob("*.py") if first_names(path) & {"torch", "transformers"}]
-    assert wrong == []
+def test_only_the_command_of_config_knows_the_checks_of_what_a_params_file_names() -> None:
+    found = {name for path in (ROOT / "config").rglob("*.py") for name in imported(path) if name.startswith("tasks")}
+    # Imported when the command runs: tests/unit/tasks/test_preflight.py runs it, without torch.
+    assert found <= {"tasks.preflight", "tasks.preflight.named_files"}
 
 
-def test_the_config_imports_no_torch_and_nothing_of_ours_but_its_reader() -> None:
-    names = ("config/parameters.py", "config/method_parameters.py", "config/stages.py", "config/reading.py")
-    found = set().union(*(first_names(ROOT / name) for name in names))
-    # `surroundings` is imported by the command alone: tests/unit/tasks/test_preflight.py runs it, without torch.
-    assert found & OURS == {"method_sections", "stage_sections", "params_file", "strict_yaml", "surroundings"}
-    assert not found & {"torch", "transformers", "accelerate"}
+@pytest.mark.parametrize("folder", ["config", "reporting", "flows"])
+def test_a_folder_without_networks_imports_none_of_their_libraries(folder: str) -> None:
+    libraries = {"torch", "transformers", "accelerate"}
+    assert [str(path) for path in (ROOT / folder).rglob("*.py") if first_names(path) & libraries] == []
+
+
+@pytest.mark.parametrize("folder", ABOVE)
+def test_only_stages_that_register_or_report_import_the_registry_or_the_report(folder: str) -> None:
+    found = {path.name for path in (ROOT / "tasks").rglob("*.py") if folder in first_names(path)}
+    assert found == ABOVE[folder]
 
 
 def test_only_batches_in_data_import_torch_and_nothing_there_imports_transformers() -> None:

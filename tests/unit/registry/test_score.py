@@ -23,14 +23,13 @@ import pytest
 from made_students import PAIR, MadeStudent, empty_registry, made_rows, make_student, register_student
 from source_imports import ROOT
 
+from data import raw_files
 from data.problems import Problems
-from data.raw_files import read_raw
+from data.raw_files import read_chunks, read_raw
 from errors import UserError
 from registry import pull, score
 from registry.model_ref import Student, load
-from registry.scoring import row_reader
 from registry.scoring import threads as cores_module
-from registry.scoring.row_reader import read_chunks
 
 pytestmark = pytest.mark.xdist_group("students")
 MODEL = "own-payment-mpdistil@champion"
@@ -57,7 +56,7 @@ def registry(made: MadeStudent, tmp_path_factory: pytest.TempPathFactory) -> str
 def here(registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder; chunks of four rows."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry)
-    monkeypatch.setattr(row_reader, "CHUNK", 4)
+    monkeypatch.setattr(raw_files, "CHUNK", 4)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -325,7 +324,7 @@ def numbered(path: Path, count: int) -> None:
 def test_a_killed_scoring_goes_on_where_it_stopped_and_ends_with_the_same_bytes(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_reader, "CHUNK", 1000)
+    monkeypatch.setattr(raw_files, "CHUNK", 1000)
     assert pull.main([MODEL, "--to", "pulled"]) == 0
     numbered(here / "rows.csv", 8_000)
     assert score.main(["pulled", "rows.csv", "--output", "whole.csv", "--threads", "1"]) == 0

@@ -6,16 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reporting.significance import (
-    average_ranks,
-    correlate,
-    critical_difference,
-    friedman,
-    holm,
-    ranks,
-    studentized_range,
-    wilcoxon,
-)
+from reporting.significance import average_ranks, correlate, critical_difference, friedman, holm, ranks, wilcoxon
 
 
 def test_the_highest_value_has_rank_one_and_ties_share_a_rank() -> None:
@@ -51,14 +42,6 @@ def test_methods_that_tie_everywhere_do_not_differ() -> None:
 def test_two_datasets_are_too_few_for_a_rank_test() -> None:
     with pytest.raises(ValueError, match="needs 3 datasets and 3 methods at least, got 2 and 4"):
         friedman(np.ones((2, 4)))
-
-
-@pytest.mark.parametrize("methods", [2, 3, 8, 17])
-@pytest.mark.parametrize("level", [0.9, 0.95])
-def test_the_range_of_normal_values_is_scipys(methods: int, level: float) -> None:
-    assert studentized_range(methods, level) == pytest.approx(
-        stats.studentized_range.ppf(level, methods, np.inf), rel=1e-3
-    )
 
 
 def test_the_critical_difference_is_that_of_demsars_example() -> None:
