@@ -25,8 +25,8 @@ def double_backward_step(
     """MetaDistil's step; the quiz gradient reaches the teacher through the graph of the pilot's gradient."""
     student, teacher, needs = pair.student, pair.teacher, method.needs
     with derivable_attention():
-        ours = student.forward(batch, pair.dataset, needs.student_layers)
-        theirs = teacher.forward(batch, pair.dataset, needs.teacher_layers)
+        ours = student.forward(batch, needs.student_layers)
+        theirs = teacher.forward(batch, needs.teacher_layers)
         loss = method.loss(pair.loss_inputs(batch, ours, theirs))["loss"]
         parameters = student.parameters()
         slopes = torch.autograd.grad(loss, list(parameters.values()), create_graph=True, allow_unused=True)
@@ -36,7 +36,7 @@ def double_backward_step(
         }
         del slopes
         student.network.eval()
-        said = [functional_call(student.network, ahead, (one.inputs, pair.dataset, one.choices, ())) for one in quiz]
+        said = [functional_call(student.network, ahead, (one.inputs, one.choices, ())) for one in quiz]
         student.network.train()
     del ahead
     quizzed = torch.stack(
@@ -47,7 +47,7 @@ def double_backward_step(
     change = teacher.gradient(quizzed, keep_graph=True)
     teacher.apply({name: value / student.rate for name, value in change.items()})  # see methods.metadistil, line 2
     with torch.no_grad():
-        taught = teacher.forward(batch, pair.dataset, needs.teacher_layers)
+        taught = teacher.forward(batch, needs.teacher_layers)
     student.descend(method.loss(pair.loss_inputs(batch, ours, detached(taught)))["loss"])
     return {"loss": loss.item(), "quiz": quizzed.item()}
 
@@ -69,16 +69,16 @@ def finite_difference_step(
     loss = _student_loss(method, pair, batch)
     ahead = sgd_step(student, student.gradient(loss), student.rate)  # lines 3 and 4
     direction, quiz_loss = quiz_gradient(pair, ahead, iter(quiz), len(quiz))  # lines 5 and 6
-    theirs = teacher.forward(batch, pair.dataset).logits
+    theirs = teacher.forward(batch).logits
     sides: list[Tensor] = []
     for sign in (1, -1):  # line 7
         there = sgd_step(student, direction, -sign * step)
-        said = functional_call(student.network, there, (batch.inputs, pair.dataset, batch.choices, ()))
+        said = functional_call(student.network, there, (batch.inputs, batch.choices, ()))
         sides.append(per_row_cross_entropy(said.logits, theirs, pair.kind).mean())
     influence = (sides[0] - sides[1]) / (2 * step)
     with torch.no_grad():
-        ours = student.forward(batch, pair.dataset).logits
-    again = theirs if shared else teacher.forward(batch, pair.dataset).logits
+        ours = student.forward(batch).logits
+    again = theirs if shared else teacher.forward(batch).logits
     own = method.teacher_loss(again, ours, batch.labels, pair.kind)
     teacher.descend(own - method.influence.weight * influence)  # line 8
     student.descend(_student_loss(method, pair, batch))  # line 9
@@ -88,5 +88,5 @@ def finite_difference_step(
 def _student_loss(method: Lgtm, pair: Pair, batch: TrainingBatch) -> Tensor:
     """Eq. 1, with passes of its own."""
     with torch.no_grad():
-        said = pair.teacher.forward(batch, pair.dataset).logits
-    return method.student_loss(pair.student.forward(batch, pair.dataset).logits, said, batch.labels, pair.kind)
+        said = pair.teacher.forward(batch).logits
+    return method.student_loss(pair.student.forward(batch).logits, said, batch.labels, pair.kind)

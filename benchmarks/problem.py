@@ -70,7 +70,7 @@ class Shape:
     def pair(self, *, rate: float = 1e-5) -> Pair:
         """Both networks as joint training makes them."""
         networks = self.network(self.student_layers, seed=1), self.network(self.teacher_layers, seed=2)
-        return Pair(*[_learner(one, rate) for one in networks], dataset=self.spec.dataset, kind=self.spec.kind)
+        return Pair(*[_learner(one, rate) for one in networks], kind=self.spec.kind)
 
     def signals(self, layers: tuple[int, ...]) -> Signals:
         """Stored outputs of a teacher that never ran."""

@@ -52,18 +52,24 @@ class ProjectedModel(nn.Module):
         self.network = network
         self._run = run
 
-    def forward(self, inputs: dict[str, Tensor], dataset: str, choices: int, layers: tuple[int, ...]) -> Outputs:
+    def forward(self, inputs: dict[str, Tensor], choices: int, layers: tuple[int, ...]) -> Outputs:
         """See `Classifier.forward`."""
-        outputs = self._run(self.network, inputs, dataset=dataset, choices=choices, layers=layers)
-        projection = self.network.projection
+        network = self.network
+        outputs = self._run(network, inputs, dataset=network.dataset, choices=choices, layers=layers)
+        projection = network.projection
         if projection is None:
             return outputs
         vectors = {layer: projection(vector) for layer, vector in outputs.vectors.items()}
         return Outputs(logits=outputs.logits, pooled=projection(outputs.pooled), vectors=vectors)
 
-    def of_pooled(self, pooled: Tensor, dataset: str, choices: int) -> Outputs:
-        """What the head says of stored pooled vectors (B*K, H); the backbone does not run."""
-        logits = self.network.head_of(dataset)(pooled)
+    @property
+    def head(self) -> nn.Linear:
+        """The final layer."""
+        return self.network.head_of(self.network.dataset)
+
+    def of_pooled(self, pooled: Tensor, choices: int) -> Outputs:
+        """Outputs of the head on stored pooled vectors (B*K, H); the backbone does not run."""
+        logits = self.head(pooled)
         return Outputs(logits=logits.reshape(-1, choices) if choices > 1 else logits, pooled=pooled)
 
 
@@ -96,19 +102,19 @@ class Learner:
         """The parameters that train, by name."""
         return {name: value for name, value in self.network.named_parameters() if value.requires_grad}
 
-    def forward(self, batch: TrainingBatch, dataset: str, layers: tuple[int, ...] = ()) -> Outputs:
+    def forward(self, batch: TrainingBatch, layers: tuple[int, ...] = ()) -> Outputs:
         """One forward pass; of the head alone where the pooled vectors are stored."""
         if self.stored is not None:
-            return self.network.of_pooled(self.stored(batch.rows), dataset, batch.choices)
-        return self.network(batch.inputs, dataset=dataset, choices=batch.choices, layers=layers)
+            return self.network.of_pooled(self.stored(batch.rows), batch.choices)
+        return self.network(batch.inputs, choices=batch.choices, layers=layers)
 
     @torch.no_grad()
     def forward_no_grad(
-        self, batch: TrainingBatch, dataset: str, layers: tuple[int, ...] = (), *, masks: RandomState | None = None
+        self, batch: TrainingBatch, layers: tuple[int, ...] = (), *, masks: RandomState | None = None
     ) -> Outputs:
         """One forward pass without a graph; with new dropout masks, or those of the pass that followed `masks`."""
         with nullcontext() if masks is None else masks.replayed():
-            return self.forward(batch, dataset, layers)
+            return self.forward(batch, layers)
 
     def gradient(self, loss: Tensor, *, keep_graph: bool = False) -> Gradients:
         """The gradient of a scalar, averaged over processes; zeros where a parameter plays no part."""
@@ -142,7 +148,6 @@ class Pair:
 
     student: Learner
     teacher: Learner
-    dataset: str
     kind: Kind
     progress: float = 0.0
     """Share of the training that is done, from 0 to 1."""

@@ -4,8 +4,7 @@
     inter = 1 - mean over rows of Pearson(p_S[i, :], p_T[i, :])          (within a row, between classes)
     intra = 1 - mean over classes of Pearson(p_S[:, j], p_T[:, j])       (within a class, between rows)
 
-With two classes the row's correlation is 1 or -1 whatever the values, so `inter` has no gradient and is left out; a
-batch of one row has no `intra`. Regression has one output and neither is defined: refused.
+Regression has one output and neither is defined: refused.
 """
 
 from dataclasses import dataclass
@@ -41,9 +40,11 @@ class Dist:
         ours = torch.softmax(given.student.logits / self.temperature, -1)
         theirs = torch.softmax(given.teacher.logits.to(ours.dtype) / self.temperature, -1)
         task = task_loss(given.student.logits, given.labels, given.kind)
+        # A batch of one row has no correlation between rows: 0, with a graph.
         intra = 1 - pearson(ours.T, theirs.T).mean() if len(ours) > 1 else ours.sum() * 0
         total = self.alpha * task + self.gamma * self.temperature**2 * intra
         parts = {"task": task.detach(), "intra": intra.detach()}
+        # With two classes a row's correlation is 1 or -1 whatever the values: no gradient, so it is left out.
         if ours.shape[1] > 2:
             inter = 1 - pearson(ours, theirs).mean()
             total = total + self.beta * self.temperature**2 * inter

@@ -7,9 +7,8 @@ One step, on a training batch of B rows, with l_i = CE(p_T, p_S) of row i:
   4. student:    Eq. 1 with the new teacher (the same batch and dropout masks of the student; the teacher draws new ones)
 
 All w_i come exactly from one forward-mode derivative: w_i = <d l_i / d z_S,i, (J v)_i>. The paper's Eq. 9 and 10 are two
-different objectives. `mixed`: -mean w_i, with its graph to the teacher; printed Eq. 10 adds it, which raises the feedback
-loss to first order, and the authors' code subtracts, too. `weights`: mean w_i * l_i, w_i constant, Eq. 9 as printed.
-The auxiliary soft term is printed as CE(p_T, p_S), which is linear in p_T: `auxiliary: cross_entropy`.
+different objectives. `mixed`: -mean w_i, with its graph to the teacher. `weights`: mean w_i * l_i, w_i constant, Eq. 9 as
+printed.
 """
 
 from collections.abc import Iterator
@@ -62,15 +61,15 @@ class Lgtm:
         student, teacher = pair.student, pair.teacher
         random_state = RandomState.now(batch.labels.device)
         with derivable_attention():
-            ours = student.forward(batch, pair.dataset).logits
+            ours = student.forward(batch).logits
         masks = RandomState.now(batch.labels.device)
-        theirs = teacher.forward(batch, pair.dataset).logits
+        theirs = teacher.forward(batch).logits
         loss = self.student_loss(ours, theirs.detach(), batch.labels, pair.kind)
         values = {"loss": loss.item()}
         own = self.teacher_loss(theirs, ours.detach(), batch.labels, pair.kind)
         if self.influence.weight:
             direction, values["quiz"] = self._feedback(pair, loss, quiz)
-            along = tangents(student.network, batch, pair.dataset, NEEDS, direction, random_state)["logits"]
+            along = tangents(student.network, batch, NEEDS, direction, random_state)["logits"]
             direction.clear()  # as large as the student
             influence, rows = self.influence_loss(ours.detach(), theirs, along, pair.kind)
             values |= self._shares(pair, influence, own)
@@ -78,7 +77,7 @@ class Lgtm:
             own = own + self.influence.weight * influence
         values["teacher"] = own.item()
         teacher.descend(own)
-        taught = teacher.forward_no_grad(batch, pair.dataset, masks=masks if self.same_masks else None).logits
+        taught = teacher.forward_no_grad(batch, masks=masks if self.same_masks else None).logits
         student.descend(self.student_loss(ours, taught, batch.labels, pair.kind))
         return values
 
@@ -94,6 +93,7 @@ class Lgtm:
 
     def teacher_loss(self, teacher: Tensor, student: Tensor, labels: Tensor, kind: Kind) -> Tensor:
         """The auxiliary loss of Eq. 11; the student's logits are constants."""
+        # Printed is CE(p_T, p_S), which is linear in p_T: `auxiliary: cross_entropy`.
         if self.auxiliary == "kl":
             soft = per_row_divergence(teacher, student, kind, 1.0).mean()  # KL(p_S || p_T): the teacher learns
         else:
@@ -107,12 +107,13 @@ class Lgtm:
         """
         rows = row_influence(student, teacher, along, kind)
         if self.influence.form == "mixed":
+            # Printed Eq. 10 adds it, which raises the feedback loss to first order; the authors' code subtracts, too.
             return -rows.mean(), rows.detach()
         return (rows.detach() * per_row_cross_entropy(student, teacher, kind)).mean(), rows.detach()
 
     def _shares(self, pair: Pair, influence: Tensor, own: Tensor) -> dict[str, float]:
         """How large the influence's part of the teacher's gradient is, measured on its logits' layer (the head)."""
-        head = list(pair.teacher.network.network.head_of(pair.dataset).parameters())
+        head = list(pair.teacher.network.head.parameters())
         norms: list[float] = []
         for loss in (influence, own):
             parts = torch.autograd.grad(loss, head, retain_graph=True)

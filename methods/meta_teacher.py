@@ -7,9 +7,7 @@ probability of the true class, e the error and SE the squared error of a regress
     competitive               -mean[2 log p_y(z_T) - log p_y(z_S)]      regression: SE_T - 1/2 SE_S
     competitive_probability   CE(z_T) - mean[p_y(z_T) - p_y(z_S)]       regression: SE_T + mean[|e_T| - |e_S|]
 
-Departure: Eq. 3 as printed has no lower bound (the student's log can fall for ever), so the student's log is
-floored at log 1e-3, and its error capped at the range of the labels. `competitive_probability` is what the
-authors' code minimises.
+`competitive_probability` is what the authors' code minimises.
 """
 
 import math
@@ -61,6 +59,8 @@ def competitive(
     """Eq. 3, bounded -> scalar, at least log 1e-3 (classification) or -range^2 / 2 (regression)."""
     of_teacher = task_loss(teacher_logits, labels, kind)
     of_student = per_row_task_loss(student_logits, labels, kind)
+    # Departure: Eq. 3 as printed has no lower bound, as the student's log can fall for ever. So its log is floored at log
+    # 1e-3, and its error capped at the range of the labels.
     if not KINDS[kind].has_classes:
         return of_teacher - 0.5 * of_student.clamp(max=_width(label_range) ** 2).mean()
     return 2 * of_teacher - of_student.clamp(max=-LOG_FLOOR).mean()

@@ -5,13 +5,9 @@ One step, on a training batch:
   2. teacher:  T <- T - mu * grad_T L_quiz(theta'_S(T)) / lambda          (exact, see methods.teacher_gradients)
   3. student:  theta_S <- theta_S - lambda * grad L_S(theta_S; new T)     (the same batch and dropout masks)
 
-The gradient of line 2 has lambda for a factor. It is divided out: times 2e-5, a quarter of its entries would lie below
-AdamW's eps, and clipping would never see it. AdamW's step is otherwise the same for every factor.
-In line 3 the teacher draws new dropout masks (`same_masks`: those of line 1), the student's stay.
-
-L_S is Eq. 1 with a soft term of mean squared error between softened probabilities, times tau^2: the text names hidden
-states in one place and logits in another; beta adds hidden states. One pass of the student serves 1 and 3. The quiz is
-taken without dropout. `pilot: False` is the paper's ablation: the experiment itself is the student's update.
+L_S is Eq. 1 with a soft term of mean squared error between softened probabilities, times tau^2; beta adds hidden states. One
+pass of the student serves 1 and 3. The quiz is taken without dropout. `pilot: False` is the paper's ablation: the experiment
+itself is the student's update.
 """
 
 from collections.abc import Iterator, Mapping
@@ -60,6 +56,7 @@ class MetaDistil:
     def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """L_S; parts are `task`, `soft` and, if beta is not 0, `hidden` (before their weights)."""
         task = task_loss(given.student.logits, given.labels, given.kind)
+        # The text has hidden states in one place and logits in another: the logits' term, and beta for the other.
         squared = temperature_of(given.kind, self.temperature) ** 2
         soft = squared * probability_error(given.student.logits, given.teacher.logits, given.kind, self.temperature)
         total = self.alpha * task + (1 - self.alpha) * soft
@@ -76,9 +73,9 @@ class MetaDistil:
             return self._plain_step(pair, batch)
         random_state = RandomState.now(batch.labels.device)
         with derivable_attention():
-            ours = student.forward(batch, pair.dataset, needs.student_layers)
+            ours = student.forward(batch, needs.student_layers)
         masks = RandomState.now(batch.labels.device)
-        theirs = teacher.forward(batch, pair.dataset, needs.teacher_layers)
+        theirs = teacher.forward(batch, needs.teacher_layers)
         parts = self.loss(pair.loss_inputs(batch, ours, detached(theirs)))
         pilot = student.gradient(parts["loss"], keep_graph=True)
         ahead = sgd_step(student, pilot, student.rate)
@@ -87,18 +84,19 @@ class MetaDistil:
             pilot.clear()  # as large as the student, and the real update has its own
         direction, quiz_loss = quiz_gradient(pair, ahead, quiz, self.quiz_batches)
         ahead.clear()
-        along = tangents(student.network, batch, pair.dataset, needs, direction, random_state)
+        along = tangents(student.network, batch, needs, direction, random_state)
         if not compares:
             direction.clear()
         change = change_along(self, pair.loss_inputs(batch, ours, theirs), along)
+        # lambda, a factor of line 2's gradient, is divided out: times 2e-5, a quarter of its entries would lie below AdamW's
+        # eps, and clipping would never see it. AdamW's step is otherwise the same for every factor.
         teacher.descend(-change)
-        taught = teacher.forward_no_grad(
-            batch, pair.dataset, needs.teacher_layers, masks=masks if self.same_masks else None
-        )
+        # New dropout masks for the teacher, unless `same_masks`; the student's stay.
+        taught = teacher.forward_no_grad(batch, needs.teacher_layers, masks=masks if self.same_masks else None)
         values = {name: value.item() for name, value in parts.items()} | {"quiz": quiz_loss}
         if compares:
             # With other masks than before, they and not the teacher's step would decide both.
-            again = teacher.forward_no_grad(batch, pair.dataset, needs.teacher_layers, masks=masks)
+            again = teacher.forward_no_grad(batch, needs.teacher_layers, masks=masks)
             real = student.gradient(self.loss(pair.loss_inputs(batch, ours, again))["loss"], keep_graph=True)
             values["real_beats_pilot"] = beats(real, pilot, direction)
             values["teacher_comes_nearer"] = self.comes_nearer(ours, theirs, again, pair.kind)
@@ -120,8 +118,8 @@ class MetaDistil:
     def _plain_step(self, pair: Pair, batch: TrainingBatch) -> dict[str, float]:
         """The student on L_S, the teacher untouched."""
         with torch.no_grad():
-            said = pair.teacher.forward(batch, pair.dataset, self.needs.teacher_layers)
-        ours = pair.student.forward(batch, pair.dataset, self.needs.student_layers)
+            said = pair.teacher.forward(batch, self.needs.teacher_layers)
+        ours = pair.student.forward(batch, self.needs.student_layers)
         parts = self.loss(pair.loss_inputs(batch, ours, said))
         pair.student.descend(parts["loss"])
         return {name: value.item() for name, value in parts.items()}

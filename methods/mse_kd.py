@@ -3,9 +3,7 @@
     L = alpha * task + (1 - alpha) * MSE(softmax(z_T / tau), softmax(z_S / tau)) + beta * MSE(h_T, h_S)
 
 z are logits (B, C), h the sequence vectors of matched layers and the pooled vector, each divided by its L2
-norm over the width. Where the text leaves a choice: the printed norms are mean squared errors, as its words
-say; vectors are normalised, because beta of 80-100 is stable with nothing else; tau^2 is an option.
-Regression has no softmax: its soft term is MSE(z_T, z_S), and tau is not read.
+norm over the width. Regression has no softmax: its soft term is MSE(z_T, z_S), and tau is not read.
 """
 
 from dataclasses import dataclass
@@ -51,13 +49,15 @@ class MseKd:
     def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task`, `soft` and, if beta is not 0, `hidden` (before their weights)."""
         task = task_loss(given.student.logits, given.labels, given.kind)
+        # Eq. 1 prints norms; the text calls them mean squared errors.
         soft = probability_error(given.student.logits, given.teacher.logits, given.kind, self.temperature)
-        if self.temperature_squared:
+        if self.temperature_squared:  # not in the paper: an option
             soft = soft * temperature_of(given.kind, self.temperature) ** 2
         on_task = self.alpha if self.alpha_on == "task" else 1 - self.alpha
         total = on_task * task + (1 - on_task) * soft
         parts = {"task": task.detach(), "soft": soft.detach()}
         if self.beta > 0:
+            # Of unit vectors, which the text leaves open: with its beta of 80-100 nothing else is stable.
             hidden = hidden_loss(given.student, given.teacher, self.layers, given.projection)
             total = total + self.beta * hidden
             parts["hidden"] = hidden.detach()

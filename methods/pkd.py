@@ -2,8 +2,7 @@
 
     L = alpha * task + (1 - alpha) * tau^2 * KL(p_T^tau || p_S^tau) + beta * MSE(h_T, h_S)
 
-h are the sequence vectors of middle layers, each divided by its L2 norm; the last layer is left to the soft term. The
-paper's sum of squares over the width is a mean here, as in its authors' code, and the papers' beta is for that.
+h are the sequence vectors of middle layers, each divided by its L2 norm; the last layer is left to the soft term.
 """
 
 from dataclasses import dataclass
@@ -48,5 +47,6 @@ def patient_loss(student: Outputs, teacher: Outputs, layers: LayerPairs, project
         own = student.vectors[ours] if projection is None else projection(student.vectors[ours])
         other = teacher.vectors[theirs].to(own.dtype)
         same_shape("pkd", own, other, "vectors (unequal widths need a projection)")
+        # The paper sums squares over the width; its authors' code takes the mean, and the published beta is for that.
         terms.append(F.mse_loss(F.normalize(own, dim=-1), F.normalize(other, dim=-1)))
     return torch.stack(terms).mean()

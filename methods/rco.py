@@ -1,8 +1,7 @@
 """rco: route constrained optimization (Jin et al., ICCV 2019, arXiv:1904.09149, section 3.2).
 
 The teacher's training is a route; some of its epochs ("anchors") are targets one after the other, easy to hard, each
-with kd's loss. The paper searches the anchors greedily by a KL threshold; here they are spread evenly over the route and
-end with the last epoch, as the papers do that compare with it (MetaDistil: four anchors).
+with kd's loss.
 """
 
 from dataclasses import dataclass
@@ -29,6 +28,8 @@ class Rco:
 
     def phase(self, epoch: int, epochs: int, teacher_epochs: int) -> Phase:
         """See `Scheduled.phase`."""
+        # The paper searches anchors greedily by a KL threshold. Here they are spread evenly over the route and end with its
+        # last epoch, as in the papers that compare with it (MetaDistil: four anchors).
         anchors = min(self.anchors, teacher_epochs)
         anchor = steps_taken(epoch, epochs, anchors)
         on_route = steps_taken(anchor, anchors, teacher_epochs)

@@ -3,8 +3,7 @@
     L = alpha * task + (1 - alpha) * tau^2 * KL(softmax(m * u_T / tau) || softmax(m * u_S / tau))
     u = (z - mean over classes of z), divided by its norm;   m = mean norm of the teacher's centred logits in the batch
 
-Only the direction of the logits is taught, at the teacher's scale. With two classes a centred unit vector is one of two
-points: no gradient, so it is refused; a regression has no direction either.
+Only the direction of the logits is taught, at the teacher's scale.
 """
 
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ class Skd:
     def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task` and `soft` (before their weights)."""
         same_shape("skd", given.student.logits, given.teacher.logits, "logits")
+        # With two classes a centred unit vector is one of two points, and one output (regression) has no direction.
         if given.student.logits.shape[1] < 3:
             raise ValueError(
                 "skd: with fewer than 3 classes a centred unit vector of logits has no gradient; use kd or dist"

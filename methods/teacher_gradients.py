@@ -57,7 +57,7 @@ def quiz_gradient(
     try:
         for _ in range(batches):
             batch = next(quiz)
-            outputs = functional_call(network, ahead, (batch.inputs, pair.dataset, batch.choices, ()))
+            outputs = functional_call(network, ahead, (batch.inputs, batch.choices, ()))
             loss = task_loss(outputs.logits, batch.labels, pair.kind) / batches
             found = torch.autograd.grad(loss, list(ahead.values()), allow_unused=True)
             for name, gradient in zip(ahead, found, strict=True):
@@ -74,7 +74,6 @@ def quiz_gradient(
 def tangents(
     network: ProjectedModel,
     batch: TrainingBatch,
-    dataset: str,
     needs: Needs,
     direction: Mapping[str, Tensor],
     random_state: RandomState,
@@ -93,7 +92,7 @@ def tangents(
     ):
         named = dict(network.named_parameters())
         duals = {name: forward_ad.make_dual(named[name], along) for name, along in direction.items()}
-        outputs = functional_call(network, duals, (batch.inputs, dataset, batch.choices, needs.student_layers))
+        outputs = functional_call(network, duals, (batch.inputs, batch.choices, needs.student_layers))
         read = used(outputs, needs.layers, needs.pooled)
         return {name: _tangent(value) for name, value in read.items()}
 

@@ -6,10 +6,9 @@
                 embd = MSE(E_S W, E_T)                         Eq. 9
     phase 2   L = CE(p_T^tau, p_S^tau)                         Eq. 10, tau 1, without the labels
 
-The task-specific part alone, and no augmentation. The teacher runs: all tokens are read. Means are over tokens that are no
-padding, and scores over pairs of tokens that see each other (the authors' code counts padding, too). W is one map for all
-layers, as in their code, there only where widths differ. Both networks need the same number of heads: scores of one head
-have no counterpart elsewhere. Regression: phase 2 is the squared error to the teacher's output (their code: to the label).
+The task-specific part alone, and no augmentation. The teacher runs: all tokens are read. W is one map for all layers, as in
+the authors' code, there only where widths differ. Both networks need the same number of heads: scores of one head have no
+counterpart elsewhere.
 """
 
 from dataclasses import dataclass
@@ -75,6 +74,7 @@ class Prediction:
     def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; `task` is a part that does not count."""
         scale = temperature_of(given.kind, self.temperature)
+        # Of a regression the squared error to the teacher's output; the authors' code takes the label.
         loss = per_row_cross_entropy(given.student.logits / scale, given.teacher.logits / scale, given.kind).mean()
         return {"loss": loss, "task": task_loss(given.student.logits.detach(), given.labels, given.kind)}
 
@@ -85,6 +85,7 @@ def token_error(student: Outputs, teacher: Outputs, pair: tuple[int, int], proje
     if projection is not None:
         ours = projection(ours)
     same_shape("tinybert", ours, theirs, "hidden states (unequal widths need a projection)")
+    # The authors' code counts padding, too.
     real = torch.ones_like(ours[..., 0], dtype=torch.bool) if student.mask is None else student.mask
     return (ours - theirs.to(ours.dtype))[real].square().mean()
 

@@ -283,11 +283,11 @@ def _pair(
 ) -> Pair:
     ours = _learner(student, settings.student)
     if stored is None:
-        return Pair(ours, _learner(teacher, settings.teacher), target.name, target.kind)
+        return Pair(ours, _learner(teacher, settings.teacher), target.kind)
     teacher.backbone.requires_grad_(False)
     theirs = _learner(teacher, settings.teacher)
     theirs.stored = lambda rows: stored.train.of_rows(rows).pooled
-    return Pair(ours, theirs, target.name, target.kind)
+    return Pair(ours, theirs, target.kind)
 
 
 def _learner(network: Classifier, settings: TrainingSettings) -> Learner:

@@ -47,7 +47,7 @@ def pair(family: str = "bert", spec: HeadSpec = RTE, *, width: int = 32, rate: f
     student, teacher = small(family, spec, layers=2, seed=11), small(family, spec, layers=3, hidden=width, seed=5)
     if width != 32:
         student.add_projection(width, seed=2)
-    return Pair(learner(student, rate), learner(teacher, rate), spec.dataset, spec.kind)
+    return Pair(learner(student, rate), learner(teacher, rate), spec.kind)
 
 
 def endless(*batches: Rows) -> Iterator[Rows]:

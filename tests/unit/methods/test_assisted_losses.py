@@ -66,7 +66,7 @@ def stored_pair(kind: str) -> tuple[Pair, Rows]:
 @pytest.mark.parametrize("kind", BATCHES)
 def test_in_pesf_kd_the_head_follows_the_student_who_learns_from_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own, batch = stored_pair(kind)
-    ours, theirs = (one.forward(batch, own.dataset).logits for one in (own.student, own.teacher))
+    ours, theirs = (one.forward(batch).logits for one in (own.student, own.teacher))
     given: dict[str, float] = {}
     monkeypatch.setattr(
         Learner,
@@ -83,11 +83,11 @@ def test_in_pesf_kd_the_head_follows_the_student_who_learns_from_it(kind: str, m
 def test_in_pesf_kd_the_head_alone_runs_and_moves(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own, batch = stored_pair(kind)
     teacher = own.teacher.network.network
-    whole = teacher(batch.inputs, dataset=own.dataset, choices=batch.choices).logits
-    assert torch.allclose(own.teacher.forward(batch, own.dataset).logits, whole, atol=1e-12)
-    assert set(own.teacher.parameters()) == {f"network.heads.{own.dataset}.{name}" for name in ("weight", "bias")}
+    whole = teacher(batch.inputs, dataset=teacher.dataset, choices=batch.choices).logits
+    assert torch.allclose(own.teacher.forward(batch).logits, whole, atol=1e-12)
+    assert set(own.teacher.parameters()) == {f"network.heads.{teacher.dataset}.{name}" for name in ("weight", "bias")}
     monkeypatch.setattr(teacher.backbone, "forward", lambda **_: pytest.fail("the backbone ran"))
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     PesfKd().step(own, batch, iter(()))
     moved = {name for name, value in teacher.state_dict().items() if not torch.equal(value, before[name])}
-    assert moved == {f"heads.{own.dataset}.weight", f"heads.{own.dataset}.bias"}
+    assert moved == {f"heads.{teacher.dataset}.weight", f"heads.{teacher.dataset}.bias"}

@@ -39,11 +39,11 @@ def step_of(method: MovingTeacher, kind: str, monkeypatch: pytest.MonkeyPatch) -
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         with torch.no_grad():  # answers that differ much: both directions of a divergence are then far apart
-            one.network.network.head_of(own.dataset).weight.mul_(60.0 if one is own.teacher else 25.0)
+            one.network.head.weight.mul_(60.0 if one is own.teacher else 25.0)
 
     def look(name: str, learner: Learner) -> None:
         with torch.no_grad():
-            seen.logits[name] = learner.forward(batch, own.dataset).logits.numpy()
+            seen.logits[name] = learner.forward(batch).logits.numpy()
 
     look("student", own.student)
     look("teacher", own.teacher)

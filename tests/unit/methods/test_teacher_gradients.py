@@ -22,14 +22,14 @@ def exact(own: Pair, method: Method, batch: Rows, quiz: list[Rows], *, replay: b
     """The teacher's gradient by forward mode, at the random state that is now."""
     needs, state = method.needs, RandomState.now(torch.device("cpu"))
     with derivable_attention():
-        ours = own.student.forward(batch, own.dataset, needs.student_layers)
-        theirs = own.teacher.forward(batch, own.dataset, needs.teacher_layers)
+        ours = own.student.forward(batch, needs.student_layers)
+        theirs = own.teacher.forward(batch, needs.teacher_layers)
     loss = method.loss(own.loss_inputs(batch, ours, detached(theirs)))["loss"]
     ahead = sgd_step(own.student, own.student.gradient(loss), RATE)
     direction, _ = quiz_gradient(own, ahead, endless(*quiz), len(quiz))
     if not replay:
         state = RandomState.now(torch.device("cpu"))
-    along = tangents(own.student.network, batch, own.dataset, needs, direction, state)
+    along = tangents(own.student.network, batch, needs, direction, state)
     return own.teacher.gradient(-RATE * change_along(method, own.loss_inputs(batch, ours, theirs), along))
 
 
@@ -91,12 +91,12 @@ def test_row_influence_equals_a_backward_pass_per_row_and_the_finite_difference(
     torch.manual_seed(1)
     state = RandomState.now(torch.device("cpu"))
     with derivable_attention():
-        ours = own.student.forward(batch, own.dataset).logits
-        theirs = own.teacher.forward(batch, own.dataset).logits
+        ours = own.student.forward(batch).logits
+        theirs = own.teacher.forward(batch).logits
     loss = Lgtm().student_loss(ours, theirs.detach(), batch.labels, own.kind)
     ahead = sgd_step(own.student, own.student.gradient(loss, keep_graph=True), RATE)
     direction, _ = quiz_gradient(own, ahead, endless(quiz), 1)
-    along = tangents(own.student.network, batch, own.dataset, Lgtm().needs, direction, state)["logits"]
+    along = tangents(own.student.network, batch, Lgtm().needs, direction, state)["logits"]
     found = row_influence(ours.detach(), theirs.detach(), along, own.kind)
     wanted = per_example_influence(own, batch, theirs, direction, state)
     torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-12)
@@ -119,11 +119,11 @@ def test_lgtms_mixed_gradient_is_metadistils_of_the_soft_term_times_a_known_fact
     torch.manual_seed(1)
     state = RandomState.now(torch.device("cpu"))
     with derivable_attention():
-        ours, theirs = own.student.forward(batch, own.dataset).logits, own.teacher.forward(batch, own.dataset).logits
+        ours, theirs = own.student.forward(batch).logits, own.teacher.forward(batch).logits
     loss = method.student_loss(ours, theirs.detach(), batch.labels, own.kind)
     ahead = sgd_step(own.student, own.student.gradient(loss, keep_graph=True), RATE)
     direction, _ = quiz_gradient(own, ahead, endless(quiz), 1)
-    along = tangents(own.student.network, batch, own.dataset, method.needs, direction, state)["logits"]
+    along = tangents(own.student.network, batch, method.needs, direction, state)["logits"]
     mixed = own.teacher.gradient(method.influence_loss(ours.detach(), theirs, along, own.kind)[0])
     scaled = {name: RATE * (1 - method.alpha) * value for name, value in mixed.items()}
     assert error(scaled, wanted) < 1e-8
@@ -137,7 +137,7 @@ def test_one_teacher_step_of_metadistil_lowers_the_pilot_students_quiz_loss() ->
     def pilots_quiz_loss() -> float:
         torch.manual_seed(1)
         with derivable_attention():
-            ours, theirs = own.student.forward(batch, own.dataset), own.teacher.forward(batch, own.dataset)
+            ours, theirs = own.student.forward(batch), own.teacher.forward(batch)
         loss = method.loss(own.loss_inputs(batch, ours, detached(theirs)))["loss"]
         ahead = sgd_step(own.student, own.student.gradient(loss), RATE)
         return quiz_gradient(own, ahead, endless(quiz), 1)[1]

@@ -44,7 +44,7 @@ def learner(layers: int, seed: int) -> Learner:
 def step_on(name: str, train: Rows, quiz: Rows) -> list[Tensor]:
     """What one step changes in every parameter of both networks."""
     torch.set_num_threads(1)
-    own = Pair(learner(2, 11), learner(3, 5), RTE.dataset, RTE.kind)
+    own = Pair(learner(2, 11), learner(3, 5), RTE.kind)
     parameters = [value for one in (own.student, own.teacher) for value in one.parameters().values()]
     before = [value.detach().clone() for value in parameters]
     METHODS[name].step(own, train, endless(quiz))
