@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import yaml
 
 from config.methods import row_of, training_of
-from metrics import LOWER_IS_BETTER
+from kinds import KINDS, LOWER_IS_BETTER
 from registry.evidence import Student
 from registry.lineage import Checkout
 from reporting.chosen import how_chosen
@@ -14,12 +14,6 @@ from reporting.statistics import Interval
 from reporting.verdict.check_result import Check, Verdict, names_of
 
 MINUS = "\N{MINUS SIGN}"
-KINDS = {
-    "single": "classifies a text",
-    "pair": "classifies a pair of texts",
-    "choice": "chooses between candidates",
-    "regression": "gives a text, or a pair of texts, a number",
-}
 
 
 def render_card(
@@ -66,7 +60,7 @@ def _what(student: Student) -> str:
     made = training_of(student.method)
     teacher = int(_number(student.metrics, "parameters", "teacher"))
     return (
-        f"A small model that {KINDS[student.spec.kind]}: the dataset {student.dataset} of the benchmark "
+        f"A small model that {KINDS[student.spec.kind].purpose}: the dataset {student.dataset} of the benchmark "
         f"{student.benchmark}.{_answers(student)} It was {made}. Its teacher has {teacher:,} parameters, it has "
         f"{student.parameters:,}."
     )
@@ -223,11 +217,12 @@ def _limits(student: Student) -> str:
             "The rows are made by a program, about a small world of its own: the model is of no use outside of it."
         )
     if isinstance(noise, int | float) and noise:
-        what = "have noise added" if student.spec.kind == "regression" else "are replaced by another"
-        share = f"a standard deviation of {100 * noise:g} % of the range" if student.spec.kind == "regression" else ""
+        what, share = "have noise added", f"a standard deviation of {100 * noise:g} % of the range"
+        if KINDS[student.spec.kind].has_classes:
+            what, share = "are replaced by another", f"a share of {100 * noise:g} %"
         limits.append(
             f"Label noise, on purpose: labels of train, quiz and selection {what}"
-            f" ({share or f'a share of {100 * noise:g} %'}); dev has none. So scores on selection tend to be lower than on dev."
+            f" ({share}); dev has none. So scores on selection tend to be lower than on dev."
         )
     else:
         limits.append(
