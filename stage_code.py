@@ -17,7 +17,7 @@ from errors import UserError
 # Folders and modules at the root whose code a stage runs. config/ is left out on purpose: what it reads reaches a stage as
 # parameters, which dvc.yaml tracks one by one.
 CODE = (
-    *("data", "methods", "models", "registry", "reporting", "tasks", "training"),
+    *("data", "methods", "models", "records", "registry", "reporting", "tasks", "training"),
     *("checksums", "epoch_choice", "errors", "metrics", "outputs", "progress", "resource_errors", "seeds"),
     *("stage_code", "strict_yaml"),
 )
