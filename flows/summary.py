@@ -135,12 +135,12 @@ def report_markdown(results: Results) -> str:
 
 def _stages(outcome: Outcome) -> Iterator[str]:
     """List what was not simply cached, with the last lines of what failed, and a line for all the others."""
-    told = [stage for stage in outcome.stages if stage.state != "Cached"]
-    cached = len(outcome.stages) - len(told)
+    listed = [stage for stage in outcome.stages if stage.state != "Cached"]
+    cached = len(outcome.stages) - len(listed)
     yield "## Stages"
     yield ""
-    if told:
-        yield from _markdown_table([("stage", "state", "seconds", ""), *map(_row, told)])
+    if listed:
+        yield from _markdown_table([("stage", "state", "seconds", ""), *map(_row, listed)])
         yield ""
     if cached:
         yield f"{cached} stage{'s' * (cached != 1)} cached."
@@ -157,10 +157,10 @@ def _where(page: Path) -> str:
 
 def table(outcome: Outcome) -> str:
     """The summary for a terminal: what was not simply cached, the slowest first where there is too much."""
-    told = [stage for stage in outcome.stages if stage.state != "Cached"]
-    shown = sorted(told, key=lambda stage: (STATES.index(stage.state) < 2, -stage.seconds))[:SHOWN]
-    lines = aligned([_row(stage) for stage in told if stage in shown])
-    more = [f"... and {len(told) - len(shown)} more"] if len(told) > len(shown) else []
+    listed = [stage for stage in outcome.stages if stage.state != "Cached"]
+    shown = sorted(listed, key=lambda stage: (STATES.index(stage.state) < 2, -stage.seconds))[:SHOWN]
+    lines = aligned([_row(stage) for stage in listed if stage in shown])
+    more = [f"... and {len(listed) - len(shown)} more"] if len(listed) > len(shown) else []
     report = [f"Report: {outcome.report}"] if outcome.report else []
     return "\n".join([*lines, *more, *outcome.gate, f"{outcome.headline}, {outcome.seconds:.0f} s", *report])
 
