@@ -14,6 +14,7 @@ from prefect.exceptions import PrefectException
 
 from flows.outcome import REGISTERED, STATES, Outcome, StageOutcome
 from flows.registered_table import Student, read_student, unfit_line
+from kinds import LOWER_IS_BETTER
 from paths import without_password
 from reporting.tables import Table, aligned, markdown_table
 
@@ -24,7 +25,6 @@ REPORT_KEY = "distilflow-report"
 TEXTS = ("table.txt", "comparison.txt")
 PICTURES = ("margins.png", "comparison-margins.png")  # of figures/; with many methods there is only the second
 PICTURE_BYTES = 500_000  # a larger one would make Prefect's page slow
-UNSCALED = ("loss", "mse")  # metrics that are no shares of 100
 SHOWN = 12  # rows of the terminal's table: what is cached is only counted
 
 
@@ -202,7 +202,7 @@ def _margin(margin: Mapping | None, metric: str) -> str:
 
 def _number(value: float, metric: str, sign: str = "") -> str:
     """A value in points of 100, or as it is for a metric that has none."""
-    return f"{value:{sign}.3f}" if metric in UNSCALED else f"{100 * value:{sign}.1f}"
+    return f"{value:{sign}.3f}" if metric in LOWER_IS_BETTER else f"{100 * value:{sign}.1f}"
 
 
 def _is_web(address: str) -> bool:
