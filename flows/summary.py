@@ -14,7 +14,6 @@ from prefect.exceptions import PrefectException
 
 from flows.outcome import REGISTERED, STATES, Outcome, StageOutcome
 from flows.registered_table import Student, read_student, unfit_line
-from kinds import LOWER_IS_BETTER
 from paths import without_password
 from reporting.tables import Table, aligned, markdown_table
 
@@ -202,6 +201,8 @@ def _margin(margin: Mapping | None, metric: str) -> str:
 
 def _number(value: float, metric: str, sign: str = "") -> str:
     """A value in points of 100, or as it is for a metric that has none."""
+    from kinds import LOWER_IS_BETTER  # here: it imports numpy, which a flow does not need at its start
+
     return f"{value:{sign}.3f}" if metric in LOWER_IS_BETTER else f"{100 * value:{sign}.1f}"
 
 
