@@ -122,8 +122,8 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
             on_gpu if on_gpu and limit_exists() else frozenset(),
         )
         logger.info("%d stages in %s, %d at once", len(graph.nodes), tree, options.parallel)
-        if mended := rwlock.repair(tree):
-            logger.warning("%s", mended)
+        if repaired := rwlock.repair(tree):
+            logger.warning("%s", repaired)
         try:
             with cancellable(run_id, context.runner.stop) as cancelled:
                 run_stages(context, options.parallel)

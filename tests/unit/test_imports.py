@@ -49,7 +49,8 @@ ALLOWED = {
     | {*("config", "data", "environment", "methods", "models", "stage_code", "strict_yaml", "training")}
     | {"registry", "reporting"},
     "flows": {
-        *("config", "environment", "errors", "outputs", "paths", "records", "reporting", "stage_code", "strict_yaml"),
+        *("config", "environment", "errors", "kinds", "outputs", "paths", "records", "reporting", "stage_code"),
+        "strict_yaml",
     },
 }
 # The only stages that may know the registry's code and the report's.
