@@ -1,4 +1,4 @@
-"""Where a dataset's rows come from, in this order, and never silently from anywhere else:
+"""Sources of a dataset's rows, in this order, and never silently from anywhere else:
 
 1. files in the dataset's own folder; 2. the embedded generator, where the description has `generate`; 3. folders of
 the config (`source.search`): rows as in 1, or a copy of the Hub's repository; 4. the Hub at the pinned revision.

@@ -38,7 +38,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Shares:
-    """How large the splits are."""
+    """Sizes of the splits."""
 
     quiz: float = 0.1
     selection: float = 0.1
@@ -158,7 +158,7 @@ def _rows_of(pool: RowTable, units: Units) -> RowTable:
 
 
 def _repetitions(labels: np.ndarray, keys: np.ndarray, units: Units) -> dict[str, int]:
-    """What repeats in the rows that are split, for the manifest."""
+    """Count repetitions in the rows that are split, for the manifest."""
     values, codes = np.unique(labels, return_inverse=True)
     inputs, numbers = np.unique(keys, return_inverse=True)
     labels_of = np.bincount(np.unique(numbers * len(values) + codes) // max(1, len(values)))
