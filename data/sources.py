@@ -32,10 +32,10 @@ DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
 """Split -> names that its file may have, if the description gives none."""
 
 DEV_LIKE = tuple(f"{name}." for name in ("dev", "val", "valid", "validation", "validation_matched", "eval"))
-"""How the name of a file begins that is a dev set to those who made it."""
+"""Beginnings of names of files that are dev sets to those who made them."""
 
 DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?$")
-"""How a file of DVC's cache ends, wherever the cache lies: with `cache.type symlink` data are links to it."""
+"""The end of the path of a file in DVC's cache, wherever it lies: with `cache.type symlink` data are links to it."""
 
 
 def read_rows(

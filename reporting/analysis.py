@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinds import KINDS, LOWER_IS_BETTER, Floats
+from records.trained import InfluenceRow
 from reporting.effort import CURRICULUM_METHOD
 from reporting.gather import DatasetOutputs
-from reporting.method_records import InfluenceRow, Records
+from reporting.method_records import Records
 from reporting.propositions import FirstProposition, SecondProposition, first_propositions, second_propositions
 from reporting.scores import META_TEACHER, TEACHER, dev_rows, headlines
 from reporting.significance import Correlation, correlate

@@ -100,7 +100,7 @@ def compare(
         raise UserError("no student was evaluated that could be compared; run `dvc repro` first")
     without = {one.name: why for one in outputs if (why := (left_out or {}).get(one.name))}
     lines = [_line(outputs, method, held, level, without) for method in methods]
-    evaluations = [evaluation for one in outputs for evaluation in one.evaluations.values()]
+    evaluations = [evaluation.metrics for one in outputs for evaluation in one.evaluations.values()]
     return Comparison(
         benchmark=benchmark,
         datasets={one.name: one.metrics[0] for one in outputs},

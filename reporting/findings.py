@@ -107,7 +107,7 @@ def nothing_to_teach(
         for method in [next((name for name in methods if (name, seed) in one.evaluations), None)]
         if method is not None
     ]
-    if any(one.evaluations[key].constant is None for key in own):
+    if any(one.evaluations[key].metrics.constant is None for key in own):
         return None  # of records that don't have it
     every = [evidence_of(one, *key) for key in own]
     if any(check.passed for rows in every for check in own_checks(rows, settings) if check.name == TEACHER):

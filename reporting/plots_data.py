@@ -62,18 +62,18 @@ def _rewards(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
     for one in outputs:
         for seed, episodes in one.episodes.items():
             for episode in episodes:
-                if episode.mean_reward is not None:
+                if episode.reward is not None:
                     selection = [episode.selection.get(key, "") for key in ("loss", one.metrics[0])]
-                    yield one.name, "mpdistil", seed, episode.number, episode.mean_reward, *selection
+                    yield one.name, "mpdistil", seed, episode.episode, episode.reward, *selection
 
 
 def _actions(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
     for one in outputs:
         for seed, episodes in one.episodes.items():
             for episode in episodes:
-                if episode.share:
+                if episode.shares:
                     for other in outputs:
-                        yield one.name, other.name, seed, episode.number, episode.share.get(other.name, 0.0)
+                        yield one.name, other.name, seed, episode.episode, episode.shares.get(other.name, 0.0)
 
 
 def _confusion(summary: Summary, outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:

@@ -21,6 +21,7 @@ from kinds import KINDS
 from methods.finetune import Finetune
 from methods.interface import LossInputs
 from models.classifier import Classifier
+from records.trained import CurveRow, TeacherMetrics
 from seeds import start_all
 from tasks.runtime.resume_states import checkpoints_of
 from tasks.runtime.stage import Stage, run_stage
@@ -58,17 +59,17 @@ def teacher(stage: Stage) -> None:
     )
     _compare_with_majority(stage, dataset, scores["accuracy"] if "accuracy" in scores else -scores["loss"])
     write_model(stage, model, dataset)
-    stage.write_rows(curves)
-    stage.write_metrics(
-        {
-            "selection": scores,
-            "selected_on": dataset.selected_on,
-            "selected_by": given.selected_by,
-            **({"epochs": epochs_run(stage, curves, given.teacher)} if curves else {}),
-            "parameters": parameter_count(model, dataset.spec.name),
-            "origin": given.teacher.origin,
-            **found.record,
-        }
+    stage.write_rows(CurveRow, curves)
+    stage.write(
+        TeacherMetrics(
+            selection=scores,
+            selected_on=dataset.selected_on,
+            selected_by=given.selected_by,
+            epochs=epochs_run(stage, curves, given.teacher) if curves else None,
+            parameters=parameter_count(model, dataset.spec.name),
+            origin=given.teacher.origin,
+            search=found.record,
+        )
     )
     stage.headline = f"{dataset.spec.metrics[0]} {scores[dataset.spec.metrics[0]]:.3f} on {dataset.selected_on}"
     stage.headline += found.headline
@@ -89,7 +90,7 @@ def _found(stage: Stage, dataset: TokenisedDataset, accelerator: Accelerator) ->
         return model, *_trained(own, model, dataset, accelerator)
 
     if stage.parameters.teacher.origin != "train":
-        return Found(taught(stage), {})
+        return Found(taught(stage))
     return searched(stage, "teacher", dataset.target, taught, lambda made: made[1])
 
 

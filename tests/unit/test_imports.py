@@ -11,10 +11,10 @@ from source_imports import ROOT, imported, modules_of
 from config.method_parameters import AssistedMethod, StudentMethod
 
 BASE = {
-    *("checksums", "epoch_choice", "errors", "kinds", "metrics", "outputs", "paths", "progress"),
+    *("checksums", "epoch_choice", "errors", "kinds", "metrics", "outputs", "paths", "progress", "records"),
     *("resource_errors", "seeds"),
 }
-"""Modules at the root that stand on no folder."""
+"""Modules at the root that stand on no folder, and the records."""
 OURS = BASE | {
     *("benchmarks", "config", "data", "environment", "experiments", "flows", "hardware", "methods", "models"),
     *("registry", "reporting", "stage_code", "strict_yaml", "tasks", "tests", "training"),
@@ -29,6 +29,7 @@ ALLOWED = {
     "config": {"errors", "strict_yaml", "tasks"},  # which of tasks: below
     "data": {"errors", "kinds", "seeds", "strict_yaml"},
     "hardware": {"environment"},
+    "records": set(),
     "models": {"errors", "kinds", "seeds"},
     "methods": {"errors", "kinds", "models", "seeds"},
     "training": {"data", "epoch_choice", "errors", "kinds", "metrics", "models", "methods", "progress", "seeds"},
@@ -37,7 +38,9 @@ ALLOWED = {
     "tasks": BASE
     | {*("config", "data", "environment", "methods", "models", "stage_code", "strict_yaml", "training")}
     | {"registry", "reporting"},
-    "flows": {"config", "environment", "errors", "outputs", "paths", "reporting", "stage_code", "strict_yaml"},
+    "flows": {
+        *("config", "environment", "errors", "outputs", "paths", "records", "reporting", "stage_code", "strict_yaml"),
+    },
 }
 # The only stages that may know the registry's code and the report's.
 ABOVE = {"registry": {"register.py"}, "reporting": {"register.py", "report.py"}}
