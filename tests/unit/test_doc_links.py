@@ -53,9 +53,11 @@ def test_functions_stand_where_a_page_says(page: Path) -> None:
     wrong = []
     for found in CODE.finditer(page.read_text(encoding="utf-8")):
         code = (ROOT / found["path"]).read_text(encoding="utf-8")
-        for name in re.findall(r"`([A-Za-z_.]+)`", found["names"]):
-            if not all(re.search(rf"\b{part}\b", code) for part in name.split(".")):
-                wrong.append(f"{name} in {found['path']}")
+        wrong += [
+            f"{name} in {found['path']}"
+            for name in re.findall(r"`([A-Za-z_.]+)`", found["names"])
+            if not all(re.search(rf"\b{part}\b", code) for part in name.split("."))
+        ]
     assert wrong == []
 
 
