@@ -10,19 +10,8 @@ from source_imports import ROOT, imported, modules_of
 from config.methods import TRAINED
 
 BASE = {
-    *(
-        "checksums",
-        "epoch_choice",
-        "errors",
-        "kinds",
-        "metrics",
-        "outputs",
-        "paths",
-        "progress",
-        "records",
-        "resource_errors",
-    ),
-    "seeds",
+    *("checksums", "epoch_choice", "errors", "kinds", "metrics", "outputs", "paths", "progress", "records"),
+    *("resource_errors", "seeds"),
 }
 """Modules at the root that stand on no folder, and the records."""
 OURS = BASE | {
