@@ -18,7 +18,7 @@ from errors import UserError
 # parameters, which dvc.yaml tracks one by one.
 CODE = (
     *("data", "methods", "models", "records", "registry", "reporting", "tasks", "training"),
-    *("checksums", "epoch_choice", "errors", "metrics", "outputs", "progress", "resource_errors", "seeds"),
+    *("checksums", "epoch_choice", "errors", "kinds", "metrics", "outputs", "progress", "resource_errors", "seeds"),
     *("stage_code", "strict_yaml"),
 )
 METHOD_FILES = frozenset(f"methods/{name}.py" for name in get_args(StudentMethod) + get_args(AssistedMethod))

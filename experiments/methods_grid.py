@@ -33,6 +33,7 @@ from benchmarks.stage_commands import (
 )
 from experiments.method_runs import append_method_row, read_method_rows
 from experiments.method_training import CURRICULUM, Entry, Grid, actions, lists_of, train
+from kinds import KINDS
 from reporting.effort import effort_of
 from tasks.student_training.unsupported import refusal
 
@@ -119,7 +120,7 @@ def _make_splits(grid: Grid) -> None:
 def _refused(grid: Grid, entry: Entry, dataset: str) -> str | None:
     spec = _spec(grid, dataset)
     kind, names = spec["kind"], cast(list[str], spec["label_names"])
-    return refusal(entry.method.removesuffix("_meta"), dataset, kind, 1 if kind == "regression" else len(names))
+    return refusal(entry.method.removesuffix("_meta"), dataset, kind, KINDS[kind].columns(names))
 
 
 def _spec(grid: Grid, dataset: str) -> dict:

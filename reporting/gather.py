@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from data.records import DatasetSpec, Kind
+from data.records import DatasetSpec
+from kinds import Kind
 from outputs import (
     evaluate_folder,
     has_record,

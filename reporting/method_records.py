@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from metrics import Floats
+from kinds import Floats
 from outputs import has_record, must_exist, output_folder, read_record, read_rows, student_folder
 from records.stage_run import RunRecord
 from records.trained import CurriculumMetrics, CurveRow, InfluenceRow, MetaTeacherMetrics, StepRow

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
+from kinds import KINDS
 from reporting.gather import DatasetOutputs
 from reporting.statistics import Spread
 from reporting.summarise import DatasetSummary, Margin, Summary
@@ -78,7 +79,7 @@ def _actions(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
 def _confusion(summary: Summary, outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
     """The main method's predictions on dev; labels carry the dataset, so that one matrix shows all datasets."""
     for one in outputs:
-        if one.kind == "regression":
+        if not KINDS[one.kind].has_classes:
             continue
         for seed in summary.seeds:
             rows = one.evaluations[summary.main_method, seed].predictions["dev"]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from config.stages import Registry
-from data.records import Kind
 from epoch_choice import SelectedBy
+from kinds import Kind
 from reporting.effort import Effort, mean_effort
 from reporting.findings import Findings, averaged, find
 from reporting.gather import DatasetOutputs

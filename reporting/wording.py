@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from epoch_choice import IN_WORDS
-from metrics import LOWER_IS_BETTER
+from kinds import LOWER_IS_BETTER
 from reporting.effort import Effort
 from reporting.statistics import Interval, Spread
 from reporting.summarise import DatasetSummary, Margin, Summary

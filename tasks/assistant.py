@@ -20,7 +20,7 @@ from outputs import signals_folder, teacher_model
 from records.trained import AssistantMetrics, AssistantUpdates, CurveRow
 from seeds import start_all
 from tasks.runtime.resume_states import checkpoints_of
-from tasks.runtime.stage import Stage, run_stage, spent
+from tasks.runtime.stage import Stage, resource_usage, run_stage
 from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
 from tasks.runtime.torch_setup import start_torch
 from tasks.student_training.fixed_teacher import check_between, train_on_fixed_teacher
@@ -55,7 +55,7 @@ def assistant(stage: Stage) -> None:
             parameters=parameters,
             layers=model.num_layers,
             updates=AssistantUpdates(assistant=updates),
-            **spent(),
+            **resource_usage(),
         )
     )
     metric = dataset.spec.metrics[0]

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from data.batches import Batch, draw_rows
 from data.tokens import TokenSplit
+from methods.interface import LossInputs
 from methods.mse_kd import MseKd
 from models.classifier import Classifier
 from models.model_outputs import Outputs
@@ -137,7 +138,7 @@ def _distillation(stage: Stage, dataset: TokenisedDataset, head: Path, student: 
     def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
         said = pooled.of_rows(batch.rows)
         said.logits = logits[batch.rows.cpu()].to(batch.labels.device)
-        return method.loss(outputs, said, batch.labels, dataset.spec.kind, projection=student.projection)
+        return method.loss(LossInputs(outputs, said, batch.labels, dataset.spec.kind, student.projection))
 
     return Distillation(loss)
 

@@ -17,7 +17,7 @@ import torch
 
 from data.batches import Batch
 from errors import UserError
-from methods.interface import Scheduled
+from methods.interface import LossInputs, Scheduled
 from models.model_outputs import Outputs
 from outputs import OUTPUTS, signals_folder, student_model
 from progress import Ticker
@@ -98,7 +98,7 @@ def _distillations(stage: Stage, datasets: Mapping[str, TokenisedDataset]) -> di
         signals = open_signals(folder, "quiz", rows=len(dataset.split("quiz")))
 
         def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
-            return method.loss(outputs, signals.of_rows(batch.rows), batch.labels, dataset.spec.kind)
+            return method.loss(LossInputs(outputs, signals.of_rows(batch.rows), batch.labels, dataset.spec.kind))
 
         return Distillation(loss)
 

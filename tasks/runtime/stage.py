@@ -40,13 +40,13 @@ from models.folders import whole_folder
 from outputs import OUTPUTS, json_text, rows_text
 from records.base import Record, RecordRow
 from records.stage_run import RunRecord
-from resource_errors import no_memory, no_room
+from resource_errors import disk_error, no_memory
 from seeds import named
 from stage_code import SourceTree, changed_modules, code_file, recorded_modules
 from tasks.runtime import gc_during_import
 from tasks.runtime.broken_pipe import without_readers
 from tasks.runtime.declaration import declaration
-from tasks.runtime.distributed import FIRST, PROCESSES, end_together, first_to_fail, lost_partner
+from tasks.runtime.distributed import FIRST, PROCESSES, barrier_and_destroy, first_to_fail, peer_died
 from training import interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -217,7 +217,7 @@ def run_stage(name: str, work: Callable[[Stage], None]) -> None:
                 stage.write(_record(stage))
             for finish in stage.when_done:
                 finish()
-            end_together()
+            barrier_and_destroy()
         seconds = time.monotonic() - stage.started
         if stage.writes:
             with without_readers():
@@ -233,7 +233,7 @@ def run_stage(name: str, work: Callable[[Stage], None]) -> None:
     except BrokenPipeError:
         _stop(f"{name}: nobody reads what it prints any more, stopped", 128 + signal.SIGPIPE)
     except (OSError, SafetensorError, MemoryError, RuntimeError) as error:
-        reason = no_room(error) or lost_partner(error)
+        reason = disk_error(error) or peer_died(error)
         reason = reason or no_memory(error, name, load(options.params), chosen.get("method", ""))
         if reason is None:
             raise
@@ -365,11 +365,11 @@ def _record(stage: Stage) -> RunRecord:
         processes=PROCESSES,
         started=datetime.fromtimestamp(now - seconds, UTC).isoformat(timespec="seconds"),
         duration_s=round(seconds, 3),
-        **spent(),
+        **resource_usage(),
     )
 
 
-def spent() -> dict[str, float]:
+def resource_usage() -> dict[str, float]:
     """CPU seconds (user and system) and peak memory (MiB) of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {

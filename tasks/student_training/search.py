@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
 from config.parameters import Parameters
-from epoch_choice import Choice, of_row
+from epoch_choice import SelectionRule, of_row
 from records.base import Scores
 from records.trained import SearchRecord
 from tasks.runtime.stage import Stage
@@ -126,7 +126,7 @@ def _try(
     return _Tried(values, trained, of_row(kept))
 
 
-def _best(tried: Sequence[_Tried[Trained]], choice: Choice) -> int:
+def _best(tried: Sequence[_Tried[Trained]], choice: SelectionRule) -> int:
     """Return the index of the best point; the others' networks are let go."""
     found: int | None = None
     for number, one in enumerate(tried):

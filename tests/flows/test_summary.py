@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows.outcome import Outcome, StageOutcome, newly_registered, ordered
 from flows.summary import UNSCALED, Results, gate_lines, markdown, read_results, report_markdown, table
-from metrics import LOWER_IS_BETTER
+from kinds import LOWER_IS_BETTER
 
 STAGES = (
     StageOutcome("source@rte", "Cached", note="up to date"),

@@ -11,7 +11,18 @@ from source_imports import ROOT, imported, modules_of
 from config.method_parameters import AssistedMethod, StudentMethod
 
 BASE = {
-    *("checksums", "epoch_choice", "errors", "metrics", "outputs", "paths", "progress", "records", "resource_errors"),
+    *(
+        "checksums",
+        "epoch_choice",
+        "errors",
+        "kinds",
+        "metrics",
+        "outputs",
+        "paths",
+        "progress",
+        "records",
+        "resource_errors",
+    ),
     "seeds",
 }
 """Modules at the root that stand on no folder, and the records."""
@@ -27,12 +38,12 @@ STAGES = (
 # Folder -> what it may import of ours, itself aside.
 ALLOWED = {
     "config": {"errors", "strict_yaml", "tasks"},  # which of tasks: below
-    "data": {"errors", "seeds", "strict_yaml"},
+    "data": {"errors", "kinds", "seeds", "strict_yaml"},
     "hardware": {"environment"},
     "records": set(),
-    "models": {"errors", "seeds"},
-    "methods": {"errors", "models", "seeds"},
-    "training": {"data", "epoch_choice", "errors", "metrics", "models", "methods", "progress", "seeds"},
+    "models": {"errors", "kinds", "seeds"},
+    "methods": {"errors", "kinds", "models", "seeds"},
+    "training": {"data", "epoch_choice", "errors", "kinds", "metrics", "models", "methods", "progress", "seeds"},
     "reporting": BASE | {"config", "data"},
     "registry": BASE | {"config", "data", "models", "reporting", "stage_code"},
     "tasks": BASE

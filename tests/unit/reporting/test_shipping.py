@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from config.stages import Registry
-from data.records import Kind
+from kinds import Kind
 from registry.report_versions import shown_versions
 from reporting.calibration import calibrate
 from reporting.classes import class_lines
