@@ -216,7 +216,7 @@ def check_launcher(environment: Mapping[str, str]) -> None:
 
 
 def _is_unusable_proxy(name: str, value: str) -> bool:
-    """Whether it is a SOCKS proxy that the clients of this environment can't use: httpx raises, whatever it is asked."""
+    """Return whether it is a SOCKS proxy and the clients' package for those is missing: httpx then always raises."""
     return (
         name.lower() in PROXIES
         and value.lower().startswith("socks")
