@@ -1,6 +1,5 @@
 """DVC's own graph as plain values: every stage, what it needs, and why it is out of date. Nothing is run."""
 
-import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from errors import UserError
 from flows.dvc_adapter.repository import PATIENCE, Repository, open_repository
 from flows.dvc_adapter.tracked import DvcStage
 from flows.reasons import CODE, Statuses, why
+from outputs import read_if_whole
+from records.stage_run import PastRun
 
 OF_MPDISTIL = ("meta_teacher", "curriculum")  # stages of one method; their commands need not name it
 
@@ -99,10 +100,7 @@ def _last_duration(stage: DvcStage, root: Path) -> float | None:
     for out in stage.outs:
         inside = out.path.relative_to(root)
         for base in dict.fromkeys((root, paths.home(root))):
-            try:
-                seconds = json.loads((base / inside / "run.json").read_text(encoding="utf-8"))["duration_s"]
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-            if isinstance(seconds, int | float):
-                return float(seconds)
+            past = read_if_whole(PastRun, base / inside / PastRun.FILE)
+            if past is not None and past.duration_s is not None:
+                return past.duration_s
     return None

@@ -105,7 +105,7 @@ def _run(node: Node, work: Work, logger: "logging.Logger | logging.LoggerAdapter
     registered = newly_registered(work.root) if node.always else None
     if registered and registered.trial:
         return Ended(node.name, "Ran", seconds, f"trial ({registered.trial}): nothing registered", changed=True)
-    if registered == (0, True, ""):
+    if registered and registered.reachable and not registered.new:
         return Ended(node.name, "Cached", seconds, "nothing new", changed=True)
     note = "" if registered is None or registered.reachable else "the registry did not answer; the next run catches up"
     return Ended(node.name, "Ran", seconds, note or "; ".join(node.reasons) or "what it reads changed", changed=True)
