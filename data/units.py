@@ -1,4 +1,4 @@
-"""What must share a split: identical inputs, and rows of one group; and the class that each such unit counts in.
+"""Units of rows that must share a split (identical inputs, rows of one group), and the class that each counts in.
 
 A unit's class is the majority label of its rows (ties: the lower label); for regression it is the quintile of their
 mean score. So classes keep their proportions, but for the rows of a unit that disagree with its majority.
@@ -19,6 +19,7 @@ import numpy as np
 
 from data.records import DatasetSpec, Row
 from data.row_table import RowTable
+from kinds import KINDS
 
 QUINTILES = 5
 KEY_BYTES = 16
@@ -124,7 +125,7 @@ def _rank(salt: str, name: str) -> bytes:
 
 def _strata(rows: RowTable, members: np.ndarray, starts: np.ndarray) -> np.ndarray:
     labels = rows.labels
-    edges = _quintile_edges(labels) if rows.spec.kind == "regression" else []
+    edges = [] if KINDS[rows.spec.kind].has_classes else _quintile_edges(labels)
     units = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
     count = len(starts) - 1
     return np.fromiter((_stratum(labels[members[a:b]].tolist(), edges) for a, b in units), np.int64, count)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.records import Kind
 from experiments.planted_pairs import Pair, draw
+from kinds import KINDS, Kind
 from metrics import compute_metrics
 from records.evaluated import EvaluateMetrics
 from reporting.comparison import Comparison, compare
@@ -61,7 +61,7 @@ def shuffled(run: int, methods: Sequence[str], seeds: Sequence[int]) -> list[Dat
         generator = numpy_generator(run, "no difference", number)
         drawn = draw(pair, rows, len(seeds) * len(methods), generator)
         labels = generator.permutation(drawn.labels)
-        names = () if pair.kind == "regression" else tuple(map(str, range(len(shares))))
+        names = tuple(map(str, range(len(shares)))) if KINDS[pair.kind].has_classes else ()
         one = DatasetOutputs(f"{metric}{number}", pair.kind, names, (metric,), {"dev": rows}, 0)
         for place, (method, seed) in enumerate((method, seed) for method in methods for seed in seeds):
             logits = drawn.students[place], drawn.teachers[seed % len(seeds)]

@@ -1,4 +1,4 @@
-"""Which stages take a GPU, and the `gpu` limit of the Prefect server that says how many may do so at once."""
+"""The stages that take a GPU, and the limit `gpu` of the Prefect server on how many may do so at once."""
 
 import os
 import time
@@ -57,24 +57,24 @@ def limit_exists() -> bool:
 
 
 @contextmanager
-def gpu_slot(needed: bool, stopping: Event, say: Callable[[str], None]) -> Generator[None]:
+def gpu_slot(needed: bool, stopping: Event, log: Callable[[str], None]) -> Generator[None]:
     """Hold one slot of the limit if one is needed; waits for it, until the run is stopped, and says so now and then."""
     slot, begun = None, time.monotonic()
-    told = begun - AGAIN
+    reported = begun - AGAIN
     while needed and slot is None and not stopping.is_set():
         # Prefect logs an error for each attempt that ends without a slot, so none is made before there is one.
         if free_slots() > 0:
             slot = _take_slot()
             continue
-        if time.monotonic() - told >= AGAIN:
-            waited = f", {(time.monotonic() - begun) / 60:.0f} min so far" if told > begun - AGAIN else ""
-            say(
+        if time.monotonic() - reported >= AGAIN:
+            waited = f", {(time.monotonic() - begun) / 60:.0f} min so far" if reported > begun - AGAIN else ""
+            log(
                 f"waits for a slot of the limit '{LIMIT}' of Prefect{waited} (who has one: `prefect gcl inspect {LIMIT}`)"
             )
-            told = time.monotonic()
+            reported = time.monotonic()
         stopping.wait(POLL)
-    if slot is not None and told >= begun:
-        say(f"has a slot of the limit '{LIMIT}' after {time.monotonic() - begun:.0f} s")
+    if slot is not None and reported >= begun:
+        log(f"has a slot of the limit '{LIMIT}' after {time.monotonic() - begun:.0f} s")
     try:
         yield
     finally:
@@ -83,7 +83,7 @@ def gpu_slot(needed: bool, stopping: Event, say: Callable[[str], None]) -> Gener
 
 
 def free_slots() -> int:
-    """How many slots of the limit nobody has; none as far as is known while the server does not answer."""
+    """Number of free slots of the limit; none as far as is known while the server does not answer."""
     with get_client(sync_client=True) as client:
         try:
             limit = client.read_global_concurrency_limit_by_name(LIMIT)

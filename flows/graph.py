@@ -1,5 +1,6 @@
-"""DVC's own graph as plain values: every stage, what it needs, and why it is out of date. Nothing is run."""
+"""The pipeline's graph: every stage, its needs, and the reasons why it is out of date. Nothing is run."""
 
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,14 +9,14 @@ from pathlib import Path
 
 import paths
 from config import parameters
-from errors import UserError
 from flows.dvc_adapter.repository import PATIENCE, Repository, open_repository
 from flows.dvc_adapter.tracked import DvcStage
-from flows.reasons import CODE, Statuses, why
+from flows.reasons import CODE, WorkspaceStatus, why
 from outputs import read_if_whole
 from records.stage_run import PastRun
 
-OF_MPDISTIL = ("meta_teacher", "curriculum")  # stages of one method; their commands need not name it
+# Stages of one module differ in the family of their methods alone: evaluate_curriculum is an `evaluate`, too.
+MODULE = re.compile(r"\btasks\.(\w+)")
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,16 @@ class Node:
     name: str
     """DVC's address: student@rte-mse_kd-42."""
     stage: str
+    """The module of tasks/ that it runs: evaluate of evaluate_curriculum@rte-mpdistil-42, too."""
     dataset: str | None
     method: str | None
     seed: int | None
     needs: tuple[str, ...]
     """Names of the stages whose outputs it reads."""
     reasons: tuple[str, ...]
-    """Why it is out of date by itself; empty if it is not."""
+    """Reasons why it is out of date by itself; empty if it is not."""
     seconds: float | None
-    """How long it took last time."""
+    """Duration of its last run."""
     always: bool
     """Runs whether or not anything changed."""
     restores: bool = False
@@ -62,25 +64,22 @@ def read_graph(root: Path, *, patience: float = PATIENCE) -> Graph:
     root = root.absolute()
     parameters.load(root / "params.yaml")
     with open_repository(root, patience=patience) as repo:
-        try:
-            return Graph(root, {node.name: node for node in _nodes(repo, root)})
-        except UserError as error:
-            raise UserError(str(error)) from None
+        return Graph(root, {node.name: node for node in _nodes(repo, root)})
 
 
 def _nodes(repo: Repository, root: Path) -> Iterator[Node]:
     """The stages in an order in which they can run; among equals, that of dvc.yaml."""
     stages = {stage.name: stage for stage in repo.stages()}
-    statuses = Statuses(root)
+    statuses = WorkspaceStatus(root)
     for name, stage in stages.items():
         reasons, restores = why(stage, statuses, [stages[need] for need in stage.needs])
-        kind, options = name.split("@")[0], _options(stage.command)
+        module, options = MODULE.search(stage.command), _options(stage.command)
         seed = options.get("seed")
         yield Node(
             name=name,
-            stage=kind,
+            stage=module[1] if module else name.partition("@")[0],
             dataset=options.get("dataset"),
-            method="mpdistil" if kind in OF_MPDISTIL else options.get("method"),
+            method=options.get("method"),
             seed=None if seed is None else int(seed),
             needs=stage.needs,
             reasons=reasons,

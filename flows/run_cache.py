@@ -12,13 +12,12 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 
-from errors import UserError
-from flows.dvc_adapter.repository import Fetched, Repository, warnings_hidden
+from flows.dvc_adapter.repository import Repository, warnings_hidden
 from flows.dvc_adapter.run_cache_entries import FILES, RUNS, RemoteRunCache, entry_name
 from flows.dvc_adapter.tracked import DvcStage
 
@@ -97,8 +96,7 @@ def push(repo: Repository, names: Collection[str] | None = None) -> int:
     finds it finds its outputs. Stages whose outputs are not all in the cache are left out.
     """
     stages = [stage for stage in repo.stages() if (names is None or stage.name in names) and stage.is_cached]
-    if failed := repo.push(stages):
-        raise UserError(f"{failed} files could not be pushed")
+    repo.push(stages)
     remote, new = repo.remote_run_cache(), 0
     if remote is None:
         return 0
@@ -109,11 +107,9 @@ def push(repo: Repository, names: Collection[str] | None = None) -> int:
     return new
 
 
-def _note_forged(repo: Repository, fetched: Fetched, result: PullResult) -> None:
-    """Add what was not true in a download to the result. Raises UserError if files could not be fetched."""
-    if fetched.failed:
-        raise UserError(f"{fetched.failed} files could not be fetched")
-    forged = (*fetched.forged, *remove_forged(repo.cache))
+def _note_forged(repo: Repository, on_remote: list[str], result: PullResult) -> None:
+    """Add what was not true in a download to the result."""
+    forged = (*on_remote, *remove_forged(repo.cache))
     result.refused += [path for path in forged if path not in result.refused]
 
 
@@ -130,14 +126,16 @@ def _take_entry(runs: Path, key: str, remote: RemoteRunCache, result: PullResult
     own = runs / key[:2] / key
     if own.is_dir() and any(own.iterdir()):
         return
+    runs.mkdir(parents=True, exist_ok=True)
     for name in remote.entries(key):
-        with _temporary_file(runs) as copied:
+        with TemporaryDirectory(dir=runs, prefix=".taken-") as aside:
+            copied = Path(aside, "entry")
             if remote.size(key, name) <= LARGEST:
                 remote.download(key, name, copied)
-            if _is_true(copied, key, name):
-                own.mkdir(parents=True, exist_ok=True)
-                copied.rename(own / name)
-                return
+                if _is_true(copied, key, name):
+                    own.mkdir(parents=True, exist_ok=True)
+                    copied.rename(own / name)
+                    return
         result.refused.append(remote.address(key, name))
 
 
@@ -162,15 +160,3 @@ def _stays_inside(listing: Path) -> bool:
 
 def _newer(folder: Path, pattern: str, since: float) -> Iterator[Path]:
     return (path for path in folder.glob(pattern) if path.is_file() and path.stat().st_ctime >= since)
-
-
-@contextlib.contextmanager
-def _temporary_file(folder: Path) -> Generator[Path]:
-    """An empty file that is removed, unless it was moved away."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=folder, prefix=".taken-", delete=False) as file:
-        path = Path(file.name)
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)

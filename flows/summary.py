@@ -1,4 +1,4 @@
-"""What a run came to: a table of its stages, the scores, and where to look. For Prefect's page, and for the terminal."""
+"""The summary of a run for Prefect's page and for the terminal: its stages, the scores, and where to look."""
 
 import base64
 import shlex
@@ -11,7 +11,7 @@ import httpx
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.exceptions import PrefectException
 
-from flows.outcome import STATES, Ended, Outcome, newly_registered
+from flows.outcome import STATES, Outcome, StageOutcome, newly_registered
 from outputs import read_if_whole
 from paths import without_password
 from records.registered import RegisteredStudent
@@ -25,13 +25,12 @@ REPORT_KEY = "distilflow-report"
 TEXTS = ("table.txt", "comparison.txt")
 PICTURES = ("margins.png", "comparison-margins.png")  # of figures/; with many methods there is only the second
 PICTURE_BYTES = 500_000  # a larger one would make Prefect's page slow
-UNSCALED = ("loss", "mse")  # metrics that are no shares of 100
 SHOWN = 12  # rows of the terminal's table: what is cached is only counted
 
 
 @dataclass(frozen=True)
 class Results:
-    """What the summary takes from the outputs of a run; empty where a stage wrote nothing."""
+    """The part of a run's outputs that the summary shows; empty where a stage wrote nothing."""
 
     scores: tuple[tuple[str, ...], ...] = ()
     """A row for each dataset, the header first."""
@@ -137,13 +136,13 @@ def report_markdown(results: Results) -> str:
 
 
 def _stages(outcome: Outcome) -> Iterator[str]:
-    """What was not simply cached, with the last lines of what failed, and a line for all the others."""
-    told = [stage for stage in outcome.stages if stage.state != "Cached"]
-    cached = len(outcome.stages) - len(told)
+    """List what was not simply cached, with the last lines of what failed, and a line for all the others."""
+    listed = [stage for stage in outcome.stages if stage.state != "Cached"]
+    cached = len(outcome.stages) - len(listed)
     yield "## Stages"
     yield ""
-    if told:
-        yield from _markdown_table([("stage", "state", "seconds", ""), *map(_row, told)])
+    if listed:
+        yield from _markdown_table([("stage", "state", "seconds", ""), *map(_row, listed)])
         yield ""
     if cached:
         yield f"{cached} stage{'s' * (cached != 1)} cached."
@@ -160,15 +159,15 @@ def _where(page: Path) -> str:
 
 def table(outcome: Outcome) -> str:
     """The summary for a terminal: what was not simply cached, the slowest first where there is too much."""
-    told = [stage for stage in outcome.stages if stage.state != "Cached"]
-    shown = sorted(told, key=lambda stage: (STATES.index(stage.state) < 2, -stage.seconds))[:SHOWN]
-    lines = aligned([_row(stage) for stage in told if stage in shown])
-    more = [f"... and {len(told) - len(shown)} more"] if len(told) > len(shown) else []
+    listed = [stage for stage in outcome.stages if stage.state != "Cached"]
+    shown = sorted(listed, key=lambda stage: (STATES.index(stage.state) < 2, -stage.seconds))[:SHOWN]
+    lines = aligned([_row(stage) for stage in listed if stage in shown])
+    more = [f"... and {len(listed) - len(shown)} more"] if len(listed) > len(shown) else []
     report = [f"Report: {outcome.report}"] if outcome.report else []
     return "\n".join([*lines, *more, *outcome.gate, f"{outcome.headline}, {outcome.seconds:.0f} s", *report])
 
 
-def _row(stage: Ended) -> tuple[str, str, str, str]:
+def _row(stage: StageOutcome) -> tuple[str, str, str, str]:
     note = " ".join(stage.note.split())
     return (
         stage.name,
@@ -205,8 +204,10 @@ def _margin(margin: ReportMargin | None, metric: str) -> str:
 
 
 def _number(value: float, metric: str, sign: str = "") -> str:
-    """In points of 100, or as it is for a metric that has none."""
-    return f"{value:{sign}.3f}" if metric in UNSCALED else f"{100 * value:{sign}.1f}"
+    """A value in points of 100, or as it is for a metric that has none."""
+    from kinds import LOWER_IS_BETTER  # here: it imports numpy, which a flow does not need at its start
+
+    return f"{value:{sign}.3f}" if metric in LOWER_IS_BETTER else f"{100 * value:{sign}.1f}"
 
 
 def _is_web(address: str) -> bool:

@@ -9,7 +9,6 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -17,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from errors import UserError
+from kinds import KINDS, kind_named
 from models.classifier import Classifier
 from models.folders import whole_folder
-from models.heads import HeadSpec, Kind
+from models.heads import HeadSpec
 from models.json_files import read_json, write_json
 from models.loading import load_whole, quiet_transformers
 from models.tokenizer import copy_tokenizer
@@ -30,7 +30,7 @@ CARD, HEADS, PROJECTION = "distilflow.json", "heads.safetensors", "projection.sa
 
 @dataclass(frozen=True)
 class StoredModel:
-    """What distilflow.json says of a model folder."""
+    """The content of distilflow.json in a model folder."""
 
     spec: HeadSpec
     tokenizer_fingerprint: str
@@ -84,16 +84,16 @@ def load_model(folder: Path, *, attention: str = "sdpa") -> Classifier:
 
 
 def read_stored(folder: Path) -> StoredModel:
-    """What distilflow.json says; UserError if the folder is none of ours or of a newer format."""
+    """Return the content of distilflow.json; UserError if the folder is none of ours or of a newer format."""
     if not (folder / CARD).is_file():
         raise UserError(f"{folder}: no {CARD}; a model trained elsewhere is loaded as a supplied teacher")
     card = read_json(folder / CARD)
     if card.get("format") != FORMAT:
         raise UserError(f"{folder / CARD}: format {card.get('format')!r}, this version reads {FORMAT}")
     kind, names = card.get("kind"), card.get("label_names")
-    if kind not in get_args(Kind) or not isinstance(names, list):
+    if kind not in KINDS or not isinstance(names, list):
         raise UserError(f"{folder / CARD}: kind {kind!r}, label_names {names!r}; the file is not whole")
-    spec = HeadSpec(str(card.get("dataset")), cast(Kind, kind), tuple(str(name) for name in names))
+    spec = HeadSpec(str(card.get("dataset")), kind_named(kind), tuple(str(name) for name in names))
     return StoredModel(spec, str(card.get("tokenizer_fingerprint", "")))
 
 

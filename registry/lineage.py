@@ -5,11 +5,11 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import yaml
 
-from config.parameters import Method, Parameters, load
+from config.methods import BY_NAME, family_of
+from config.parameters import Parameters, load
 from errors import UserError
 from outputs import has_record, output_folder, read_record, student_folder
 from paths import git_environment
@@ -92,9 +92,8 @@ def run_parameters(student: Student, found: Mapping[str, RunRecord]) -> dict[str
     values: dict[str, str] = {}
     for stage in ("split", "teacher", "base", "meta_teacher", "evaluate", "student"):
         values |= flattened(found[stage].params) if stage in found else {}
-    own = {student.method, *([found["base"].method] if "base" in found else [])}
-    methods = set(get_args(Method)) - own
-    kept = {key: value for key, value in values.items() if key.partition(".")[0] not in methods}
+    own = {family_of(student.method)[1], *([found["base"].method] if "base" in found else [])}
+    kept = {key: value for key, value in values.items() if key.partition(".")[0] not in BY_NAME.keys() - own}
     fixed = {"benchmark": student.benchmark, "dataset": student.dataset, "method": student.method}
     return {**fixed, "seed": str(student.seed), **kept}
 

@@ -1,4 +1,4 @@
-"""What a registered version holds: a stock Hugging Face folder, scoring.json, and one file of code.
+"""Content of a registered version: a stock Hugging Face folder, scoring.json, and one file of code.
 
     MLmodel                        MLflow's description: signature, where things are
     student_scorer.py              data/rendering.py and scorer.py in one file
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from data.records import DatasetSpec
 from data.rendering import columns_of, integer_columns
 from data.tokens import open_split
+from kinds import KINDS
 from models.checkpoints import weight_files
 from models.tokenizer import FILES
 from registry.pyfunc_check import CODE, SCORING, STUDENT, SUMS, sums_of
@@ -54,7 +55,7 @@ LEFT_OUT = ("__future__", "data.rendering")
 
 
 def scoring_settings(tokens: Path) -> Scoring:
-    """What the scorer must know, from the split stage's tokens folder. OSError or UserError where it is not whole."""
+    """Collect the scorer's settings from the split stage's tokens folder. OSError or UserError if it is incomplete."""
     spec = DatasetSpec.from_json(json.loads((tokens / "spec.json").read_text(encoding="utf-8")))
     header = open_split(tokens, "train").header
     return {
@@ -107,7 +108,7 @@ def log_student(*, run_id: str, student: Path, tokens: Path, card: str, name: st
 
 
 def _write_sums(folder: Path) -> None:
-    """What `check_package` compares a version with that somebody pulled."""
+    """The checksums that `check_package` compares a pulled version with."""
     named = {CODE: folder / CODE, f"artifacts/{SCORING}": folder / SCORING, f"artifacts/{STUDENT}": folder / STUDENT}
     (folder / SUMS).write_text(json.dumps(sums_of(named), indent=2) + "\n", encoding="utf-8")
 
@@ -134,7 +135,7 @@ def stock_files(student: Path, card: str, folder: Path) -> None:
 
 
 def stock_paths(student: Path) -> list[Path]:
-    """What transformers reads of a model folder."""
+    """The files of a model folder that transformers reads."""
     weights = weight_files(student)
     index = student / "model.safetensors.index.json"
     kept = [student / "config.json", *weights, *(path for path in (index,) if path.is_file())]
@@ -164,10 +165,9 @@ def signature(settings: Scoring) -> ModelSignature:
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec(AnyType() if column in positions else "string", column) for column in columns_of(settings["render"])
     ]
-    regression = settings["kind"] == "regression"
     probabilities = [f"probability_{name}" for name in settings["label_names"]]
     outputs: list[ColSpec | TensorSpec] = [
-        ColSpec("double" if regression else "string", "label"),
+        ColSpec("string" if KINDS[settings["kind"]].has_classes else "double", "label"),
         *(ColSpec("double", name) for name in ("score", *probabilities)),
         ColSpec("boolean", TRUNCATED),
     ]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metrics import LOWER_IS_BETTER, Floats
+from config.methods import BASELINE, CURRICULUM
+from kinds import KINDS, LOWER_IS_BETTER, Floats
 from records.trained import InfluenceRow
-from reporting.effort import CURRICULUM_METHOD
 from reporting.gather import DatasetOutputs
 from reporting.method_records import Records
 from reporting.propositions import FirstProposition, SecondProposition, first_propositions, second_propositions
@@ -134,9 +134,9 @@ def _improvements(outputs: Sequence[DatasetOutputs]) -> tuple[list[Improvement],
         if one.metrics[0] in LOWER_IS_BETTER:
             continue
         for seed in sorted(one.meta_teacher):
-            if all((name, seed) in one.evaluations for name in (CURRICULUM_METHOD, "finetune")):
-                columns = (META_TEACHER, TEACHER, CURRICULUM_METHOD, "finetune")
-                values = [headlines(one, column, [seed], [CURRICULUM_METHOD]) for column in columns]
+            if all((name, seed) in one.evaluations for name in (CURRICULUM, BASELINE)):
+                columns = (META_TEACHER, TEACHER, CURRICULUM, BASELINE)
+                values = [headlines(one, column, [seed], [CURRICULUM]) for column in columns]
                 if all(values):
                     meta, teacher, student, plain = (100 * value[0] for value in values)
                     found.append(Improvement(one.name, seed, meta - teacher, student - plain))
@@ -165,7 +165,7 @@ def _shares(one: DatasetOutputs) -> list[Share]:
 
 
 def _entropy_gaps(one: DatasetOutputs) -> list[EntropyGap]:
-    if one.kind == "regression":
+    if not KINDS[one.kind].has_classes:
         return []
     by_method: dict[str, list[float]] = {}
     for method, seed in one.evaluations:
@@ -206,7 +206,7 @@ def _trend(one: DatasetOutputs, records: Records) -> Trend | None:
     if not every:
         return None
     last = max(row.step for row in every) + 1
-    gaps = [] if one.kind == "regression" else [_binary_entropy(r.student) - _binary_entropy(r.teacher) for r in every]
+    gaps = [_binary_entropy(r.student) - _binary_entropy(r.teacher) for r in every if KINDS[one.kind].has_classes]
     return Trend(
         one.name,
         _binned([r.step for r in sides[True]], [r.influence for r in sides[True]], last),

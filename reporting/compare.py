@@ -23,7 +23,7 @@ from reporting.chosen import points_of
 from reporting.comparison import Comparison, compare
 from reporting.findings import untaught
 from reporting.gather import gather_evaluated
-from resource_errors import no_room
+from resource_errors import disk_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"compare: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        reason = no_room(error)
+        reason = disk_error(error)
         if reason is None:
             raise
         print(f"compare: {reason}", file=sys.stderr)
@@ -58,7 +58,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _compared(options: argparse.Namespace, given: Parameters) -> Comparison:
     datasets = options.datasets or given.datasets
-    methods = options.methods or given.methods
+    methods = options.methods or given.methods.names
     if methods == ["all"]:
         methods = evaluated_methods(datasets)
     seeds = options.seeds or given.seeds

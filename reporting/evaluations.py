@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from data.records import Kind
 from errors import UserError
+from kinds import KINDS, Kind
 from outputs import must_exist, read_record
 from records.evaluated import PREDICTIONS, EvaluateMetrics
 
@@ -53,9 +53,7 @@ def _predictions(path: Path, kind: Kind) -> dict[str, Predictions]:
         row_ids = [str(columns["row_id"][row]) for row in rows]
         if len(set(row_ids)) != len(row_ids):
             raise UserError(f"{path}: set {name} holds a row id twice; predictions can't be paired by row")
-        labels = np.array(
-            [columns["label"][row] for row in rows], dtype=np.float64 if kind == "regression" else np.int64
-        )
+        labels = np.array([columns["label"][row] for row in rows], dtype=KINDS[kind].label_type)
         student, teacher = (
             np.array([columns[f"{who}_logits"][row] for row in rows], dtype=np.float64)
             for who in ("student", "teacher")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from metrics import LOWER_IS_BETTER
+from kinds import LOWER_IS_BETTER
 from records.trained import EpisodeRow
 from reporting.drawing import COLOURS, DASHES, MARKERS, SPARE_COLOURS, STYLE, colours_of, moving_average, png, scale_of
 from reporting.gather import DatasetOutputs

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from config.stages import Registry
 from errors import UserError
-from metrics import LOWER_IS_BETTER, compute_metrics
+from kinds import KINDS, LOWER_IS_BETTER
+from metrics import compute_metrics
 from reporting.gather import DatasetOutputs
 from reporting.scores import dev_rows, headlines
 from reporting.statistics import FEWEST_ROWS, Interval, mean_interval, paired_interval
@@ -111,7 +112,7 @@ def nothing_to_teach(
     every = [evidence_of(one, *key) for key in own]
     if any(check.passed for rows in every for check in own_checks(rows, settings) if check.name == TEACHER):
         return None
-    rows, other = every[0].rows, "the mean" if one.kind == "regression" else "the majority"
+    rows, other = every[0].rows, f"the {KINDS[one.kind].constant_name}"
     if rows < FEWEST_ROWS:
         return f"{rows} dev rows: too few to tell the teacher from {other}"
     metric = one.metrics[0]

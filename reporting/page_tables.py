@@ -1,6 +1,6 @@
 """The tables of the evidence: scores, margins, all metrics, rows of the splits, costs."""
 
-from metrics import LOWER_IS_BETTER
+from kinds import LOWER_IS_BETTER
 from reporting import shipping_text, wording
 from reporting.summarise import DatasetSummary, Summary
 from reporting.tables import Table
@@ -114,7 +114,7 @@ def rows_table(summary: Summary) -> Table:
 
 
 def dev_text(summary: Summary) -> str:
-    """Whether dev is the benchmark's own or was held out of train, by dataset where they differ."""
+    """Return whether dev is the benchmark's own or was held out of train, by dataset where they differ."""
     held_out = [one.name for one in summary.datasets if one.dev_held_out]
     own = [one.name for one in summary.datasets if not one.dev_held_out]
     if not held_out:

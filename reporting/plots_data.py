@@ -4,6 +4,8 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
+from config.methods import CURRICULUM
+from kinds import KINDS
 from reporting.gather import DatasetOutputs
 from reporting.statistics import Spread
 from reporting.summarise import DatasetSummary, Margin, Summary
@@ -63,7 +65,7 @@ def _rewards(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
             for episode in episodes:
                 if episode.reward is not None:
                     selection = [episode.selection.get(key, "") for key in ("loss", one.metrics[0])]
-                    yield one.name, "mpdistil", seed, episode.episode, episode.reward, *selection
+                    yield one.name, CURRICULUM, seed, episode.episode, episode.reward, *selection
 
 
 def _actions(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
@@ -78,7 +80,7 @@ def _actions(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
 def _confusion(summary: Summary, outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
     """The main method's predictions on dev; labels carry the dataset, so that one matrix shows all datasets."""
     for one in outputs:
-        if one.kind == "regression":
+        if not KINDS[one.kind].has_classes:
             continue
         for seed in summary.seeds:
             rows = one.evaluations[summary.main_method, seed].predictions["dev"]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from data.records import Kind
 from errors import UserError
-from metrics import Floats, weighted_metric
+from kinds import Floats, Kind
+from metrics import weighted_metric
 from reporting.evaluations import Predictions
 from reporting.gather import DatasetOutputs
 

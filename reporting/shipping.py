@@ -13,7 +13,8 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from config.stages import Registry
-from epoch_choice import Choice, SelectedBy
+from epoch_choice import SelectedBy, SelectionRule
+from kinds import KINDS
 from outputs import output_folder, read_record
 from records.evaluated import EvaluateMetrics
 from records.registered import ShownVersion, ShownVersions
@@ -124,7 +125,7 @@ def ship(
 def candidate(one: DatasetOutputs, method: str, seeds: Sequence[int], by: SelectedBy) -> int:
     """The best seed on selection, as `register` chooses it."""
     scores = {seed: one.evaluations[method, seed].metrics.selection for seed in seeds}
-    return Choice(by, one.metrics[0]).best(scores)
+    return SelectionRule(by, one.metrics[0]).best(scores)
 
 
 def read_versions() -> tuple[dict[tuple[str, str, int], ShownVersion], str]:
@@ -152,7 +153,7 @@ def _shipping(
 ) -> Shipping:
     rows, evidence, metric = dev_rows(one, method, seed), evidence_of(one, method, seed), one.metrics[0]
     lost, won = changed_rows(one, rows)
-    calibrated = {} if one.kind == "regression" else {"teacher": rows.teacher, "student": rows.student}
+    calibrated = {"teacher": rows.teacher, "student": rows.student} if KINDS[one.kind].has_classes else {}
     measured = one.evaluations[method, seed].metrics
 
     def against(other: NDArray[np.generic]) -> Interval:
@@ -182,8 +183,8 @@ def _shipping(
 def _agreement(
     one: DatasetOutputs, student: NDArray[np.float64], teacher: NDArray[np.float64], level: float
 ) -> Interval:
-    if one.kind == "regression":
-        return score_interval("pearson", "regression", teacher[:, 0], [student], level)
+    if not KINDS[one.kind].has_classes:
+        return score_interval("pearson", one.kind, teacher[:, 0], [student], level)
     same = int((student.argmax(axis=1) == teacher.argmax(axis=1)).sum())
     return share_interval(same, len(student), level)
 

@@ -14,13 +14,14 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
+from config.methods import BY_NAME
 from models.branches import Branched
 from models.classifier import Classifier
 from outputs import signals_folder, teacher_model
 from records.trained import AssistantMetrics, AssistantUpdates, CurveRow
 from seeds import start_all
 from tasks.runtime.resume_states import checkpoints_of
-from tasks.runtime.stage import Stage, run_stage, spent
+from tasks.runtime.stage import Stage, resource_usage, run_stage
 from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
 from tasks.runtime.torch_setup import start_torch
 from tasks.student_training.fixed_teacher import check_between, train_on_fixed_teacher
@@ -42,7 +43,7 @@ def assistant(stage: Stage) -> None:
     accelerator = start_torch(stage)
     teacher = stage.read(teacher_model(stage.dataset, stage.seed))
     student = start_student(stage, dataset, teacher).classifier
-    make = _between if stage.method == "takd" else _friendly
+    make = {"between": _between, "branched": _friendly}[BY_NAME[stage.method].assistant]
     model, curves, updates = make(stage, dataset, teacher, student, accelerator)
     write_model(stage, model, dataset)
     scores = store_signals(stage, model, dataset, device=accelerator.device)
@@ -55,7 +56,7 @@ def assistant(stage: Stage) -> None:
             parameters=parameters,
             layers=model.num_layers,
             updates=AssistantUpdates(assistant=updates),
-            **spent(),
+            **resource_usage(),
         )
     )
     metric = dataset.spec.metrics[0]
@@ -74,7 +75,7 @@ def _between(
     check_between(model, student, dataset.load(teacher, attention=attention))
     folder = stage.read(signals_folder(stage.dataset, stage.seed))
     signals = open_signals(folder, "train", rows=len(dataset.split("train")))
-    method = make_assisted_method(stage.parameters, "takd")
+    method = make_assisted_method(stage.parameters, stage.method)
     run = train_on_fixed_teacher(stage, model, dataset, method, FixedTeacher(signals), accelerator)
     return model, run.curves, run.student_updates
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kinds import KINDS
 from metrics import compute_metrics, row_losses
 from models.classifier import Classifier
 from outputs import signals_folder, student_model, teacher_model
@@ -104,11 +105,10 @@ def _table(
 
 def _plain_baselines(dataset: TokenisedDataset) -> tuple[float, float | None]:
     """Compute the constant baseline: train's most frequent class, with its accuracy on dev, or train's mean (regression)."""
-    labels = np.asarray(dataset.split("train").labels)
-    if dataset.spec.kind == "regression":
-        return float(labels.mean()), None
-    most = int(np.bincount(labels).argmax())
-    return float(most), float((np.asarray(dataset.split("dev").labels) == most).mean())
+    kind = KINDS[dataset.spec.kind]
+    constant = kind.constant(np.asarray(dataset.split("train").labels))
+    right = np.asarray(dataset.split("dev").labels) == constant
+    return constant, float(right.mean()) if kind.has_classes else None
 
 
 def _weights(folder: Path) -> int:

@@ -17,7 +17,7 @@ import torch
 
 from data.batches import Batch
 from errors import UserError
-from methods.interface import Scheduled
+from methods.interface import LossInputs, Scheduled
 from models.model_outputs import Outputs
 from outputs import OUTPUTS, signals_folder, student_model
 from progress import Ticker
@@ -55,7 +55,7 @@ def multi_task(stage: Stage) -> None:
     batches = {
         name: quiz_batches(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets
     }
-    ticker = Ticker(stage.title, given.curriculum.episodes or 0)
+    ticker = Ticker(stage.title, given.curriculum.episodes)
     selection = dataset.split("selection")
 
     def selection_scores() -> dict[str, float]:
@@ -69,7 +69,7 @@ def multi_task(stage: Stage) -> None:
         [QuizDataset(name, others[name].spec.kind, own) for name, own in batches.items()],
         QuizBatches(
             dataset.split("quiz"),
-            given.curriculum.batch_size or 1,
+            given.curriculum.batch_size,
             seed=stage.seed_of("batches of the reward"),
             rows=rows_without(dataset.split("quiz"), exam),
         ).one_pass,
@@ -98,7 +98,7 @@ def _distillations(stage: Stage, datasets: Mapping[str, TokenisedDataset]) -> di
         signals = open_signals(folder, "quiz", rows=len(dataset.split("quiz")))
 
         def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
-            return method.loss(outputs, signals.of_rows(batch.rows), batch.labels, dataset.spec.kind)
+            return method.loss(LossInputs(outputs, signals.of_rows(batch.rows), batch.labels, dataset.spec.kind))
 
         return Distillation(loss)
 

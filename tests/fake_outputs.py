@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from data.records import DatasetSpec, Kind
+from data.records import DatasetSpec
+from kinds import Kind
 from metrics import compute_metrics
 from outputs import output_folder, tokens_folder
 from records.base import Record

@@ -11,6 +11,9 @@ from unittest.mock import patch
 
 import yaml
 
+from config.methods import by_family
+from flows.command_line import FORWARDED
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -23,6 +26,11 @@ class Ended:
     errors: str
 
 
+def module_of(name: str) -> str:
+    """The module behind a stage, or behind a command that `python -m flows` passes on."""
+    return FORWARDED[name].module if name in FORWARDED else f"tasks.{name}"
+
+
 def run_stage_here(folder: Path, stage: str, *options: str) -> Ended:
     """Run one stage in `folder`, which holds a params.yaml. An exception that the stage lets out is let out here, too."""
     output, errors = io.StringIO(), io.StringIO()
@@ -31,10 +39,10 @@ def run_stage_here(folder: Path, stage: str, *options: str) -> Ended:
         contextlib.chdir(folder),
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(errors),
-        patch.object(sys, "argv", [f"tasks.{stage}", *options]),
+        patch.object(sys, "argv", [module_of(stage), *options]),
     ):
         try:
-            runpy.run_module(f"tasks.{stage}", run_name="__main__")
+            runpy.run_module(module_of(stage), run_name="__main__")
         except SystemExit as end:
             status = int(end.code or 0)
     return Ended(status, output.getvalue(), errors.getvalue())
@@ -47,8 +55,10 @@ def write_params(folder: Path, **sections: object) -> None:
 
 
 def merged(content: dict, changes: Mapping[str, object]) -> dict:
-    """The mapping with other values; mappings in it are merged."""
+    """The mapping with other values; mappings in it are merged, and a list of methods is put under their families."""
     for key, value in changes.items():
+        if key == "methods" and not isinstance(value, dict):
+            value = by_family(value)  # ty: ignore[invalid-argument-type]
         old = content.get(key)
         content[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
     return content
@@ -58,7 +68,7 @@ def stages_of(method: str) -> tuple[str, ...]:
     """The stages that make a method's student, but for those that come after the meta-teacher."""
     if method == "mpdistil" or method.endswith(("_meta", "_multi")):
         return ()
-    return ("assistant", "assisted") if method in ("takd", "sftn") else ("student",)
+    return ("assistant", "assisted_student") if method in ("takd", "sftn") else ("student",)
 
 
 def run_main_job(folder: Path, datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> None:
@@ -81,10 +91,10 @@ def run_main_job(folder: Path, datasets: Sequence[str], methods: Sequence[str], 
     for one in combinations:
         if "mpdistil" in methods:
             run("meta_teacher", *one)
-            run("curriculum", *one)
+            run("curriculum", *one, "--method", "mpdistil")
         for method in methods:
             if method.endswith("_meta"):
-                run("meta_taught", *one, "--method", method.removesuffix("_meta"))
+                run("meta_student", *one, "--method", method.removesuffix("_meta"))
             if method.endswith("_multi"):
                 run("multi_task", *one, "--method", method.removesuffix("_multi"))
         for method in methods:

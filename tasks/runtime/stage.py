@@ -40,13 +40,13 @@ from models.folders import whole_folder
 from outputs import OUTPUTS, json_text, rows_text
 from records.base import Record, RecordRow
 from records.stage_run import RunRecord
-from resource_errors import no_memory, no_room
+from resource_errors import disk_error, no_memory
 from seeds import named
 from stage_code import SourceTree, changed_modules, code_file, recorded_modules
 from tasks.runtime import gc_during_import
 from tasks.runtime.broken_pipe import without_readers
 from tasks.runtime.declaration import declaration
-from tasks.runtime.distributed import FIRST, PROCESSES, end_together, first_to_fail, lost_partner
+from tasks.runtime.distributed import FIRST, PROCESSES, barrier_and_destroy, first_to_fail, peer_died
 from training import interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -176,15 +176,15 @@ class Stage:
 
 # A student is drawn alike by whatever method it learns (seeds.py says what is shared, and why).
 # Multi-task training draws what a curriculum with the sampler `uniform` draws.
-SEEDED_AS = {"assisted": "student", "meta_taught": "student", "multi_task": "curriculum"}
+SEEDED_AS = {"assisted_student": "student", "meta_student": "student", "multi_task": "curriculum"}
 SEEDED = (
     "teacher",
     "signals",
     "assistant",
     "student",
-    "assisted",
+    "assisted_student",
     "meta_teacher",
-    "meta_taught",
+    "meta_student",
     "curriculum",
     "multi_task",
     "evaluate",
@@ -217,7 +217,7 @@ def run_stage(name: str, work: Callable[[Stage], None]) -> None:
                 stage.write(_record(stage))
             for finish in stage.when_done:
                 finish()
-            end_together()
+            barrier_and_destroy()
         seconds = time.monotonic() - stage.started
         if stage.writes:
             with without_readers():
@@ -233,7 +233,7 @@ def run_stage(name: str, work: Callable[[Stage], None]) -> None:
     except BrokenPipeError:
         _stop(f"{name}: nobody reads what it prints any more, stopped", 128 + signal.SIGPIPE)
     except (OSError, SafetensorError, MemoryError, RuntimeError) as error:
-        reason = no_room(error) or lost_partner(error)
+        reason = disk_error(error) or peer_died(error)
         reason = reason or no_memory(error, name, load(options.params), chosen.get("method", ""))
         if reason is None:
             raise
@@ -253,13 +253,14 @@ def _check_chosen(stage: Stage, keys: tuple[str, ...]) -> None:
     """Raise UserError if the command line names what params.yaml does not list."""
     given = stage.parameters
     lists: dict[str, tuple[str, tuple[str, ...]]] = {
-        "student": ("student.methods", given.student.methods),
-        "assistant": ("assisted.methods", given.assisted.methods),
-        "assisted": ("assisted.methods", given.assisted.methods),
-        "meta_taught": ("mpdistil.teaches", given.mpdistil.teaches),
-        "multi_task": ("mpdistil.multi_task", given.mpdistil.multi_task),
+        "student": ("methods.student", given.methods.student),
+        "assistant": ("methods.assisted", given.methods.assisted),
+        "assisted_student": ("methods.assisted", given.methods.assisted),
+        "meta_student": ("methods.meta_taught", given.methods.meta_taught),
+        "multi_task": ("methods.multi_task", given.methods.multi_task),
+        "curriculum": ("methods.curriculum", given.methods.curriculum),
     }
-    known = {"dataset": ("datasets", given.datasets), "method": lists.get(stage.name, ("methods", given.methods))}
+    known = {"dataset": ("datasets", given.datasets), "method": lists.get(stage.name, ("methods", given.methods.names))}
     for key in (key for key in keys if key in known):
         value, (listed_as, allowed) = str(getattr(stage, key)), known[key]
         if value not in allowed:
@@ -365,11 +366,11 @@ def _record(stage: Stage) -> RunRecord:
         processes=PROCESSES,
         started=datetime.fromtimestamp(now - seconds, UTC).isoformat(timespec="seconds"),
         duration_s=round(seconds, 3),
-        **spent(),
+        **resource_usage(),
     )
 
 
-def spent() -> dict[str, float]:
+def resource_usage() -> dict[str, float]:
     """CPU seconds (user and system) and peak memory (MiB) of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {

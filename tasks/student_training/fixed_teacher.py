@@ -7,9 +7,10 @@ from dataclasses import replace
 import torch
 from accelerate import Accelerator
 
+from config.methods import refusal
 from data.batches import Batch
 from errors import UserError
-from methods.interface import Lasting, Method, Needs, Phase, Scheduled, schedule_of
+from methods.interface import Lasting, LossInputs, Method, Needs, Phase, Scheduled, schedule_of
 from models.attention_scores import check_scores
 from models.classifier import Classifier
 from models.model_outputs import Outputs
@@ -21,7 +22,6 @@ from tasks.runtime.torch_setup import compile_if_asked
 from tasks.student_training.initial_models import parameter_count
 from tasks.student_training.layer_pairs import check_heads
 from tasks.student_training.training_settings import training_settings
-from tasks.student_training.unsupported import refusal
 from training.co_training import JointRun
 from training.fixed_teacher import FixedTeacher
 from training.supervised import BatchLoss, train
@@ -91,8 +91,8 @@ def _epoch_loss(phase: Phase, teacher: FixedTeacher, model: Classifier, dataset:
     """A method's loss in one epoch."""
 
     def loss(outputs: Outputs, batch: Batch) -> Mapping[str, torch.Tensor]:
-        said = teacher.says(batch, phase, dataset.spec.name)
-        return phase.method.loss(outputs, said, batch.labels, dataset.spec.kind, projection=model.projection)
+        said = teacher.outputs(batch, phase, dataset.spec.name)
+        return phase.method.loss(LossInputs(outputs, said, batch.labels, dataset.spec.kind, model.projection))
 
     return loss
 

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from metrics import compute_metrics
 from models.classifier import Classifier
 from records.trained import CurveRow, InfluenceRow, PhaseRecord, StudentMetrics, Updates
-from tasks.runtime.stage import Stage, spent
+from tasks.runtime.stage import Stage, resource_usage
 from tasks.runtime.stage_datasets import TokenisedDataset
 from tasks.runtime.torch_setup import as_it_is_used
 from tasks.student_training.initial_models import parameter_count, start_student
@@ -60,7 +60,7 @@ def write_student(
             epochs=epochs_run(stage, run.curves, given.student),
             schedule=tuple(PhaseRecord(**asdict(part)) for part in run.schedule),
             search=found.record,
-            **spent(),
+            **resource_usage(),
         )
     )
     stage.headline = f"{dataset.spec.metrics[0]} {scores[dataset.spec.metrics[0]]:.3f} on {dataset.selected_on}"

@@ -1,4 +1,4 @@
-"""What each of two launched processes runs: `parts.py FOLDER`, small networks trained whole and in parts, on shared rows.
+"""The job of each of two launched processes: `parts.py FOLDER`, small networks trained whole and in parts.
 
 Both ways draw the same dropout masks, so weights differ by rounding at most. What it finds goes to FOLDER/<rank>.json.
 """
@@ -19,6 +19,7 @@ from torch.distributed.tensor import DTensor
 
 from data.batches import Batch
 from methods.finetune import Finetune
+from methods.interface import LossInputs
 from models.model_outputs import Outputs
 from training.fsdp import ASKED
 from training.resume import Cadence, Checkpoints
@@ -46,8 +47,8 @@ class Watch:
 
 
 def loss(outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-    """What a teacher minimises."""
-    return Finetune().loss(outputs, None, batch.labels, SPEC.kind)
+    """The loss of a teacher."""
+    return Finetune().loss(LossInputs(outputs, None, batch.labels, SPEC.kind))
 
 
 def trained(

@@ -1,4 +1,4 @@
-"""Whether a bf16 pass and its float32 replay draw one set of dropout masks: metadistil and lgtm would need that under bf16.
+"""Dropout masks of a bf16 pass and of its float32 replay: metadistil and lgtm would need one set of them under bf16.
 
 config/parameters.py refuses both with `precision: bf16`. A kernel of dropout draws for several numbers at once, and how many can
 depend on their type. If these tests pass on a GPU, the refusal can go for that kind of GPU; where one fails, it is right:
@@ -69,12 +69,12 @@ class Derivative:
     def of_the_replay(self, state: RandomState) -> Tensor:
         self._move(0.0)
         network, needs = self.own.student.network, Needs(teacher="moves")
-        return tangents(network, self.batch, self.own.dataset, needs, self.direction, state)["logits"]
+        return tangents(network, self.batch, needs, self.direction, state)["logits"]
 
     def _pass_at(self, step: float, state: RandomState) -> Tensor:
         self._move(step)
         with torch.no_grad(), state.replayed(), derivable_attention(), torch.autocast(self.device, torch.bfloat16):
-            return self.own.student.see(self.batch, self.own.dataset).logits
+            return self.own.student.forward(self.batch).logits
 
     def _move(self, step: float) -> None:
         with torch.no_grad():
@@ -90,7 +90,7 @@ def on(device: str, rows: Rows) -> Rows:
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_derivative_of_bf16_passes_is_that_of_their_float32_replay(device: str) -> None:
-    """What masks alone change of it, from pass to pass, is the same in both; with the masks of another pass it is not."""
+    """Change caused by masks alone, from pass to pass, is the same in both; with another pass's masks it is not."""
     at, states = Derivative(device), list[RandomState]()
     for seed in range(8):
         torch.manual_seed(seed)
@@ -108,9 +108,9 @@ def test_a_pass_without_a_graph_repeats_the_masks_of_one_with_it(device: str) ->
     own, batch = pair("bert", spec), on(device, batch)
     own.teacher.network.float().to(device)
     state = RandomState.now(torch.device(device))
-    first = own.teacher.see(batch, own.dataset).logits
-    again = own.teacher.say(batch, own.dataset, masks=state).logits
-    other = own.teacher.say(batch, own.dataset).logits
+    first = own.teacher.forward(batch).logits
+    again = own.teacher.forward_no_grad(batch, masks=state).logits
+    other = own.teacher.forward_no_grad(batch).logits
     assert torch.allclose(first, again, rtol=1e-5, atol=1e-7)
     assert not torch.allclose(first, other, rtol=1e-3, atol=1e-4)
 

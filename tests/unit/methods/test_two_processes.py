@@ -10,7 +10,7 @@ from pairs import Rows, endless, rows
 from small_networks import RTE, small
 from torch import Tensor, nn
 
-from methods.co_training import Learner, MovingTeacher, Pair, Seen
+from methods.co_training import Learner, MovingTeacher, Pair, ProjectedModel
 from methods.dml import Dml
 from methods.layer_mapping import match_layers
 from methods.lgtm import Lgtm
@@ -34,7 +34,7 @@ def half(whole: Rows) -> Rows:
 
 
 def learner(layers: int, seed: int) -> Learner:
-    seen = Seen(small("bert", RTE, layers=layers, seed=seed).train(), run_shared)
+    seen = ProjectedModel(small("bert", RTE, layers=layers, seed=seed).train(), run_shared)
     for module in seen.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -42,9 +42,9 @@ def learner(layers: int, seed: int) -> Learner:
 
 
 def step_on(name: str, train: Rows, quiz: Rows) -> list[Tensor]:
-    """What one step changes in every parameter of both networks."""
+    """Return the change of every parameter of both networks in one step."""
     torch.set_num_threads(1)
-    own = Pair(learner(2, 11), learner(3, 5), RTE.dataset, RTE.kind)
+    own = Pair(learner(2, 11), learner(3, 5), RTE.kind)
     parameters = [value for one in (own.student, own.teacher) for value in one.parameters().values()]
     before = [value.detach().clone() for value in parameters]
     METHODS[name].step(own, train, endless(quiz))
@@ -64,7 +64,7 @@ def one_of(number: int, processes: int, folder: str) -> None:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, list[Tensor]]]:
-    """What changed in each of two processes."""
+    """The changes in each of two processes."""
     folder = tmp_path_factory.mktemp("processes")
     multiprocessing.spawn(one_of, args=(2, str(folder)), nprocs=2)
     return [torch.load(folder / f"{number}.pt") for number in range(2)]

@@ -1,4 +1,4 @@
-"""Where the files of an experiment go: never to a folder of MLflow's choice, whatever the registry's address is."""
+"""Location of an experiment's files: never a folder of MLflow's choice, whatever the registry's address is."""
 
 import os
 import sqlite3
@@ -25,7 +25,7 @@ POSTGRES = os.environ.get("DISTILFLOW_TEST_POSTGRES", "")
 
 ELSEWHERE = """
 import pathlib, runpy, sys
-import places
+import paths
 folder = pathlib.Path(sys.argv.pop(1))
 paths.registry_folder = lambda: folder
 sys.argv.pop(0)

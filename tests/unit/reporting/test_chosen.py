@@ -1,4 +1,4 @@
-"""What the records of a stage say about how its network was chosen."""
+"""The records of a stage on the choice of its network."""
 
 from pathlib import Path
 

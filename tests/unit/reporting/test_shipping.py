@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from config.stages import Registry
-from data.records import Kind
+from kinds import Kind
 from outputs import json_text
 from records.registered import RegisteredStudent, RegistrationRecord, RegistryState
 from reporting.calibration import calibrate
