@@ -103,7 +103,7 @@ def test_changed_code_is_named_at_the_stages_that_run_it_and_nowhere_else(copy: 
 def test_modules_that_came_or_went_are_named_too_and_the_fourth_is_counted(copy: Path) -> None:
     rewrite(copy / "reporting/wording.py", "", "from models import heads\n")
     rewrite(copy / "tasks/evaluate.py", "from training.memory import", "from memory import")
-    for name in ("classifier", "layers", "outputs"):
+    for name in ("classifier", "layers", "model_outputs"):
         rewrite(copy / "models" / f"{name}.py", "", "# changed\n")
     found = {node.stage: node.reasons for node in out_of_date(copy).values()}
     assert found["report"] == ("changed: models/heads.py, reporting/wording.py",)
