@@ -3,13 +3,16 @@
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 import yaml
 from source_imports import ROOT
 
-from config.methods import FAMILIES, SUFFIXES, TRAINED
+from config.methods import FAMILIES, SUFFIXES, TRAINED, family_of
+from config.parameters import load
 from config.stages import Split, Student
+from errors import UserError
 from stage_code import BY_METHOD, CODE, code_file
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
@@ -136,6 +139,13 @@ def test_a_search_is_tracked_by_the_stages_that_make_one_and_by_the_report(stage
 
 
 @pytest.mark.parametrize("method", TRAINED)
-def test_every_method_has_a_section_of_its_own_for_its_stage_to_depend_on(method: str) -> None:
+def test_every_method_has_a_section_of_its_own_for_its_stage_to_depend_on(tmp_path: Path, method: str) -> None:
     assert all("${item.method}" in _params(stage) for stage in STUDENTS)
-    assert method in yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    family = family_of(method)[0]
+    named = tmp_path / "params.yaml"
+    content["methods"][family] = [method]
+    content.pop(method, None)
+    named.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(UserError, match=f"{method}: the section is missing"):
+        load(named)
