@@ -55,7 +55,7 @@ def _curves(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
     for one in outputs:
         for (series, seed), rows in one.curves.items():
             for row in rows:
-                values = [row.get(key, "") for key in ("train_loss", "selection_loss", f"selection_{one.metrics[0]}")]
+                values = [row.get(key, "") for key in ("train_loss", "selection_loss", f"selection_{one.headline}")]
                 yield one.name, series, seed, int(row["epoch"]), *values
 
 
@@ -64,7 +64,7 @@ def _rewards(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
         for seed, episodes in one.episodes.items():
             for episode in episodes:
                 if episode.reward is not None:
-                    selection = [episode.selection.get(key, "") for key in ("loss", one.metrics[0])]
+                    selection = [episode.selection.get(key, "") for key in ("loss", one.headline)]
                     yield one.name, CURRICULUM, seed, episode.episode, episode.reward, *selection
 
 

@@ -23,7 +23,6 @@ from reporting.classes import ClassLine, class_lines
 from reporting.findings import Findings
 from reporting.gather import DatasetOutputs
 from reporting.lost_rows import SHOWN, ChangedRow, changed_rows
-from reporting.scores import dev_rows
 from reporting.statistics import Interval, paired_interval, score_interval, share_interval
 from reporting.verdict.check_result import Verdict
 from reporting.verdict.dev_rows import BASELINE
@@ -125,7 +124,7 @@ def ship(
 def candidate(one: DatasetOutputs, method: str, seeds: Sequence[int], by: SelectedBy) -> int:
     """The best seed on selection, as `register` chooses it."""
     scores = {seed: one.evaluations[method, seed].metrics.selection for seed in seeds}
-    return SelectionRule(by, one.metrics[0]).best(scores)
+    return SelectionRule(by, one.headline).best(scores)
 
 
 def read_versions() -> tuple[dict[tuple[str, str, int], ShownVersion], str]:
@@ -151,7 +150,7 @@ def _shipping(
     settings: Registry,
     level: float,
 ) -> Shipping:
-    rows, evidence, metric = dev_rows(one, method, seed), evidence_of(one, method, seed), one.metrics[0]
+    rows, evidence, metric = one.dev(method, seed), evidence_of(one, method, seed), one.headline
     lost, won = changed_rows(one, rows)
     calibrated = {"teacher": rows.teacher, "student": rows.student} if KINDS[one.kind].has_classes else {}
     measured = one.evaluations[method, seed].metrics

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from reporting.classes import class_name
 from reporting.drawing import COLOURS, STYLE, png
 from reporting.gather import DatasetOutputs
-from reporting.scores import dev_rows
 from reporting.shipping import Shipping
 
 SIDE_BY_SIDE = 8
@@ -65,7 +64,7 @@ def _reliability(part: Shipping) -> Figure:
 
 def confusion(one: DatasetOutputs, method: str, seed: int) -> Figure:
     """Dev rows by label and prediction, the teacher's and the student's; long names are numbers with a legend."""
-    rows = dev_rows(one, method, seed)
+    rows = one.dev(method, seed)
     classes = rows.student.shape[1]
     names = [class_name(one.label_names, number) for number in range(classes)]
     numbered = classes > FEW or max(map(len, names)) > SHORT
