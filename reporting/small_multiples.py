@@ -32,9 +32,8 @@ def small_curves(one: DatasetOutputs, summary: Summary) -> Figure:
         for line in every[series]:
             axes.plot(line[:, 0], line[:, 1], color=COLOURS["teacher"] if series == "teacher" else INK, lw=1.5)
         axes.set_title(series, fontsize=9)
-    rows = "dev" if summary.selected_on == "dev" else "selection"
     figure.supxlabel("epoch", fontsize=9.5)
-    figure.supylabel(f"{rows} {metric}", fontsize=9.5)
+    figure.supylabel(f"{summary.selected_on} {metric}", fontsize=9.5)
     return figure
 
 
