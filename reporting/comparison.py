@@ -130,7 +130,9 @@ def _line(
         if seeds := _seeds(one, method):
             cells[one.name] = _cell(one, method, seeds, baseline, level)
         else:
-            missing[one.name] = refused_text(one, method) or NOT_RUN
+            # After a hyphen stands a variant's name.
+            columns = KINDS[one.kind].columns(one.label_names)
+            missing[one.name] = refusal(method.partition("-")[0], one.name, one.kind, columns) or NOT_RUN
     outcomes = [cell.outcome for name, cell in cells.items() if name not in left_out]
     return MethodLine(
         method,
@@ -142,11 +144,6 @@ def _line(
         losses=outcomes.count("loss"),
         effort=mean_effort([cell.effort for cell in cells.values() if cell.effort is not None]),
     )
-
-
-def refused_text(one: DatasetOutputs, method: str) -> str | None:
-    """Why a method has no meaning for a dataset. After a hyphen stands a variant's name."""
-    return refusal(method.partition("-")[0], one.name, one.kind, KINDS[one.kind].columns(one.label_names))
 
 
 def _cell(one: DatasetOutputs, method: str, seeds: Sequence[int], baseline: str, level: float) -> Cell:
@@ -204,9 +201,8 @@ def _notes(outputs: Sequence[DatasetOutputs], lines: Sequence[MethodLine]) -> li
     """What a reader must know before setting one number beside another."""
     found: list[str] = []
     for one in outputs:
-        counts = {line.cells[one.name].seeds for line in lines if one.name in line.cells}
-        if len(counts) > 1:
-            own = {line.method: line.cells[one.name].seeds for line in lines if one.name in line.cells}
+        own = {line.method: line.cells[one.name].seeds for line in lines if one.name in line.cells}
+        if len(set(own.values())) > 1:
             most = max(own.values(), key=len)
             texts = ", ".join(f"{method} {_listed(seeds)}" for method, seeds in own.items() if seeds != most)
             found.append(f"{one.name}: not every method has the same seeds ({_listed(most)}; {texts})")

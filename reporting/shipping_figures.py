@@ -98,13 +98,9 @@ def _label(selected_on: str) -> str:
 
 def _legend_lines(names: Sequence[str], width: float) -> list[str]:
     """'1 name, 2 name, ...' in lines that fit a picture of that many inches."""
-    text = "   ".join(f"{number}\N{NO-BREAK SPACE}{_solid(name)}" for number, name in enumerate(names, 1))
+    # A name is not broken inside.
+    text = "   ".join(f"{number} {name}".replace(" ", "\N{NO-BREAK SPACE}") for number, name in enumerate(names, 1))
     return textwrap.wrap(text, width=int(width * 12.5), break_long_words=True)
-
-
-def _solid(name: str) -> str:
-    """A name that is not broken inside."""
-    return name.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _counts(labels: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> NDArray[np.int64]:

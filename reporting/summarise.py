@@ -1,6 +1,6 @@
 """The numbers of the report: means over seeds, margins to the teacher with intervals, sizes, latency, cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -131,7 +131,9 @@ def summarise(
             for method in methods
             if comparable
         },
-        efforts=_average_efforts(datasets, methods),
+        efforts=_mean_efforts(
+            {method: [one.efforts[method] for one in datasets if method in one.efforts] for method in methods}
+        ),
         level=level,
         findings=findings,
         selected_by=selected_by,
@@ -172,10 +174,16 @@ def _dataset(
         scores={column: mean_sd(values) for column, values in by_column.items()},
         all_scores=_all_scores(one, methods, seeds),
         margins={method: margin_of(one, method, seeds, level) for method in methods},
-        models=_models(one, methods, seeds),
+        models={TEACHER: _facts(one, TEACHER, [(method, seed) for method in methods for seed in seeds])}
+        | {method: _facts(one, "student", [(method, seed) for seed in seeds]) for method in methods},
         latency_setting=evaluations[0].latency_ms.setting,
         costs=_costs(one, seeds),
-        efforts=_efforts(one, methods, seeds),
+        efforts=_mean_efforts(
+            {
+                method: [one.efforts[method, seed] for seed in seeds if (method, seed) in one.efforts]
+                for method in methods
+            }
+        ),
         warnings=_warnings(one, methods, seeds, findings),
     )
 
@@ -205,11 +213,6 @@ def _average_scores(
     return found
 
 
-def _models(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int]) -> dict[str, ModelFacts]:
-    found = {TEACHER: _facts(one, TEACHER, [(method, seed) for method in methods for seed in seeds])}
-    return found | {method: _facts(one, "student", [(method, seed) for seed in seeds]) for method in methods}
-
-
 def _facts(one: DatasetOutputs, who: str, keys: Sequence[tuple[str, int]]) -> ModelFacts:
     measured = [one.evaluations[key].metrics for key in keys]
     first, times = measured[0], [e.latency_ms.by_name[who] for e in measured]
@@ -217,18 +220,8 @@ def _facts(one: DatasetOutputs, who: str, keys: Sequence[tuple[str, int]]) -> Mo
     return ModelFacts(first.parameters.by_name[who], first.size_bytes.by_name[who], p50, p95)
 
 
-def _efforts(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int]) -> dict[str, Effort]:
-    means = {
-        method: mean_effort([one.efforts[method, seed] for seed in seeds if (method, seed) in one.efforts])
-        for method in methods
-    }
-    return {method: effort for method, effort in means.items() if effort is not None}
-
-
-def _average_efforts(datasets: Sequence[DatasetSummary], methods: Sequence[str]) -> dict[str, Effort]:
-    means = {
-        method: mean_effort([one.efforts[method] for one in datasets if method in one.efforts]) for method in methods
-    }
+def _mean_efforts(by_method: Mapping[str, Sequence[Effort]]) -> dict[str, Effort]:
+    means = {method: mean_effort(efforts) for method, efforts in by_method.items()}
     return {method: effort for method, effort in means.items() if effort is not None}
 
 
