@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from epoch_choice import IN_WORDS
 from outputs import has_record, read_record, student_folder
 from records.stage_run import RunRecord
-from records.trained import STUDENT_METRICS, StudentMetrics
+from records.trained import StudentMetrics, student_metrics_of
 from reporting.effort import base_of
 
 
@@ -33,7 +33,7 @@ def how_chosen(dataset: str, method: str, seed: int) -> Chosen:
     if not has_record(folder):
         return Chosen(IN_WORDS["loss"], 1, None, None)
     run = read_record(RunRecord, folder)
-    metrics, base = read_record(STUDENT_METRICS[run.stage], folder), base_of(run)
+    metrics, base = read_record(student_metrics_of(run.stage), folder), base_of(run)
     by = str(run.parameter("selected_by") or "loss")
     by = next((words for name, words in IN_WORDS.items() if name == by), by)
     if not isinstance(metrics, StudentMetrics):

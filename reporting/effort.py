@@ -9,7 +9,7 @@ import numpy as np
 from config.methods import CURRICULUM
 from outputs import OUTPUTS, has_record, output_folder, read_record, student_folder
 from records.stage_run import RunRecord
-from records.trained import STUDENT_METRICS, AssistantMetrics
+from records.trained import AssistantMetrics, student_metrics_of
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _after(before: RunRecord, own: Effort) -> Effort:
 
 
 def _of_student(folder: Path, run: RunRecord) -> Effort:
-    metrics = read_record(STUDENT_METRICS[run.stage], folder)
+    metrics = read_record(student_metrics_of(run.stage), folder)
     return Effort(
         train_rows=metrics.train_rows,
         other_rows=metrics.other_rows,

@@ -9,7 +9,6 @@ metrics.json, curves.jsonl (one row an epoch), run.json.
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 import torch
@@ -137,7 +136,7 @@ class _Trajectory:
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        self.epochs = [logits.numpy() for logits in cast(list[torch.Tensor], state["epochs"])]
+        self.epochs = [logits.numpy() for logits in state["epochs"]]
 
 
 def _said(stage: Stage, network: nn.Module, dataset: TokenisedDataset, accelerator: Accelerator) -> np.ndarray:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -229,16 +228,15 @@ class CoTrainingRun:
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        parts = cast(dict[str, list[State]], state)
         for index, (learner, schedule) in enumerate(zip(self._learners, self._schedules, strict=True)):
-            learner.network.load_state_dict(parts["networks"][index])
-            learner.optimizer.load_state_dict(parts["optimizers"][index])
-            schedule.load_state_dict(parts["schedules"][index])
-            learner.updates = cast(list[int], state["updates"])[index]
-        self.pair.influence[:] = cast(list[dict[str, float]], state["influence"])
-        self.best.load_state_dict(cast(State, state["best"]))
-        self._quiz.given, self.epoch = cast(int, state["quiz"]), cast(int, state["epoch"])
-        self.steps = cast(list[dict[str, float]], state["steps"])
+            learner.network.load_state_dict(state["networks"][index])
+            learner.optimizer.load_state_dict(state["optimizers"][index])
+            schedule.load_state_dict(state["schedules"][index])
+            learner.updates = state["updates"][index]
+        self.pair.influence[:] = state["influence"]
+        self.best.load_state_dict(state["best"])
+        self._quiz.given, self.epoch = state["quiz"], state["epoch"]
+        self.steps = state["steps"]
 
 
 def _scores(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -146,9 +146,9 @@ class Checkpoints:
             return
         self._steps, state = found
         self._restored_at = self._steps
-        run.load_state_dict(cast(State, state["run"]))
+        run.load_state_dict(state["run"])
         rank = 0 if self._accelerator is None else self._accelerator.process_index
-        set_random_state(cast(list[State], state["random"])[rank], self._device)
+        set_random_state(state["random"][rank], self._device)
         files.say(f"goes on from its checkpoint, after {self._steps} steps")
 
     def _same_everywhere(self, found: tuple[int, State] | None, files: CheckpointFiles) -> tuple[int, State] | None:
@@ -185,9 +185,9 @@ def random_state(device: torch.device) -> State:
 
 def set_random_state(state: State, device: torch.device) -> None:
     """Put the generators where `random_state` found them."""
-    name, key, *rest = cast(list, state["numpy"])
-    random.setstate(cast(tuple, state["python"]))
+    name, key, *rest = state["numpy"]
+    random.setstate(state["python"])
     np.random.set_state((name, key.numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(cast(torch.Tensor, state["torch"]))
+    torch.set_rng_state(state["torch"])
     if state["cuda"] is not None:
-        torch.cuda.set_rng_state(cast(torch.Tensor, state["cuda"]), device)
+        torch.cuda.set_rng_state(state["cuda"], device)

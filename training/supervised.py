@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 from accelerate import Accelerator
@@ -236,15 +236,14 @@ class SupervisedRun:
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        parts = cast(dict[str, State], state)
-        load_weights(self._model, cast(dict[str, torch.Tensor], parts["model"]))
-        load_optimizer(self._optimizer, parts["optimizer"])
-        self._schedule.load_state_dict(parts["schedule"])
-        self.best.load_state_dict(parts["best"])
+        load_weights(self._model, state["model"])
+        load_optimizer(self._optimizer, state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self.best.load_state_dict(state["best"])
         if self._after_epoch is not None:
-            self._after_epoch.load_state_dict(parts["after_epoch"])
-        self.epoch, self.step = cast(list[int], state["position"])
-        self._sums = cast(dict[str, float], state["sums"])
+            self._after_epoch.load_state_dict(state["after_epoch"])
+        self.epoch, self.step = state["position"]
+        self._sums = state["sums"]
 
 
 class BestEpoch:
@@ -272,9 +271,9 @@ class BestEpoch:
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        self._weights = split_as(cast(dict[str, torch.Tensor], state["weights"]), self._model.state_dict())
-        self._curves = cast(list[dict[str, float]], state["curves"])
-        self._chosen = cast(int, state["chosen"])
+        self._weights = split_as(state["weights"], self._model.state_dict())
+        self._curves = state["curves"]
+        self._chosen = state["chosen"]
 
     def restored(self) -> list[dict[str, float]]:
         """Give the model the best epoch's weights; the curves, with `best` 1 in that epoch's row and 0 in others."""

@@ -17,10 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
-from typing import Protocol, cast
+from typing import Protocol
 
 from accelerate import Accelerator
-from torch import Tensor
 
 from data.batches import Batch
 from epoch_choice import BY_LOSS, SelectionRule, of_row
@@ -161,10 +160,10 @@ class EpisodesRun:
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        self.steps, self.episodes, self._rows = (cast(list[Row], state[name]) for name in ("steps", "episodes", "rows"))
-        self.number, self.best, self._learnt = (cast(int, state[name]) for name in ("number", "best", "learnt"))
-        self.best_weights = cast(dict[str, Tensor], state["best_weights"])
-        self._episode.load_state_dict(cast(State, state["episode"]))
+        self.steps, self.episodes, self._rows = (state[name] for name in ("steps", "episodes", "rows"))
+        self.number, self.best, self._learnt = (state[name] for name in ("number", "best", "learnt"))
+        self.best_weights = state["best_weights"]
+        self._episode.load_state_dict(state["episode"])
 
 
 def _episode_row(

@@ -1,7 +1,6 @@
 """The student as the curriculum moves it: one batch through a dataset's own head, one optimizer step."""
 
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -95,9 +94,8 @@ class CurriculumLearner:
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        parts = cast(dict[str, State], state)
-        self._module.load_state_dict(parts["student"])
-        self._optimizer.load_state_dict(parts["optimizer"])
+        self._module.load_state_dict(state["student"])
+        self._optimizer.load_state_dict(state["optimizer"])
         for name, value in self._module.named_parameters():
-            gradient = cast(Tensor | None, parts["gradients"].get(name))
+            gradient = state["gradients"].get(name)
             value.grad = None if gradient is None else gradient.to(value.device)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from accelerate import Accelerator
 
@@ -104,8 +103,7 @@ class MultiTask:
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        parts = cast(dict[str, State], state)
-        self.learner.load_state_dict(parts["learner"])
-        self.sampler.load_state_dict(parts["sampler"])
-        for dataset, batches in zip(self.datasets, cast(list[State], state["batches"]), strict=True):
+        self.learner.load_state_dict(state["learner"])
+        self.sampler.load_state_dict(state["sampler"])
+        for dataset, batches in zip(self.datasets, state["batches"], strict=True):
             dataset.batches.load_state_dict(batches)

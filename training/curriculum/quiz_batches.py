@@ -1,7 +1,6 @@
 """Quiz batches for the curriculum: without end for an action, one pass at a time for the target's rewards."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 
@@ -42,7 +41,7 @@ class QuizBatches:
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        self._given = cast(int, state["given"])
+        self._given = state["given"]
 
     def rows_in(self, batches: int) -> int:
         """Return the number of different rows in the first so many batches."""

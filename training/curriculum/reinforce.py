@@ -8,7 +8,6 @@ step.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -70,9 +69,9 @@ class Reinforce:
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        parts, device = cast(dict[str, State], state), self._parameters[0].device
-        self.policy.load_state_dict(parts["policy"])
-        self._optimizer.load_state_dict(parts["optimizer"])
-        self._generator.set_state(cast(Tensor, state["generator"]))
-        remembered = cast(list[list[Tensor | None]], state["scores"])
+        device = self._parameters[0].device
+        self.policy.load_state_dict(state["policy"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._generator.set_state(state["generator"])
+        remembered = state["scores"]
         self._scores = [[None if one is None else one.to(device) for one in scores] for scores in remembered]

@@ -9,7 +9,7 @@ policy learns from: they are what curricula with different rewards can be compar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -143,7 +143,7 @@ class GainReward:
         return {"before": self._before}
 
     def load_state_dict(self, state: State) -> None:
-        self._before = cast(float, state["before"])
+        self._before = state["before"]
 
 
 class AlignmentReward:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -59,7 +59,7 @@ class UniformSampler:
         return {"generator": self._generator.get_state()}
 
     def load_state_dict(self, state: State) -> None:
-        self._generator.set_state(cast(Tensor, state["generator"]))
+        self._generator.set_state(state["generator"])
 
 
 class FixedSampler:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from accelerate import Accelerator
 from torch import Tensor
@@ -75,12 +74,11 @@ class CurriculumEpisode:
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        parts = cast(dict[str, State], state)
-        self.learner.load_state_dict(parts["learner"])
-        self.sampler.load_state_dict(parts["sampler"])
-        self.reward.load_state_dict(parts["reward"])
-        vars(self.baseline).update(parts["baseline"])
-        for dataset, batches in zip(self.datasets, cast(list[State], state["batches"]), strict=True):
+        self.learner.load_state_dict(state["learner"])
+        self.sampler.load_state_dict(state["sampler"])
+        self.reward.load_state_dict(state["reward"])
+        vars(self.baseline).update(state["baseline"])
+        for dataset, batches in zip(self.datasets, state["batches"], strict=True):
             dataset.batches.load_state_dict(batches)
         if self.probe is not None:
             self.probe.student_moved()
