@@ -5,21 +5,19 @@ than the last of them says was moved outside of distilflow, which counts as move
 """
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.parameters import Registry
 from epoch_choice import SelectedBy, SelectionRule
+from records.evaluated import PREDICTIONS
 from records.registered import Check
 from registry import names
-from registry.connection import RegistryUnreachable, explained
 from registry.evidence import Student
 from registry.gate import Holder, Judged, Losses, judge, read_losses
-from registry.gate_tags import note_checks, settings_text
+from registry.gate_tags import note_checks, of_evidence, settings_text
 from registry.model_state import Shelf, Version
 
 if TYPE_CHECKING:
@@ -185,18 +183,8 @@ def _holder(client: "MlflowClient", shelf: Shelf, unfit: str) -> Holder | None:
 
 
 def stored_losses(client: "MlflowClient", version: Version | None) -> Losses | None:
-    """Task losses of a version from the artifacts of its run; None if they are not there (another tool's version)."""
-    if version is None or not version.run_id:
-        return None
-    with tempfile.TemporaryDirectory(prefix="distilflow-") as folder:
-        try:
-            with explained(client.tracking_uri):
-                path = client.download_artifacts(version.run_id, f"{names.EVIDENCE}/{names.PREDICTIONS}", folder)
-            return read_losses(Path(path))
-        except RegistryUnreachable:
-            raise
-        except (ValueError, OSError, KeyError):  # not there, or no table of ours
-            return None
+    """Task losses of a version; None if the registry holds no predictions of it."""
+    return None if version is None else of_evidence(client, version, (PREDICTIONS,), read_losses)
 
 
 def _note(

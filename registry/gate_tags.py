@@ -2,17 +2,16 @@
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
 from config.methods import BASELINE
 from config.stages import Registry
-from errors import UserError
 from outputs import read_file
-from records.evaluated import EvaluateMetrics
+from records.evaluated import PREDICTIONS, EvaluateMetrics
 from records.registered import STATES, Check
 from registry import names
 from registry.connection import RegistryUnreachable, explained
@@ -25,6 +24,7 @@ from reporting.verdict.own_checks import own_checks
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+Made = TypeVar("Made")
 NO_FINETUNE = "the fine-tuned student of its seed is not at hand"
 
 
@@ -62,28 +62,38 @@ def stored_checks(
 
     `like` is a student of the same registered model: of the same dataset, with the same metric and constant.
     """
+
+    def tested(predictions: Path, metrics: Path) -> tuple[Check, ...] | None:
+        rows = dev_rows(
+            read_table(predictions),
+            read_file(EvaluateMetrics, metrics),
+            metric=like.headline,
+            kind=like.spec.kind,
+            finetune=None,
+            no_finetune=NO_FINETUNE if BASELINE in like.methods else NOT_A_METHOD,
+            constant=like.dev_rows.constant,
+        )
+        return own_checks(rows, settings) if rows.rows else None
+
+    return of_evidence(client, version, (PREDICTIONS, EvaluateMetrics.FILE), tested)
+
+
+def of_evidence(
+    client: "MlflowClient", version: Version, files: Sequence[str], read: Callable[..., Made | None]
+) -> Made | None:
+    """Read files from the artifacts of a version's run; None if they are not there, or no tables of ours (another tool's)."""
     if not version.run_id:
         return None
     with tempfile.TemporaryDirectory(prefix="distilflow-") as folder:
         try:
             with explained(client.tracking_uri):
-                paths = [
-                    Path(client.download_artifacts(version.run_id, f"{names.EVIDENCE}/{file}", folder))
-                    for file in (names.PREDICTIONS, names.METRICS)
+                found = [
+                    client.download_artifacts(version.run_id, f"{names.EVIDENCE}/{file}", folder) for file in files
                 ]
-            rows = dev_rows(
-                read_table(paths[0]),
-                read_file(EvaluateMetrics, paths[1]),
-                metric=like.headline,
-                kind=like.spec.kind,
-                finetune=None,
-                no_finetune=NO_FINETUNE if BASELINE in like.methods else NOT_A_METHOD,
-                constant=like.dev_rows.constant,
-            )
-            return own_checks(rows, settings) if rows.rows else None
+            return read(*map(Path, found))
         except RegistryUnreachable:
             raise
-        except (ValueError, OSError, KeyError, UserError, pa.ArrowException):  # not there, or no table of ours
+        except (ValueError, OSError, KeyError, pa.ArrowException):
             return None
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from records.evaluated import PREDICTIONS, EvaluateMetrics
 from registry import names
 from registry.experiment import local_path
 from registry.pyfunc_check import PACKAGE, SCORING, STUDENT
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from registry.model_state import Version
 
 MODEL_FOLDERS = ("", "artifacts", f"artifacts/{STUDENT}")
-EVIDENCE = tuple(f"{names.EVIDENCE}/{name}" for name in (names.PREDICTIONS, "metrics.json", "params.yaml"))
+EVIDENCE = tuple(f"{names.EVIDENCE}/{name}" for name in (PREDICTIONS, EvaluateMetrics.FILE, "params.yaml"))
 NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
 
 
