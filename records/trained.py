@@ -161,7 +161,7 @@ class StudentWork(TypedDict):
 
 
 class AnyStudentMetrics(Record):
-    """What metrics.json of every stage holds that trains a student."""
+    """The part of metrics.json that every stage writes that trains a student."""
 
     selection: Scores
     selected_on: SelectedOn

@@ -1,4 +1,4 @@
-"""Which version is `candidate` and which is `champion`, and the history of that.
+"""The aliases `candidate` and `champion` of a registered model, and the history of the second.
 
 The history is in tags of the registered model, one for each time that the champion changed. An alias that is elsewhere
 than the last of them says was moved outside of distilflow, which counts as moved by hand.
@@ -159,7 +159,7 @@ def _last_move(client: "MlflowClient", shelf: Shelf, before: Shelf) -> Move | No
 
 
 def _held_by_hand(version: Version, champion: int | None, last: Move) -> bool:
-    """Whether a hand made another version champion, or took the alias away, and this one is no newer student."""
+    """Tell whether a hand made another version champion, or took the alias away, and this one is no newer student."""
     if last.by != BY_HAND or champion == version.number or version.first_number > last.newest:
         return False
     return champion is not None or last.version is None

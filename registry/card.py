@@ -38,7 +38,7 @@ def render_card(
 
 
 def _header(student: Student) -> dict[str, object]:
-    """What the Hugging Face Hub reads."""
+    """Build the header that the Hugging Face Hub reads."""
     hub = student.spec.hub if student.spec.hub and not student.spec.hub.path.startswith(("/", ".")) else None
     scored = [
         {"type": name, "value": round(student.score("dev", name), 4), "name": f"{name} on dev"}
@@ -136,7 +136,7 @@ def _rows(student: Student) -> str:
 
 
 def _taken(student: Student) -> str:
-    """What this student was trained on, and how often it moved: another method's may have had more of both."""
+    """Describe the rows and updates of the training: another method's may have had more of both."""
     effort = effort_of(student.dataset, student.method, student.seed)
     if effort is None or effort.train_rows is None:
         return "What the student was trained on is not recorded."
@@ -153,7 +153,7 @@ def _taken(student: Student) -> str:
 
 
 def _cut(student: Student) -> str:
-    """What of the rows did not fit."""
+    """Describe the rows that did not fit."""
     cut = ", ".join(f"{count} of {name}" for name, count in student.manifest.truncated.items() if count)
     return f"Inputs are cut at {student.manifest.max_length} tokens: {cut or 'no row was longer'}."
 

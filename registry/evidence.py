@@ -1,4 +1,4 @@
-"""What the stages left of one student, as the registry needs it: read from the files under outputs/ and nothing else."""
+"""Evidence of one student, as the registry needs it: read from the files under outputs/ and nothing else."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from reporting.verdict.dev_rows import DevRows, read_dev_rows
 # Digits of a metric that count in the key: another machine's arithmetic differs in later ones.
 DIGITS = 4
 KEYED = ("rows", "truncated", "selected_on", "majority_dev", "parameters", "size_bytes")
-"""What of evaluate's metrics.json is in the key beside the scores. Not what is measured anew each time, such as latency,
+"""Fields of evaluate's metrics.json in the key, beside the scores. Not what is measured anew each time, such as latency,
 nor what a later release adds, which would make every student a new one."""
 CURVES = {CurveRow: "epoch", EpisodeRow: "episode"}
 """Rows beside a student -> their column that counts."""

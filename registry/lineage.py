@@ -1,4 +1,4 @@
-"""Where a student came from: the commit, the code, the parameters that the stages recorded, the versions they ran with."""
+"""Origin of a student: the commit, the code, the parameters that the stages recorded, the versions they ran with."""
 
 import hashlib
 import subprocess
@@ -47,7 +47,7 @@ def checkout() -> Checkout:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git answers; None without git, or outside of a repository."""
+    """Ask git; None without git, or outside of a repository."""
     try:
         done = subprocess.run(
             ("git", *arguments), cwd=ROOT, capture_output=True, text=True, timeout=60, env=git_environment()

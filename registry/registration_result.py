@@ -35,7 +35,7 @@ class Progress:
 
 
 def registered(students: Sequence[Student], done: Progress, address: str, reachable: bool) -> RegistrationRecord:
-    """What the registration came to."""
+    """Collect the result of a registration."""
     return RegistrationRecord(
         address=without_password(address),
         reachable=reachable,

@@ -1,4 +1,4 @@
-"""Whether a registration would find all as the last one left it: the students, the gate, the database, the files.
+"""Check whether a registration would find all as the last one left it: the students, the gate, the database, the files.
 
 Then nothing is asked, and MLflow, whose import and first question cost seconds, is not even imported. Only for a SQLite
 file: what lies on a server is known by asking it.
@@ -20,7 +20,7 @@ from registry.stored_files import stamp
 def state_of(
     address: str, students: Sequence[Student], parameters: Parameters, folders: Sequence[str] | None
 ) -> RegistryState | None:
-    """What a registration depends on; None where it can't be told without asking.
+    """Collect what a registration depends on; None where it can't be told without asking.
 
     Any commit changes the database's file, or its write-ahead log: somebody's promotion or deletion is seen. `folders`
     hold the files of the students' versions; None if those are not on this machine.

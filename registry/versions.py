@@ -1,4 +1,4 @@
-"""How a version is made, so that a kill at any moment leaves none twice and none half.
+"""The making of a version, such that a kill at any moment leaves none twice and none half.
 
 A run is logged first, then the model in it, and last, in one step, the version that points to both. A run without its
 version is what a killed registration left: the next one deletes it and starts over.
@@ -38,7 +38,7 @@ MODEL_VERSIONS = "mlflow.modelVersions"
 
 @dataclass(frozen=True)
 class Registration:
-    """What registering any student of one params file needs."""
+    """All that registering any student of one params file needs."""
 
     client: "MlflowClient"
     experiment: str

@@ -25,7 +25,7 @@ class Chosen:
 
 
 def how_chosen(dataset: str, method: str, seed: int) -> Chosen:
-    """What chose the student of a method and seed; the points are those of the student that it went on from, if of any.
+    """Look up how the student of a method and seed was chosen; the points are those of the student that it went on from, if of any.
 
     What its records don't say is as it was before they did.
     """

@@ -14,7 +14,7 @@ from records.trained import AssistantMetrics, student_metrics_of
 
 @dataclass(frozen=True)
 class Effort:
-    """Of one training, or the mean of several. Teacher and signals, which all methods share, are not in it.
+    """Effort of one training, or the mean of several. Teacher and signals, which all methods share, are not in it.
 
     None where the stages' records do not say.
     """
@@ -36,7 +36,7 @@ class Effort:
 
 
 def effort_of(dataset: str, method: str, seed: int) -> Effort | None:
-    """What one student took; with it its assistant, or the student that it went on from. None if it was not trained.
+    """Sum up what one student took; with it its assistant, or the student that it went on from. None if it was not trained.
 
     MPDistil's: base, meta-teacher and curriculum.
     """

@@ -107,7 +107,7 @@ def ship(
     level: float,
     by: SelectedBy = "loss",
 ) -> dict[str, list[Shipping]]:
-    """Of every dataset the main method's candidate, then the best one's if it is another."""
+    """Judge the main method's candidate of every dataset, then the best one's if it is another."""
     registered, why = read_versions()
     found: dict[str, list[Shipping]] = {}
     for one in outputs:

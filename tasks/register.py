@@ -143,7 +143,7 @@ def fill(client: "MlflowClient", students: Sequence[Student], stage: Stage, done
 
 
 def _has_files(client: "MlflowClient", student: Student, version: Version, stage: Stage, done: Progress) -> bool:
-    """Whether the files of a student's version are there; if not, it is marked, for the student to be registered again."""
+    """Check the files of a student's version; if not, it is marked, for the student to be registered again."""
     location = locate(client, student.name, version)
     missing = missing_files(location, student_sizes(student.model))
     if missing:
