@@ -20,7 +20,7 @@ from kinds import KINDS, Kind
 from metrics import compute_metrics
 from records.evaluated import EvaluateMetrics
 from reporting.comparison import Comparison, compare
-from reporting.evaluations import Evaluation, Predictions
+from reporting.evaluations import Evaluation, PairedPredictions
 from reporting.gather import DatasetOutputs
 from reporting.statistics import Interval
 from reporting.tables import Table, markdown_table
@@ -72,7 +72,7 @@ def shuffled(run: int, methods: Sequence[str], seeds: Sequence[int]) -> list[Dat
 
 def _evaluation(metric: str, kind: Kind, labels: np.ndarray, student: np.ndarray, teacher: np.ndarray) -> Evaluation:
     own, others = (compute_metrics([metric], logits, labels, kind) for logits in (student, teacher))
-    rows = Predictions([str(row) for row in range(len(labels))], labels, student, teacher)
+    rows = PairedPredictions([str(row) for row in range(len(labels))], labels, student, teacher)
     # Without the sizes and times, which nothing here reads.
     metrics = EvaluateMetrics.model_construct(
         dev=own, teacher_dev=others, rows={"dev": len(labels)}, selected_on="selection"

@@ -78,7 +78,7 @@ class PipelineStopped(RuntimeError):
         super().__init__(message)
 
 
-class Registered(NamedTuple):
+class RegistrationOutcome(NamedTuple):
     """Result of `register`."""
 
     new: int
@@ -89,11 +89,13 @@ class Registered(NamedTuple):
     """Name of the trial; nothing is registered then."""
 
 
-def newly_registered(root: Path) -> Registered | None:
+def newly_registered(root: Path) -> RegistrationOutcome | None:
     """Read the result of the last `register`; None if it wrote nothing."""
     try:
         content = json.loads((root / REGISTERED).read_text(encoding="utf-8"))
-        return Registered(int(content["new"]), bool(content.get("reachable", True)), content.get("trial") or "")
+        return RegistrationOutcome(
+            int(content["new"]), bool(content.get("reachable", True)), content.get("trial") or ""
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

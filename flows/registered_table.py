@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Student:
+class RegisteredStudent:
     """A student in the registry, as the summary shows it."""
 
     name: str
@@ -18,9 +18,9 @@ class Student:
     """The gate's sentence, with every test."""
 
 
-def read_student(given: Mapping) -> Student:
+def read_student(given: Mapping) -> RegisteredStudent:
     """One student of registered.json, of this release or an earlier one."""
-    return Student(
+    return RegisteredStudent(
         name=given["name"],
         version=str(given["version"]),
         seed=given["seed"],

@@ -13,7 +13,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.exceptions import PrefectException
 
 from flows.outcome import REGISTERED, STATES, Outcome, StageOutcome
-from flows.registered_table import Student, read_student, unfit_line
+from flows.registered_table import RegisteredStudent, read_student, unfit_line
 from paths import without_password
 from reporting.tables import Table, aligned, markdown_table
 
@@ -35,7 +35,7 @@ class Results:
     scores: tuple[tuple[str, ...], ...] = ()
     """A row for each dataset, the header first."""
     protocol: str = ""
-    students: tuple[Student, ...] = ()
+    students: tuple[RegisteredStudent, ...] = ()
     registry: str = ""
     unfit: tuple[str, ...] = ()
     """Champions that would not pass the gate, a sentence each."""
@@ -209,7 +209,7 @@ def _is_web(address: str) -> bool:
     return address.startswith(("http://", "https://"))
 
 
-def _link(student: Student) -> str:
+def _link(student: RegisteredStudent) -> str:
     text = f"{student.name} {student.version}"
     return f"[{text}]({student.url})" if student.url else text
 

@@ -29,7 +29,7 @@ CURVES = {"curves.jsonl": "epoch", "episodes.jsonl": "episode"}
 
 
 @dataclass(frozen=True)
-class Student:
+class EvaluatedStudent:
     """One student that was evaluated, and the folders that hold the evidence for it."""
 
     benchmark: str
@@ -139,22 +139,22 @@ class Student:
         return paired_interval(rows.metric, rows.kind, rows.labels, [rows.student], [rows.teacher], level)
 
 
-def find_students(parameters: Parameters) -> tuple[list[Student], list[str]]:
+def find_students(parameters: Parameters) -> tuple[list[EvaluatedStudent], list[str]]:
     """(students of params.yaml that were evaluated, what is missing of the others, a line each)."""
-    found: list[Student] = []
+    found: list[EvaluatedStudent] = []
     missing: list[str] = []
     for dataset in parameters.datasets:
         for method in parameters.methods:
             for seed in parameters.seeds:
                 one = _student(parameters.benchmark, dataset, method, seed, tuple(parameters.methods))
-                if isinstance(one, Student):
+                if isinstance(one, EvaluatedStudent):
                     found.append(one)
                 else:
                     missing.append(f"{dataset} {method} {seed}: {one}")
     return found, missing
 
 
-def _student(benchmark: str, dataset: str, method: str, seed: int, methods: tuple[str, ...]) -> Student | str:
+def _student(benchmark: str, dataset: str, method: str, seed: int, methods: tuple[str, ...]) -> EvaluatedStudent | str:
     """One student, or what it lacks."""
     model = student_model(dataset, method, seed)
     evaluated = output_folder("evaluate", dataset=dataset, method=method, seed=seed)
@@ -170,7 +170,9 @@ def _student(benchmark: str, dataset: str, method: str, seed: int, methods: tupl
     if isinstance(evaluated_hash, Mapping) and evaluated_hash.get(str(model)) != student_hash:
         return f"{evaluated} is of another student than {model}"
     metrics = read_json(evaluated / "metrics.json")
-    return Student(benchmark, dataset, method, seed, metrics, student_hash, _evaluate_hash(evaluated, metrics), methods)
+    return EvaluatedStudent(
+        benchmark, dataset, method, seed, metrics, student_hash, _evaluate_hash(evaluated, metrics), methods
+    )
 
 
 def _evaluate_hash(evaluated: Path, metrics: Mapping[str, object]) -> str:
@@ -208,7 +210,7 @@ def read_json(path: Path) -> dict[str, object]:
     return content
 
 
-def curves(student: Student) -> list[tuple[str, int, float]]:
+def curves(student: EvaluatedStudent) -> list[tuple[str, int, float]]:
     """(name, step, value) of every number in the student's curves."""
     points: list[tuple[str, int, float]] = []
     for file, counter in CURVES.items():

@@ -13,7 +13,7 @@ from config.parameters import Method, Parameters, load
 from errors import UserError
 from outputs import output_folder
 from paths import git_environment
-from registry.evidence import Student, read_json
+from registry.evidence import EvaluatedStudent, read_json
 from stage_code import CODE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,7 +65,7 @@ def _code_hash() -> str:
     return digest.hexdigest()
 
 
-def records(student: Student) -> dict[str, dict[str, object]]:
+def records(student: EvaluatedStudent) -> dict[str, dict[str, object]]:
     """run.json by stage, of the stages behind a student; a stage whose output isn't here is left out.
 
     'base' is the student that a curriculum went on from.
@@ -88,7 +88,7 @@ def records(student: Student) -> dict[str, dict[str, object]]:
     return {stage: read_json(path) for stage, path in paths.items() if path.is_file()}
 
 
-def run_parameters(student: Student, found: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+def run_parameters(student: EvaluatedStudent, found: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
     """'section.key' -> value, as the stages recorded them; the student's own stage has the last word."""
     values: dict[str, str] = {}
     for stage in ("split", "teacher", "base", "meta_teacher", "evaluate", "student"):

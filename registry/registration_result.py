@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from paths import without_password
 from registry import names
 from registry.connection import is_server
-from registry.evidence import Student
+from registry.evidence import EvaluatedStudent
 from registry.gate_tags import champion_check
-from registry.model_state import Shelf, Version
+from registry.model_state import Shelf, StoredVersion
 from registry.stored_files import Location
 from registry.up_to_date import STATE
 from reporting.verdict.check_result import Check
 
 
 @dataclass
-class Progress:
+class RegistrationProgress:
     """Work done so far; it stands if the server goes away in the middle."""
 
     checks: Mapping[str, tuple[Check, ...]]
     """The gate's tests of each student's dev rows, by its key."""
-    versions: dict[str, Version] = field(default_factory=dict)
+    versions: dict[str, StoredVersion] = field(default_factory=dict)
     """By the student's key."""
     locations: dict[str, Location] = field(default_factory=dict)
     """Of versions that were there before, by the student's key."""
@@ -35,7 +35,9 @@ class Progress:
     """What the registration found and left; see `registry.up_to_date`."""
 
 
-def registered(students: Sequence[Student], done: Progress, address: str, reachable: bool) -> dict[str, object]:
+def registered(
+    students: Sequence[EvaluatedStudent], done: RegistrationProgress, address: str, reachable: bool
+) -> dict[str, object]:
     """registered.json."""
     return {
         "address": without_password(address),
@@ -48,7 +50,7 @@ def registered(students: Sequence[Student], done: Progress, address: str, reacha
     }
 
 
-def _unfit(done: Progress) -> list[dict[str, object]]:
+def _unfit(done: RegistrationProgress) -> list[dict[str, object]]:
     """The champions that fail the gate's tests and are champions still."""
     held = {name: shelf.aliases.get(names.CHAMPION) for name, shelf in done.shelves.items()}
     return [
@@ -58,7 +60,7 @@ def _unfit(done: Progress) -> list[dict[str, object]]:
     ]
 
 
-def _entry(student: Student, done: Progress, address: str) -> dict[str, object]:
+def _entry(student: EvaluatedStudent, done: RegistrationProgress, address: str) -> dict[str, object]:
     """One student's line of registered.json; version and what follows are null if the server was gone before."""
     version, shelf = done.versions.get(student.key), done.shelves.get(student.name, Shelf(student.name))
     number = version.number if version else None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from config.parameters import Parameters
 from registry import names
-from registry.evidence import CURVES, Student, curves
+from registry.evidence import CURVES, EvaluatedStudent, curves
 from registry.lineage import Checkout, flattened, params_text, run_parameters, versions
 from tasks.runtime.stage import folder_hash
 
@@ -53,7 +53,7 @@ def delete_run(client: "MlflowClient", experiment: str, run_id: str) -> None:
 def log_run(
     client: "MlflowClient",
     experiment: str,
-    student: Student,
+    student: EvaluatedStudent,
     checkout: Checkout,
     found: Mapping[str, Mapping[str, object]],
     *,
@@ -91,7 +91,7 @@ def _still_at_work(process: str, started: float) -> bool:
     return time.time() - started < DAY
 
 
-def version_tags(student: Student, checkout: Checkout) -> dict[str, str]:
+def version_tags(student: EvaluatedStudent, checkout: Checkout) -> dict[str, str]:
     """What a version says of its student; its run says the same."""
     return {
         names.KEY: student.key,
@@ -109,7 +109,7 @@ def version_tags(student: Student, checkout: Checkout) -> dict[str, str]:
 
 
 def _log_numbers(
-    client: "MlflowClient", run_id: str, student: Student, found: Mapping[str, Mapping[str, object]]
+    client: "MlflowClient", run_id: str, student: EvaluatedStudent, found: Mapping[str, Mapping[str, object]]
 ) -> None:
     """Parameters, scores and curves in as few requests as MLflow allows."""
     from mlflow.entities import Metric, Param
@@ -123,7 +123,7 @@ def _log_numbers(
         client.log_batch(run_id, metrics=some_metrics, params=some_params)
 
 
-def _scores(student: Student, found: Mapping[str, Mapping[str, object]]) -> dict[str, float]:
+def _scores(student: EvaluatedStudent, found: Mapping[str, Mapping[str, object]]) -> dict[str, float]:
     """Everything that evaluate measured, the margin, and what the stages cost."""
     texts = {key.replace(".", "/"): value for key, value in flattened(student.metrics).items()}
     for stage in ("teacher", "student", "evaluate"):
@@ -143,7 +143,9 @@ def _number(text: str) -> bool:
 
 
 @contextmanager
-def _evidence(student: Student, found: Mapping[str, Mapping[str, object]], params: str, card: str) -> Generator[Path]:
+def _evidence(
+    student: EvaluatedStudent, found: Mapping[str, Mapping[str, object]], params: str, card: str
+) -> Generator[Path]:
     """A folder with the files that a run keeps."""
     with tempfile.TemporaryDirectory(prefix="distilflow-") as made:
         folder = Path(made)

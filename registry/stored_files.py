@@ -13,7 +13,7 @@ from registry.pyfunc_check import PACKAGE, SCORING, STUDENT
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from registry.model_state import Version
+    from registry.model_state import StoredVersion
 
 MODEL_FOLDERS = ("", "artifacts", f"artifacts/{STUDENT}")
 EVIDENCE = tuple(f"{names.EVIDENCE}/{name}" for name in (names.PREDICTIONS, "metrics.json", "params.yaml"))
@@ -34,7 +34,7 @@ class Location:
         return None if None in paths else [str(path) for path in paths]
 
 
-def locate(client: "MlflowClient", name: str, version: "Version") -> Location:
+def locate(client: "MlflowClient", name: str, version: "StoredVersion") -> Location:
     """Where the files of a version are."""
     from mlflow.exceptions import MlflowException
 

@@ -12,7 +12,7 @@ from typing import cast
 
 from config.parameters import Parameters
 from paths import sqlite_path
-from registry.evidence import Student
+from registry.evidence import EvaluatedStudent
 from registry.stored_files import stamp
 
 STATE = "state"
@@ -20,7 +20,7 @@ FOLDERS = "folders"
 
 
 def state_of(
-    address: str, students: Sequence[Student], parameters: Parameters, folders: Sequence[str] | None
+    address: str, students: Sequence[EvaluatedStudent], parameters: Parameters, folders: Sequence[str] | None
 ) -> dict[str, object] | None:
     """What a registration depends on; None where it can't be told without asking.
 
@@ -43,7 +43,7 @@ def state_of(
 
 
 def unchanged(
-    previous: Path, address: str, students: Sequence[Student], parameters: Parameters
+    previous: Path, address: str, students: Sequence[EvaluatedStudent], parameters: Parameters
 ) -> dict[str, object] | None:
     """The last registration's registered.json, nothing in it new any more; None where there is something to do."""
     try:

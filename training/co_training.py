@@ -133,7 +133,7 @@ def train_jointly(
     )
 
 
-class QuizBatches:
+class FeedbackBatches:
     """Batches of the quiz rows without end, reshuffled each time round; knows how many it gave."""
 
     def __init__(self, split: TokenSplit, batch_size: int, seed: int, device: torch.device) -> None:
@@ -142,7 +142,7 @@ class QuizBatches:
         self._order: list[list[int]] = []
         self._round = 0
 
-    def __iter__(self) -> QuizBatches:
+    def __iter__(self) -> FeedbackBatches:
         return self
 
     def __next__(self) -> Batch:
@@ -186,7 +186,7 @@ class CoTrainingRun:
         draw_own_dropout()
         self._learners = (self.pair.student, self.pair.teacher)
         self._schedules = [make_schedule(learner.optimizer, own, rows) for learner in self._learners]
-        self._quiz = QuizBatches(splits.quiz, settings.quiz_batch_size, named(own.seed, "quiz"), accelerator.device)
+        self._quiz = FeedbackBatches(splits.quiz, settings.quiz_batch_size, named(own.seed, "quiz"), accelerator.device)
         self._epochs, self._accelerator = own.epochs, accelerator
         self.best = BestEpoch(student, target.choice(own.selected_by))
         self.epoch, self.steps = 1, list[dict[str, float]]()

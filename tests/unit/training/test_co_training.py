@@ -18,7 +18,7 @@ from methods.metadistil import MetaDistil
 from methods.pesf_kd import PesfKd
 from models.classifier import Classifier
 from seeds import named
-from training.co_training import JointRun, JointSettings, JointSplits, QuizBatches, StoredTeacher, train_jointly
+from training.co_training import FeedbackBatches, JointRun, JointSettings, JointSplits, StoredTeacher, train_jointly
 from training.supervised import Diverged, score
 
 
@@ -152,7 +152,7 @@ def test_a_loss_that_is_no_number_stops_the_run(loss: float) -> None:
 
 def test_quiz_batches_never_end_and_are_the_same_for_a_seed() -> None:
     def drawn(seed: int) -> list[list[int]]:
-        return [batch.rows.tolist() for batch in islice(QuizBatches(splits().quiz, 4, seed, CPU), 9)]
+        return [batch.rows.tolist() for batch in islice(FeedbackBatches(splits().quiz, 4, seed, CPU), 9)]
 
     first = drawn(1)
     for start in (0, 3, 6):
