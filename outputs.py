@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from checksums import check_unchanged, file_sums, first_fault
 from errors import UserError
@@ -17,6 +17,7 @@ OUTPUTS = Path("outputs")
 Kept = TypeVar("Kept")
 OneRecord = TypeVar("OneRecord", bound=Record)
 OneRow = TypeVar("OneRow", bound=RecordRow)
+Whole = TypeVar("Whole", bound=BaseModel)
 
 
 def output_folder(
@@ -26,11 +27,9 @@ def output_folder(
 
     Students of other stages than `student` lie where its students lie, so that everything after them has one shape.
     """
-    if stage == "curriculum":
-        stage, method = "student", "mpdistil"
-    elif stage == "assisted":
+    if stage in ("curriculum", "assisted_student"):
         stage = "student"
-    elif stage == "meta_taught":
+    elif stage == "meta_student":
         stage, method = "student", f"{method}_meta"
     elif stage == "multi_task":
         stage, method = "student", f"{method}_multi"
@@ -109,6 +108,14 @@ def read_rows(kind: type[OneRow], folder: Path) -> list[OneRow]:
     path = folder / kind.FILE
     must_exist(path)
     return [_parsed(kind, line, path) for line in path.read_bytes().splitlines() if line]
+
+
+def read_if_whole(kind: type[Whole], path: Path) -> Whole | None:
+    """Read a record that may not be there, or be of another release; None then."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def read_json(path: Path) -> dict[str, object]:

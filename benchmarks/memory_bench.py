@@ -54,7 +54,7 @@ def write_workspace(folder: Path, rows: int) -> None:
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for key, value in VALUES.items():
         assign(values, key, value)
-    for key, value in {"datasets": ["many"], "mpdistil.datasets": ["many"], "split.max_length": 64}.items():
+    for key, value in {"datasets": ["many"], "split.max_length": 64}.items():
         assign(values, key, value)
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 

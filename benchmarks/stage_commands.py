@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = re.compile(r"(?<=[=\[, ])/[^\],\s]*")
 
 # Stages whose output lies where another one's lies.
-WRITES_TO = {"assisted": "student"}
+WRITES_TO = {"assisted_student": "student"}
 
 
 @dataclass(frozen=True)

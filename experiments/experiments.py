@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from config.methods import full_names
+
 PARAMS, METRICS = "params.yaml", "outputs/report/metrics.json"
 NAME = re.compile(r"grid-(?P<grid>.+)-(?P<number>\d{3,})$")
 # What a point may change, so what is shown of it.
@@ -90,7 +92,9 @@ def _tried(revision: Mapping[str, object], *, failed: bool) -> Tried | None:
         return None
     params = _mapping(_mapping(_mapping(data.get("params")).get(PARAMS)).get("data"))
     metrics = _mapping(_mapping(_mapping(data.get("metrics")).get(METRICS)).get("data"))
-    method = str(cast(Sequence[object], params.get("methods") or [""])[-1])
+    listed = params.get("methods")
+    methods = full_names(cast(Mapping[str, list[str]], listed)) if isinstance(listed, Mapping) else listed
+    method = str(cast(Sequence[object], methods or [""])[-1])
     losses = {
         dataset: loss
         for dataset, content in metrics.items()

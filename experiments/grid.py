@@ -113,7 +113,7 @@ def _chain(grid: Grid, dataset: str, seed: int) -> None:
         overrides = {"meta_teacher.loss": loss, "curriculum.reward": reward, "curriculum.sampler": sampler}
         params = _write_params(grid, f"{dataset}-{seed}", overrides)
         _stage(grid, params, "meta_teacher", dataset, seed=seed, again=True)
-        _stage(grid, params, "curriculum", dataset, seed=seed, again=True)
+        _stage(grid, params, "curriculum", dataset, "mpdistil", seed, again=True)
         _stage(grid, params, "evaluate", dataset, "mpdistil", seed, again=True)
         append_row(grid.runs, _row(grid, dataset, seed, (loss, reward, sampler), time.monotonic() - started))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from config.methods import by_family
 from strict_yaml import StrictLoader
 
 Value = bool | int | float | str | None
@@ -80,11 +81,8 @@ def draw_points(grid: GridFile, count: int | None, seed: int) -> list[Point]:
 
 def queue_arguments(point: Point) -> list[str]:
     """`dvc exp run --queue` for one point: its values, and the lists of params.yaml cut down to the grid's methods."""
-    trained = [method for method in point.grid.methods if method != "mpdistil"]
-    lists = {"methods": list(point.grid.methods), "student.methods": trained}
-    if "mpdistil" not in point.grid.methods:
-        lists["mpdistil.datasets"] = []
-    assignments = [f"{key}=[{','.join(names)}]" for key, names in lists.items()]
+    lists = by_family(point.grid.methods)
+    assignments = [f"methods.{family}=[{','.join(names)}]" for family, names in lists.items()]
     assignments += [f"{key}={json.dumps(value)}" for key, value in point.values.items()]
     return [
         "dvc",

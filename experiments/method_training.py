@@ -1,6 +1,5 @@
 """One student by one method within the budget that all methods get: which stages, with which values, in which folder."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,12 +7,9 @@ from pathlib import Path
 from typing import cast
 
 from benchmarks.stage_commands import Work, prepare, read_metrics, run_stage_command, write_params
+from config.methods import BASELINE, CURRICULUM, LISTED, by_family
 
 SHARED = ("source", "split", "teacher", "signals")
-ASSISTED = ("takd", "sftn")
-CURRICULUM = "mpdistil"
-# Signals hold hidden vectors for these methods where they are asked for; for the first one always.
-WITH_LAYERS = ("mse_kd", "pkd")
 
 
 @dataclass(frozen=True)
@@ -54,18 +50,9 @@ def actions(grid: Grid) -> list[str]:
     return cast(list[str], grid.work.values["datasets"])
 
 
-def lists_of(grid: Grid, *methods: str) -> dict[str, object]:
+def lists_of(*methods: str) -> dict[str, object]:
     """The lists of a params file that names these methods and no other."""
-    assisted = [method for method in methods if method in ASSISTED]
-    trained = [method for method in methods if method != CURRICULUM and method not in ASSISTED] or ["finetune"]
-    curricula = CURRICULUM in methods
-    return {
-        "methods": [*trained, *assisted, *([CURRICULUM] if curricula else [])],
-        "student.methods": trained,
-        "mpdistil.datasets": actions(grid) if curricula else [],
-        "teacher.trajectory": True,
-        **({"assisted.methods": assisted} if assisted else {}),
-    }
+    return {"methods": by_family(methods), "teacher.trajectory": True}
 
 
 def train(grid: Grid, entry: Entry, dataset: str, seed: int) -> Work:
@@ -77,7 +64,7 @@ def train(grid: Grid, entry: Entry, dataset: str, seed: int) -> Work:
     updates = grid.updates // 2 if curriculum else grid.updates
     base = _base(grid, entry)
     overrides = {
-        **lists_of(grid, *((base, CURRICULUM) if curriculum else (entry.method,))),
+        **lists_of(*((base, CURRICULUM) if curriculum else (entry.method,))),
         "student.epochs": math.ceil(updates / math.ceil(rows["train"] / grid.batch_size)),
         "student.batch_size": grid.batch_size,
         **(_curriculum_of(updates, rows["quiz"], grid.batch_size) if curriculum else {}),
@@ -93,23 +80,18 @@ def train(grid: Grid, entry: Entry, dataset: str, seed: int) -> Work:
 
 
 def _make_teacher(grid: Grid, dataset: str, seed: int) -> None:
-    """The teacher and its signals, unless they are there; signals again if they lack a method's hidden vectors."""
-    every = [entry.method for entry in grid.entries if entry.method not in (CURRICULUM, *ASSISTED)]
-    methods = list(dict.fromkeys([*every, WITH_LAYERS[0]]))
-    params = write_params(grid.work, f"shared-{dataset}-{seed}", lists_of(grid, *methods))
-    run_stage_command(grid.work, params, "teacher", dataset, seed=seed)
-    record = grid.work.folder / "outputs/signals" / dataset / str(seed) / "run.json"
-    held = json.loads(record.read_text(encoding="utf-8"))["params"]["student"]["methods"] if record.exists() else []
-    lacking = [method for method in methods if method in WITH_LAYERS and method not in held]
-    run_stage_command(grid.work, params, "signals", dataset, seed=seed, again=bool(lacking))
+    """The teacher and its signals, unless they are there."""
+    params = write_params(grid.work, f"shared-{dataset}-{seed}", lists_of(BASELINE))
+    for stage in ("teacher", "signals"):
+        run_stage_command(grid.work, params, stage, dataset, seed=seed)
 
 
 def _stages(entry: Entry, base: str) -> list[tuple[str, str | None]]:
     """The stages that make a method's student, each with the method that its command names."""
     if entry.method == CURRICULUM:
-        return [("student", base), ("meta_teacher", None), ("curriculum", None)]
-    if entry.method in ASSISTED:
-        return [("assistant", entry.method), ("assisted", entry.method)]
+        return [("student", base), ("meta_teacher", None), ("curriculum", CURRICULUM)]
+    if entry.method in LISTED["assisted"]:
+        return [("assistant", entry.method), ("assisted_student", entry.method)]
     return [("student", entry.method)]
 
 

@@ -31,11 +31,11 @@ from benchmarks.stage_commands import (
     run_stage_command,
     write_params,
 )
+from config.methods import refusal
 from experiments.method_runs import append_method_row, read_method_rows
 from experiments.method_training import CURRICULUM, Entry, Grid, actions, lists_of, train
 from kinds import KINDS
 from reporting.effort import effort_of
-from tasks.student_training.unsupported import refusal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(grid: Grid) -> None:
     prepare(grid.work.folder)
     lists = {"datasets": list(grid.datasets), "seeds": list(grid.seeds)}
-    write_params(grid.work, "all", {**lists_of(grid, "finetune"), **lists})
+    write_params(grid.work, "all", {**lists_of("finetune"), **lists})
     _make_splits(grid)
     for dataset in grid.datasets:
         for seed in grid.seeds:
@@ -111,7 +111,7 @@ def _make_splits(grid: Grid) -> None:
     """Splits of the datasets; of all the profile's where a curriculum picks among them."""
     curricula = any(entry.method == CURRICULUM for entry in grid.entries)
     names = [*(actions(grid) if curricula else []), *grid.datasets]
-    params = write_params(grid.work, "splits", lists_of(grid, "finetune"))
+    params = write_params(grid.work, "splits", lists_of("finetune"))
     for dataset in dict.fromkeys(names):
         for stage in ("source", "split"):
             run_stage_command(grid.work, params, stage, dataset)
@@ -120,7 +120,7 @@ def _make_splits(grid: Grid) -> None:
 def _refused(grid: Grid, entry: Entry, dataset: str) -> str | None:
     spec = _spec(grid, dataset)
     kind, names = spec["kind"], cast(list[str], spec["label_names"])
-    return refusal(entry.method.removesuffix("_meta"), dataset, kind, KINDS[kind].columns(names))
+    return refusal(entry.method, dataset, kind, KINDS[kind].columns(names))
 
 
 def _spec(grid: Grid, dataset: str) -> dict:

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from config.methods import by_family
 from data.atomic_files import whole_file
 from experiments.experiments import Chosen, Tried, choose, finished
 from experiments.grid_files import draw_points, queue_arguments, read_grid
@@ -137,12 +138,9 @@ def _get(revision: str, path: str, output: Path, *, needed: bool = True) -> None
 
 def _params(first: Tried, chosen: Sequence[Chosen]) -> str:
     """The first experiment's params with the lists of what was chosen, for `reporting.compare` in that folder."""
-    methods = list(dict.fromkeys(one.method for one in chosen))
-    trained = [method for method in methods if method != "mpdistil"]
     params = json.loads(json.dumps(first.params))
-    params["methods"], params["student"]["methods"] = methods, trained
+    params["methods"] = by_family(dict.fromkeys(one.method for one in chosen))
     params["datasets"] = list(dict.fromkeys(one.dataset for one in chosen))
-    params["mpdistil"]["datasets"] = params["datasets"] if "mpdistil" in methods else []
     params["teacher"]["trajectory"] = True
     return json.dumps(params, indent=2) + "\n"  # JSON is YAML
 

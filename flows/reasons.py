@@ -1,11 +1,12 @@
 """Reasons why DVC would run a stage, in words, from the same comparisons that DVC itself makes."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flows.dvc_adapter.tracked import DvcStage, TrackedParams, TrackedPath
+from outputs import read_if_whole
+from records.stage_run import PastRun
 from stage_code import SourceTree, changed_modules, code_file, code_text
 
 WORDS = {"modified": "changed", "deleted": "missing", "not in cache": "not in DVC's cache"}
@@ -65,7 +66,7 @@ def why(stage: DvcStage, statuses: WorkspaceStatus, needs: Sequence[DvcStage]) -
     Args:
         stage: as DVC reads it, with the checksums of dvc.lock.
         statuses: shared by all stages of a graph.
-        needs: the stages before this one; what is wrong with their outputs is theirs to tell.
+        needs: the stages before this one; their own outputs are their own reasons.
     """
     always = ("always runs",) if stage.always else ()
     if not stage.has_run:
@@ -81,8 +82,8 @@ def _changed_deps(stage: DvcStage, statuses: WorkspaceStatus, theirs: Sequence[P
     for dep in stage.deps:
         status = statuses.of(dep)
         if status is not None and not _overlaps(dep.path, theirs):
-            said = WORDS.get(status, status) if dep.checksum else "new dependency"
-            yield f"{said}: {_changed_modules(stage, dep.path, statuses) or dep.written}"
+            word = WORDS.get(status, status) if dep.checksum else "new dependency"
+            yield f"{word}: {_changed_modules(stage, dep.path, statuses) or dep.written}"
     for tracked in stage.params:
         yield from _changed_params(tracked, statuses)
 
@@ -92,11 +93,10 @@ def _changed_modules(stage: DvcStage, path: Path, statuses: WorkspaceStatus) -> 
     name = statuses.stage_of_code(path)
     if name is None:
         return ""
-    try:
-        ran = dict(json.loads((stage.outs[0].path / "run.json").read_text(encoding="utf-8"))["code"])
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    past = read_if_whole(PastRun, stage.outs[0].path / PastRun.FILE) if stage.outs else None
+    if past is None or past.code is None:
         return ""
-    changed = changed_modules(ran, statuses.modules(name))
+    changed = changed_modules(past.code, statuses.modules(name))
     more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
     return f"{', '.join(changed[:NAMED])}{more}"
 

@@ -4,48 +4,17 @@ from collections.abc import Mapping
 
 import yaml
 
+from config.methods import row_of, training_of
 from kinds import KINDS, LOWER_IS_BETTER
+from records.registered import Check
 from registry.evidence import EvaluatedStudent
 from registry.lineage import Checkout
 from reporting.chosen import how_chosen
 from reporting.effort import effort_of
 from reporting.statistics import Interval
-from reporting.verdict.check_result import Check, Verdict, names_of
+from reporting.verdict.check_result import Verdict, names_of
 
 MINUS = "\N{MINUS SIGN}"
-PAPER = 'MPDistil: "A Good Learner can Teach Better: Teacher-Student Collaborative Knowledge Distillation", ICLR 2024'
-SOFT = {
-    "kd": "its teacher's softened probabilities (Hinton et al., 2015)",
-    "mse_kd": f"its teacher's softened probabilities and hidden vectors (Eq. 1 of {PAPER})",
-    "pkd": "its teacher's softened probabilities and the vectors of middle layers (PKD, Sun et al., 2019)",
-    "dist": "how its teacher's probabilities correlate between and within classes (DIST, Huang et al., 2022)",
-    "skd": "the direction of its teacher's logits (spherical distillation, Guo et al., 2022)",
-    "annealing_kd": "its teacher's logits as they grow to their size, then labels (Annealing-KD, Jafari et al., 2021)",
-}
-METHODS = {
-    "finetune": "fine-tuned on the labels alone, without a teacher: what distillation is measured against",
-    **{name: f"distilled from {what}" for name, what in SOFT.items()},
-    **{
-        f"{name}_meta": f"distilled from {what}, the teacher's head replaced by the meta-teacher's"
-        for name, what in SOFT.items()
-    },
-    **{
-        f"{name}_multi": f"{what}, then as long as MPDistil's curriculum on the quizzes of all datasets, each as often"
-        for name, what in (("finetune", "fine-tuned on the labels alone"), ("kd", f"distilled from {SOFT['kd']}"))
-    },
-    "rco": "distilled from its teacher's epochs, one after the other (RCO, Jin et al., 2019)",
-    "prokd": "distilled along its teacher's own training, then from labels (Pro-KD, Rezagholizadeh et al., 2022)",
-    "takd": "distilled from an assistant between it and its teacher in size (TAKD, Mirzadeh et al., 2020)",
-    "sftn": "distilled from a teacher that was fine-tuned with student branches (SFTN, Park et al., 2021)",
-    "tinybert": "distilled from its teacher's attention, hidden states, embeddings and logits (TinyBERT, Jiao et al., 2020)",
-    "ckd": "distilled from how its teacher relates words and layers (CKD, Park et al., 2021)",
-    "dml": "trained with a larger peer, each learning from the other (DML, Zhang et al., 2018)",
-    "prokt": "trained with a teacher that stays near it (ProKT, Shi et al., 2021)",
-    "pesf_kd": "trained with its teacher's head, which follows it (PESF-KD, Rao et al., 2022)",
-    "metadistil": "trained with a teacher that learns to teach it (MetaDistil, Zhou et al., 2022)",
-    "lgtm": "trained with a teacher that weighs rows by their influence on it (LGTM, Ren et al., 2023)",
-    "mpdistil": f"distilled with a meta-teacher and a curriculum over datasets ({PAPER})",
-}
 
 
 def render_card(
@@ -93,8 +62,8 @@ def _header(student: EvaluatedStudent) -> dict[str, object]:
 
 
 def _what(student: EvaluatedStudent) -> str:
-    made = METHODS.get(student.method, f"made by the method {student.method}")
-    teacher = int(_number(student.metrics, "parameters", "teacher"))
+    made = training_of(student.method)
+    teacher = student.metrics.parameters.teacher
     return (
         f"A small model that {KINDS[student.spec.kind].purpose}: the dataset {student.dataset} of the benchmark "
         f"{student.benchmark}.{_answers(student)} It was {made}. Its teacher has {teacher:,} parameters, it has "
@@ -161,11 +130,11 @@ def _rows(student: EvaluatedStudent) -> str:
     lines = ["| split | rows | what for |", "|---|---:|---|"]
     dev = "reported on; the gate of `champion` reads it"
     lines += [f"| {name} | {_count(student, name):,} | {uses.get(name, dev)} |" for name in splits]
-    held_out = " Dev was held out of the train rows, as the dataset has none." if manifest.get("dev_held_out") else ""
+    held_out = " Dev was held out of the train rows, as the dataset has none." if manifest.dev_held_out else ""
     return "\n".join(lines) + (
-        f"\n\nTrain rows dropped because dev holds the same input: {manifest.get('dropped_equal_to_dev', 0)}. Inputs "
-        f"that occur more than once in train, quiz and selection: {manifest.get('duplicate_inputs', 0)} repetitions, all "
-        f"kept in one split; {manifest.get('inputs_with_two_labels', 0)} inputs carry two labels.{held_out} "
+        f"\n\nTrain rows dropped because dev holds the same input: {manifest.dropped_equal_to_dev}. Inputs "
+        f"that occur more than once in train, quiz and selection: {manifest.duplicate_inputs} repetitions, all "
+        f"kept in one split; {manifest.inputs_with_two_labels} inputs carry two labels.{held_out} "
         f"{_cut(student)}\n\n{_taken(student)}"
     )
 
@@ -189,10 +158,8 @@ def _taken(student: EvaluatedStudent) -> str:
 
 def _cut(student: EvaluatedStudent) -> str:
     """What of the rows did not fit."""
-    truncated = student.manifest.get("truncated")
-    counts = truncated if isinstance(truncated, Mapping) else {}
-    cut = ", ".join(f"{count} of {name}" for name, count in counts.items() if count)
-    return f"Inputs are cut at {student.manifest.get('max_length')} tokens: {cut or 'no row was longer'}."
+    cut = ", ".join(f"{count} of {name}" for name, count in student.manifest.truncated.items() if count)
+    return f"Inputs are cut at {student.manifest.max_length} tokens: {cut or 'no row was longer'}."
 
 
 def _selection(student: EvaluatedStudent) -> str:
@@ -217,23 +184,19 @@ def _selection(student: EvaluatedStudent) -> str:
 
 
 def _size(student: EvaluatedStudent) -> str:
-    size, latency = (student.metrics.get(key) for key in ("size_bytes", "latency_ms"))
-    assert isinstance(size, Mapping) and isinstance(latency, Mapping)
+    found, latency = student.metrics, student.metrics.latency_ms
     lines = ["| | student | teacher |", "|---|---:|---:|"]
     pairs = {
-        "parameters": [f"{int(_number(student.metrics, 'parameters', who)):,}" for who in WHO],
-        "weights, MB": [f"{_number(size, who) / 1e6:.1f}" for who in WHO],
-        "latency p50, ms": [f"{_number(latency, who, 'p50'):.2f}" for who in WHO],
-        "latency p95, ms": [f"{_number(latency, who, 'p95'):.2f}" for who in WHO],
+        "parameters": [f"{count:,}" for count in found.parameters.by_name.values()],
+        "weights, MB": [f"{size / 1e6:.1f}" for size in found.size_bytes.by_name.values()],
+        "latency p50, ms": [f"{times.p50:.2f}" for times in latency.by_name.values()],
+        "latency p95, ms": [f"{times.p95:.2f}" for times in latency.by_name.values()],
     }
     lines += [f"| {name} | {' | '.join(cells)} |" for name, cells in pairs.items()]
     return "\n".join(lines) + (
-        f"\n\nLatency is of a forward pass on CPU: {latency.get('threads')} thread(s), a batch of {latency.get('batch')}, "
-        f"{latency.get('length')} tokens, {latency.get('repeats')} repeats, both models in turns. Tokenising is not in it."
+        f"\n\nLatency is of a forward pass on CPU: {latency.threads} thread(s), a batch of {latency.batch}, "
+        f"{latency.length} tokens, {latency.repeats} repeats, both models in turns. Tokenising is not in it."
     )
-
-
-WHO = ("student", "teacher")
 
 
 def _limits(student: EvaluatedStudent) -> str:
@@ -242,10 +205,10 @@ def _limits(student: EvaluatedStudent) -> str:
         "languages than those rows', not on adversarial or deliberately misleading input, not for bias between groups of "
         "people.",
         "Its probabilities were not calibrated.",
-        f"Texts longer than {student.manifest.get('max_length')} tokens are cut.",
+        f"Texts longer than {student.manifest.max_length} tokens are cut.",
         "One seed of training and one split of the rows: the interval above holds the chance of the dev rows alone.",
     ]
-    if student.method != "finetune":
+    if row_of(student.method).teacher != "none":
         limits.append("It repeats its teacher's mistakes; where the teacher knows little, so does the student.")
     noise = (student.spec.generate or {}).get("label_noise")
     if student.spec.generate is not None:
@@ -319,11 +282,4 @@ def _count(student: EvaluatedStudent, split: str) -> int:
     """Rows of a split, by the manifest."""
     if split == "selection" and student.selected_on == "dev":
         split = student.spec.dev_sets[0]
-    return int(_number(student.manifest, "splits", split, "rows"))
-
-
-def _number(content: Mapping[str, object], *keys: str) -> float:
-    value: object = content
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return float(value) if isinstance(value, int | float) else 0.0
+    return student.manifest.splits[split].rows

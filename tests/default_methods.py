@@ -46,8 +46,8 @@ def with_defaults(method: Callable[..., Made]) -> Callable[..., Made]:
 def defaults_of(name: str) -> dict[str, Any]:
     """Defaults of a method's section; of a weight that goes with the student's start the papers' own."""
     section = getattr(method_parameters, name)()
-    weights = method_parameters.HIDDEN_WEIGHTS.get(name.lower().replace("msekd", "mse_kd"), {})
     found = {key: getattr(section, key) for key in type(section).model_fields if key not in ("layers", "influence")}
+    weights = getattr(section, "with_start", {})
     return found | {key: weights[key][0] for key in weights if found[key] is None}
 
 

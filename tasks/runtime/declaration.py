@@ -15,6 +15,7 @@ from config.parameters import Parameters
 
 PARAMS = "params.yaml"
 ITEM = re.compile(r"\$\{item\.(\w+)\}")
+OPTION = re.compile(r"--(\w+) \$\{item")
 VARIABLE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -24,7 +25,7 @@ class Declaration:
 
     stage: str
     keys: tuple[str, ...]
-    """Of dataset, method, seed: those that the matrix runs over."""
+    """Options of its command, of dataset, method and seed."""
     output: str
     """The output folder, with ${item.KEY} in it."""
     tracked: tuple[tuple[str, str], ...]
@@ -57,7 +58,7 @@ def declaration(root: Path, stage: str) -> Declaration:
     (output,) = content.get("outs", [f"outputs/{stage}"])
     return Declaration(
         stage,
-        tuple(key for key in ("dataset", "method", "seed") if key in content.get("matrix", {})),
+        tuple(OPTION.findall(content["cmd"])),
         output if isinstance(output, str) else next(iter(output)),
         tuple(_tracked(content.get("params", []))),
     )

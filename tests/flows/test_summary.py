@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flows.outcome import Outcome, StageOutcome, newly_registered, ordered
-from flows.summary import UNSCALED, Results, gate_lines, markdown, read_results, report_markdown, table
-from kinds import LOWER_IS_BETTER
+from flows.summary import Results, gate_lines, markdown, read_results, report_markdown, table
 
 STAGES = (
     StageOutcome("source@rte", "Cached", note="up to date"),
@@ -31,12 +30,18 @@ REPORT = {
         }
     ],
 }
-STUDENT = {"name": "glue-rte-mse_kd", "version": "3", "seed": 42, "new": True, "aliases": ["champion"], "url": None}
+STUDENT = {
+    **{"dataset": "rte", "method": "mse_kd", "seed": 42, "name": "glue-rte-mse_kd", "version": 3, "new": True},
+    **{"aliases": ["champion"], "gate": None, "checks": [], "run_id": None, "url": None},
+}
 
 
 def written(root: Path, *, url: str | None = None) -> Path:
     """Outputs of a report and a registration."""
-    address = {"address": "http://registry:5000", "reachable": True, "students": [STUDENT | {"url": url}], "new": 1}
+    address = {
+        **{"address": "http://registry:5000", "reachable": True, "students": [STUDENT | {"url": url}], "new": 1},
+        **{"unfit_champions": [], "trial": None, "state": None},
+    }
     for folder, name, content in (
         ("report", "report.json", REPORT),
         ("report", "report.html", {}),
@@ -75,7 +80,6 @@ def test_a_metric_that_is_no_share_of_100_is_shown_as_it_is(tmp_path: Path) -> N
     assert "| rte | mse | 0.802 | 0.774 ± 0.012 | -0.028 [-0.058, +0.004] |" in markdown(
         WHOLE, read_results(tmp_path, WHOLE)
     )
-    assert UNSCALED == LOWER_IS_BETTER
 
 
 def test_the_report_opens_in_prefect_with_its_tables_and_its_picture_and_without_a_link_to_a_file(
@@ -123,10 +127,12 @@ def test_a_stage_of_which_nothing_is_known_was_stopped() -> None:
 
 
 def test_what_register_wrote_is_read_and_nothing_is_made_of_a_broken_file(tmp_path: Path) -> None:
-    assert newly_registered(written(tmp_path)) == (1, True, "")
+    found = newly_registered(written(tmp_path))
+    assert found is not None and (found.new, found.reachable, found.trial) == (1, True, None)
     path = tmp_path / "outputs" / "register" / "registered.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"new": 0, "trial": "dvc exp run, hot-kd"}))
-    assert newly_registered(tmp_path) == (0, True, "dvc exp run, hot-kd")
+    found = newly_registered(tmp_path)
+    assert found is not None and (found.new, found.reachable, found.trial) == (0, True, "dvc exp run, hot-kd")
     (tmp_path / "outputs" / "register" / "registered.json").write_text("{")
     assert newly_registered(tmp_path) is None
 

@@ -38,7 +38,7 @@ stages:
   evaluate:
     matrix:
       dataset: ${datasets}
-      method: ${methods}
+      method: ${methods.student}
       seed: ${seeds}
     cmd: sh scripts/evaluate --dataset ${item.dataset} --method ${item.method} --seed ${item.seed}
     deps:
@@ -77,7 +77,7 @@ SCRIPTS = {
         record=outputs/register/registered.json
         now=$(cat outputs/evaluate/*/*/*/metrics.json | cksum)
         grep -q "$now" $record 2>/dev/null && new=0 || new=1
-        echo '{"address": "'$now'", "reachable": true, "students": [], "new": '$new'}' > $record""",
+        echo '{"address": "'$now'", "reachable": true, "students": [], "unfit_champions": [], "trial": null, "new": '$new', "state": null}' > $record""",
 }
 
 
@@ -132,8 +132,6 @@ def make_tiny_pipeline(
         datasets=list(datasets),
         seeds=[42],
         methods=["finetune"],
-        student={"methods": ["finetune"]},
-        mpdistil={"base": "finetune", "datasets": []},
     )
     tiny = TinyPipeline(root)
     for stage, text in SCRIPTS.items():

@@ -81,7 +81,7 @@ class Stopped(Exception):
 
 @dataclass
 class Run:
-    """What a training leaves."""
+    """The result of a training."""
 
     losses: list[float] = field(default_factory=list)
     curves: list[dict[str, float]] = field(default_factory=list)

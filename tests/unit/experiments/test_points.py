@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from config.methods import by_family
 from config.parameters import load
 from experiments.experiments import choose, finished
 from experiments.grid_files import draw_points, queue_arguments, read_grid
@@ -20,14 +21,12 @@ def test_every_point_of_a_shipped_grid_is_a_valid_params_file(path: Path, tmp_pa
     assert grid.methods[-1] == grid.name
     for point in draw_points(grid, min(4, grid.size), seed=0):
         values = yaml.safe_load((ROOT / "profiles/superglue-minilm.yaml").read_text())
-        values["methods"] = list(grid.methods)
-        values["student"]["methods"] = [name for name in grid.methods if name != "mpdistil"]
-        values["mpdistil"]["datasets"] = values["datasets"] if "mpdistil" in grid.methods else []
+        values["methods"] = by_family(grid.methods)
         for key, value in point.values.items():
             section, _, name = key.partition(".")
             values[section][name] = value
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-        assert load(tmp_path / "params.yaml").methods == grid.methods
+        assert load(tmp_path / "params.yaml").methods.names == grid.methods
 
 
 def test_the_papers_grid_of_mpdistil_has_its_144_points() -> None:
@@ -56,7 +55,8 @@ def test_a_point_is_a_queued_experiment_of_its_method_alone() -> None:
     arguments = queue_arguments(point)
     assert arguments[:6] == ["dvc", "exp", "run", "--queue", "--name", "grid-prokd-001"]
     assert arguments[7::2] == [
-        *("methods=[prokd]", "student.methods=[prokd]", "mpdistil.datasets=[]"),
+        *("methods.student=[prokd]", "methods.assisted=[]", "methods.meta_taught=[]"),
+        *("methods.multi_task=[]", "methods.curriculum=[]"),
         *("student.learning_rate=2e-05", "prokd.temperature=false", "student.batch_size=32"),
         "teacher.trajectory=true",
     ]
@@ -65,7 +65,7 @@ def test_a_point_is_a_queued_experiment_of_its_method_alone() -> None:
 def experiment(name: str, losses: dict[str, float], state: str = "success", method: str = "kd") -> dict[str, object]:
     """One experiment as `dvc exp show --json` writes it; dev is best where selection is worst."""
     metrics = {dataset: {method: loss, "selection_loss": {method: loss}} for dataset, loss in losses.items()}
-    params = {"methods": [method], "seeds": [42], "student": {"learning_rate": 1e-5}, method: {"alpha": 0.5}}
+    params = {"methods": by_family([method]), "seeds": [42], "student": {"learning_rate": 1e-5}, method: {"alpha": 0.5}}
     data = {
         "params": {"params.yaml": {"data": params}},
         "metrics": {"outputs/report/metrics.json": {"data": metrics}},
