@@ -21,9 +21,9 @@ from methods.task_loss import per_row_task_loss, task_loss
 from models.classifier import Classifier
 from models.store import load_model
 from training.curriculum.episodes import run_curriculum
-from training.curriculum.quiz_batches import QuizBatches, fixed_batches
 from training.curriculum.types import CurriculumSettings, Probe, QuizDataset, TargetQuiz
 from training.predict import Predictions
+from training.quiz_batches import QuizBatches, fixed_batches
 from training.resume_files import State
 from training.supervised import make_optimizer
 from training.teacher_signals import Signals, save_signals

@@ -34,8 +34,8 @@ from data.tokens import TokenSplit
 from methods.finetune import Finetune
 from methods.layer_mapping import match_layers
 from methods.mse_kd import MseKd
-from training.curriculum.quiz_batches import fixed_batches
 from training.meta_teacher import MetaTeacherSettings, PooledRows, train_meta_teacher
+from training.quiz_batches import fixed_batches
 from training.teacher_signals import Signals
 
 TARGET = 0.40

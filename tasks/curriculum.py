@@ -39,8 +39,8 @@ from training.curriculum.action_statistics import (
     curricula,
 )
 from training.curriculum.episodes import run_curriculum
-from training.curriculum.quiz_batches import QuizBatches, fixed_batches
 from training.curriculum.types import CurriculumResult, Distillation, Probe, QuizDataset, TargetQuiz
+from training.quiz_batches import QuizBatches, fixed_batches
 from training.supervised import score
 from training.teacher_signals import open_signals
 

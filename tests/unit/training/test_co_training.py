@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 import pytest
 import torch
@@ -16,7 +15,8 @@ from methods.co_training import MovingTeacher, Pair, TrainingBatch
 from methods.interface import Needs
 from models.classifier import Classifier
 from seeds import named
-from training.co_training import FeedbackBatches, JointRun, JointSettings, JointSplits, StoredTeacher, train_jointly
+from training.co_training import JointRun, JointSettings, JointSplits, StoredTeacher, train_jointly
+from training.quiz_batches import QuizBatches
 from training.supervised import Diverged, score
 
 
@@ -150,7 +150,8 @@ def test_a_loss_that_is_no_number_stops_the_run(loss: float) -> None:
 
 def test_quiz_batches_never_end_and_are_the_same_for_a_seed() -> None:
     def drawn(seed: int) -> list[list[int]]:
-        return [batch.rows.tolist() for batch in islice(FeedbackBatches(splits().quiz, 4, seed, CPU), 9)]
+        batches = QuizBatches(splits().quiz, 4, seed=seed, first=1)
+        return [batches.next_batch().rows.tolist() for _ in range(9)]
 
     first = drawn(1)
     for start in (0, 3, 6):
