@@ -88,7 +88,7 @@ def evaluate_folder(dataset: str, method: str, seed: int) -> Path:
 
 
 def has_record(folder: Path) -> bool:
-    """Tell whether a stage left its record in a folder."""
+    """Return whether a stage left its record in a folder."""
     return (folder / RunRecord.FILE).exists()
 
 

@@ -38,7 +38,7 @@ class Latency(Both[Percentiles]):
 
     @property
     def setting(self) -> dict[str, int]:
-        """The setting of the measurement."""
+        """The conditions of the measurement."""
         return {"batch": self.batch, "length": self.length, "threads": self.threads, "repeats": self.repeats}
 
 

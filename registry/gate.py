@@ -60,7 +60,7 @@ def read_losses(path: Path) -> Losses:
 def judge(
     number: int, own: tuple[Check, ...], losses: Losses, selected_on: str, settings: Registry, holder: Holder | None
 ) -> Judged:
-    """Judge whether a version may become champion.
+    """Return whether a version may become champion.
 
     Args:
         number: the version's.

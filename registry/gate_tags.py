@@ -15,8 +15,8 @@ from records.evaluated import PREDICTIONS, EvaluateMetrics
 from records.registered import STATES, Check
 from registry import names
 from registry.connection import RegistryUnreachable, explained
-from registry.evidence import Student
-from registry.model_state import Shelf, Version
+from registry.evidence import EvaluatedStudent
+from registry.model_state import Shelf, StoredVersion
 from reporting.verdict.check_result import CHAMPION, NAMES
 from reporting.verdict.dev_rows import NOT_A_METHOD, dev_rows, read_table
 from reporting.verdict.own_checks import own_checks
@@ -47,7 +47,7 @@ def failed_in(tags: Mapping[str, str], *, without: Sequence[str] = ()) -> list[s
 
 
 def note_checks(
-    client: "MlflowClient", name: str, version: Version, checks: Iterable[Check], settings: Registry
+    client: "MlflowClient", name: str, version: StoredVersion, checks: Iterable[Check], settings: Registry
 ) -> None:
     """Tag a version with its tests, where they are not its tags already."""
     for key, value in check_tags(checks, settings).items():
@@ -56,7 +56,7 @@ def note_checks(
 
 
 def stored_checks(
-    client: "MlflowClient", version: Version, like: Student, settings: Registry
+    client: "MlflowClient", version: StoredVersion, like: EvaluatedStudent, settings: Registry
 ) -> tuple[Check, ...] | None:
     """The tests of a version whose student is not at hand, from the evidence of its run; None if there is none of ours.
 
@@ -79,7 +79,7 @@ def stored_checks(
 
 
 def of_evidence(
-    client: "MlflowClient", version: Version, files: Sequence[str], read: Callable[..., Made | None]
+    client: "MlflowClient", version: StoredVersion, files: Sequence[str], read: Callable[..., Made | None]
 ) -> Made | None:
     """Read files from the artifacts of a version's run; None if they are not there, or no tables of ours (another tool's)."""
     if not version.run_id:
@@ -98,7 +98,11 @@ def of_evidence(
 
 
 def champion_failures(
-    client: "MlflowClient", shelf: Shelf, own: Mapping[int, tuple[Check, ...]], like: Student, settings: Registry
+    client: "MlflowClient",
+    shelf: Shelf,
+    own: Mapping[int, tuple[Check, ...]],
+    like: EvaluatedStudent,
+    settings: Registry,
 ) -> list[str]:
     """The tests that the present champion fails by itself, a clause each: an earlier release, other settings or a hand let it in.
 

@@ -14,7 +14,8 @@ from registry.pyfunc_check import PACKAGE, SCORING, STUDENT
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from registry.model_state import Version
+    from registry.model_state import StoredVersion
+
 
 MODEL_FOLDERS = ("", "artifacts", f"artifacts/{STUDENT}")
 EVIDENCE = tuple(f"{names.EVIDENCE}/{name}" for name in (PREDICTIONS, EvaluateMetrics.FILE, "params.yaml"))
@@ -35,7 +36,7 @@ class Location:
         return None if None in paths else [str(path) for path in paths]
 
 
-def locate(client: "MlflowClient", name: str, version: "Version") -> Location:
+def locate(client: "MlflowClient", name: str, version: "StoredVersion") -> Location:
     """Return the location of a version's files."""
     from mlflow.exceptions import MlflowException
 

@@ -13,12 +13,12 @@ from config.parameters import Parameters
 from outputs import read_if_whole
 from paths import sqlite_path
 from records.registered import RegistrationRecord, RegistryState
-from registry.evidence import Student
+from registry.evidence import EvaluatedStudent
 from registry.stored_files import stamp
 
 
 def state_of(
-    address: str, students: Sequence[Student], parameters: Parameters, folders: Sequence[str] | None
+    address: str, students: Sequence[EvaluatedStudent], parameters: Parameters, folders: Sequence[str] | None
 ) -> RegistryState | None:
     """Collect what a registration depends on; None where it can't be told without asking.
 
@@ -41,7 +41,7 @@ def state_of(
 
 
 def unchanged(
-    previous: Path, address: str, students: Sequence[Student], parameters: Parameters
+    previous: Path, address: str, students: Sequence[EvaluatedStudent], parameters: Parameters
 ) -> RegistrationRecord | None:
     """The last registration, nothing in it new any more; None where there is something to do.
 

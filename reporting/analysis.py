@@ -1,4 +1,4 @@
-"""The papers' questions to their own methods, computed from stored records: correlations, shares, influence, entropy.
+"""The papers' analyses of their own methods, computed from stored records: correlations, shares, influence, entropy.
 
 MPDistil's section 5 (Fig. 2 to 4 and the correlations), MetaDistil's section 5.1, LGTM's Figs. 3 and 4 and its entropy
 gap, Pro-KD with and without temperature. Rows are dev rows where the papers use them; training records otherwise.

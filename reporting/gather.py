@@ -73,7 +73,7 @@ def _dataset(name: str, methods: Sequence[str], seeds: Sequence[int]) -> Dataset
 
 
 def _described(name: str) -> DatasetOutputs:
-    """Read what is known of a dataset before any training."""
+    """Facts about a dataset known before any training."""
     folder, counts = tokens_folder(name), read_record(SplitMetrics, output_folder("split", dataset=name))
     spec, manifest = DatasetSpec.from_json(read_json(folder / "spec.json")), read_record(SplitManifest, folder)
     return DatasetOutputs(

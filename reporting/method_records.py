@@ -82,7 +82,7 @@ def _add_curriculum(records: Records, seed: int) -> None:
 
 
 def _quiz_scores(path: Path) -> tuple[Floats, Floats] | None:
-    """Read the scores that a meta-teacher's head gives teacher and student; None where it kept only the teacher's."""
+    """Scores of a meta-teacher's head for teacher and student; None where it kept only the teacher's."""
     if not path.exists():
         return None
     must_exist(path)

@@ -55,7 +55,7 @@ class Shipping:
     verdict: Verdict
     registered: ShownVersion | None
     unregistered: str
-    """Why there is no version, or none is known; '' where there is one."""
+    """Return the reason why there is no version, or none is known; '' where there is one."""
     agreement: Interval
     """Share of the dev rows with the teacher's answer; of a regression the Pearson correlation of the two."""
     classes: list[ClassLine]

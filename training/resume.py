@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -33,6 +33,45 @@ class Saved(Protocol):
     def state_dict(self) -> State: ...
 
     def load_state_dict(self, state: State) -> object: ...
+
+
+class Resumable:
+    """An object whose state is that of some of its attributes, by their names."""
+
+    PARTS: ClassVar[tuple[str, ...]] = ()
+    """Attributes with a state of their own: an object, a generator of random numbers, several in a list, or None."""
+    VALUES: ClassVar[tuple[str, ...]] = ()
+    """Attributes that are kept as they are: numbers, records, tensors."""
+
+    def state_dict(self) -> State:
+        """The content of a resume state, see `Checkpoints`."""
+        parts = {name: _state_of(getattr(self, name)) for name in self.PARTS}
+        return {**parts, **{name: getattr(self, name) for name in self.VALUES}}
+
+    def load_state_dict(self, state: State) -> None:
+        """The reverse of `state_dict`."""
+        for name in self.PARTS:
+            _put_back(getattr(self, name), state[name])
+        for name in self.VALUES:
+            setattr(self, name, state[name])
+
+
+def _state_of(part: object) -> object:
+    if isinstance(part, list):
+        return [_state_of(one) for one in part]
+    if isinstance(part, torch.Generator):
+        return part.get_state()
+    return None if part is None else cast(Saved, part).state_dict()
+
+
+def _put_back(part: object, state: Any) -> None:  # of the type that the part has given
+    if isinstance(part, list):
+        for one, own in zip(part, state, strict=True):
+            _put_back(one, own)
+    elif isinstance(part, torch.Generator):
+        part.set_state(state)
+    elif part is not None:
+        cast(Saved, part).load_state_dict(state)
 
 
 @dataclass(frozen=True)

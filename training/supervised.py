@@ -23,7 +23,7 @@ from training.data_parallel import average_gradients, draw_own_dropout, is_part,
 from training.fsdp import gathered, load_optimizer, load_weights, split_as, split_while_training
 from training.precision import training_precision
 from training.predict import predict
-from training.resume import Checkpoints, Saved
+from training.resume import Checkpoints, Resumable, Saved
 from training.resume_files import State
 
 # What a method makes of a batch: the total under "loss", its parts under other names.
@@ -173,8 +173,11 @@ class AfterEpoch(Saved, Protocol):
     def __call__(self, epoch: int, network: nn.Module) -> None: ...
 
 
-class SupervisedRun:
+class SupervisedRun(Resumable):
     """All that changes while a network trains: what a checkpoint holds, and the step that changes it."""
+
+    PARTS = ("_schedule", "best", "_after_epoch")
+    VALUES = ("epoch", "step", "_sums")
 
     def __init__(
         self,
@@ -223,31 +226,20 @@ class SupervisedRun:
 
     def state_dict(self) -> State:
         """See `Checkpoints`."""
-        found: State = {
-            "model": self._model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
-            "best": self.best.state_dict(),
-            "after_epoch": None if self._after_epoch is None else self._after_epoch.state_dict(),
-            "position": [self.epoch, self.step],
-            "sums": self._sums,
-        }
-        return gathered(found)
+        own: State = {"model": self._model.state_dict(), "optimizer": self._optimizer.state_dict()}
+        return gathered(own | super().state_dict())
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
         load_weights(self._model, state["model"])
         load_optimizer(self._optimizer, state["optimizer"])
-        self._schedule.load_state_dict(state["schedule"])
-        self.best.load_state_dict(state["best"])
-        if self._after_epoch is not None:
-            self._after_epoch.load_state_dict(state["after_epoch"])
-        self.epoch, self.step = state["position"]
-        self._sums = state["sums"]
+        super().load_state_dict(state)
 
 
-class BestEpoch:
+class BestEpoch(Resumable):
     """The rows of the curves, and the weights of the epoch that is the best on selection."""
+
+    VALUES = ("_weights", "_curves", "_chosen")
 
     def __init__(self, model: nn.Module, choice: SelectionRule = BY_LOSS) -> None:
         self._model, self._choice, self._weights = model, choice, dict[str, torch.Tensor]()
@@ -265,15 +257,10 @@ class BestEpoch:
         """Return whether the last `patience` epochs, none before `first`, brought no better one; None: never."""
         return patience is not None and len(self._curves) - max(self._chosen + 1, first - 1) >= patience
 
-    def state_dict(self) -> State:
-        """See `Checkpoints`."""
-        return {"weights": self._weights, "curves": self._curves, "chosen": self._chosen}
-
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        self._weights = split_as(state["weights"], self._model.state_dict())
-        self._curves = state["curves"]
-        self._chosen = state["chosen"]
+        super().load_state_dict(state)
+        self._weights = split_as(self._weights, self._model.state_dict())
 
     def restored(self) -> list[dict[str, float]]:
         """Give the model the best epoch's weights; the curves, with `best` 1 in that epoch's row and 0 in others."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from methods.policy import Policy
+from training.resume import Resumable
 from training.resume_files import State
 
 
@@ -25,8 +26,12 @@ class SampledAction:
     probabilities: tuple[float, ...]
 
 
-class Reinforce:
+class Reinforce(Resumable):
     """Samples from a policy and improves it after each episode; `generator` is a CPU one, for sampling only."""
+
+    PARTS = ("policy", "_optimizer", "_generator")
+    VALUES = ("_scores",)
+    """What the choices since the last update are remembered by."""
 
     def __init__(self, policy: Policy, *, learning_rate: float, generator: torch.Generator) -> None:
         self.policy = policy
@@ -58,20 +63,8 @@ class Reinforce:
         self._optimizer.step()
         self._scores = []
 
-    def state_dict(self) -> State:
-        """Policy, optimiser, generator, and what the choices since the last update are remembered by."""
-        return {
-            "policy": self.policy.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "generator": self._generator.get_state(),
-            "scores": self._scores,
-        }
-
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
+        super().load_state_dict(state)
         device = self._parameters[0].device
-        self.policy.load_state_dict(state["policy"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._generator.set_state(state["generator"])
-        remembered = state["scores"]
-        self._scores = [[None if one is None else one.to(device) for one in scores] for scores in remembered]
+        self._scores = [[None if one is None else one.to(device) for one in scores] for scores in self._scores]
