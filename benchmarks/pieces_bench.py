@@ -53,7 +53,7 @@ def kd_rows(workspace: Workspace, repetitions: int) -> list[Row]:
         batches, signals = sampled_batches(split, repetitions + 1), random_signals(split)
         steps = {
             name: training_step(network("student", dataset), method, batches, signals)
-            for name, method in (("kd", Kd()), ("finetune", Finetune()))
+            for name, method in (("kd", Kd(alpha=0.5, temperature=2.0)), ("finetune", Finetune()))
         }
         seconds = cpu_seconds(steps, repetitions)
         name = f"student's kd step on signals, {dataset} rows, against fine-tuning"

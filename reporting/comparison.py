@@ -198,7 +198,7 @@ def _ranking(outputs: Sequence[DatasetOutputs], lines: Sequence[MethodLine], bas
 
 
 def _notes(outputs: Sequence[DatasetOutputs], lines: Sequence[MethodLine]) -> list[str]:
-    """What a reader must know before setting one number beside another."""
+    """Remarks that a reader needs before setting one number beside another."""
     found: list[str] = []
     for one in outputs:
         own = {line.method: line.cells[one.name].seeds for line in lines if one.name in line.cells}

@@ -22,7 +22,7 @@ from records.prepared import SplitManifest, SplitMetrics
 from records.stage_run import RunRecord
 from records.trained import CurveRow, EpisodeRow, MetaTeacherMetrics
 from reporting.effort import Effort, effort_of
-from reporting.evaluations import Evaluation, Predictions, read_evaluation
+from reporting.evaluations import Evaluation, PairedPredictions, read_evaluation
 
 DEV = "dev"
 TEACHER = "teacher"
@@ -79,7 +79,7 @@ class DatasetOutputs:
             scores = [self.evaluations[column, seed].metrics.scores.get(rows, {}) for seed in seeds]
         return [score[metric or self.headline] for score in scores if (metric or self.headline) in score]
 
-    def dev(self, method: str, seed: int) -> Predictions:
+    def dev(self, method: str, seed: int) -> PairedPredictions:
         """One evaluation's predictions on dev. Raises UserError if it has none."""
         predictions = self.evaluations[method, seed].predictions
         if DEV not in predictions:
@@ -93,7 +93,7 @@ def gather(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
 
 
 def gather_evaluated(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[DatasetOutputs]:
-    """Of every combination what was evaluated, and what its training took; those that were not are left out."""
+    """Read every combination that was evaluated, and what its training took; the others are left out."""
     found = [_described(name) for name in datasets]
     for one in found:
         for method in methods:
@@ -111,7 +111,7 @@ def _dataset(name: str, methods: Sequence[str], seeds: Sequence[int]) -> Dataset
 
 
 def _described(name: str) -> DatasetOutputs:
-    """What is known of a dataset before any training."""
+    """Facts about a dataset known before any training."""
     folder, counts = tokens_folder(name), read_record(SplitMetrics, output_folder("split", dataset=name))
     spec, manifest = DatasetSpec.from_json(read_json(folder / "spec.json")), read_record(SplitManifest, folder)
     return DatasetOutputs(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kinds import KINDS
 from reporting.classes import class_name
-from reporting.evaluations import Predictions
+from reporting.evaluations import PairedPredictions
 from reporting.gather import DatasetOutputs
 
 LOST, WON = "teacher right, student wrong", "student right, teacher wrong"
@@ -30,7 +30,7 @@ class ChangedRow:
     student_confidence: float | None
 
 
-def changed_rows(one: DatasetOutputs, rows: Predictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
+def changed_rows(one: DatasetOutputs, rows: PairedPredictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
     """(Lost, won): the student's most confident answers first; of a regression the largest changes of the error."""
     if KINDS[one.kind].has_classes:
         return _changed_classes(one, rows)
@@ -48,7 +48,7 @@ def changed_rows(one: DatasetOutputs, rows: Predictions) -> tuple[list[ChangedRo
     return listed(order[grown[order] > 0], FURTHER), listed(order[::-1][grown[order[::-1]] < 0], NEARER)
 
 
-def _changed_classes(one: DatasetOutputs, rows: Predictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
+def _changed_classes(one: DatasetOutputs, rows: PairedPredictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
     labels, teacher, student = rows.labels.astype(np.int64), softmax(rows.teacher), softmax(rows.student)
     names = [class_name(one.label_names, number) for number in range(student.shape[1])]
     right = [said.argmax(axis=1) == labels for said in (teacher, student)]

@@ -7,7 +7,7 @@ import numpy as np
 
 from errors import UserError
 from kinds import KINDS, LOWER_IS_BETTER
-from reporting.evaluations import Predictions
+from reporting.evaluations import PairedPredictions
 from reporting.gather import TEACHER, DatasetOutputs
 from reporting.statistics import Interval, Spread, mean_interval, mean_sd, paired_interval
 
@@ -32,7 +32,7 @@ def margin_of(one: DatasetOutputs, method: str, seeds: Sequence[int], level: flo
     return Margin(found, over_seeds, float(np.mean(more)) if KINDS[one.kind].has_classes else None)
 
 
-def _rows_more_right(predictions: Predictions) -> int:
+def _rows_more_right(predictions: PairedPredictions) -> int:
     student = predictions.student.argmax(axis=1) == predictions.labels
     return int(student.sum()) - int((predictions.teacher.argmax(axis=1) == predictions.labels).sum())
 

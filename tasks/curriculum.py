@@ -126,7 +126,7 @@ def _distillation(stage: Stage, dataset: TokenisedDataset, head: Path, student: 
     given = stage.parameters
     if given.curriculum.sampler != "kd_only":
         return None
-    method = MseKd(**given.mse_kd.model_dump(exclude={"mapping"}))
+    method = MseKd(**given.mse_kd.model_dump(exclude={"mapping"}), layers=())
     folder = stage.read(signals_folder(stage.dataset, stage.seed))
     pooled = open_signals(folder, "quiz", rows=len(dataset.split("quiz")))
     width = pooled.pooled.shape[-1]

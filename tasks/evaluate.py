@@ -17,12 +17,12 @@ from metrics import compute_metrics, row_losses
 from models.classifier import Classifier
 from outputs import signals_folder, student_model, teacher_model
 from records.base import Both
-from records.evaluated import PREDICTIONS, Bytes, EvaluateMetrics, Latency, Memory, Percentiles, Throughput
+from records.evaluated import COLUMNS, PREDICTIONS, Bytes, EvaluateMetrics, Latency, Memory, Percentiles, Throughput
 from tasks.runtime.stage import Stage, run_stage
 from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
 from tasks.runtime.torch_setup import start_torch
 from tasks.student_training.initial_models import parameter_count
-from training.latency import made_inputs, measure_latency, measure_throughput
+from training.latency import Timing, measure_latency, measure_throughput
 from training.memory import measure_memory
 from training.predict import predict
 from training.teacher_signals import open_signals
@@ -90,17 +90,16 @@ def _table(
 ) -> pa.Table:
     """One row per row: label, logits (C) and task loss of both models."""
     kind = dataset.spec.kind
-    return pa.table(
-        {
-            "set": [name] * len(row_ids),
-            "row_id": row_ids,
-            "label": pa.array(np.asarray(labels, dtype=np.float64)),
-            "student_logits": own.astype(np.float64).tolist(),
-            "teacher_logits": teacher.astype(np.float64).tolist(),
-            "student_loss": row_losses(own, labels, kind),
-            "teacher_loss": row_losses(teacher, labels, kind),
-        }
+    columns = (
+        [name] * len(row_ids),
+        row_ids,
+        pa.array(np.asarray(labels, dtype=np.float64)),
+        own.astype(np.float64).tolist(),
+        teacher.astype(np.float64).tolist(),
+        row_losses(own, labels, kind),
+        row_losses(teacher, labels, kind),
     )
+    return pa.table(dict(zip(COLUMNS, columns, strict=True)))
 
 
 def _plain_baselines(dataset: TokenisedDataset) -> tuple[float, float | None]:
@@ -120,35 +119,15 @@ def _costs(
     stage: Stage, dataset: TokenisedDataset, models: dict[str, Classifier]
 ) -> tuple[Latency, Throughput, Memory]:
     """CPU latency and throughput, timed in turns, and the memory of a pass at the batch of the throughput."""
-    given, choices = stage.parameters.evaluate, dataset.spec.choices
-    length, threads, batch = (
-        min(given.latency_length, dataset.max_length),
-        given.latency_threads,
-        given.throughput_batch,
+    given, batch = stage.parameters.evaluate, stage.parameters.evaluate.throughput_batch
+    length, threads = min(given.latency_length, dataset.max_length), given.latency_threads
+    timing = Timing(
+        stage.dataset, dataset.spec.choices, dataset.vocabulary, length, threads=threads, repeats=given.latency_repeats
     )
-    latency = measure_latency(
-        models,
-        dataset=stage.dataset,
-        choices=choices,
-        vocabulary=dataset.vocabulary,
-        batch=given.latency_batch,
-        length=length,
-        threads=threads,
-        repeats=given.latency_repeats,
-    )
-    throughput = measure_throughput(
-        models,
-        dataset=stage.dataset,
-        choices=choices,
-        vocabulary=dataset.vocabulary,
-        batch=batch,
-        length=length,
-        threads=threads,
-        repeats=given.latency_repeats,
-    )
-    inputs = made_inputs(stage.dataset, choices=choices, vocabulary=dataset.vocabulary, batch=batch, length=length)
+    latency = measure_latency(models, timing, given.latency_batch)
+    throughput = measure_throughput(models, timing, batch)
     memory = {
-        who: Bytes(**measure_memory(model, inputs, dataset=stage.dataset, choices=choices))
+        who: Bytes(**measure_memory(model, timing.inputs(batch), dataset=stage.dataset, choices=timing.choices))
         for who, model in models.items()
     }
     times = {who: Percentiles(**values) for who, values in latency.items()}

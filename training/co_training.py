@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -193,9 +192,9 @@ class CoTrainingRun(Resumable):
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
         super().load_state_dict(state)
-        for learner, updates in zip(self._learners, cast(list[int], state["updates"]), strict=True):
+        for learner, updates in zip(self._learners, state["updates"], strict=True):
             learner.updates = updates
-        self.pair.influence[:] = cast(list[dict[str, float]], state["influence"])
+        self.pair.influence[:] = state["influence"]
 
 
 def _quiz_batches(quiz: TokenSplit, settings: JointSettings) -> QuizBatches | None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -64,14 +64,14 @@ def _state_of(part: object) -> object:
     return None if part is None else cast(Saved, part).state_dict()
 
 
-def _put_back(part: object, state: object) -> None:
+def _put_back(part: object, state: Any) -> None:  # of the type that the part has given
     if isinstance(part, list):
-        for one, own in zip(part, cast(list[object], state), strict=True):
+        for one, own in zip(part, state, strict=True):
             _put_back(one, own)
     elif isinstance(part, torch.Generator):
-        part.set_state(cast(torch.Tensor, state))
+        part.set_state(state)
     elif part is not None:
-        cast(Saved, part).load_state_dict(cast(State, state))
+        cast(Saved, part).load_state_dict(state)
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,9 @@ class Checkpoints:
             return
         self._steps, state = found
         self._restored_at = self._steps
-        run.load_state_dict(cast(State, state["run"]))
+        run.load_state_dict(state["run"])
         rank = 0 if self._accelerator is None else self._accelerator.process_index
-        set_random_state(cast(list[State], state["random"])[rank], self._device)
+        set_random_state(state["random"][rank], self._device)
         files.say(f"goes on from its checkpoint, after {self._steps} steps")
 
     def _same_everywhere(self, found: tuple[int, State] | None, files: CheckpointFiles) -> tuple[int, State] | None:
@@ -224,9 +224,9 @@ def random_state(device: torch.device) -> State:
 
 def set_random_state(state: State, device: torch.device) -> None:
     """Put the generators where `random_state` found them."""
-    name, key, *rest = cast(list, state["numpy"])
-    random.setstate(cast(tuple, state["python"]))
+    name, key, *rest = state["numpy"]
+    random.setstate(state["python"])
     np.random.set_state((name, key.numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(cast(torch.Tensor, state["torch"]))
+    torch.set_rng_state(state["torch"])
     if state["cuda"] is not None:
-        torch.cuda.set_rng_state(cast(torch.Tensor, state["cuda"]), device)
+        torch.cuda.set_rng_state(state["cuda"], device)

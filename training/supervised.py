@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 from accelerate import Accelerator
@@ -231,9 +231,8 @@ class SupervisedRun(Resumable):
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        parts = cast(dict[str, State], state)
-        load_weights(self._model, cast(dict[str, torch.Tensor], parts["model"]))
-        load_optimizer(self._optimizer, parts["optimizer"])
+        load_weights(self._model, state["model"])
+        load_optimizer(self._optimizer, state["optimizer"])
         super().load_state_dict(state)
 
 

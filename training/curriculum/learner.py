@@ -1,7 +1,6 @@
 """The student as the curriculum moves it: one batch through a dataset's own head, one optimizer step."""
 
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -95,7 +94,7 @@ class CurriculumLearner(Resumable):
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
         super().load_state_dict(state)
-        gradients = cast(dict[str, Tensor], state["gradients"])
+        gradients = state["gradients"]
         for name, value in self._module.named_parameters():
             gradient = gradients.get(name)
             value.grad = None if gradient is None else gradient.to(value.device)

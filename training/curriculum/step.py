@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from accelerate import Accelerator
 from torch import Tensor
@@ -117,7 +116,7 @@ class CurriculumEpisode(Episode):
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
         super().load_state_dict(state)
-        vars(self.baseline).update(cast(State, state["baseline"]))
+        vars(self.baseline).update(state["baseline"])
         if self.probe is not None:
             self.probe.student_moved()
 
