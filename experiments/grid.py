@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from benchmarks.stage_commands import (
     commit,
     machine,
     prepare,
+    read_metrics,
     read_values,
     run_stage_command,
     write_params,
@@ -50,9 +51,8 @@ class Grid:
     """What is run, and where."""
 
     profile: str
-    values: dict[str, object]
     runs: Path
-    work: Path
+    work: Work
     cells: Sequence[tuple[str, str, str]]
     command: str
 
@@ -62,13 +62,12 @@ def main() -> None:
     options = _arguments()
     grid = Grid(
         profile=options.profile.stem,
-        values=read_values(options.profile, options.set),
         runs=options.runs.absolute(),
-        work=options.work.absolute(),
+        work=Work(options.work.absolute(), read_values(options.profile, options.set)),
         cells=VARIANTS[options.cells],
         command="python -m experiments.grid " + FOLDER.sub("FOLDER", " ".join(sys.argv[1:])),
     )
-    prepare(grid.work)
+    prepare(grid.work.folder)
     _make_inputs(grid, options.datasets)
     pairs = [(dataset, seed) for seed in options.seeds for dataset in options.datasets]
     with ThreadPoolExecutor(options.workers) as pool:
@@ -92,9 +91,9 @@ def _arguments() -> argparse.Namespace:
 def _make_inputs(grid: Grid, datasets: Sequence[str]) -> None:
     """Splits of all the profile's datasets: each is an action of every curriculum."""
     for dataset in dict.fromkeys([*_actions(grid), *datasets]):
-        params = _write_params(grid, f"split-{dataset}", {})
+        params = write_params(grid.work, f"split-{dataset}", {})
         for stage in ("source", "split"):
-            _stage(grid, params, stage, dataset)
+            run_stage_command(grid.work, params, stage, dataset)
 
 
 def _chain(grid: Grid, dataset: str, seed: int) -> None:
@@ -102,37 +101,20 @@ def _chain(grid: Grid, dataset: str, seed: int) -> None:
     open_cells = [cell for cell in grid.cells if not _is_done(grid, dataset, seed, cell)]
     if not open_cells:
         return
-    params = _write_params(grid, f"{dataset}-{seed}", {})
-    _stage(grid, params, "teacher", dataset, seed=seed)
-    _stage(grid, params, "signals", dataset, seed=seed)
+    params = write_params(grid.work, f"{dataset}-{seed}", {})
+    run_stage_command(grid.work, params, "teacher", dataset, seed=seed)
+    run_stage_command(grid.work, params, "signals", dataset, seed=seed)
     for method in ("finetune", "mse_kd"):
-        _stage(grid, params, "student", dataset, method, seed)
-        _stage(grid, params, "evaluate", dataset, method, seed)
+        run_stage_command(grid.work, params, "student", dataset, method, seed)
+        run_stage_command(grid.work, params, "evaluate", dataset, method, seed)
     for loss, reward, sampler in open_cells:
         started = time.monotonic()
         overrides = {"meta_teacher.loss": loss, "curriculum.reward": reward, "curriculum.sampler": sampler}
-        params = _write_params(grid, f"{dataset}-{seed}", overrides)
-        _stage(grid, params, "meta_teacher", dataset, seed=seed, again=True)
-        _stage(grid, params, "curriculum", dataset, "mpdistil", seed, again=True)
-        _stage(grid, params, "evaluate", dataset, "mpdistil", seed, again=True)
+        params = write_params(grid.work, f"{dataset}-{seed}", overrides)
+        run_stage_command(grid.work, params, "meta_teacher", dataset, seed=seed, again=True)
+        run_stage_command(grid.work, params, "curriculum", dataset, "mpdistil", seed, again=True)
+        run_stage_command(grid.work, params, "evaluate", dataset, "mpdistil", seed, again=True)
         append_row(grid.runs, _row(grid, dataset, seed, (loss, reward, sampler), time.monotonic() - started))
-
-
-def _write_params(grid: Grid, name: str, overrides: Mapping[str, object]) -> Path:
-    return write_params(Work(grid.work, grid.values), name, overrides)
-
-
-def _stage(
-    grid: Grid,
-    params: Path,
-    stage: str,
-    dataset: str,
-    method: str | None = None,
-    seed: int | None = None,
-    *,
-    again: bool = False,
-) -> None:
-    run_stage_command(Work(grid.work, grid.values), params, stage, dataset, method, seed, again=again)
 
 
 def _is_done(grid: Grid, dataset: str, seed: int, cell: tuple[str, str, str]) -> bool:
@@ -152,7 +134,7 @@ def _rows(path: Path) -> Iterator[dict]:
 
 
 def _budget(grid: Grid) -> dict[str, object]:
-    values = cast(dict[str, dict[str, object]], grid.values)
+    values = cast(dict[str, dict[str, object]], grid.work.values)
     return {
         "teacher_epochs": values["teacher"]["epochs"],
         "student_epochs": values["student"]["epochs"],
@@ -164,18 +146,18 @@ def _budget(grid: Grid) -> dict[str, object]:
 
 
 def _actions(grid: Grid) -> list[str]:
-    return cast(list[str], grid.values["datasets"])
+    return cast(list[str], grid.work.values["datasets"])
 
 
 def _row(grid: Grid, dataset: str, seed: int, cell: tuple[str, str, str], duration: float) -> dict[str, object]:
     """One line of the runs file: scores on dev, and beside them those on selection, in points of 100."""
 
     def metrics(*parts: str) -> dict:
-        return json.loads((grid.work / "outputs" / Path(*parts) / "metrics.json").read_text(encoding="utf-8"))
+        return read_metrics(grid.work, *parts)
 
     evaluated = {name: metrics("evaluate", dataset, name, str(seed)) for name in ("finetune", "mse_kd", "mpdistil")}
     meta = metrics("meta_teacher", dataset, str(seed))
-    spec = json.loads((grid.work / "outputs/split" / dataset / "tokens/spec.json").read_text(encoding="utf-8"))
+    spec = json.loads((grid.work.folder / "outputs/split" / dataset / "tokens/spec.json").read_text(encoding="utf-8"))
     headline = spec["metrics"][0]
 
     def scores(split: str) -> dict[str, float]:
@@ -198,7 +180,7 @@ def _row(grid: Grid, dataset: str, seed: int, cell: tuple[str, str, str], durati
         "dev_rows": evaluated["mpdistil"]["rows"]["dev"],
         "selected_on": curriculum["selected_on"],
         "budget": _budget(grid),
-        "machine": machine(grid.values),
+        "machine": machine(grid.work.values),
         "commit": commit(),
         "command": grid.command,
         "duration_s": round(duration, 1),

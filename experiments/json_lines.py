@@ -3,13 +3,19 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
 
-def append_line(path: Path, row: Mapping[str, object]) -> None:
-    """Append a row as one line, in one write."""
+def append_checked(path: Path, row: Mapping[str, object], check: Callable[[Mapping[str, object], str], object]) -> None:
+    """Check a row and append it as one line, in one write; `commit_time` is asked of git where it isn't given.
+
+    Raises ValueError, and writes nothing, if `check(row, where)` does.
+    """
+    if "commit_time" not in row:
+        row = {**row, "commit_time": commit_time_of(str(row.get("commit", "")))}
+    check(row, "the row to append")
     line = json.dumps(row, sort_keys=True, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     # One write to a file opened for appending is not torn apart by another process that appends.

@@ -11,8 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from experiments.json_lines import (
-    append_line,
-    commit_time_of,
+    append_checked,
     mapping_field,
     number_field,
     read_lines,
@@ -55,11 +54,7 @@ class MethodRow:
 
 def append_method_row(path: Path, row: Mapping[str, object]) -> None:
     """Check a row and append it; `commit_time` is asked of git where it isn't given. ValueError for a bad one."""
-    complete = dict(row)
-    if "commit_time" not in complete:
-        complete["commit_time"] = commit_time_of(str(row.get("commit", "")))
-    _parse(complete, "the row to append")
-    append_line(path, complete)
+    append_checked(path, row, _parse)
 
 
 def read_method_rows(path: Path) -> list[MethodRow]:

@@ -11,8 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from experiments.json_lines import (
-    append_line,
-    commit_time_of,
+    append_checked,
     mapping_field,
     number_field,
     read_lines,
@@ -69,11 +68,7 @@ def append_row(path: Path, row: Mapping[str, object]) -> None:
 
     Raises ValueError, and writes nothing, if a field is missing or of a wrong kind.
     """
-    complete = dict(row)
-    if "commit_time" not in complete:
-        complete["commit_time"] = commit_time_of(str(row.get("commit", "")))
-    _parse(complete, "the row to append")
-    append_line(path, complete)
+    append_checked(path, row, _parse)
 
 
 def read_rows(path: Path) -> list[RunRow]:

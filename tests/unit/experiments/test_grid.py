@@ -29,9 +29,9 @@ def run_with_fake_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lis
     """Run the default cell of one dataset; stages only leave the metrics that a row is made of."""
     ran: list[str] = []
 
-    def stage(given: grid.Grid, params: Path, name: str, dataset: str, method=None, seed=None, *, again=False) -> None:
+    def stage(given: grid.Work, params: Path, name: str, dataset: str, method=None, seed=None, *, again=False) -> None:
         ran.append(name)
-        folder = given.work / "outputs" / ("student" if name == "curriculum" else name) / dataset
+        folder = given.folder / "outputs" / ("student" if name == "curriculum" else name) / dataset
         method = "mpdistil" if name == "curriculum" else method
         folder = folder.joinpath(*(str(part) for part in (method, seed) if part is not None))
         (folder / "tokens").mkdir(parents=True, exist_ok=True)
@@ -43,11 +43,11 @@ def run_with_fake_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lis
         (folder / "metrics.json").write_text(json.dumps(found))
         (folder / "tokens/spec.json").write_text(json.dumps({"metrics": ["accuracy"]}))
 
-    monkeypatch.setattr(grid, "_stage", stage)
+    monkeypatch.setattr(grid, "run_stage_command", stage)
     arguments = ["grid", "profiles/superglue-minilm.yaml", str(tmp_path / "runs.jsonl"), "--datasets", "cb"]
     monkeypatch.setattr("sys.argv", [*arguments, "--seeds", "42", "--work", str(tmp_path / "work")])
     monkeypatch.setattr(grid, "commit", lambda: "abc")
-    monkeypatch.setattr("experiments.result_rows.commit_time_of", lambda commit: "2026-01-01T00:00:00+00:00")
+    monkeypatch.setattr("experiments.json_lines.commit_time_of", lambda commit: "2026-01-01T00:00:00+00:00")
     grid.main()
     return ran
 

@@ -42,7 +42,7 @@ def run_here(tmp_path: Path, catalog: Path, monkeypatch: pytest.MonkeyPatch, *ar
     for module in (methods_grid, method_training):
         monkeypatch.setattr(module, "run_stage_command", stage)
     monkeypatch.setattr(methods_grid, "commit", lambda: "abc")
-    monkeypatch.setattr("experiments.method_runs.commit_time_of", lambda commit: "2026-01-01T00:00:00+00:00")
+    monkeypatch.setattr("experiments.json_lines.commit_time_of", lambda commit: "2026-01-01T00:00:00+00:00")
     small = ["teacher.epochs=1", "split.selection_minimum=16", "evaluate.latency_repeats=3", f"source.folder={catalog}"]
     places = [str(ROOT / "profiles/quickstart.yaml"), str(tmp_path / "runs.jsonl"), "--work", str(tmp_path / "work")]
     budget = ["--seeds", "42", "--updates", "10", "--batch-size", "16", "--set", *small]
