@@ -31,7 +31,7 @@ class KeptOutputs:
     def keep_split(self, tree: Path, dataset: str) -> None:
         """Keep a dataset's description and how many rows it has."""
         folder = output_folder("split", dataset=dataset)
-        for name in ("metrics.json", "tokens/spec.json"):
+        for name in ("metrics.json", "tokens/spec.json", "tokens/manifest.json"):
             _copy(tree / folder / name, self.work / folder / name)
 
     def keep(self, point: Point, tree: Path) -> None:
