@@ -1,17 +1,19 @@
-"""Which bytes a stage wrote: sha256 of each file, kept in its run.json, and a later stage's check of what it reads.
+"""Checksums of the files that a stage wrote, kept in its run.json, and the check by whoever reads them.
 
 A safetensors, Arrow or Parquet file of which a bit has flipped still opens; only its sum tells. The sums lie in the
 record beside `model`, `signals`, `tokens` and the like, so that those folders hold nothing but what their readers know.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from errors import UserError
+from pydantic import ValidationError
 
-RECORD, SUMS = "run.json", "files"
+from errors import UserError
+from records.stage_run import FileChecksums, RunRecord
+
+RECORD = RunRecord.FILE
 
 
 def file_sums(path: Path) -> dict[Path, str]:
@@ -45,7 +47,7 @@ def combined(path: Path, sums: Mapping[Path, str]) -> str:
 
 
 def sums_for_record(folder: Path) -> dict[str, str]:
-    """What run.json keeps: the sum of every other file of a stage's output by its name in there."""
+    """The sum of every other file of a stage's output by its name in there, for run.json."""
     return {str(file.relative_to(folder)): own for file, own in file_sums(folder).items() if file.name != RECORD}
 
 
@@ -92,14 +94,21 @@ def _recorded(path: Path, top: Path) -> Iterator[Path]:
 def _kept_sums(record: Path) -> dict[str, str] | None:
     """The sums in a record; None where it was written without. Raises UserError if it is no record."""
     try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return FileChecksums.model_validate_json(record.read_bytes()).files
+    except ValidationError as error:
         raise UserError(
-            f"{record}: not valid JSON ({error}); delete {record.parent} and run `dvc repro`: it comes from the cache, "
-            "or its stage makes it again"
+            f"{record}: {first_fault(error)}; delete {record.parent} and run `dvc repro`: it comes from the cache, or its "
+            "stage makes it again"
         ) from None
-    kept = content.get(SUMS) if isinstance(content, dict) else None
-    return {str(name): str(own) for name, own in kept.items()} if isinstance(kept, dict) else None
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first fault of a record, in one clause."""
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return f"not valid JSON ({first['msg'].removeprefix('Invalid JSON: ')})"
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{f'field {field}: ' if field else ''}{first['msg']}; damaged, or of another release"
 
 
 def _sum(file: Path) -> str:

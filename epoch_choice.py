@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from metrics import LOWER_IS_BETTER
+from kinds import LOWER_IS_BETTER
 
 SelectedBy = Literal["loss", "metric", "metric_then_loss"]
 
 
 @dataclass(frozen=True)
-class Choice:
+class SelectionRule:
     """The rule that chooses an epoch; what it keeps is better than all before it, so ties go to the earliest.
 
     `metric_then_loss` settles a tie in the metric by the loss, and only a tie in both goes to the earliest.
@@ -35,7 +35,7 @@ class Choice:
         return max(scores, key=lambda key: self._rank(scores[key]))
 
 
-BY_LOSS = Choice()
+BY_LOSS = SelectionRule()
 IN_WORDS: Mapping[SelectedBy, str] = {
     "loss": "the mean task loss",
     "metric": "the headline metric (ties: the earliest)",

@@ -6,18 +6,12 @@ a few matrix products, also for metrics that are no mean over rows (F1, Matthews
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.records import Kind
+from kinds import KINDS, LOWER_IS_BETTER, Floats, Kind
 
-Floats: TypeAlias = NDArray[np.float64]
-
-CLASS_METRICS = ("accuracy", "f1", "macro_f1", "matthews")
-REGRESSION_METRICS = ("pearson", "spearman", "mse")
-LOWER_IS_BETTER = ("loss", "mse")
 # A variance this small beside the mean square is rounding: such predictions count as constant.
 CONSTANT = 1e-12
 
@@ -44,25 +38,20 @@ def weighted_metric(
 ) -> Floats:
     """The metric of R weighted copies of the rows: logits (N, C), labels (N,), weights (R, N) -> (R,)."""
     check_rows(logits, labels, kind)
-    allowed = ("loss", *(REGRESSION_METRICS if kind == "regression" else CLASS_METRICS))
+    allowed = ("loss", *KINDS[kind].metrics)
     if name not in allowed:
         raise ValueError(f"metric {name!r} does not exist for a {kind} dataset; allowed: {', '.join(allowed)}")
     if name in LOWER_IS_BETTER:
         return row_mean(row_losses(logits, labels, kind), weights)
-    if kind == "regression":
-        return _correlation(name, logits[:, 0].astype(np.float64), labels.astype(np.float64), weights)
-    return class_metric(name, confusion(logits, labels, weights))
+    if KINDS[kind].has_classes:
+        return class_metric(name, confusion(logits, labels, weights))
+    return _correlation(name, logits[:, 0].astype(np.float64), labels.astype(np.float64), weights)
 
 
 def row_losses(logits: NDArray[np.generic], labels: NDArray[np.generic], kind: Kind) -> Floats:
-    """Task loss of each row (N,): cross-entropy, or the squared error for regression."""
+    """Task loss of each row (N,). Raises ValueError as `compute_metrics` does."""
     check_rows(logits, labels, kind)
-    scores = logits.astype(np.float64)
-    if kind == "regression":
-        return (scores[:, 0] - labels.astype(np.float64)) ** 2
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    true_score = shifted[np.arange(len(labels)), labels.astype(np.int64)]
-    return np.log(np.exp(shifted).sum(axis=1)) - true_score
+    return KINDS[kind].row_losses(logits, labels)
 
 
 def row_mean(values: Floats, weights: Floats) -> Floats:
@@ -90,9 +79,9 @@ def check_rows(logits: NDArray[np.generic], labels: NDArray[np.generic], kind: K
             f"logits of row {bad} are not finite ({logits[bad].tolist()}): the model has diverged; train it again with "
             "a lower learning rate"
         )
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         if logits.shape[1] != 1 or not np.isfinite(labels.astype(np.float64)).all():
-            raise ValueError(f"regression needs logits (N, 1) and finite labels; got {logits.shape}")
+            raise ValueError(f"{kind} needs logits (N, 1) and finite labels; got {logits.shape}")
     elif labels.min() < 0 or labels.max() >= logits.shape[1]:
         raise ValueError(
             f"labels run from {labels.min()} to {labels.max()}, but {logits.shape[1]} logits allow 0 to "

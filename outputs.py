@@ -1,8 +1,22 @@
-"""Where each stage's output lies: outputs/<stage>/<dataset>[/<method>][/<seed>]."""
+"""Where each stage's output lies, outputs/<stage>/<dataset>[/<method>][/<seed>], and the one way to read and write its records."""
 
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from checksums import check_unchanged, file_sums, first_fault
+from errors import UserError
+from records.base import Record, RecordRow
+from records.stage_run import RunRecord
 
 OUTPUTS = Path("outputs")
+Kept = TypeVar("Kept")
+OneRecord = TypeVar("OneRecord", bound=Record)
+OneRow = TypeVar("OneRow", bound=RecordRow)
 
 
 def output_folder(
@@ -49,16 +63,84 @@ def assistant_signals(dataset: str, method: str, seed: int) -> Path:
     return output_folder("assistant", dataset=dataset, method=method, seed=seed) / "signals"
 
 
+def student_folder(dataset: str, method: str, seed: int) -> Path:
+    """Everything that the stage left that trained a method's student."""
+    return output_folder("student", dataset=dataset, method=method, seed=seed)
+
+
 def student_model(dataset: str, method: str, seed: int) -> Path:
     """A method's student as a stock Hugging Face folder."""
-    return output_folder("student", dataset=dataset, method=method, seed=seed) / "model"
+    return student_folder(dataset, method, seed) / "model"
 
 
 def student_seen(dataset: str, method: str, seed: int) -> Path:
-    """What a method's student says about the selection rows, so that nobody has to run it on them again."""
-    return output_folder("student", dataset=dataset, method=method, seed=seed) / "seen"
+    """Outputs of a method's student on the selection rows, so that nobody has to run it on them again."""
+    return student_folder(dataset, method, seed) / "seen"
 
 
 def meta_teacher_folder(dataset: str, seed: int) -> Path:
-    """The meta-teacher's head and what it says about the quiz rows."""
+    """The meta-teacher's head and its outputs on the quiz rows."""
     return output_folder("meta_teacher", dataset=dataset, seed=seed) / "head"
+
+
+def evaluate_folder(dataset: str, method: str, seed: int) -> Path:
+    """Predictions and metrics of a method's student beside its teacher's."""
+    return output_folder("evaluate", dataset=dataset, method=method, seed=seed)
+
+
+def has_record(folder: Path) -> bool:
+    """Whether a stage left its record in a folder."""
+    return (folder / RunRecord.FILE).exists()
+
+
+def read_record(kind: type[OneRecord], folder: Path) -> OneRecord:
+    """Read the record of one kind in a stage's folder. Raises UserError where it is missing, damaged or another release's."""
+    return read_file(kind, folder / kind.FILE)
+
+
+def read_file(kind: type[Kept], path: Path) -> Kept:
+    """Read one file as a record."""
+    must_exist(path)
+    return _parsed(kind, path.read_bytes(), path)
+
+
+def read_rows(kind: type[OneRow], folder: Path) -> list[OneRow]:
+    """Read the lines of one kind in a stage's folder. Raises UserError where they are missing or damaged."""
+    path = folder / kind.FILE
+    must_exist(path)
+    return [_parsed(kind, line, path) for line in path.read_bytes().splitlines() if line]
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Read the JSON object in a file of a class that pydantic doesn't know, such as DatasetSpec."""
+    return read_file(dict[str, object], path)
+
+
+def must_exist(path: Path) -> None:
+    """Raise UserError if a file isn't there, or is not as its stage wrote it."""
+    if not path.exists():
+        raise UserError(f"{path}: missing, but params.yaml asks for it; run `dvc repro`")
+    if path.name != RunRecord.FILE:
+        check_unchanged(path, file_sums(path), OUTPUTS)
+
+
+def json_text(content: Mapping[str, object]) -> str:
+    """The content of a JSON file. Raises ValueError for NaN and infinity."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def rows_text(kind: type[RecordRow], rows: Iterable[Mapping[str, object]]) -> str:
+    """The content of a .jsonl file, keys in the order in which they were given. Raises ValueError for NaN and infinity."""
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows if kind.model_validate(row))
+
+
+def _parsed(kind: type[Kept], content: bytes, path: Path) -> Kept:
+    try:
+        return _adapter(kind).validate_json(content, strict=True)
+    except ValidationError as error:
+        raise UserError(f"{path}: {first_fault(error)}; delete {path.parent} and run `dvc repro`") from None
+
+
+@cache
+def _adapter(kind: type[Kept]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

@@ -32,7 +32,7 @@ NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 NO_MEMORY = re.compile(r"can't allocate memory|out of memory|cannot allocate memory|bad_alloc", re.IGNORECASE)
 
 
-def no_room(error: BaseException) -> str | None:
+def disk_error(error: BaseException) -> str | None:
     """Where and why the disk takes no more, or may not be written; None for any other error."""
     if isinstance(error, OSError):
         number, place = error.errno, error.filename or OUTPUTS.absolute()

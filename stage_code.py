@@ -17,8 +17,8 @@ from errors import UserError
 # Folders and modules at the root whose code a stage runs. config/ is left out on purpose: what it reads reaches a stage as
 # parameters, which dvc.yaml tracks one by one.
 CODE = (
-    *("data", "methods", "models", "registry", "reporting", "tasks", "training"),
-    *("checksums", "epoch_choice", "errors", "metrics", "outputs", "progress", "resource_errors", "seeds"),
+    *("data", "methods", "models", "records", "registry", "reporting", "tasks", "training"),
+    *("checksums", "epoch_choice", "errors", "kinds", "metrics", "outputs", "progress", "resource_errors", "seeds"),
     *("stage_code", "strict_yaml"),
 )
 METHOD_FILES = frozenset(f"methods/{name}.py" for name in get_args(StudentMethod) + get_args(AssistedMethod))
@@ -50,7 +50,7 @@ class SourceTree:
         return {".".join(file.with_suffix("").parts): self._source(self.root / file).checksum for file in files}
 
     def modules_now(self, stage: str) -> dict[str, str]:
-        """The same, from outputs/code where none of the files listed there has changed: they import what they imported."""
+        """`modules_of`, from outputs/code where none of the files listed there has changed: they import what they imported."""
         recorded = recorded_modules(self.root, stage)
         if recorded and all(self._checksum_of(name) == checksum for name, checksum in recorded.items()):
             return recorded

@@ -1,1 +1,1 @@
-"""What is measured, against which floor, and the pages made from it."""
+"""Measurements of cost against floors, and the pages made from them."""

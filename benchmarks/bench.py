@@ -1,4 +1,4 @@
-"""What the pipeline costs, against targets: a table on stdout, and outputs/bench.json.
+"""The pipeline's cost against targets: a table on stdout, and outputs/bench.json.
 
     OMP_NUM_THREADS=1 python -m benchmarks.bench [--only NAME ...] [--rows FOLDER --tokenizer FOLDER]
 
@@ -38,7 +38,7 @@ REPETITIONS = 4
 
 @dataclass
 class Bench:
-    """What the groups of rows measure on, made when the first of them asks for it."""
+    """Measuring grounds of the groups of rows, made when the first group asks for them."""
 
     shape: Shape
     repetitions: int

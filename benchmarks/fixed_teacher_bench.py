@@ -7,7 +7,7 @@ from benchmarks.problem import Shape
 from methods.annealing_kd import AnnealingKd
 from methods.dist import Dist
 from methods.finetune import Finetune
-from methods.interface import Method
+from methods.interface import LossInputs, Method
 from methods.kd import Kd
 from methods.layer_mapping import match_layers, patient_layers
 from methods.mse_kd import MseKd
@@ -48,7 +48,7 @@ def step_of(shape: Shape, method: Method) -> Step:
     def step() -> None:
         outputs = network(batch.inputs, dataset=shape.spec.dataset, layers=needs.student_layers)
         said = signals.of_rows(batch.rows, needs.teacher_layers) if needs.teacher == "signals" else None
-        parts = method.loss(outputs, said, batch.labels, shape.spec.kind)
+        parts = method.loss(LossInputs(outputs, said, batch.labels, shape.spec.kind))
         optimizer.zero_grad()
         parts["loss"].backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)

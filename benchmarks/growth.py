@@ -1,4 +1,4 @@
-"""How time and memory grow with rows, length, layers, episodes and quiz batches: small tables, and a JSON file.
+"""Growth of time and memory with rows, length, layers, episodes and quiz batches: small tables, and a JSON file.
 
     OMP_NUM_THREADS=1 python -m benchmarks.growth [--output FILE] [--pages FILE]
 

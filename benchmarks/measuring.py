@@ -1,4 +1,4 @@
-"""How `make bench` measures: CPU seconds of interleaved variants, peak bytes of tensors, and a row of its table.
+"""Measuring for `make bench`: CPU seconds of interleaved variants, peak bytes of tensors, and a row of its table.
 
 Machines differ and are shared, so no absolute figure has a target: a row's target is for a ratio of two variants that
 were run in turn in one process. Time is the CPU's (`time.process_time`) at one thread. Memory is the sum of the tensors'
@@ -37,7 +37,7 @@ class Row:
     """Smallest and largest ratio of the repetitions."""
 
     def to_json(self) -> dict[str, str | float | bool | None]:
-        """What outputs/bench.json holds of it."""
+        """The row as outputs/bench.json holds it."""
         return {
             "name": self.name,
             "value": self.value,
@@ -110,7 +110,7 @@ def added_peak_bytes(step: Step) -> int:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """What a person reads."""
+    """The row as printed."""
     head = ("name", "ours", "against", "unit", "ratio", "lowest-highest", "target", "")
     return "\n".join(aligned([head, *map(_cells, rows)]))
 

@@ -1,4 +1,4 @@
-"""What `dvc repro` costs when nothing has changed: a benchmark of six datasets and three seeds, the real dvc.yaml."""
+"""Cost of `dvc repro` when nothing has changed: a benchmark of six datasets and three seeds, the real dvc.yaml."""
 
 import resource
 import tempfile

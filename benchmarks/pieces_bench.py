@@ -15,7 +15,7 @@ from benchmarks.workspace import HIDDEN, SEED, Workspace, network, save_network
 from data.batches import Batch, batch_order, collate, draw_rows, useful_share
 from data.tokens import TokenSplit
 from methods.finetune import Finetune
-from methods.interface import Method
+from methods.interface import LossInputs, Method
 from methods.kd import Kd
 from methods.task_loss import per_row_task_loss, task_loss
 from models.classifier import Classifier
@@ -69,7 +69,7 @@ def training_step(model: Classifier, method: Method, batches: list[Batch], signa
         batch = next(drawn)
         said = signals.of_rows(batch.rows, method.needs.teacher_layers) if method.needs.teacher == "signals" else None
         outputs = model(batch.inputs, dataset=model.dataset, choices=batch.choices, layers=method.needs.student_layers)
-        parts = method.loss(outputs, said, batch.labels, "pair")
+        parts = method.loss(LossInputs(outputs, said, batch.labels, "pair"))
         optimizer.zero_grad()
         parts["loss"].backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -25,9 +25,9 @@ def double_backward(
     """grad_T of the mean quiz loss of theta - rate * grad L_S(theta; T), through the graph of the student's gradient."""
     student, teacher, needs = pair.student, pair.teacher, method.needs
     with derivable_attention():
-        ours = student.see(batch, pair.dataset, needs.student_layers)
-        theirs = teacher.see(batch, pair.dataset, needs.teacher_layers)
-        loss = method.loss(ours, theirs, batch.labels, pair.kind)["loss"]
+        ours = student.forward(batch, needs.student_layers)
+        theirs = teacher.forward(batch, needs.teacher_layers)
+        loss = method.loss(pair.loss_inputs(batch, ours, theirs))["loss"]
         parameters = student.parameters()
         slopes = torch.autograd.grad(loss, list(parameters.values()), create_graph=True, allow_unused=True)
         ahead = {
@@ -37,7 +37,7 @@ def double_backward(
         student.network.eval()
         losses = [
             task_loss(
-                functional_call(student.network, ahead, (one.inputs, pair.dataset, one.choices, ())).logits,
+                functional_call(student.network, ahead, (one.inputs, one.choices, ())).logits,
                 one.labels,
                 pair.kind,
             )
@@ -52,7 +52,7 @@ def per_example_influence(
 ) -> Tensor:
     """w_i = <grad_S l_i, v> (B,): B backward passes through one graph of the batch, so that its dropout masks agree."""
     with derivable_attention(), random_state.replayed():
-        ours = pair.student.see(batch, pair.dataset).logits
+        ours = pair.student.forward(batch).logits
     rows = per_row_cross_entropy(ours, teacher.detach(), pair.kind)
     parameters = pair.student.parameters()
     found: list[Tensor] = []
@@ -72,7 +72,7 @@ def finite_difference_influence(
         parameters = pair.student.parameters()
         there = {name: (value + sign * step * direction[name]).detach() for name, value in parameters.items()}
         with derivable_attention(), random_state.replayed(), torch.no_grad():
-            inputs = (batch.inputs, pair.dataset, batch.choices, ())
+            inputs = (batch.inputs, batch.choices, ())
             outputs: Outputs = functional_call(pair.student.network, there, inputs)
         sides.append(per_row_cross_entropy(outputs.logits, teacher, pair.kind))
     return (sides[0] - sides[1]) / (2 * step)

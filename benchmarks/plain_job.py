@@ -15,7 +15,7 @@ from benchmarks.measuring import Step
 from benchmarks.workspace import network
 from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
-from methods.interface import Method
+from methods.interface import LossInputs, Method
 from methods.mse_kd import MseKd
 from methods.task_loss import per_row_task_loss, task_loss
 from models.classifier import Classifier
@@ -57,7 +57,7 @@ def online_step(student: Classifier, teacher: Classifier, method: MseKd, batches
         with torch.no_grad():
             said = teacher(batch.inputs, dataset="rte", layers=method.needs.teacher_layers)
         outputs = student.train()(batch.inputs, dataset="rte", layers=method.needs.student_layers)
-        _descend(student, optimizer, method.loss(outputs, said, batch.labels, "pair")["loss"])
+        _descend(student, optimizer, method.loss(LossInputs(outputs, said, batch.labels, "pair"))["loss"])
 
     return step
 
@@ -69,7 +69,7 @@ def plain_step(model: Classifier, method: Method, batches: Iterator[Batch]) -> S
     def step() -> None:
         batch = next(batches)
         outputs = model.train()(batch.inputs, dataset="rte")
-        _descend(model, optimizer, method.loss(outputs, None, batch.labels, "pair")["loss"])
+        _descend(model, optimizer, method.loss(LossInputs(outputs, None, batch.labels, "pair"))["loss"])
 
     return step
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from methods.co_training import Pair, TrainingBatch, constant
+from methods.co_training import Pair, TrainingBatch, detached
 from methods.lgtm import Lgtm
 from methods.metadistil import MetaDistil
 from methods.soft_targets import per_row_cross_entropy
 from methods.task_loss import task_loss
-from methods.teacher_gradients import derivable_attention, moved, quiz_gradient
+from methods.teacher_gradients import derivable_attention, quiz_gradient, sgd_step
 
 
 def double_backward_step(
@@ -25,9 +25,9 @@ def double_backward_step(
     """MetaDistil's step; the quiz gradient reaches the teacher through the graph of the pilot's gradient."""
     student, teacher, needs = pair.student, pair.teacher, method.needs
     with derivable_attention():
-        ours = student.see(batch, pair.dataset, needs.student_layers)
-        theirs = teacher.see(batch, pair.dataset, needs.teacher_layers)
-        loss = method.loss(ours, theirs, batch.labels, pair.kind)["loss"]
+        ours = student.forward(batch, needs.student_layers)
+        theirs = teacher.forward(batch, needs.teacher_layers)
+        loss = method.loss(pair.loss_inputs(batch, ours, theirs))["loss"]
         parameters = student.parameters()
         slopes = torch.autograd.grad(loss, list(parameters.values()), create_graph=True, allow_unused=True)
         ahead = {
@@ -36,7 +36,7 @@ def double_backward_step(
         }
         del slopes
         student.network.eval()
-        said = [functional_call(student.network, ahead, (one.inputs, pair.dataset, one.choices, ())) for one in quiz]
+        said = [functional_call(student.network, ahead, (one.inputs, one.choices, ())) for one in quiz]
         student.network.train()
     del ahead
     quizzed = torch.stack(
@@ -47,8 +47,8 @@ def double_backward_step(
     change = teacher.gradient(quizzed, keep_graph=True)
     teacher.apply({name: value / student.rate for name, value in change.items()})  # see methods.metadistil, line 2
     with torch.no_grad():
-        taught = teacher.see(batch, pair.dataset, needs.teacher_layers)
-    student.descend(method.loss(ours, constant(taught), batch.labels, pair.kind)["loss"])
+        taught = teacher.forward(batch, needs.teacher_layers)
+    student.descend(method.loss(pair.loss_inputs(batch, ours, detached(taught)))["loss"])
     return {"loss": loss.item(), "quiz": quizzed.item()}
 
 
@@ -67,18 +67,18 @@ def finite_difference_step(
     """
     student, teacher = pair.student, pair.teacher
     loss = _student_loss(method, pair, batch)
-    ahead = moved(student, student.gradient(loss), student.rate)  # lines 3 and 4
+    ahead = sgd_step(student, student.gradient(loss), student.rate)  # lines 3 and 4
     direction, quiz_loss = quiz_gradient(pair, ahead, iter(quiz), len(quiz))  # lines 5 and 6
-    theirs = teacher.see(batch, pair.dataset).logits
+    theirs = teacher.forward(batch).logits
     sides: list[Tensor] = []
     for sign in (1, -1):  # line 7
-        there = moved(student, direction, -sign * step)
-        said = functional_call(student.network, there, (batch.inputs, pair.dataset, batch.choices, ()))
+        there = sgd_step(student, direction, -sign * step)
+        said = functional_call(student.network, there, (batch.inputs, batch.choices, ()))
         sides.append(per_row_cross_entropy(said.logits, theirs, pair.kind).mean())
     influence = (sides[0] - sides[1]) / (2 * step)
     with torch.no_grad():
-        ours = student.see(batch, pair.dataset).logits
-    again = theirs if shared else teacher.see(batch, pair.dataset).logits
+        ours = student.forward(batch).logits
+    again = theirs if shared else teacher.forward(batch).logits
     own = method.teacher_loss(again, ours, batch.labels, pair.kind)
     teacher.descend(own - method.influence.weight * influence)  # line 8
     student.descend(_student_loss(method, pair, batch))  # line 9
@@ -88,5 +88,5 @@ def finite_difference_step(
 def _student_loss(method: Lgtm, pair: Pair, batch: TrainingBatch) -> Tensor:
     """Eq. 1, with passes of its own."""
     with torch.no_grad():
-        said = pair.teacher.see(batch, pair.dataset).logits
-    return method.student_loss(pair.student.see(batch, pair.dataset).logits, said, batch.labels, pair.kind)
+        said = pair.teacher.forward(batch).logits
+    return method.student_loss(pair.student.forward(batch).logits, said, batch.labels, pair.kind)

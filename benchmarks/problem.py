@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from data.batches import Batch
-from methods.co_training import Learner, Pair, Seen
+from methods.co_training import Learner, Pair, ProjectedModel
 from models.classifier import Classifier
 from models.heads import HeadSpec
 from models.initialise import from_config
@@ -70,7 +70,7 @@ class Shape:
     def pair(self, *, rate: float = 1e-5) -> Pair:
         """Both networks as joint training makes them."""
         networks = self.network(self.student_layers, seed=1), self.network(self.teacher_layers, seed=2)
-        return Pair(*[_learner(one, rate) for one in networks], dataset=self.spec.dataset, kind=self.spec.kind)
+        return Pair(*[_learner(one, rate) for one in networks], kind=self.spec.kind)
 
     def signals(self, layers: tuple[int, ...]) -> Signals:
         """Stored outputs of a teacher that never ran."""
@@ -88,5 +88,5 @@ def endless(batches: list[Batch]) -> Iterator[Batch]:
 
 
 def _learner(network: Classifier, rate: float) -> Learner:
-    seen = Seen(network)
+    seen = ProjectedModel(network)
     return Learner(seen, make_optimizer(seen, rate, 0.01), clip_norm=1.0)

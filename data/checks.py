@@ -12,6 +12,7 @@ from data.description import DESCRIPTION, nearest
 from data.problems import Problems, shown
 from data.records import UNLABELLED, DatasetSpec, Row
 from data.rendering import integer_columns, render
+from kinds import KINDS
 
 RawRow = Mapping[str, object]
 Numbered = tuple[int, RawRow]
@@ -153,7 +154,7 @@ def _label(spec: DatasetSpec, raw: RawRow, split: str) -> int | float:
     if split == "test" and raw.get(column) in (None, ""):
         return UNLABELLED
     value = _value(column, raw)
-    if spec.kind == "regression":
+    if not KINDS[spec.kind].has_classes:
         return _score(spec, value, split)
     index = _class_index(spec, value)
     if index is None or not (0 <= index < spec.num_classes or (index == UNLABELLED and split == "test")):

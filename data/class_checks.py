@@ -111,7 +111,7 @@ def _counted(name: str, rows: int, different: int) -> str:
 
 
 def _needed(parted: Sequence[str], classes: bool, most: int) -> str:
-    """How many rows the parts of the train file need, and the ways out; `most`: different rows that there are."""
+    """Say how many rows the parts of the train file need, and the ways out; `most`: different rows there are."""
     each = "a row of every class" if classes else "a row"
     ways = [f"Add rows{' of it' if classes else ''} that differ in input{' and group' if classes else ''}"]
     if "dev" in parted and most == len(parted) - 1:

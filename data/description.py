@@ -22,10 +22,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from data.problems import Problems, shown
-from data.records import DatasetSpec, HubSource, Kind
+from data.records import DatasetSpec, HubSource
 from data.rendering import MARK_COLUMNS, Render, Truncate
 from data.yaml_reading import read_yaml
 from errors import UserError
+from kinds import KINDS, Kind, Metric
 from strict_yaml import Written
 
 CATALOG = Path(__file__).parent / "catalog"
@@ -37,9 +38,6 @@ LISTED = 15
 """How many known words an error lists."""
 LARGEST_LABEL = 1e15
 """Of a regression: mean squared errors of it are still far from what a 32-bit float holds (3e38)."""
-
-CLASS_METRICS = ("accuracy", "f1", "macro_f1", "matthews")
-SCORE_METRICS = ("pearson", "spearman", "mse")
 
 Column = Annotated[str, Field(min_length=1)]
 Columns = Annotated[list[Column], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
@@ -81,7 +79,7 @@ class Description(BaseModel):
     labels: list[Name] = []
     true_label: Name | None = None
     range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    metrics: list[Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman", "mse"]] = []
+    metrics: list[Metric] = []
     id: Column | None = None
     group: Column | None = None
     mark: Literal["wic", "wsc"] | None = None
@@ -126,8 +124,7 @@ def read_description(raw: object, file: str, problems: Problems) -> Description 
 
 def to_spec(described: Description, benchmark: str, dataset: str) -> DatasetSpec:
     """The record that the stages use."""
-    regression, hub = described.kind == "regression", described.hub
-    names = described.labels or described.choices
+    hub, names = described.hub, described.labels or described.choices
     splits = hub.splits if hub else described.files
     return DatasetSpec(
         name=dataset,
@@ -136,7 +133,7 @@ def to_spec(described: Description, benchmark: str, dataset: str) -> DatasetSpec
         label_column=described.label,
         label_names=tuple(names),
         label_range=(described.range[0], described.range[1]) if described.range else None,
-        metrics=tuple(described.metrics) or (("pearson", "spearman") if regression else ("accuracy",)),
+        metrics=tuple(described.metrics) or KINDS[described.kind].default_metrics,
         true_label=described.true_label,
         render=Render(
             text=described.text,
@@ -177,14 +174,14 @@ def _one_line(location: tuple[int | str, ...], kind: str, message: str, value: o
 def _disagreements(described: Description) -> Iterable[str]:
     """What pydantic cannot see: keys that need or exclude each other."""
     yield from _label_disagreements(described)
-    kind, texts, mark = described.kind, len(described.text), described.mark
-    if kind in ("single", "pair") and texts != (1 if kind == "single" else 2):
-        yield f"key 'text' names {texts} columns; kind '{kind}' has {1 if kind == 'single' else 2}"
-    if (kind == "choice") != (len(described.choices) >= 2):
+    kind, texts, mark = KINDS[described.kind], len(described.text), described.mark
+    if texts not in kind.texts:
+        yield f"key 'text' names {texts} columns; kind '{kind.name}' has {' or '.join(map(str, kind.texts))}"
+    if kind.by_candidate != (len(described.choices) >= 2):
         yield f"key 'choices' is {shown(described.choices)}: kind 'choice' needs two or more columns, others none"
-    if described.connective and kind != "choice":
+    if described.connective and not kind.by_candidate:
         yield f"key 'connective' is {shown(described.connective)}, but only kind 'choice' has one"
-    if mark and (kind == "choice" or texts != (2 if mark == "wic" else 1)):
+    if mark and (kind.by_candidate or texts != (2 if mark == "wic" else 1)):
         yield f"key 'mark' is '{mark}', which needs {'two texts' if mark == 'wic' else 'one text'} and no choices"
     columns = [*described.text, *described.choices, *(MARK_COLUMNS[mark] if mark else ()), described.label]
     for column in sorted({column for column in columns if columns.count(column) > 1}):
@@ -216,12 +213,12 @@ def _leads_out(name: str) -> bool:
 
 def _label_disagreements(described: Description) -> Iterable[str]:
     """`labels`, `range` and `metrics` against `kind`."""
-    kind, names = described.kind, described.labels
-    if kind == "regression":
+    kind, names = KINDS[described.kind], described.labels
+    if not kind.has_classes:
         if names:
-            yield "key 'labels' is for classes; kind 'regression' has 'range: [lowest, highest]'"
+            yield f"key 'labels' is for classes; kind '{kind.name}' has 'range: [lowest, highest]'"
         if described.range is None or not -math.inf < described.range[0] < described.range[1] < math.inf:
-            yield f"key 'range' is {shown(described.range)}: kind 'regression' needs [lowest, highest]"
+            yield f"key 'range' is {shown(described.range)}: kind '{kind.name}' needs [lowest, highest]"
         elif max(map(abs, described.range)) > LARGEST_LABEL:
             yield (
                 f"key 'range' is {shown(described.range)}: squared errors leave what 32 bits hold; give labels in a unit "
@@ -231,16 +228,15 @@ def _label_disagreements(described: Description) -> Iterable[str]:
         yield f"key 'range' is {shown(described.range)}, but only kind 'regression' has one"
     # Compared as rows' labels are: without the white space around them, é as one character.
     different = {unicodedata.normalize("NFC", name.strip()) for name in names}
-    if kind in ("single", "pair") and len(different) < max(2, len(names)):
+    if kind.has_named_classes and len(different) < max(2, len(names)):
         yield f"key 'labels' is {shown(names)}: needs two or more different names, in the order of their integers"
-    if kind == "choice" and names and len(different) != len(described.choices):
+    if kind.by_candidate and names and len(different) != len(described.choices):
         yield f"key 'labels' is {shown(names)}: kind 'choice' has one different name for each of 'choices', or none"
     if described.true_label is not None and (len(names) != 2 or described.true_label not in names):
         yield f"key 'true_label' is {shown(described.true_label)}: must be one of two 'labels', the one that a row's true means"
-    allowed = SCORE_METRICS if kind == "regression" else CLASS_METRICS
     for metric in described.metrics:
-        if metric not in allowed:
-            yield f"key 'metrics' names '{metric}'; kind '{kind}' has {', '.join(allowed)}"
+        if metric not in kind.metrics:
+            yield f"key 'metrics' names '{metric}'; kind '{kind.name}' has {', '.join(kind.metrics)}"
         elif metric == "f1" and len(names or described.choices) != 2:
             yield "key 'metrics' names 'f1', which is of two classes; for more there is 'macro_f1'"
 

@@ -15,7 +15,7 @@ from errors import UserError
 READ_AT_ONCE = 4000
 """Rows."""
 PROBE_SECONDS = 10.0
-"""How long the Hub has to answer at all. `datasets` itself would retry for half a minute or more."""
+"""Seconds in which the Hub has to answer at all. `datasets` itself would retry for half a minute or more."""
 
 
 def load_from_hub(spec: DatasetSpec, hub: HubSource, cache: Path | None) -> list[Table]:

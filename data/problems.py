@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from errors import UserError
 
 SHOWN = 20
-"""How many problems one error lists."""
+"""Number of problems that one error lists."""
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -17,17 +17,17 @@ THINGS = {
     "pins": 1.0, "nails": 1.0, "cups": 2.0, "spoons": 2.0, "books": 3.0, "hats": 3.0,
     "chairs": 5.0, "lamps": 5.0, "clocks": 8.0, "drums": 8.0, "bells": 12.0, "harps": 12.0,
 }  # fmt: skip
-"""What one of a sort is worth in good condition, in coins."""
+"""Value in coins of one of each sort in good condition."""
 PRICES = {
     "hen": 6, "kite": 8, "goose": 10, "goat": 16, "pig": 25, "cart": 30, "pony": 40, "cow": 60, "boat": 90, "ship": 140,
 }  # fmt: skip
-"""What is for sale, in coins: words of their own, so that a price is read off one word."""
+"""Prices in coins: words of their own, so that a price is read off one word."""
 COLOURS = ("red", "blue", "green", "black", "white", "yellow")
 PEOPLE = ("anna", "ben", "carl", "dora", "emil", "fay")
 OTHER_WORDS = ("has", "owns", "and", "can", "pay", "for", "a", "wants", "takes", "what", "is", "worth", "more")
 
 HIGHEST = 2 * max(NUMBERS.values()) * max(CONDITIONS.values()) * max(THINGS.values())
-"""What two lots of goods can be worth at most, in coins (432)."""
+"""Highest value of two lots of goods, in coins (432)."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Goods:
 
     @property
     def worth(self) -> float:
-        """What they are worth together, in coins (0.5 to 216)."""
+        """Return their value together, in coins (0.5 to 216)."""
         return NUMBERS[self.number] * CONDITIONS[self.condition] * THINGS[self.thing]
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal, cast
+from typing import cast
 
 from data.rendering import Render, TextPair, columns_of, render
-
-Kind = Literal["single", "pair", "choice", "regression"]
-KINDS: tuple[Kind, ...] = ("single", "pair", "choice", "regression")
+from kinds import KINDS, Kind
 
 UNLABELLED = -1
 """The label of a row without one; legal in `test` only."""
@@ -65,12 +63,12 @@ class DatasetSpec:
     @property
     def num_outputs(self) -> int:
         """Units of the head: 1 for a choice (scored candidate by candidate) and for a regression."""
-        return 1 if self.kind in ("choice", "regression") else len(self.label_names)
+        return KINDS[self.kind].outputs(self.label_names)
 
     @property
     def num_classes(self) -> int:
         """Columns C of the logits (B, C)."""
-        return 1 if self.kind == "regression" else len(self.label_names)
+        return KINDS[self.kind].columns(self.label_names)
 
     def to_json(self) -> dict[str, object]:
         """A JSON-able dictionary."""

@@ -1,4 +1,4 @@
-"""How a row becomes text: the one place; standard library only, so that a registered student carries this file.
+"""Rendering of rows as text, here alone; standard library only, so that a registered student carries this file.
 
 A rendering is a small dictionary (`Render`), stored as JSON beside every model. A row is a dictionary of raw
 columns. The result is a list of (first text, second text or None): one element, or one per candidate of a choice.
@@ -29,7 +29,7 @@ MARK_COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 class Render(TypedDict):
-    """How the rows of one dataset become text. JSON-able."""
+    """The rendering of one dataset's rows as text. JSON-able."""
 
     text: list[str]
     """One or two text columns; for a choice the context."""
@@ -39,7 +39,7 @@ class Render(TypedDict):
     """Column that holds "cause" or "effect" (COPA)."""
     mark: Literal["wic", "wsc"] | None
     truncate: Truncate
-    """Which text gives way when a row is longer than the model takes."""
+    """The text that is truncated when a row is longer than the model takes."""
 
 
 def render(spec: Render, row: Mapping[str, object]) -> list[TextPair]:
@@ -72,7 +72,7 @@ def integer_columns(spec: Render) -> frozenset[str]:
 
 
 def repaired_marks(spec: Render, row: Mapping[str, object]) -> int:
-    """How many spans of this row (0 to 2) were found elsewhere than where their index points (WSC)."""
+    """Count the spans of this row (0 to 2) that were found elsewhere than where their index points (WSC)."""
     if spec["mark"] != "wsc":
         return 0
     text = _text(row, spec["text"][0])
@@ -155,7 +155,7 @@ def _find_span(row: Mapping[str, object], k: int, text: str) -> tuple[tuple[int,
 
 
 def _occurrences(span: str, text: str, gaps: bool = False) -> list[tuple[int, int]]:
-    """Where the span's words stand in the text as whole words, whatever the case and the white space.
+    """Find the span's words in the text as whole words, whatever the case and the white space.
 
     With `gaps`, from its first to its last word: a few of WSC's spans ("Kamenev and Zinoviev") name two things that
     the text names apart.

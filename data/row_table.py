@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from data.records import DatasetSpec, Row
 from data.rendering import integer_columns
+from kinds import KINDS
 
 ID, LABEL, GROUP = "distilflow_id", "distilflow_label", "distilflow_group"
 """Names of our own columns: no raw column can be called so by accident."""
@@ -98,8 +99,7 @@ def _to_table(spec: DatasetSpec, rows: Sequence[Row]) -> pa.Table:
         name: pa.array([row.fields[name] for row in rows], pa.int64() if name in integers else pa.string())
         for name in spec.columns
     }
-    number = pa.float64() if spec.kind == "regression" else pa.int64()
-    columns[LABEL] = pa.array([row.label for row in rows], number)
+    columns[LABEL] = pa.array([row.label for row in rows], pa.from_numpy_dtype(KINDS[spec.kind].label_type))
     columns[ID] = pa.array([row.id for row in rows], pa.string())
     columns[GROUP] = pa.array([row.group for row in rows], pa.string())
     return pa.table(columns)

@@ -1,4 +1,4 @@
-"""Where a dataset's rows come from, in this order, and never silently from anywhere else:
+"""Sources of a dataset's rows, in this order, and never silently from anywhere else:
 
 1. files in the dataset's own folder; 2. the embedded generator, where the description has `generate`; 3. folders of
 the config (`source.search`): rows as in 1, or a copy of the Hub's repository; 4. the Hub at the pinned revision.
@@ -32,10 +32,10 @@ DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
 """Split -> names that its file may have, if the description gives none."""
 
 DEV_LIKE = tuple(f"{name}." for name in ("dev", "val", "valid", "validation", "validation_matched", "eval"))
-"""How the name of a file begins that is a dev set to those who made it."""
+"""Beginnings of names of files that are dev sets to those who made them."""
 
 DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?$")
-"""How a file of DVC's cache ends, wherever the cache lies: with `cache.type symlink` data are links to it."""
+"""The end of the path of a file in DVC's cache, wherever it lies: with `cache.type symlink` data are links to it."""
 
 
 def read_rows(

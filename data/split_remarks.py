@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.records import DatasetSpec
+from kinds import KINDS
 
 MOSTLY_UNKNOWN = 0.2
 """The share of unknown tokens from which on a split warns."""
@@ -46,7 +47,7 @@ def unknown_tokens(table: pa.Table, unknown: int | None, special: set[int]) -> U
 
 def points_per_row(spec: DatasetSpec, rows: Mapping[str, int]) -> dict[str, float]:
     """Points of accuracy that one row of each dev set is worth; {} for a regression."""
-    if spec.kind == "regression":
+    if not KINDS[spec.kind].has_classes:
         return {}
     return {name: round(100 / rows[name], 2) for name in spec.dev_sets if rows.get(name)}
 

@@ -38,7 +38,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Shares:
-    """How large the splits are."""
+    """The sizes of the splits."""
 
     quiz: float = 0.1
     selection: float = 0.1
@@ -158,7 +158,7 @@ def _rows_of(pool: RowTable, units: Units) -> RowTable:
 
 
 def _repetitions(labels: np.ndarray, keys: np.ndarray, units: Units) -> dict[str, int]:
-    """What repeats in the rows that are split, for the manifest."""
+    """Repetitions among the rows that are split, for the manifest."""
     values, codes = np.unique(labels, return_inverse=True)
     inputs, numbers = np.unique(keys, return_inverse=True)
     labels_of = np.bincount(np.unique(numbers * len(values) + codes) // max(1, len(values)))
@@ -171,7 +171,7 @@ def _repetitions(labels: np.ndarray, keys: np.ndarray, units: Units) -> dict[str
 
 
 def _manifest(spec: DatasetSpec, rows: Mapping[str, RowTable], done: dict[str, object]) -> dict[str, object]:
-    """What was done, and every split's counts and hash. JSON-able."""
+    """The record of a split: what was dropped, and every split's counts and hash. JSON-able."""
     summaries = {name: _summary(spec, members) for name, members in rows.items()}
     return {"dataset": spec.name, "benchmark": spec.benchmark, **done, "splits": summaries}
 

@@ -1,4 +1,4 @@
-"""What the source stage leaves for the split stage: `spec.json`, and a Parquet file per split."""
+"""Rows stored by the source stage for the split stage: `spec.json`, and a Parquet file per split."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from data.file_formats import Unreadable, check_format
 from data.problems import shown
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""What spreadsheets put in front."""
+"""The byte order mark that spreadsheets put in front."""
 LONGEST_FIELD = 2**31 - 1
 """Characters of a CSV field. Python's own limit of 131,072 is a web page; a text is cut at split.max_length later."""
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}

@@ -22,6 +22,7 @@ from data.problems import shown
 from data.records import DatasetSpec, Row
 from data.rendering import TextPair, Truncate
 from errors import UserError
+from kinds import KINDS
 
 CHUNK = 2000
 """Rows tokenised at a time: bounds the memory of the encodings."""
@@ -235,7 +236,7 @@ def _pad_id(tokenizer: Tokenizer) -> int:
 
 def _chunk(spec: DatasetSpec, rows: Sequence[Row], encodings: Sequence[Encoding]) -> pa.Table:
     """Some rows of the Arrow table, which take less memory than their encodings."""
-    number = pa.float32() if spec.kind == "regression" else pa.int64()
+    number = pa.int64() if KINDS[spec.kind].has_classes else pa.float32()
     ids, types = ([getattr(encoding, name) for encoding in encodings] for name in ("ids", "type_ids"))
     return pa.table(
         {

@@ -19,6 +19,7 @@ import numpy as np
 
 from data.records import DatasetSpec, Row
 from data.row_table import RowTable
+from kinds import KINDS
 
 QUINTILES = 5
 KEY_BYTES = 16
@@ -124,7 +125,7 @@ def _rank(salt: str, name: str) -> bytes:
 
 def _strata(rows: RowTable, members: np.ndarray, starts: np.ndarray) -> np.ndarray:
     labels = rows.labels
-    edges = _quintile_edges(labels) if rows.spec.kind == "regression" else []
+    edges = [] if KINDS[rows.spec.kind].has_classes else _quintile_edges(labels)
     units = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
     count = len(starts) - 1
     return np.fromiter((_stratum(labels[members[a:b]].tolist(), edges) for a, b in units), np.int64, count)

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from experiments.grid_types import Point, Setting, by_family, evaluation, points_of_100, read_json
+from data.records import DatasetSpec
+from experiments.grid_types import Point, Setting, by_family, evaluation, points_of_100
 from experiments.result_rows import append_row, read_rows
+from outputs import evaluate_folder, output_folder, read_json, read_record, student_folder, tokens_folder
+from records.evaluated import EvaluateMetrics
+from records.stage_run import RunRecord
+from records.trained import CurriculumMetrics, MetaTeacherMetrics
 
 LOSSES = ("collaborative", "competitive", "competitive_probability")
 # gain and alignment never read the meta-teacher, and the fixed samplers (uniform, target, kd_only) learn from no reward: one
@@ -42,7 +47,7 @@ class Cells:
 
     def finish(self, point: Point, tree: Path) -> None:
         """Append the row."""
-        append_row(self.setting.rows, self._row(point, tree / "outputs"))
+        append_row(self.setting.rows, self._row(point, tree))
 
     def conclude(self) -> None:
         """Nothing is left to do after the last point."""
@@ -75,41 +80,38 @@ class Cells:
             "actions": ", ".join(self.setting.actions),
         }
 
-    def _row(self, point: Point, outputs: Path) -> dict[str, object]:
+    def _row(self, point: Point, tree: Path) -> dict[str, object]:
         """One line of the runs file: scores on dev, and beside them those on selection, in points of 100."""
-        dataset, seed = point.dataset, str(point.seed)
-        folders = {name: outputs / "evaluate" / dataset / name / seed for name in METHODS}
-        evaluated = {name: read_json(folder / "metrics.json") for name, folder in folders.items()}
-        student, meta_teacher = (
-            outputs / "student" / dataset / "mpdistil" / seed,
-            outputs / "meta_teacher" / dataset / seed,
-        )
-        curriculum, meta = (read_json(folder / "metrics.json") for folder in (student, meta_teacher))
-        metric = read_json(outputs / "split" / dataset / "tokens/spec.json")["metrics"][0]
+        dataset, seed = point.dataset, point.seed
+        folders = {name: tree / evaluate_folder(dataset, name, seed) for name in METHODS}
+        evaluated = {name: read_record(EvaluateMetrics, folder) for name, folder in folders.items()}
+        student = tree / student_folder(dataset, "mpdistil", seed)
+        meta_teacher = tree / output_folder("meta_teacher", dataset=dataset, seed=seed)
+        curriculum, meta = read_record(CurriculumMetrics, student), read_record(MetaTeacherMetrics, meta_teacher)
+        metric = DatasetSpec.from_json(read_json(tree / tokens_folder(dataset) / "spec.json")).metrics[0]
 
         def scores(split: str) -> dict[str, float]:
-            teacher = evaluated["mpdistil"][f"teacher_{split}"]
-            found = {"teacher": teacher, "meta_teacher": meta[split]}
-            found |= {name: content[split] for name, content in evaluated.items()}
+            found = {"teacher": evaluated["mpdistil"].scores[f"teacher_{split}"], "meta_teacher": meta.scores[split]}
+            found |= {name: content.scores[split] for name, content in evaluated.items()}
             return {name: points_of_100(content[metric]) for name, content in found.items()}
 
         # What is this cell's own: the rest is shared with the others.
-        own = (meta_teacher, student, folders["mpdistil"])
+        own = [read_record(RunRecord, folder) for folder in (meta_teacher, student, folders["mpdistil"])]
         return {
             "dataset": dataset,
-            "seed": point.seed,
+            "seed": seed,
             "metric": metric,
             "cell": dict(zip(("meta_loss", "reward", "sampler"), _cell(point.values), strict=True))
             | {"preset": "default"},
             "scores": scores("dev"),
             "selection_scores": scores("selection"),
-            "selection_loss": {name: content["selection"]["loss"] for name, content in evaluated.items()},
-            "best_episode": curriculum["best_episode"],
-            "cumulative_share": curriculum["cumulative_share"],
-            "dev_rows": evaluated["mpdistil"]["rows"]["dev"],
-            "selected_on": curriculum["selected_on"],
+            "selection_loss": {name: content.selection["loss"] for name, content in evaluated.items()},
+            "best_episode": curriculum.best_episode,
+            "cumulative_share": curriculum.cumulative_share,
+            "dev_rows": evaluated["mpdistil"].rows["dev"],
+            "selected_on": curriculum.selected_on,
             "budget": self._budget(),
-            "duration_s": round(sum(read_json(folder / "run.json")["duration_s"] for folder in own), 1),
+            "duration_s": round(sum(record.duration_s for record in own), 1),
             **self.setting.provenance(),
         }
 

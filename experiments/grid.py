@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the grid: 0, 1 if a stage failed, 2 with one line if it can't be run so."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = _arguments(given)
-    pipeline = Pipeline(options.profile, tuple(options.set))
+    pipeline = Pipeline(options.profile.absolute(), tuple(options.set))
     try:
         entries = _entries(options)
         if options.list:

@@ -1,6 +1,5 @@
 """What all grids are made of: points with values and targets, the setting that they share, and what a row says of both."""
 
-import json
 import os
 import platform
 import subprocess
@@ -50,11 +49,13 @@ class Setting:
 
     def provenance(self) -> dict[str, object]:
         """The fields of a row that say what made it."""
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+        command = ["git", "show", "--no-patch", "--format=%H %cI"]
+        commit, time = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
         return {
             "profile": self.profile,
             "machine": f"{platform.machine()} CPU, {os.cpu_count()} cores, {self.values['threads']} thread a stage",
-            "commit": head.stdout.strip(),
+            "commit": commit,
+            "commit_time": time,
             "command": self.command,
         }
 
@@ -101,11 +102,6 @@ def evaluation(dataset: str, method: str, seed: int) -> str:
 def method_of(name: str) -> str:
     """The method of a variant: prokd of prokd-without-temperature."""
     return name.partition("-")[0]
-
-
-def read_json(path: Path) -> dict:
-    """A JSON object of a stage's output."""
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def points_of_100(score: float) -> float:

@@ -4,22 +4,24 @@ WORK/points/NAME/outputs has those of one method or variant; WORK/outputs links 
 own outputs are, so that `cd WORK && python -m reporting.compare --params all.yaml --methods all` sees them all.
 """
 
-import contextlib
 import json
 import shutil
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.grid_types import Point, method_of, read_json
-from outputs import output_folder
+from data.atomic_files import whole_file
+from data.records import DatasetSpec
+from experiments.grid_types import Point, method_of
+from outputs import OUTPUTS, evaluate_folder, output_folder, read_json, read_record, student_folder, tokens_folder
+from records.evaluated import EvaluateMetrics
+from records.prepared import SplitManifest, SplitMetrics
+from records.stage_run import RunRecord
+from records.trained import AnyStudentMetrics, CurveRow, StepRow
 from reporting.effort import CURRICULUM_METHOD, Effort, effort_of
 
-RECORDS = ("run.json", "metrics.json", "curves.jsonl", "steps.jsonl")
+RECORDS = (RunRecord.FILE, AnyStudentMetrics.FILE, CurveRow.FILE, StepRow.FILE)
 TRAINED = ("student", "assistant", "meta_teacher")
-# effort_of reads below the current folder, which all threads of a process have in common.
-_CURRENT_FOLDER = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -30,35 +32,34 @@ class KeptOutputs:
 
     def keep_split(self, tree: Path, dataset: str) -> None:
         """Keep a dataset's description and how many rows it has."""
-        folder = output_folder("split", dataset=dataset)
-        for name in ("metrics.json", "tokens/spec.json", "tokens/manifest.json"):
-            _copy(tree / folder / name, self.work / folder / name)
+        names = [output_folder("split", dataset=dataset) / SplitMetrics.FILE]
+        names += [tokens_folder(dataset) / name for name in ("spec.json", SplitManifest.FILE)]
+        for name in names:
+            _copy(tree / name, self.work / name)
 
     def keep(self, point: Point, tree: Path) -> None:
         """Keep a point's evaluation, and the records of all that was trained for it."""
-        kept, method = self._folder(point.name), method_of(point.name)
+        kept = self._folder(point.name)
         for stage in TRAINED:
-            for record in (tree / "outputs" / stage / point.dataset).rglob(RECORDS[0]):
+            for folder in [path.parent for path in (tree / OUTPUTS / stage / point.dataset).rglob(RunRecord.FILE)]:
                 for name in RECORDS:
-                    _copy(record.with_name(name), kept / record.with_name(name).relative_to(tree))
-        evaluated = output_folder("evaluate", dataset=point.dataset, method=method, seed=point.seed)
+                    _copy(folder / name, kept / folder.relative_to(tree) / name)
+        evaluated = evaluate_folder(point.dataset, method_of(point.name), point.seed)
         shutil.copytree(tree / evaluated, kept / evaluated, dirs_exist_ok=True)
-        self._values(point.name, point.dataset, point.seed).write_text(json.dumps(dict(point.values)), encoding="utf-8")
+        with whole_file(self._values(point.name, point.dataset, point.seed)) as file:
+            file.write(json.dumps(dict(point.values)).encode())
         self.show(point.name, point.name, point.dataset, point.seed)
 
     def has(self, point: Point) -> bool:
         """Whether a point has run with the values that it has now."""
         path = self._values(point.name, point.dataset, point.seed)
-        return path.exists() and read_json(path) == json.loads(json.dumps(dict(point.values)))
+        return path.exists() and path.read_text(encoding="utf-8") == json.dumps(dict(point.values))
 
     def show(self, name: str, shown_as: str, dataset: str, seed: int) -> None:
         """Link the student of a point where a comparison looks for that of a method or variant."""
-        own, places = method_of(name), ["student", "evaluate"]
+        own = method_of(name)
         links = {
-            output_folder(stage, dataset=dataset, method=shown_as, seed=seed): output_folder(
-                stage, dataset=dataset, method=own, seed=seed
-            )
-            for stage in places
+            folder(dataset, shown_as, seed): folder(dataset, own, seed) for folder in (student_folder, evaluate_folder)
         }
         if shown_as == CURRICULUM_METHOD:
             meta_teacher = output_folder("meta_teacher", dataset=dataset, seed=seed)
@@ -69,32 +70,32 @@ class KeptOutputs:
             link.unlink(missing_ok=True)
             link.symlink_to(self._folder(name) / target)
 
-    def split(self, dataset: str) -> tuple[dict, dict]:
-        """(metrics, description) of a dataset."""
-        folder = self.work / output_folder("split", dataset=dataset)
-        return read_json(folder / "metrics.json"), read_json(folder / "tokens/spec.json")
+    def split_rows(self, dataset: str) -> dict[str, int]:
+        """Rows of each split."""
+        return read_record(SplitMetrics, self.work / output_folder("split", dataset=dataset)).rows
 
-    def evaluated(self, name: str, dataset: str, seed: int) -> dict:
-        """metrics.json of a point's evaluation."""
-        folder = output_folder("evaluate", dataset=dataset, method=method_of(name), seed=seed)
-        return read_json(self._folder(name) / folder / "metrics.json")
+    def spec(self, dataset: str) -> DatasetSpec:
+        """A dataset's description."""
+        return DatasetSpec.from_json(read_json(self.work / tokens_folder(dataset) / "spec.json"))
 
-    def parameters(self, name: str, dataset: str, seed: int) -> dict:
+    def evaluated(self, name: str, dataset: str, seed: int) -> EvaluateMetrics:
+        """The evaluation of a point's student."""
+        return read_record(EvaluateMetrics, self._folder(name) / evaluate_folder(dataset, method_of(name), seed))
+
+    def parameters(self, name: str, dataset: str, seed: int) -> dict[str, object]:
         """The values of params.yaml that a point's student was trained with."""
-        folder = output_folder("student", dataset=dataset, method=method_of(name), seed=seed)
-        return read_json(self._folder(name) / folder / "run.json")["params"]
+        return read_record(RunRecord, self._folder(name) / student_folder(dataset, method_of(name), seed)).params
 
     def effort(self, name: str, dataset: str, seed: int) -> Effort:
-        """What a point's student took."""
-        with _CURRENT_FOLDER, contextlib.chdir(self._folder(name)):
-            found = effort_of(dataset, method_of(name), seed)
+        """Training effort for a point's student."""
+        found = effort_of(dataset, method_of(name), seed, self._folder(name))
         assert found is not None, f"{name} was kept without the records of its student"
         return found
 
     def selection_losses(self, name: str, dataset: str, seeds: Sequence[int]) -> list[float]:
         """Loss on selection of each seed's student that there is."""
         done = [seed for seed in seeds if self._values(name, dataset, seed).exists()]
-        return [self.evaluated(name, dataset, seed)["selection"]["loss"] for seed in done]
+        return [self.evaluated(name, dataset, seed).selection["loss"] for seed in done]
 
     def _folder(self, name: str) -> Path:
         return self.work / "points" / name

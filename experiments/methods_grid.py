@@ -17,6 +17,7 @@ from data.atomic_files import whole_file
 from experiments.grid_types import Point, Setting, by_family, evaluation, method_of, points_of_100
 from experiments.kept_outputs import KeptOutputs
 from experiments.method_runs import append_method_row, read_method_rows
+from kinds import KINDS
 from tasks.student_training.unsupported import refusal
 
 CURRICULUM = "mpdistil"
@@ -107,7 +108,7 @@ class Methods:
             "seeds": [seed],
             "teacher.trajectory": True,
             **by_family(methods, self.setting.actions if curriculum else [dataset]),
-            **budget.values(entry.method, self.outputs.split(dataset)[0]["rows"]),
+            **budget.values(entry.method, self.outputs.split_rows(dataset)),
             **entry.values,
         }
         return Point(entry.name, dataset, seed, values, (evaluation(dataset, entry.method, seed),))
@@ -163,9 +164,8 @@ class Methods:
         return list(dict.fromkeys([*bases, *(entry.method for entry in self.entries)]))
 
     def _refused(self, entry: Entry, dataset: str) -> str | None:
-        spec = self.outputs.split(dataset)[1]
-        classes = 1 if spec["kind"] == "regression" else len(spec["label_names"])
-        return refusal(entry.method, dataset, spec["kind"], classes)
+        spec = self.outputs.spec(dataset)
+        return refusal(entry.method, dataset, spec.kind, KINDS[spec.kind].columns(spec.label_names))
 
     def _tried(self, entry: Entry) -> int:
         """How many points an entry's row is chosen from."""
@@ -196,25 +196,28 @@ class Methods:
         metrics = self.outputs.evaluated(entry.name, dataset, seed)
         params = self.outputs.parameters(entry.name, dataset, seed)
         effort = self.outputs.effort(entry.name, dataset, seed)
-        metric = self.outputs.split(dataset)[1]["metrics"][0]
+        metric = self.outputs.spec(dataset).metrics[0]
         sections = (
             (CURRICULUM, "meta_teacher", "curriculum", "mse_kd") if entry.method == CURRICULUM else (entry.method,)
         )
-
-        def scores(split: str) -> dict[str, float]:
-            both = (("student", split), ("teacher", f"teacher_{split}"))
-            return {who: points_of_100(metrics[name][metric]) for who, name in both}
+        dev, selection = (
+            {"student": points_of_100(own[metric]), "teacher": points_of_100(teacher[metric])}
+            for own, teacher in (
+                (metrics.dev, metrics.teacher_dev),
+                (metrics.selection, metrics.teacher_selection),
+            )
+        )
 
         return {
             "dataset": dataset,
             "method": entry.grid or entry.name,
             "seed": seed,
             "metric": metric,
-            "dev": scores("dev"),
-            "selection": scores("selection"),
-            "selection_loss": metrics["selection"]["loss"],
-            "dev_rows": metrics["rows"]["dev"],
-            "selected_on": metrics["selected_on"],
+            "dev": dev,
+            "selection": selection,
+            "selection_loss": metrics.selection["loss"],
+            "dev_rows": metrics.rows["dev"],
+            "selected_on": metrics.selected_on,
             "updates": {"student": effort.student_updates, "teacher": effort.teacher_updates},
             "cpu_s": round(effort.cpu_s, 1),
             "peak_memory_mb": effort.peak_memory_mb,

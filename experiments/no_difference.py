@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.records import Kind
 from experiments.planted_pairs import Pair, draw
+from kinds import KINDS, Kind
 from metrics import compute_metrics
+from records.evaluated import EvaluateMetrics
 from reporting.comparison import Comparison, compare
 from reporting.evaluations import Evaluation, Predictions
 from reporting.gather import DatasetOutputs
@@ -60,8 +61,8 @@ def shuffled(run: int, methods: Sequence[str], seeds: Sequence[int]) -> list[Dat
         generator = numpy_generator(run, "no difference", number)
         drawn = draw(pair, rows, len(seeds) * len(methods), generator)
         labels = generator.permutation(drawn.labels)
-        names = () if pair.kind == "regression" else tuple(map(str, range(len(shares))))
-        one = DatasetOutputs(f"{metric}{number}", pair.kind, names, (metric,), {"dev": rows}, 0.0)
+        names = tuple(map(str, range(len(shares)))) if KINDS[pair.kind].has_classes else ()
+        one = DatasetOutputs(f"{metric}{number}", pair.kind, names, (metric,), {"dev": rows}, 0)
         for place, (method, seed) in enumerate((method, seed) for method in methods for seed in seeds):
             logits = drawn.students[place], drawn.teachers[seed % len(seeds)]
             one.evaluations[method, seed] = _evaluation(metric, pair.kind, labels, *logits)
@@ -70,12 +71,13 @@ def shuffled(run: int, methods: Sequence[str], seeds: Sequence[int]) -> list[Dat
 
 
 def _evaluation(metric: str, kind: Kind, labels: np.ndarray, student: np.ndarray, teacher: np.ndarray) -> Evaluation:
-    scores = {
-        name: compute_metrics([metric], logits, labels, kind)
-        for name, logits in (("dev", student), ("teacher_dev", teacher))
-    }
+    own, others = (compute_metrics([metric], logits, labels, kind) for logits in (student, teacher))
     rows = Predictions([str(row) for row in range(len(labels))], labels, student, teacher)
-    return Evaluation(scores, None, {}, {}, {}, {}, "selection", {"dev": rows})
+    # Without the sizes and times, which nothing here reads.
+    metrics = EvaluateMetrics.model_construct(
+        dev=own, teacher_dev=others, rows={"dev": len(labels)}, selected_on="selection"
+    )
+    return Evaluation(metrics, {"dev": rows})
 
 
 def measure(runs: int, methods: Sequence[str] = METHODS, seeds: Sequence[int] = (0,)) -> Found:

@@ -42,7 +42,7 @@ class Pipeline:
 
     def values(self, changes: Mapping[str, object] | None = None) -> dict[str, object]:
         """The whole params file of a run. Raises UserError with everything that is wrong with it."""
-        return yaml.safe_load(params_text(self.root, self.profile.absolute(), self._overrides(changes or {})))
+        return yaml.safe_load(params_text(self.root, self.profile, self._overrides(changes or {})))
 
     @contextmanager
     def run(self, changes: Mapping[str, object], targets: Sequence[str]) -> Generator[Path]:
@@ -51,7 +51,7 @@ class Pipeline:
         Raises RunFailed if one of them fails, UserError if the values can't be used.
         """
         given = self._overrides(changes)
-        with overridden(self.root, self.profile.absolute(), given, keep=False, restore=False) as tree:
+        with overridden(self.root, self.profile, given, keep=False, restore=False) as tree:
             self._repro(tree, targets)
             yield tree
 

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtr
 
-from data.records import Kind
-from metrics import Floats, class_metric
+from kinds import KINDS, Floats, Kind
+from metrics import class_metric
 
 Relation = Literal["equal", "rare", "near", "far", "constant"]
 SKILL = 1.1
@@ -61,7 +61,7 @@ def draw(pair: Pair, rows: int, seeds: int, generator: np.random.Generator) -> D
     if TOGETHER[pair.relation] == 1:
         shift[:, 0] = shift[:, 1]
     skills = np.array(pair.skills) + shift
-    if pair.kind == "regression":
+    if not KINDS[pair.kind].has_classes:
         return _draw_regression(pair, rows, skills, generator)
     classes = len(pair.shares)
     labels = generator.choice(classes, size=rows, p=np.array(pair.shares) / sum(pair.shares))
@@ -123,7 +123,7 @@ def _score(metric: str, pair: Pair, skill: float, student: bool) -> float:
     if pair.relation == "constant" and not student:
         return _score_of_constant(metric, pair)
     rare = RARE if student and pair.relation == "rare" else 0.0
-    if pair.kind == "regression":
+    if not KINDS[pair.kind].has_classes:
         return _correlation(metric, 1 / np.sqrt(1 + np.exp(-2 * skill)), np.sqrt(1 + np.exp(-2 * skill)), rare)
     classes, shares = len(pair.shares), np.array(pair.shares) / sum(pair.shares)
     right = float(ndtr(skill)) * (1 - rare)
@@ -134,7 +134,7 @@ def _score(metric: str, pair: Pair, skill: float, student: bool) -> float:
 
 def _score_of_constant(metric: str, pair: Pair) -> float:
     """By the rule that correlations and Matthews of a constant are 0."""
-    if metric == "matthews" or pair.kind == "regression":
+    if metric == "matthews" or not KINDS[pair.kind].has_classes:
         return 0.0
     table = np.zeros((1, len(pair.shares), len(pair.shares)))
     table[0, :, _most(pair)] = np.array(pair.shares) / sum(pair.shares)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from config.stages import Registry
-from data.records import Kind
+from kinds import KINDS, Kind
 from reporting.statistics import paired_interval
 from reporting.verdict.check_result import Verdict
 from reporting.verdict.dev_rows import DevRows
@@ -41,7 +41,7 @@ def shuffled(run: int, metric: str, classes: int, rows: int) -> DevRows:
     """One student of a teacher that guesses."""
     draw = numpy_generator(run, f"shuffled labels {metric} {classes} {rows}")
     kind: Kind = "regression" if classes == 1 else "single"
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         labels = draw.normal(3, 1, rows)
         teacher = 3 + 0.3 * draw.normal(size=(rows, 1))
         student = teacher + 0.1 * draw.normal(size=(rows, 1))

@@ -30,14 +30,14 @@ def server_auth_string(folder: Path) -> str:
 
 
 def export_line(folder: Path) -> str:
-    """What a terminal has to be told before it can ask such a server; the secret itself is not in it."""
+    """The line that lets a terminal ask such a server; the secret itself is not in it."""
     if _set_by_the_user():
         return f"export {CLIENT}=...   # what {SERVER} is set to"
     return f'export {CLIENT}="$({_show(folder)})"'
 
 
 def login(folder: Path) -> str:
-    """What to type where Prefect's user interface asks for a password."""
+    """The password for Prefect's user interface, in words."""
     return f"what {SERVER} is set to" if _set_by_the_user() else f"what this prints: {_show(folder)}"
 
 

@@ -1,7 +1,7 @@
-"""DVC's cache: which objects a set of dvc.lock files names, and which of those that lie there nobody does."""
+"""DVC's cache: the objects that dvc.lock files name, and those that nobody names."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from flows.dvc_adapter.run_cache_entries import FILES, HASH, RUNS
 
 @dataclass(frozen=True)
 class Unneeded:
-    """What may go: objects, entries of the run cache whose outputs go with them, and how much stays."""
+    """Objects and entries of the run cache that may go, and how much stays."""
 
     objects: tuple[Path, ...]
     runs: tuple[Path, ...]
@@ -25,25 +25,21 @@ class Unneeded:
             path.unlink(missing_ok=True)
 
 
-def named(text: str) -> set[str]:
+def checksums_in(text: str) -> set[str]:
     """Every hash in the text of dvc.lock or a .dvc file, with those of dependencies: naming too much is safe."""
     return set(HASH.findall(text))
 
 
-def unneeded(cache: Path, wanted: Iterable[str]) -> Unneeded:
-    """What a cache holds besides these objects and all that lies in the folders among them."""
+def find_unneeded(cache: Path, wanted: Iterable[str]) -> Unneeded:
+    """Find all that a cache holds besides these objects and the files of the folders among them."""
     keep = set(wanted)
     for name in [name for name in keep if name.endswith(".dir")]:
         keep |= _inside(cache, name)
-    objects = {path: _name(path) for path in (cache / FILES).glob("??/*") if path.is_file()}
+    objects = {path: path.parent.name + path.name for path in (cache / FILES).glob("??/*") if path.is_file()}
     gone = tuple(path for path, name in objects.items() if name not in keep)
     size = sum(path.stat().st_size for path in gone)
     runs = tuple(path for path in (cache / RUNS).glob("??/*/*") if not _outputs(path) & keep)
     return Unneeded(gone, runs, size, len(objects) - len(gone))
-
-
-def _name(path: Path) -> str:
-    return path.parent.name + path.name
 
 
 def _inside(cache: Path, name: str) -> set[str]:
@@ -58,8 +54,4 @@ def _inside(cache: Path, name: str) -> set[str]:
 def _outputs(entry: Path) -> set[str]:
     """Hashes of the outputs that an entry of the run cache stands for."""
     content = yaml.load(entry.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (safe)
-    return set(_hashes(content.get("outs", []))) if isinstance(content, dict) else set()
-
-
-def _hashes(outs: list[dict[str, str]]) -> Iterator[str]:
-    return (out["md5"] for out in outs if "md5" in out)
+    return {out["md5"] for out in content.get("outs", []) if "md5" in out} if isinstance(content, dict) else set()

@@ -29,7 +29,7 @@ def fill(slot: Path, root: Path, params: str, *, restore: bool) -> Path:
     """
     data = _data_paths(root, params)
     inner = Path(git(root, "rev-parse", "--show-prefix").rstrip("\n"))
-    up = max((_levels_up(path) for path in data), default=0) - len(inner.parts)
+    up = max((path.parts.count("..") for path in data), default=0) - len(inner.parts)
     top = slot.joinpath(*[OUTSIDE] * up, slot.name)
     top.parent.mkdir(parents=True, exist_ok=True)
     # Without hooks: that of `dvc install` would check out with the parameters of the commit.
@@ -62,7 +62,7 @@ def check_repository(root: Path) -> None:
 
 
 def _why_no_repository(root: Path, words: str) -> str:
-    """What git's refusal means, and the way out."""
+    """Git's refusal in other words, with the way out."""
     if found := re.search(r"dubious ownership in repository at '(.*?)'", words):
         return (
             f"{root}: git does not trust this repository, because it belongs to another user; if you do: "
@@ -98,10 +98,6 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _texts(part)
-
-
-def _levels_up(path: Path) -> int:
-    return sum(part == ".." for part in path.parts)
 
 
 def _link_data(root: Path, tree: Path, paths: list[Path]) -> set[Path]:

@@ -1,4 +1,4 @@
-"""clean: what DVC may forget. Kept is all that the workspace, a commit that has a name, or a registered version names.
+"""clean: removal of what DVC may forget. Kept is all that the workspace, a commit that has a name, or a registered version names.
 
 Every version in the registry holds the dvc.lock that it was made with; if the registry can't be asked, nothing goes.
 """
@@ -19,7 +19,7 @@ import psutil
 
 import paths
 from errors import BusyError, UserError
-from flows.cache import Unneeded, named, unneeded
+from flows.cache import Unneeded, checksums_in, find_unneeded
 from flows.dvc_adapter.repository import open_repository
 from flows.git import git
 from flows.run_results import RUNS
@@ -32,10 +32,10 @@ DAY = 86400.0
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The hashes that stay, and for whose sake."""
+class References:
+    """The checksums that stay, and for whose sake."""
 
-    hashes: frozenset[str]
+    checksums: frozenset[str]
     versions: int
     without: tuple[str, ...]
     """Registered versions that hold no dvc.lock."""
@@ -45,7 +45,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What processes that are gone left behind, and results of old runs."""
+    """Leftovers of processes that are gone, and results of old runs."""
 
     partial: tuple[Path, ...]
     worktrees: tuple[str, ...]
@@ -73,8 +73,8 @@ def main(*, dry_run: bool, yes: bool, older_than: float | None) -> int:
         versions, without = _registered(root, folder)
         repo = stack.enter_context(open_repository(root))  # until the end: nobody adds to the cache meanwhile
         leftovers = _leftovers(root, older_than)
-        kept = _kept(root, folder, leftovers, versions, without)
-        waste = unneeded(_own_cache(root, repo.cache), kept.hashes)
+        kept = _references(root, folder, leftovers, versions, without)
+        waste = find_unneeded(_own_cache(root, repo.cache), kept.checksums)
         print("\n".join(_text(kept, leftovers, waste)))
         if dry_run or not any((waste.objects, waste.runs, leftovers.partial, leftovers.worktrees, leftovers.runs)):
             return 0
@@ -89,15 +89,15 @@ def main(*, dry_run: bool, yes: bool, older_than: float | None) -> int:
 
 def _check_nobody_writes(root: Path) -> None:
     """Raise BusyError while a run is under way in a worktree: what it puts into the cache is named nowhere yet."""
-    for owner in owners(root):
+    for note in owners(root):
         raise BusyError(
-            f"process {owner.process} is running with other values ({owner.name}), and what it writes into DVC's cache "
+            f"process {note.owner.pid} is running with other values ({note.id}), and what it writes into DVC's cache "
             "has no name yet; wait for it to end, or end it"
         )
 
 
 def _registered(root: Path, folder: Path) -> tuple[int, tuple[str, ...]]:
-    """(Number of registered versions, those without a dvc.lock); the dvc.lock of the others is put into the folder."""
+    """Copy the dvc.lock of every registered version to the folder; (number of versions, those without one)."""
     done = subprocess.run(
         [sys.executable, "-m", "registry.registered_locks", "--to", str(folder)],
         cwd=root,
@@ -111,8 +111,10 @@ def _registered(root: Path, folder: Path) -> tuple[int, tuple[str, ...]]:
     return found["versions"], tuple(found["without"])
 
 
-def _kept(root: Path, registered: Path, leftovers: Leftovers, versions: int, without: tuple[str, ...]) -> Kept:
-    """All hashes in the files of DVC here, in named commits, in kept runs and in the registered versions' folder."""
+def _references(
+    root: Path, registered: Path, leftovers: Leftovers, versions: int, without: tuple[str, ...]
+) -> References:
+    """Collect all checksums in the files of DVC here, in named commits, in kept runs and in the registered versions' folder."""
     runs = [path for path in (root / RUNS).glob("*/dvc.lock") if path.parent not in leftovers.runs]
     here = [root / name for name in git(root, "ls-files", "-co", "-z", "--", *DVC_FILES).split("\0") if name]
     experiments = (root / EXPERIMENTS).glob("*/dvc.lock")
@@ -120,12 +122,12 @@ def _kept(root: Path, registered: Path, leftovers: Leftovers, versions: int, wit
     texts = [path.read_text(encoding="utf-8") for path in files if path.is_file()]
     refs = (line.split() for line in git(root, "for-each-ref", "--format=%(objectname) %(objecttype)").splitlines())
     commits = {name for name, kind in refs if kind in ("commit", "tag")}
-    texts += [_hashes_in(root, commit) for commit in ("HEAD", *commits)]
-    return Kept(frozenset().union(*map(named, texts)), versions, without, len(commits), len(runs))
+    texts += [_checksum_lines(root, commit) for commit in ("HEAD", *commits)]
+    return References(frozenset().union(*map(checksums_in, texts)), versions, without, len(commits), len(runs))
 
 
-def _hashes_in(root: Path, commit: str) -> str:
-    """The lines with hashes in the files of DVC of a commit."""
+def _checksum_lines(root: Path, commit: str) -> str:
+    """The lines with checksums in the files of DVC of a commit."""
     try:
         return git(root, "grep", "-h", "md5:", commit, "--", *DVC_FILES)
     except UserError:  # git's way to say that nothing was found
@@ -155,7 +157,7 @@ def _own_cache(root: Path, cache: Path) -> Path:
     )
 
 
-def _text(kept: Kept, leftovers: Leftovers, waste: Unneeded) -> Iterator[str]:
+def _text(kept: References, leftovers: Leftovers, waste: Unneeded) -> Iterator[str]:
     yield (
         f"Kept: what the workspace, {kept.commits} branches, tags and experiments, {kept.runs} runs in {RUNS} and "
         f"{kept.versions} registered versions name."

@@ -3,6 +3,7 @@
 import argparse
 import math
 import tomllib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from paths import ROOT
@@ -165,31 +166,22 @@ def _add_parallel(command: argparse.ArgumentParser) -> None:
     command.add_argument("--parallel", type=_count, default=1, metavar="N", help="stages side by side, at most (1)")
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: a whole number from 1")
-    return int(text)
+def _number(least: float, most: float, allowed: str, *, whole: bool = False) -> Callable[[str], float]:
+    """A reader of numbers in a range, for argparse; `allowed` is its error."""
+
+    def read(text: str) -> float:
+        try:
+            value = int(text) if whole else float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value < most:
+            raise argparse.ArgumentTypeError(f"{text}: {allowed}")
+        return value
+
+    return read
 
 
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; allowed are 1 to 65535")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    return _number(text, 1.0, "a number of seconds from 1")
-
-
-def _days(text: str) -> float:
-    return _number(text, 0.0, "a number of days from 0")
-
-
-def _number(text: str, least: float, allowed: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not least <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text}: {allowed}")
-    return value
+_count = _number(1, math.inf, "a whole number from 1", whole=True)
+_port = _number(1, 65536, "no port; allowed are 1 to 65535", whole=True)
+_seconds = _number(1, math.inf, "a number of seconds from 1")
+_days = _number(0, math.inf, "a number of days from 0")

@@ -1,7 +1,7 @@
-"""What killed runs left, put right by the next run, `serve` and `status`: runs that the server takes for running for ever,
-slots of deployments that nobody holds, temporary servers that nobody uses.
+"""Recovery from killed runs, by the next run, `serve` and `status`: runs that the server takes for running for ever, slots of
+deployments that nobody holds, temporary servers that nobody uses.
 
-Only what a process of this checkout and host left, by its note; never what another machine runs, or a process that lives.
+Only of processes of this checkout and host, by their notes; never what another machine runs, or a process that lives.
 """
 
 import time
@@ -14,31 +14,17 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterId,
-    FlowFilter,
-    FlowFilterName,
-    FlowRunFilter,
-    FlowRunFilterId,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    TaskRunFilter,
-    TaskRunFilterState,
-    TaskRunFilterStateType,
-)
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Cancelled, Crashed
 
 from flows.file_locks import locked_if_free
-from flows.hooks import tell
+from flows.hooks import notify
+from flows.prefect_filters import FLOW, OURS, deployment_of, run_of, runs_in, tasks_in
 from flows.process_groups import end_groups
 from flows.process_notes import FOLDER, Note, orphans
 from paths import without_password
 
-FLOW = "distilflow"
-OURS = FlowFilter(name=FlowFilterName(any_=[FLOW]))
 ENDED = (StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED)
 OPEN = [kind for kind in StateType if kind not in ENDED]
 AT_WORK = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
@@ -47,18 +33,18 @@ STARTS_S = 600.0  # a served run begins within seconds; one that is pending for 
 PAGE = 200
 
 
-def mend(root: Path, say: Callable[[str], None]) -> None:
-    """Put right what killed processes of the checkout in `root` left, and say so, a line for each.
+def recover(root: Path, log: Callable[[str], None]) -> None:
+    """Clean up after killed processes of the checkout in `root`, and log a line for each.
 
     A server that does not answer is no error: the next one who comes will do it.
     """
     try:
         with locked_if_free(root / FOLDER / ".guard") as alone:  # else another process does the same now
             if alone:
-                for line in chain(end_servers(root), _mend_runs(root)):
-                    say(line)
+                for line in chain(end_servers(root), _close_runs(root)):
+                    log(line)
     except (PrefectException, httpx.HTTPError, OSError) as error:
-        say(f"What killed runs left stays for now: {without_password(' '.join(str(error).split()))}")
+        log(f"What killed runs left stays for now: {without_password(' '.join(str(error).split()))}")
 
 
 def end_servers(root: Path) -> Iterator[str]:
@@ -66,11 +52,11 @@ def end_servers(root: Path) -> Iterator[str]:
     for note in orphans(root, "server"):
         if note.server is not None and note.server.lives:
             end_groups({note.server.pid})
-            yield f"Ended the temporary Prefect server (process {note.server.pid}) of a run that was killed."
+            yield f"StageOutcome the temporary Prefect server (process {note.server.pid}) of a run that was killed."
         note.path.unlink(missing_ok=True)
 
 
-def _mend_runs(root: Path) -> Iterator[str]:
+def _close_runs(root: Path) -> Iterator[str]:
     with get_client(sync_client=True) as client:
         for note in orphans(root, "run"):
             yield from _end_run(client, note)
@@ -110,16 +96,12 @@ def _close(client: SyncPrefectClient, run: FlowRun, why: str) -> str:
         message=f"{why[0].upper()}{why[1:]}, and no end was reported: killed, out of memory, or the machine or the server went "
         "down. The next run does what is missing."
     )
-    open_tasks = client.read_task_runs(
-        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])),
-        task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=OPEN))),
-        limit=PAGE,
-    )
+    open_tasks = client.read_task_runs(flow_run_filter=run_of(run.id), task_run_filter=tasks_in(OPEN), limit=PAGE)
     for task in open_tasks:
         client.set_task_run_state(task.id, state, force=True)
     client.set_flow_run_state(run.id, state, force=True)
     if not cancelling:
-        tell(FLOW, run, state)
+        notify(FLOW, run, state)
     return f"Run {run.name} is set to {state.name}: {why}."
 
 
@@ -151,7 +133,5 @@ def _taken(client: SyncPrefectClient, deployment: UUID, active: int) -> int:
 
 def _runs(client: SyncPrefectClient, deployment: UUID, types: tuple[StateType, ...]) -> list[FlowRun]:
     return client.read_flow_runs(
-        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])),
-        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))),
-        limit=PAGE,
+        deployment_filter=deployment_of(deployment), flow_run_filter=runs_in(types), limit=PAGE
     )

@@ -1,12 +1,12 @@
-"""What surrounds a run in a container that is thrown away: a check, a pull before it, a push after it.
+"""Steps around a run in a container that is thrown away: a check, a pull before it, a push after it.
 
     python -m flows.deploy_steps check     when deploying: is it known where to clone from and where to register?
     python -m flows.deploy_steps pull      what dvc.lock names, and what ran elsewhere, from the default remote
     python -m flows.deploy_steps push      what the stages here wrote, to the default remote
     python -m flows.deploy_steps vet       after a `dvc pull --run-cache`: remove what is not true from DVC's cache
 
-dvc.lock of the clone is thrown away with it. What remains is DVC's record of runs: by it the next clone finds what
-already ran. `dvc pull --run-cache` copies all of that record, believes it (docs/security.md), and fetches no file that
+dvc.lock of the clone is thrown away with it. What remains is DVC's run cache: by it the next clone finds what already
+ran. `dvc pull --run-cache` copies all of it, believes it (docs/security.md), and fetches no file that
 it tells of; flows/run_cache.py fetches what the stages here ask for. A repository without a default remote lives on the
 cache volume of its machine; pull and push then say so and are content. A remote that fails is an error: without it
 everything would run again, and nobody would have asked for that.

@@ -1,4 +1,4 @@
-"""Which stages take a GPU, and the `gpu` limit of the Prefect server that says how many may do so at once."""
+"""The stages that take a GPU, and the limit `gpu` of the Prefect server on how many may do so at once."""
 
 import os
 import time
@@ -57,7 +57,7 @@ def limit_exists() -> bool:
 
 
 @contextmanager
-def gpu_slot(needed: bool, stopping: Event, say: Callable[[str], None]) -> Generator[None]:
+def gpu_slot(needed: bool, stopping: Event, log: Callable[[str], None]) -> Generator[None]:
     """Hold one slot of the limit if one is needed; waits for it, until the run is stopped, and says so now and then."""
     slot, begun = None, time.monotonic()
     told = begun - AGAIN
@@ -68,13 +68,13 @@ def gpu_slot(needed: bool, stopping: Event, say: Callable[[str], None]) -> Gener
             continue
         if time.monotonic() - told >= AGAIN:
             waited = f", {(time.monotonic() - begun) / 60:.0f} min so far" if told > begun - AGAIN else ""
-            say(
+            log(
                 f"waits for a slot of the limit '{LIMIT}' of Prefect{waited} (who has one: `prefect gcl inspect {LIMIT}`)"
             )
             told = time.monotonic()
         stopping.wait(POLL)
     if slot is not None and told >= begun:
-        say(f"has a slot of the limit '{LIMIT}' after {time.monotonic() - begun:.0f} s")
+        log(f"has a slot of the limit '{LIMIT}' after {time.monotonic() - begun:.0f} s")
     try:
         yield
     finally:
@@ -83,7 +83,7 @@ def gpu_slot(needed: bool, stopping: Event, say: Callable[[str], None]) -> Gener
 
 
 def free_slots() -> int:
-    """How many slots of the limit nobody has; none as far as is known while the server does not answer."""
+    """Number of free slots of the limit; none as far as is known while the server does not answer."""
     with get_client(sync_client=True) as client:
         try:
             limit = client.read_global_concurrency_limit_by_name(LIMIT)

@@ -1,4 +1,4 @@
-"""DVC's own graph as plain values: every stage, what it needs, and why it is out of date. Nothing is run."""
+"""The pipeline's graph: every stage, its needs, and the reasons why it is out of date. Nothing is run."""
 
 import json
 import shlex
@@ -9,10 +9,9 @@ from pathlib import Path
 
 import paths
 from config import parameters
-from errors import UserError
 from flows.dvc_adapter.repository import PATIENCE, Repository, open_repository
 from flows.dvc_adapter.tracked import DvcStage
-from flows.reasons import CODE, Statuses, why
+from flows.reasons import CODE, WorkspaceStatus, why
 
 OF_MPDISTIL = ("meta_teacher", "curriculum")  # stages of one method; their commands need not name it
 
@@ -30,9 +29,9 @@ class Node:
     needs: tuple[str, ...]
     """Names of the stages whose outputs it reads."""
     reasons: tuple[str, ...]
-    """Why it is out of date by itself; empty if it is not."""
+    """Reasons why it is out of date by itself; empty if it is not."""
     seconds: float | None
-    """How long it took last time."""
+    """Duration of its last run."""
     always: bool
     """Runs whether or not anything changed."""
     restores: bool = False
@@ -61,16 +60,13 @@ def read_graph(root: Path, *, patience: float = PATIENCE) -> Graph:
     root = root.absolute()
     parameters.load(root / "params.yaml")
     with open_repository(root, patience=patience) as repo:
-        try:
-            return Graph(root, {node.name: node for node in _nodes(repo, root)})
-        except UserError as error:
-            raise UserError(str(error)) from None
+        return Graph(root, {node.name: node for node in _nodes(repo, root)})
 
 
 def _nodes(repo: Repository, root: Path) -> Iterator[Node]:
     """The stages in an order in which they can run; among equals, that of dvc.yaml."""
     stages = {stage.name: stage for stage in repo.stages()}
-    statuses = Statuses(root)
+    statuses = WorkspaceStatus(root)
     for name, stage in stages.items():
         reasons, restores = why(stage, statuses, [stages[need] for need in stage.needs])
         kind, options = name.split("@")[0], _options(stage.command)

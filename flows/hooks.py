@@ -1,4 +1,4 @@
-"""What happens when a run fails: one JSON POST to the webhook, if there is one. It never changes how the run ends."""
+"""Notice of a failed run: one JSON POST to the webhook, if there is one. It never changes how the run ends."""
 
 import http.client
 import json
@@ -20,12 +20,15 @@ LINES = 5
 
 def announce_failure(flow: Flow, flow_run: FlowRun, state: State) -> None:
     """Tell the webhook of the run that fails here."""
-    if said := tell(flow.name, flow_run, state):
-        get_run_logger().info("%s", said)
+    if line := notify(flow.name, flow_run, state):
+        get_run_logger().info("%s", line)
 
 
-def tell(flow_name: str, run: FlowRun, state: State) -> str | None:
-    """Tell the webhook which run failed, at what, and where to look; a line for the log, None without a webhook."""
+def notify(flow_name: str, run: FlowRun, state: State) -> str | None:
+    """Tell the webhook which run failed, at what, and where to look; a line for the log, None without a webhook.
+
+    Not by httpx: it logs every address, and this one is a secret.
+    """
     address = webhook()
     if address is None:
         return None
@@ -38,7 +41,7 @@ def tell(flow_name: str, run: FlowRun, state: State) -> str | None:
 
 
 def message(flow_name: str, run: FlowRun, state: State) -> dict[str, object]:
-    """What the webhook gets. `text` is what chat programs show."""
+    """The content of the POST. `text` is what chat programs show."""
     link = url_for("flow-run", obj_id=run.id)
     outcome = _outcome(state)
     failed = outcome.failed if outcome else ()
@@ -73,7 +76,7 @@ def _outcome(state: State) -> Outcome | None:
 
 
 def _kind(error: Exception) -> str:
-    """What went wrong, without the address."""
+    """The kind of an error, without the address."""
     if isinstance(error, urllib.error.HTTPError):
         return f"it answered {error.code}"
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError) and error.reason.errno:

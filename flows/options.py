@@ -1,4 +1,4 @@
-"""What a run or a plan is asked for, as one value that the command line, the flow and its deployments share."""
+"""Options of a run or a plan, as one value that the command line, the flow and its deployments share."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,13 +19,13 @@ class RunOptions:
     """Stages side by side, at most."""
 
     def flow_parameters(self) -> dict[str, Any]:
-        """The same as the flow takes it: Prefect stores a run's parameters as JSON, which has lists."""
+        """The parameters of the flow: Prefect stores a run's parameters as JSON, which has lists."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """A schedule, and what each of its runs is asked for. Exactly one of `cron` and `interval` is given."""
+    """A schedule, and the options of its runs. Exactly one of `cron` and `interval` is given."""
 
     run: RunOptions
     name: str

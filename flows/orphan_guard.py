@@ -1,4 +1,4 @@
-"""Ends what a killed process started: `python -m flows.orphan_guard`, a small process beside each flow and each server of ours.
+"""End what a killed process started: `python -m flows.orphan_guard`, a small process beside each flow and each server of ours.
 
 It reads the process groups that are running, "+PID" and "-PID", one a line. When the list ends, so did the process that
 wrote it, and what is left of the groups is ended, too: a killed flow must not train on, nor leave its server.

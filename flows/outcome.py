@@ -1,6 +1,7 @@
-"""What became of the stages of one run of the flow."""
+"""Outcomes of the stages of one run of the flow."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,14 @@ REGISTERED = Path("outputs", "register", "registered.json")
 
 
 @dataclass(frozen=True)
-class Ended:
+class StageOutcome:
     """One stage at its end."""
 
     name: str
     state: StageState
     seconds: float = 0.0
     note: str = ""
-    """Why, in a few words."""
+    """The reason, in a few words."""
     changed: bool = False
     """Its outputs may differ from what they were, so DVC must look at the stages that read them."""
     tail: tuple[str, ...] = ()
@@ -30,7 +31,7 @@ class Ended:
 class Outcome:
     """All stages of a run, in an order in which they could run."""
 
-    stages: tuple[Ended, ...]
+    stages: tuple[StageOutcome, ...]
     seconds: float = 0.0
     report: Path | None = None
     """The report's page, if this run made it or found it up to date."""
@@ -38,7 +39,7 @@ class Outcome:
     """The gate's sentences on candidates, and on champions that would not pass it, a line each."""
 
     @property
-    def failed(self) -> tuple[Ended, ...]:
+    def failed(self) -> tuple[StageOutcome, ...]:
         """The stages whose command failed."""
         return tuple(stage for stage in self.stages if stage.state == "Failed")
 
@@ -49,9 +50,10 @@ class Outcome:
 
     @property
     def headline(self) -> str:
-        """In one line: '24 stages: 3 ran, 19 cached, 1 failed (student@rte-mse_kd-42), 1 skipped'."""
+        """One line: '24 stages: 3 ran, 19 cached, 1 failed (student@rte-mse_kd-42), 1 skipped'."""
         names = {"Failed": f" ({', '.join(stage.name for stage in self.failed)})"}
-        parts = [f"{count} {state.lower()}{names.get(state, '')}" for state in STATES if (count := self._count(state))]
+        counts = Counter(stage.state for stage in self.stages)
+        parts = [f"{counts[state]} {state.lower()}{names.get(state, '')}" for state in STATES if counts[state]]
         stages = f"{len(self.stages)} stage{'s' * (len(self.stages) != 1)}"
         return f"{stages}: {', '.join(parts) or 'nothing to do'}"
 
@@ -59,12 +61,9 @@ class Outcome:
         """Whether this run brought a stage up to date, or found it so."""
         return any(stage.name == name and stage.state in ("Ran", "Cached") for stage in self.stages)
 
-    def _count(self, state: StageState) -> int:
-        return sum(stage.state == state for stage in self.stages)
-
 
 class PipelineFailed(RuntimeError):
-    """A run in which a stage failed; holds what became of each."""
+    """A run in which a stage failed; holds the outcome of each."""
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -72,7 +71,7 @@ class PipelineFailed(RuntimeError):
 
 
 class PipelineStopped(RuntimeError):
-    """A run that was cancelled or interrupted; holds what had become of each stage, as far as it is known."""
+    """A run that was cancelled or interrupted; holds the outcome of each stage, as far as it is known."""
 
     def __init__(self, message: str, outcome: Outcome | None = None) -> None:
         self.outcome = outcome
@@ -99,6 +98,6 @@ def newly_registered(root: Path) -> Registered | None:
         return None
 
 
-def ordered(ended: dict[str, Ended], names: Iterable[str]) -> tuple[Ended, ...]:
-    """The stages in this order; one of which nothing is known was stopped."""
-    return tuple(ended.get(name, Ended(name, "Stopped", note="not started")) for name in names)
+def ordered(ended: dict[str, StageOutcome], names: Iterable[str]) -> tuple[StageOutcome, ...]:
+    """Sort stages in this order; one of which nothing is known was stopped."""
+    return tuple(ended.get(name, StageOutcome(name, "Stopped", note="not started")) for name in names)

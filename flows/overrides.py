@@ -61,12 +61,8 @@ def _pair(text: str) -> tuple[str, object]:
     try:
         return key, yaml.load(value, Loader=StrictLoader)  # noqa: S506 (a safe loader)
     except yaml.YAMLError as error:
-        raise UserError(f"--set {text}: the value is not valid YAML: {_without_name(error)}") from None
-
-
-def _without_name(error: yaml.YAMLError) -> str:
-    """The error in one line, without the name that YAML gives to a text that is no file."""
-    return " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
+        words = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())  # a text has no file's name
+        raise UserError(f"--set {text}: the value is not valid YAML: {words}") from None
 
 
 def _set(content: dict[str, object], key: str, value: object) -> None:

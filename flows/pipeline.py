@@ -4,6 +4,7 @@ What is up to date by DVC's own account ends as Cached without a call; what a fa
 everything else finishes. The next run does what is missing.
 """
 
+import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
@@ -18,21 +19,24 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from pydantic import Field, WithJsonSchema
 
+import environment
 import paths
 from config.parameters import Method
 from errors import UserError
-from flows import crash_recovery, process_notes, rwlock
+from flows import process_notes, rwlock
 from flows.cancelling import cancellable, started_by_prefect, was_cancelled
+from flows.crash_recovery import recover
 from flows.deploy_steps import push_wanted, transfer, vet
 from flows.filters import select
 from flows.gpu import limit_exists, stages_on_gpu
 from flows.graph import read_graph
 from flows.hooks import announce_failure
 from flows.options import RunOptions
-from flows.outcome import Ended, Outcome, PipelineFailed, PipelineStopped, ordered
+from flows.outcome import Outcome, PipelineFailed, PipelineStopped, StageOutcome, ordered
+from flows.prefect_filters import FLOW
 from flows.runner import Runner
-from flows.settings import check_environment, read_settings
-from flows.stage_task import Work, stage_task
+from flows.settings import read_settings
+from flows.stage_task import RunContext, stage_task
 from flows.summary import gate_lines, publish, read_results
 from flows.worktree import kept_at, overridden
 
@@ -46,7 +50,7 @@ Parallel = Annotated[int, Field(ge=1, le=64)]
 
 
 @flow(
-    name=crash_recovery.FLOW,
+    name=FLOW,
     description="Distil the datasets of params.yaml: every stage that is out of date, by DVC's graph.",
     persist_result=False,
     on_failure=[announce_failure],
@@ -100,18 +104,18 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
     Raises PipelineStopped if the run was cancelled, after its stages have ended.
     """
     logger, start = get_run_logger(), time.monotonic()
-    check_environment()
+    environment.check(os.environ)
     run_id = flow_run.get_id()
     if run_id:
         process_notes.write_note(root, "run", run_id)
-        crash_recovery.mend(root, logger.warning)
+        recover(root, logger.warning)
     settings, push = read_settings(), push_wanted()
     for line in vet(root):
         logger.warning("%s", line)
     with overridden(root, Path(options.profile) if options.profile else None, options.overrides) as tree:
         graph = select(read_graph(tree), datasets=options.datasets, seeds=options.seeds, methods=options.methods)
         on_gpu = stages_on_gpu(tree)
-        work = Work(
+        context = RunContext(
             graph,
             Runner(tree, " ".join(options.overrides)),
             settings,
@@ -121,11 +125,11 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
         if mended := rwlock.repair(tree):
             logger.warning("%s", mended)
         try:
-            with cancellable(run_id, work.runner.stop) as cancelled:
-                run_stages(work, options.parallel)
+            with cancellable(run_id, context.runner.stop) as cancelled:
+                run_stages(context, options.parallel)
         finally:
-            work.runner.stop()
-        outcome = Outcome(ordered(work.ended, graph.nodes), time.monotonic() - start)
+            context.runner.stop()
+        outcome = Outcome(ordered(context.ended, graph.nodes), time.monotonic() - start)
         results = read_results(tree, outcome, kept_at(root, tree))
         outcome = replace(outcome, report=results.report, gate=gate_lines(results))
         if problem := publish(outcome, results):
@@ -138,23 +142,23 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
     return outcome
 
 
-def run_stages(work: Work, parallel: int) -> None:
+def run_stages(context: RunContext, parallel: int) -> None:
     """Submit each stage once all that it needs have ended, so that no task waits in a place that another could use."""
-    stage = stage_task(work)
-    waiting = dict(work.graph.nodes)
+    stage = stage_task(context)
+    waiting = dict(context.graph.nodes)
     submitted: dict[str, PrefectConcurrentFuture[State]] = {}
     running: dict[Future[State], str] = {}
     finished: set[str] = set()
     while waiting or running:
-        if work.runner.stopping.is_set():
+        if context.runner.stopping.is_set():
             waiting.clear()
         for name, node in list(waiting.items()):
-            if len(running) < parallel and finished.issuperset(work.needs(node)):
+            if len(running) < parallel and finished.issuperset(context.needs(node)):
                 # Prefect draws an edge for each; it would not start a task behind one that was cancelled, as skipped ones are.
                 before = [
                     allow_failure(submitted[need])
-                    for need in work.needs(node)
-                    if work.ended[need].state in ("Ran", "Cached", "Failed")
+                    for need in context.needs(node)
+                    if context.ended[need].state in ("Ran", "Cached", "Failed")
                 ]
                 future = stage.submit(name, return_state=False, wait_for=before)
                 assert isinstance(future, PrefectConcurrentFuture)  # Prefect's default runner: a pool of threads
@@ -165,4 +169,6 @@ def run_stages(work: Work, parallel: int) -> None:
             name = running.pop(future)
             finished.add(name)
             # Of a task that Prefect itself could not run, nothing is noted yet.
-            work.ended.setdefault(name, Ended(name, "Failed", note="Prefect could not run its task", changed=True))
+            context.ended.setdefault(
+                name, StageOutcome(name, "Failed", note="Prefect could not run its task", changed=True)
+            )

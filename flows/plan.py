@@ -1,4 +1,4 @@
-"""plan: what would run, why, and how long it took last time. Nothing is run and nothing is changed."""
+"""plan: the stages that would run, with reasons and last durations. Nothing is run and nothing is changed."""
 
 import json
 from collections import Counter
@@ -21,8 +21,8 @@ HEADINGS = ("would", "stage", "last time", "why")
 
 
 @dataclass(frozen=True)
-class Planned:
-    """What would become of one stage."""
+class PlannedStage:
+    """A stage of a plan."""
 
     node: Node
     state: State
@@ -31,12 +31,12 @@ class Planned:
     """Stages that it needs directly and that run or may run."""
 
 
-def make_plan(graph: Graph) -> list[Planned]:
-    """What would become of each stage of a graph, in the order in which they would run."""
-    planned: dict[str, Planned] = {}
+def make_plan(graph: Graph) -> list[PlannedStage]:
+    """Plan each stage of a graph, in the order in which they would run."""
+    planned: dict[str, PlannedStage] = {}
     for node in graph.nodes.values():
         after = tuple(need for need in node.follows if need in planned and planned[need].state in COMPUTED)
-        planned[node.name] = Planned(node, _state(node, after), after)
+        planned[node.name] = PlannedStage(node, _state(node, after), after)
     return list(planned.values())
 
 
@@ -58,7 +58,7 @@ def main(options: RunOptions, *, as_json: bool = False) -> int:
     return 0
 
 
-def _content(plan: list[Planned]) -> dict[str, object]:
+def _content(plan: list[PlannedStage]) -> dict[str, object]:
     """The plan for programs."""
     seconds, unknown = _known_seconds(plan)
     stages = [
@@ -69,7 +69,7 @@ def _content(plan: list[Planned]) -> dict[str, object]:
     return {"stages": stages, "counts": _counts(plan), "known_seconds": seconds, "never_timed": unknown}
 
 
-def _text(plan: list[Planned]) -> Iterator[str]:
+def _text(plan: list[PlannedStage]) -> Iterator[str]:
     """The plan for people: what would not be computed is only counted."""
     rows = [
         (one.state, one.node.name, "" if one.node.seconds is None else duration(one.node.seconds), _why(one))
@@ -95,7 +95,7 @@ def _time(seconds: float, unknown: int) -> str:
     return f"Last time that took {duration(seconds)}, one after another{f'; {never}' if unknown else ''}."
 
 
-def _why(one: Planned) -> str:
+def _why(one: PlannedStage) -> str:
     """The reasons of a stage, or the stages that it may have to follow."""
     if one.state == "may run":
         return f"after {_some(one.after)}"
@@ -108,14 +108,14 @@ def _some(words: tuple[str, ...], separator: str = ", ") -> str:
     return separator.join(words[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _counts(plan: list[Planned]) -> dict[State, int]:
+def _counts(plan: list[PlannedStage]) -> dict[State, int]:
     counted = Counter(one.state for one in plan)
     states: tuple[State, ...] = ("run", "may run", "restore", "cached")
     return {state: counted[state] for state in states}
 
 
-def _known_seconds(plan: list[Planned]) -> tuple[float, int]:
-    """(Seconds that what runs or may run took last time, how many of those stages have no such time)."""
+def _known_seconds(plan: list[PlannedStage]) -> tuple[float, int]:
+    """Add up the last durations of what runs or may run; (seconds, stages without one)."""
     times = [one.node.seconds for one in plan if one.state in COMPUTED]
     return sum(time for time in times if time is not None), times.count(None)
 

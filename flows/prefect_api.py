@@ -75,12 +75,12 @@ def check(address: str) -> None:
         return _check_auth_string(address)
     raise UserError(
         f"PREFECT_API_URL={without_password(address)}: {problem}; start a server (`make ui`), correct the address "
-        f"(it ends with /api, as in http://{LOOPBACK}:4200/api), or {_way_without()}"
+        f"(it ends with /api, as in http://{LOOPBACK}:4200/api), or {_how_to_unset()}"
     )
 
 
 def _problem(address: str) -> str | None:
-    """Why what answers at this address, if anything does, is no Prefect API."""
+    """The reason why no Prefect API answers at this address; None if one does."""
     try:
         with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=PATIENCE) as answer:  # noqa: S310
             return None if json.load(answer) is True else "what answers there is no Prefect API"
@@ -114,8 +114,8 @@ def _check_auth_string(address: str) -> None:
     )
 
 
-def _way_without() -> str:
-    """How to do without the address, by where it is set; a run then starts a server of its own."""
+def _how_to_unset() -> str:
+    """The way to unset the address, by where it is set; a run then starts a server of its own."""
     if os.environ.get("PREFECT_API_URL"):
         return "unset it"
     profile = get_settings_context().profile
@@ -125,6 +125,5 @@ def _way_without() -> str:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
+    with socket.create_server((LOOPBACK, 0)) as probe:
         return probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Notes of the processes behind flow runs and servers, by which the next command finds what a killed one left.
+"""Notes of the processes behind flow runs, servers and worktrees, by which the next command finds what a killed one left.
 
 A note is .dvc/tmp/flows/processes/KIND-ID-PID.json with the process's host, number and start, locked by the process for
 as long as it lives. A process counts as gone only if both say so: its number is free or another process's now, and its
@@ -16,12 +16,12 @@ from typing import Literal
 import psutil
 
 from flows.file_locks import is_free, lock_for_life
-from flows.slots import SLOTS
+from paths import WORKTREES
 
-FOLDER = SLOTS / "processes"
+FOLDER = Path(*WORKTREES, "processes")
 CLOCK_S = 2.0
 """Seconds by which a start differs from one reading to the next when the machine's clock is set."""
-Kind = Literal["run", "server", "serve"]
+Kind = Literal["run", "server", "serve", "worktree"]
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class ProcessId:
 
 @dataclass(frozen=True)
 class Note:
-    """A flow run or server and the process behind it."""
+    """A flow run, server or worktree and the process behind it."""
 
     path: Path
     kind: Kind
     id: str
-    """Of the flow run, of the deployment that is served, or the number of the server's process group."""
+    """Of the flow run, the deployment that is served or the worktree, or the number of the server's process group."""
     owner: ProcessId
     server: ProcessId | None = None
     """The process of a server, which may outlive its owner."""
@@ -79,12 +79,14 @@ def write_note(root: Path, kind: Kind, id: str, server: int | None = None) -> Pa
     return path
 
 
+def notes(root: Path, kind: Kind) -> Iterator[Note]:
+    """All notes of this kind."""
+    return filter(None, map(_read, sorted((root / FOLDER).glob(f"{kind}-*.json"))))
+
+
 def orphans(root: Path, kind: Kind) -> Iterator[Note]:
     """The notes of this kind whose process is gone."""
-    for path in sorted((root / FOLDER).glob(f"{kind}-*.json")):
-        note = _read(path)
-        if note is not None and note.orphaned:
-            yield note
+    return (note for note in notes(root, kind) if note.orphaned)
 
 
 def _read(path: Path) -> Note | None:

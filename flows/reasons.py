@@ -1,4 +1,4 @@
-"""Why DVC would run a stage, in words, from the same comparisons that DVC itself makes."""
+"""Reasons why DVC would run a stage, in words, from the same comparisons that DVC itself makes."""
 
 import hashlib
 import json
@@ -14,8 +14,8 @@ CODE = "code"  # the stage whose output holds, for every stage, the modules that
 NAMED = 3  # changed modules; more are counted
 
 
-class Statuses:
-    """Statuses of the workspace, each path read once: a hundred stages depend on the same code with the same checksum.
+class WorkspaceStatus:
+    """WorkspaceStatus of the workspace, each path read once: a hundred stages depend on the same code with the same checksum.
 
     A stage's code is looked up in the source, whatever outputs/code says of an earlier state: stage `code` writes it anew
     before anything else runs.
@@ -59,8 +59,8 @@ class Statuses:
         return self._params[key]
 
 
-def why(stage: DvcStage, statuses: Statuses, needs: Sequence[DvcStage]) -> tuple[tuple[str, ...], bool]:
-    """(Reasons for which a stage is out of date by itself, whether DVC's cache has all that is missing).
+def why(stage: DvcStage, statuses: WorkspaceStatus, needs: Sequence[DvcStage]) -> tuple[tuple[str, ...], bool]:
+    """Compare a stage with its last run; (reasons why it is out of date by itself, whether DVC's cache has all that is missing).
 
     Args:
         stage: as DVC reads it, with the checksums of dvc.lock.
@@ -77,7 +77,7 @@ def why(stage: DvcStage, statuses: Statuses, needs: Sequence[DvcStage]) -> tuple
     return (*changed, *(f"{WORDS.get(status, status)}: {path}" for path, status in wrong.items()), *always), restores
 
 
-def _changed_deps(stage: DvcStage, statuses: Statuses, theirs: Sequence[Path]) -> Iterator[str]:
+def _changed_deps(stage: DvcStage, statuses: WorkspaceStatus, theirs: Sequence[Path]) -> Iterator[str]:
     for dep in stage.deps:
         status = statuses.of(dep)
         if status is not None and not _overlaps(dep.path, theirs):
@@ -87,8 +87,8 @@ def _changed_deps(stage: DvcStage, statuses: Statuses, theirs: Sequence[Path]) -
         yield from _changed_params(tracked, statuses)
 
 
-def _changed_modules(stage: DvcStage, path: Path, statuses: Statuses) -> str:
-    """For the list of a stage's code: the modules that are not what its record says it ran; '' where that can't be told."""
+def _changed_modules(stage: DvcStage, path: Path, statuses: WorkspaceStatus) -> str:
+    """The modules in a stage's list of code that differ from those its record says it ran; '' if that can't be told."""
     name = statuses.stage_of_code(path)
     if name is None:
         return ""
@@ -106,7 +106,7 @@ def _overlaps(path: Path, others: Sequence[Path]) -> bool:
     return any(other == path or other in path.parents or path in other.parents for other in others)
 
 
-def _changed_params(tracked: TrackedParams, statuses: Statuses) -> Iterator[str]:
+def _changed_params(tracked: TrackedParams, statuses: WorkspaceStatus) -> Iterator[str]:
     """Differences from the values of the last run: 'params curriculum.reward: gain -> real'."""
     before = dict(_leaves("", tracked.recorded)) if tracked.recorded else {}
     now = dict(_leaves("", statuses.params(tracked)))

@@ -1,8 +1,9 @@
-"""`python -m flows run`: one run of the flow from the terminal, and what it came to as the exit status.
+"""`python -m flows run`: one run of the flow from the terminal, and its outcome as the exit status.
 
 0: everything is up to date; 1: a stage failed; 2: it could not start; 130: Ctrl-C, or cancelled in Prefect.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import get_args
@@ -10,6 +11,7 @@ from typing import get_args
 import httpx
 from prefect.exceptions import PrefectException
 
+import environment
 from config import parameters
 from errors import UserError
 from flows.checkouts import check_repository
@@ -20,7 +22,6 @@ from flows.outcome import Outcome, PipelineFailed, PipelineStopped
 from flows.overrides import params_text
 from flows.pipeline import distilflow
 from flows.prefect_api import ensure_prefect_api
-from flows.settings import check_environment
 from flows.signal_handlers import as_ctrl_c
 from flows.summary import table
 
@@ -37,7 +38,7 @@ def main(options: RunOptions) -> int:
 
 def check(root: Path, options: RunOptions) -> None:
     """Raise UserError for what is wrong with the options, before any server is started."""
-    check_environment()
+    environment.check(os.environ)
     for method in options.methods:
         if method not in get_args(parameters.Method):
             raise UserError(f"--methods {method}: no such method; those are {', '.join(get_args(parameters.Method))}")

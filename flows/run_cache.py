@@ -12,10 +12,10 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 
 from errors import UserError
 from flows.dvc_adapter.repository import Fetched, Repository, warnings_hidden
@@ -130,14 +130,16 @@ def _take_entry(runs: Path, key: str, remote: RemoteRunCache, result: PullResult
     own = runs / key[:2] / key
     if own.is_dir() and any(own.iterdir()):
         return
+    runs.mkdir(parents=True, exist_ok=True)
     for name in remote.entries(key):
-        with _temporary_file(runs) as copied:
+        with TemporaryDirectory(dir=runs, prefix=".taken-") as aside:
+            copied = Path(aside, "entry")
             if remote.size(key, name) <= LARGEST:
                 remote.download(key, name, copied)
-            if _is_true(copied, key, name):
-                own.mkdir(parents=True, exist_ok=True)
-                copied.rename(own / name)
-                return
+                if _is_true(copied, key, name):
+                    own.mkdir(parents=True, exist_ok=True)
+                    copied.rename(own / name)
+                    return
         result.refused.append(remote.address(key, name))
 
 
@@ -162,15 +164,3 @@ def _stays_inside(listing: Path) -> bool:
 
 def _newer(folder: Path, pattern: str, since: float) -> Iterator[Path]:
     return (path for path in folder.glob(pattern) if path.is_file() and path.stat().st_ctime >= since)
-
-
-@contextlib.contextmanager
-def _temporary_file(folder: Path) -> Generator[Path]:
-    """An empty file that is removed, unless it was moved away."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=folder, prefix=".taken-", delete=False) as file:
-        path = Path(file.name)
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What stays of a run in a worktree: outputs/runs/ID with its report, metrics, params.yaml and dvc.lock."""
+"""Results of a run in a worktree that stay: outputs/runs/ID with its report, metrics, params.yaml and dvc.lock."""
 
 import contextlib
 import os
@@ -16,12 +16,12 @@ RECORDS = ("metrics.json", "run.json")
 
 
 def results_folder(root: Path, name: str) -> Path:
-    """Where the results of a run lie in the checkout that it was started from."""
+    """The folder of a run's results in the checkout that it was started from."""
     return root / RUNS / name
 
 
 def keep_results(tree: Path, folder: Path) -> bool:
-    """Copy what a run in `tree` found to `folder`, whole or not at all; False, and nothing, if it evaluated nothing."""
+    """Copy the results of a run in `tree` to `folder`, whole or not at all; False, and nothing, if it evaluated nothing."""
     evaluated = _evaluated(tree)
     if not evaluated and not (tree / REPORT).is_dir():
         return False
@@ -44,7 +44,7 @@ def _evaluated(tree: Path) -> list[Path]:
     """Outputs of evaluations that are up to date with all before them; of a run that ended early, others are old."""
     fresh: set[str] = set()
     found: list[Path] = []
-    with contextlib.suppress(UserError, UserError):
+    with contextlib.suppress(UserError):
         for node in read_graph(tree).nodes.values():
             if not node.reasons and fresh.issuperset(node.follows):
                 fresh.add(node.name)

@@ -1,6 +1,6 @@
 """The runner of one stage: `dvc repro -s STAGE` in a process group of its own, its lines passed on as they come.
 
-The result of the stage is what DVC says of it. Stopping a runner ends every process under it, and only then returns.
+The result is read from what DVC prints. Stopping a runner ends every process under it, and only then returns.
 """
 
 import io
@@ -29,7 +29,7 @@ TAIL = 30
 PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between attempts on a path that another process holds; the last one repeats
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # Failures that may pass by themselves. A wrong value ends a stage with status 2, a network's failure sometimes does too.
-PASSING = re.compile(
+TRANSIENT = re.compile(
     r"connection (reset|refused|aborted|error|timed out)|connect timeout|read timed out|timed? ?out(?! value)"
     r"|temporary failure in name resolution|name or service not known|network is unreachable|no route to host"
     r"|remote end closed|max retries exceeded|too many requests|bad gateway|service unavailable|gateway time-?out"
@@ -56,9 +56,9 @@ class StageFailed(RuntimeError):
         super().__init__(f"{name} ended with status {status}. Its last lines:\n" + "\n".join(tail))
 
     @property
-    def may_pass(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether another try can help: the last lines tell of a network's failure, not of a wrong value."""
-        return any(PASSING.search(line) for line in self.tail)
+        return any(TRANSIENT.search(line) for line in self.tail)
 
 
 class StageStopped(RuntimeError):
@@ -91,7 +91,7 @@ class Runner:
         repaired = waits = False
         while True:
             start = time.monotonic()
-            status, output = self._once(name, log)
+            status, output = self._attempt(name, log)
             if self.stopping.is_set():
                 raise StageStopped(f"{name}: stopped")
             if status == 0:
@@ -118,7 +118,7 @@ class Runner:
         end_groups(groups)
         self._guard.close()
 
-    def _once(self, name: str, log: Log) -> "tuple[int, _StageOutput]":
+    def _attempt(self, name: str, log: Log) -> "tuple[int, _StageOutput]":
         output = _StageOutput(name)
         with self._lock:
             if self.stopping.is_set():

@@ -56,7 +56,7 @@ def _processes(content: dict[str, Any]) -> set[int]:
 
 
 def _started(pid: int) -> float:
-    """When a process started, in seconds since the epoch; long ago if there is none, which DVC sees by itself."""
+    """Start of a process in seconds since the epoch; long ago if there is none, which DVC sees by itself."""
     try:
         return psutil.Process(pid).create_time()
     except psutil.Error:

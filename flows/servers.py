@@ -5,6 +5,7 @@ nobody but this process, which then stops them in order.
 """
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -31,7 +32,7 @@ LAST_LINES = 15
 
 @dataclass(frozen=True)
 class Server:
-    """A server: how it is started, and how to tell that it answers."""
+    """A server: its command, and the address at which it answers."""
 
     name: str
     command: tuple[str, ...]
@@ -55,7 +56,7 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What the server prints."""
+        """The file of its output."""
         return self.folder / "server.log"
 
 
@@ -86,15 +87,13 @@ def serve(servers: Sequence[Server], announce: Callable[[], None]) -> None:
 
 def _check_port(server: Server) -> None:
     """Raise UserError unless the port is free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, server.port))
-        except OSError as error:
-            raise UserError(
-                f"{server.option} {server.port}: {server.name} can't listen on {LOOPBACK}:{server.port} "
-                f"({error.strerror}); end what listens there, or choose another port with {server.option}"
-            ) from None
+    try:
+        socket.create_server((LOOPBACK, server.port)).close()
+    except OSError as error:
+        raise UserError(
+            f"{server.option} {server.port}: {server.name} can't listen on {LOOPBACK}:{server.port} "
+            f"({os.strerror(error.errno or 0)}); end what listens there, or choose another port with {server.option}"
+        ) from None
 
 
 def _run_first(server: Server, stop: threading.Event) -> None:

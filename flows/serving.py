@@ -7,6 +7,7 @@ import threading
 import zoneinfo
 from collections.abc import Generator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,7 @@ from prefect.schedules import Cron, Interval, Schedule
 from pydantic import ValidationError
 
 from errors import UserError
-from flows.crash_recovery import mend
+from flows.crash_recovery import recover
 from flows.options import ServeOptions
 from flows.pipeline import PROFILES, distilflow
 from flows.prefect_api import server_address
@@ -29,11 +30,11 @@ from paths import without_password
 
 # A run that would overlap another one waits: most of what it was to do is then cached.
 ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
-MENDS_S = 60.0
+RECOVER_S = 60.0
 
 
 def main(options: ServeOptions, timezone: str = "UTC") -> int:
-    """Serve until Ctrl-C; the exit status. Raises UserError or UserError for options that can't be served."""
+    """Serve until Ctrl-C; the exit status. Raises UserError for options that can't be served."""
     schedule = schedule_of(options, timezone)
     address = server_address()
     if address is None:
@@ -58,31 +59,28 @@ def main(options: ServeOptions, timezone: str = "UTC") -> int:
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     write_note(Path.cwd(), "serve", str(deployment))
-    with contextlib.suppress(KeyboardInterrupt), as_ctrl_c(), _mending(Path.cwd()):
+    with contextlib.suppress(KeyboardInterrupt), as_ctrl_c(), _recovering(Path.cwd()):
         asyncio.run(runner.start())
     return 0
 
 
 @contextlib.contextmanager
-def _mending(root: Path) -> Generator[None]:
-    """Put right what killed runs left, now and every minute: the next run may be waiting for a slot that nobody holds."""
+def _recovering(root: Path) -> Generator[None]:
+    """Clean up after killed runs, now and every minute: the next run may be waiting for a slot that nobody holds."""
     ended = threading.Event()
 
     def work() -> None:
-        mend(root, _say)
-        while not ended.wait(MENDS_S):
-            mend(root, _say)
+        while True:
+            recover(root, partial(print, flush=True))
+            if ended.wait(RECOVER_S):
+                return
 
-    thread = threading.Thread(target=work, name="mending", daemon=True)
+    thread = threading.Thread(target=work, name="recovering", daemon=True)
     thread.start()
     try:
         yield
     finally:
         ended.set()
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 class _Runner(Runner):

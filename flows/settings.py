@@ -1,4 +1,4 @@
-"""Settings from the environment, and what the tools under the flows are told: nothing phones home.
+"""Settings from the environment, and the environment of the tools under the flows, in which nothing phones home.
 
 DISTILFLOW_RETRIES        how often a stage is tried again after a failure that may pass, such as a network's (2)
 DISTILFLOW_RETRY_DELAY    seconds before each of them (60)
@@ -8,7 +8,6 @@ DISTILFLOW_WEBHOOK        address that gets a JSON POST when a run fails; a secr
 import os
 from dataclasses import dataclass
 
-import environment
 from errors import UserError
 
 WEBHOOK = "DISTILFLOW_WEBHOOK"
@@ -28,7 +27,7 @@ QUIET = {
 
 @dataclass(frozen=True)
 class Settings:
-    """How a flow deals with failures."""
+    """A flow's retries after failures that may pass."""
 
     retries: int
     retry_delay: float
@@ -46,14 +45,6 @@ def read_settings() -> Settings:
         retries=int(_number("DISTILFLOW_RETRIES", "2", whole=True)),
         retry_delay=_number("DISTILFLOW_RETRY_DELAY", "60", whole=False),
     )
-
-
-def check_environment() -> None:
-    """Raise UserError for a variable that every stage would refuse."""
-    try:
-        environment.check(os.environ)
-    except environment.UserError as error:
-        raise UserError(str(error)) from None
 
 
 def webhook() -> str | None:

@@ -3,7 +3,6 @@
 import logging
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -13,7 +12,7 @@ from prefect.tasks import Task
 
 from flows.gpu import gpu_slot
 from flows.graph import Graph, Node
-from flows.outcome import Ended, newly_registered
+from flows.outcome import StageOutcome, newly_registered
 from flows.runner import Runner, StageFailed, StageStopped
 from flows.settings import Settings
 
@@ -27,27 +26,22 @@ TYPES = {
 
 
 @dataclass
-class Work:
-    """What the tasks of one run share, and what became of each stage so far."""
+class RunContext:
+    """The values that the tasks of one run share, and the outcomes so far."""
 
     graph: Graph
     runner: Runner
     settings: Settings
     on_gpu: frozenset[str] = frozenset()
     """Stages that take a slot of the GPU limit."""
-    ended: dict[str, Ended] = field(default_factory=dict)
-
-    @property
-    def root(self) -> Path:
-        """Where the stages run."""
-        return self.graph.root
+    ended: dict[str, StageOutcome] = field(default_factory=dict)
 
     def needs(self, node: Node) -> list[str]:
         """The stages of this run that must have ended before."""
         return [need for need in node.needs if need in self.graph.nodes]
 
 
-def stage_task(work: Work) -> Task[..., State]:
+def stage_task(context: RunContext) -> Task[..., State]:
     """The task that is submitted once for each stage. DVC is the only cache: Prefect's is off."""
 
     @task(
@@ -55,60 +49,67 @@ def stage_task(work: Work) -> Task[..., State]:
         task_run_name="{stage}",
         cache_policy=NO_CACHE,
         persist_result=False,
-        retries=work.settings.retries,
+        retries=context.settings.retries,
         retry_delay_seconds=0,  # the task itself waits, so that Ctrl-C need not
-        retry_condition_fn=_may_pass,
+        retry_condition_fn=_is_transient,
     )
     def run_stage(stage: str) -> State:
-        node, start = work.graph.nodes[stage], time.monotonic()
+        node, start = context.graph.nodes[stage], time.monotonic()
         try:
-            ended = _end(node, work)
+            ended = _end(node, context)
         except StageFailed as failure:
             seconds = time.monotonic() - start
-            work.ended[stage] = Ended(stage, "Failed", seconds, _reason(failure), changed=True, tail=failure.tail)
+            context.ended[stage] = StageOutcome(
+                stage, "Failed", seconds, _reason(failure), changed=True, tail=failure.tail
+            )
             raise
-        work.ended[stage] = ended
-        return State(type=TYPES[ended.state], name=ended.state, message=_message(ended))
+        context.ended[stage] = ended
+        message = f"{ended.note} ({ended.seconds:.1f} s)" if ended.seconds else ended.note
+        return State(type=TYPES[ended.state], name=ended.state, message=message)
 
     return run_stage
 
 
-def _end(node: Node, work: Work) -> Ended:
+def _end(node: Node, context: RunContext) -> StageOutcome:
     """Bring one stage up to date, unless it is or can't be."""
-    before = [work.ended[need] for need in work.needs(node)]
+    before = [context.ended[need] for need in context.needs(node)]
     missing = [stage.name for stage in before if stage.state not in ("Ran", "Cached")]
     if missing:
-        return Ended(node.name, "Skipped", note=f"needs {', '.join(missing)}")
+        return StageOutcome(node.name, "Skipped", note=f"needs {', '.join(missing)}")
     if not node.reasons and not any(stage.changed for stage in before if stage.name in node.follows):
-        return Ended(node.name, "Cached", note="up to date")
+        return StageOutcome(node.name, "Cached", note="up to date")
     logger = get_run_logger()
     if task_run.run_count > 1:
-        logger.info("waiting %g s before another try", work.settings.retry_delay)
-        work.runner.stopping.wait(work.settings.retry_delay)
+        logger.info("waiting %g s before another try", context.settings.retry_delay)
+        context.runner.stopping.wait(context.settings.retry_delay)
     if node.reasons:
         logger.info("out of date: %s", "; ".join(node.reasons))
     try:
-        with gpu_slot(node.stage in work.on_gpu, work.runner.stopping, logger.info):
-            return _run(node, work, logger)
+        with gpu_slot(node.stage in context.on_gpu, context.runner.stopping, logger.info):
+            return _run(node, context, logger)
     except StageStopped:
-        return Ended(node.name, "Stopped", note="the run was stopped", changed=True)
+        return StageOutcome(node.name, "Stopped", note="the run was stopped", changed=True)
 
 
-def _run(node: Node, work: Work, logger: "logging.Logger | logging.LoggerAdapter[logging.Logger]") -> Ended:
+def _run(
+    node: Node, context: RunContext, logger: "logging.Logger | logging.LoggerAdapter[logging.Logger]"
+) -> StageOutcome:
     start = time.monotonic()
-    done = work.runner.run(node.name, lambda line: logger.log(level_of(line), "%s", line))
+    done = context.runner.run(node.name, lambda line: logger.log(level_of(line), "%s", line))
     seconds = time.monotonic() - start
     if done.outcome == "unchanged":
-        return Ended(node.name, "Cached", seconds, "unchanged")
+        return StageOutcome(node.name, "Cached", seconds, "unchanged")
     if done.outcome == "restored":
-        return Ended(node.name, "Cached", seconds, "restored from DVC's cache", changed=True)
-    registered = newly_registered(work.root) if node.always else None
+        return StageOutcome(node.name, "Cached", seconds, "restored from DVC's cache", changed=True)
+    registered = newly_registered(context.graph.root) if node.always else None
     if registered and registered.trial:
-        return Ended(node.name, "Ran", seconds, f"trial ({registered.trial}): nothing registered", changed=True)
+        return StageOutcome(node.name, "Ran", seconds, f"trial ({registered.trial}): nothing registered", changed=True)
     if registered == (0, True, ""):
-        return Ended(node.name, "Cached", seconds, "nothing new", changed=True)
+        return StageOutcome(node.name, "Cached", seconds, "nothing new", changed=True)
     note = "" if registered is None or registered.reachable else "the registry did not answer; the next run catches up"
-    return Ended(node.name, "Ran", seconds, note or "; ".join(node.reasons) or "what it reads changed", changed=True)
+    return StageOutcome(
+        node.name, "Ran", seconds, note or "; ".join(node.reasons) or "what it reads changed", changed=True
+    )
 
 
 def level_of(line: str) -> int:
@@ -116,17 +117,13 @@ def level_of(line: str) -> int:
     return logging.WARNING if "WARNING: " in line else logging.INFO
 
 
-def _may_pass(task: Task[..., State], run: TaskRun, state: State) -> bool:
+def _is_transient(task: Task[..., State], run: TaskRun, state: State) -> bool:
     """Whether a failure is one that another try may not meet again."""
     failure = state.data
-    return isinstance(failure, StageFailed) and failure.may_pass
+    return isinstance(failure, StageFailed) and failure.is_transient
 
 
 def _reason(failure: StageFailed) -> str:
     """The most telling of the last lines: the one before DVC's own."""
     own = [line for line in failure.tail if not line.startswith("ERROR: failed to reproduce")]
     return own[-1] if own else f"status {failure.status}"
-
-
-def _message(ended: Ended) -> str:
-    return f"{ended.note} ({ended.seconds:.1f} s)" if ended.seconds else ended.note

@@ -6,24 +6,16 @@ from pathlib import Path
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterId,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    TaskRunFilter,
-    TaskRunFilterState,
-    TaskRunFilterStateType,
-)
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort, TaskRunSort
 from prefect.exceptions import PrefectException
 
 from errors import UserError
-from flows.crash_recovery import OURS, end_servers, mend
+from flows.crash_recovery import end_servers, recover
 from flows.graph import read_graph
 from flows.pipeline import distilflow
 from flows.prefect_api import server_address
+from flows.prefect_filters import OURS, run_of, runs_in, runs_not_in, tasks_in
 from paths import without_password
 from reporting.tables import aligned
 
@@ -46,7 +38,7 @@ def main(limit: int = 5) -> int:
     try:
         with get_client(sync_client=True) as client:
             print(f"Prefect: {without_password(address)}")
-            mend(Path.cwd(), print)
+            recover(Path.cwd(), print)
             print("\n".join([*_past(client, limit), *_coming(client)]))
     except (PrefectException, httpx.HTTPError) as error:
         raise UserError(without_password(f"{address}: {' '.join(str(error).split())}")) from None
@@ -54,7 +46,7 @@ def main(limit: int = 5) -> int:
 
 
 def workspace_line(root: Path) -> str:
-    """How much of the pipeline is out of date here."""
+    """The number of stages that are out of date here, in a line."""
     nodes = read_graph(root).nodes.values()
     stale = [node.name for node in nodes if node.reasons and not node.always]
     if not stale:
@@ -63,7 +55,7 @@ def workspace_line(root: Path) -> str:
 
 
 def _past(client: SyncPrefectClient, limit: int) -> Iterator[str]:
-    started = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(not_any_=[StateType.SCHEDULED])))
+    started = runs_not_in([StateType.SCHEDULED])
     runs = client.read_flow_runs(
         flow_filter=OURS, flow_run_filter=started, sort=FlowRunSort.START_TIME_DESC, limit=limit
     )
@@ -86,8 +78,8 @@ def _row(run: FlowRun) -> tuple[str, ...]:
 def _failures(client: SyncPrefectClient, run: FlowRun) -> Iterator[str]:
     """The stages that failed in a run, each with the end of what it printed."""
     failed = client.read_task_runs(
-        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])),
-        task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.FAILED]))),
+        flow_run_filter=run_of(run.id),
+        task_run_filter=tasks_in([StateType.FAILED]),
         sort=TaskRunSort.END_TIME_DESC,
         limit=FAILED,
     )
@@ -98,8 +90,8 @@ def _failures(client: SyncPrefectClient, run: FlowRun) -> Iterator[str]:
 
 
 def _coming(client: SyncPrefectClient) -> Iterator[str]:
-    """When runs are scheduled, and for which deployments nothing will start because their schedule is paused."""
-    scheduled = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])))
+    """List scheduled runs, and deployments whose schedule is paused, so that nothing starts."""
+    scheduled = runs_in([StateType.SCHEDULED])
     runs = client.read_flow_runs(
         flow_filter=OURS, flow_run_filter=scheduled, sort=FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC, limit=NEXT
     )

@@ -1,4 +1,4 @@
-"""What a run came to: a table of its stages, the scores, and where to look. For Prefect's page, and for the terminal."""
+"""The summary of a run for Prefect's page and for the terminal: its stages, the scores, and where to look."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ import httpx
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.exceptions import PrefectException
 
-from flows.outcome import REGISTERED, STATES, Ended, Outcome
+from flows.outcome import REGISTERED, STATES, Outcome, StageOutcome
 from flows.registered_table import Student, read_student, unfit_line
 from paths import without_password
 from reporting.tables import Table, aligned, markdown_table
@@ -30,7 +30,7 @@ SHOWN = 12  # rows of the terminal's table: what is cached is only counted
 
 @dataclass(frozen=True)
 class Results:
-    """What the summary takes from the outputs of a run; empty where a stage wrote nothing."""
+    """The part of a run's outputs that the summary shows; empty where a stage wrote nothing."""
 
     scores: tuple[tuple[str, ...], ...] = ()
     """A row for each dataset, the header first."""
@@ -134,7 +134,7 @@ def report_markdown(results: Results) -> str:
 
 
 def _stages(outcome: Outcome) -> Iterator[str]:
-    """What was not simply cached, with the last lines of what failed, and a line for all the others."""
+    """List what was not simply cached, with the last lines of what failed, and a line for all the others."""
     told = [stage for stage in outcome.stages if stage.state != "Cached"]
     cached = len(outcome.stages) - len(told)
     yield "## Stages"
@@ -165,7 +165,7 @@ def table(outcome: Outcome) -> str:
     return "\n".join([*lines, *more, *outcome.gate, f"{outcome.headline}, {outcome.seconds:.0f} s", *report])
 
 
-def _row(stage: Ended) -> tuple[str, str, str, str]:
+def _row(stage: StageOutcome) -> tuple[str, str, str, str]:
     note = " ".join(stage.note.split())
     return (
         stage.name,
@@ -201,7 +201,7 @@ def _margin(margin: Mapping | None, metric: str) -> str:
 
 
 def _number(value: float, metric: str, sign: str = "") -> str:
-    """In points of 100, or as it is for a metric that has none."""
+    """A value in points of 100, or as it is for a metric that has none."""
     return f"{value:{sign}.3f}" if metric in UNSCALED else f"{100 * value:{sign}.1f}"
 
 

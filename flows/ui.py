@@ -96,7 +96,7 @@ def prefect_server(port: int) -> Server:
 
 
 def prefect_folder() -> Path:
-    """Where Prefect's database lies, and the auth string of its API."""
+    """The folder of Prefect's database, and of the auth string of its API."""
     return Path(os.environ.get("PREFECT_HOME") or paths.home() / "outputs" / "prefect").expanduser().absolute()
 
 

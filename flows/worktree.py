@@ -32,7 +32,7 @@ def overridden(
         keep: copy report and metrics at the end to `kept_at` of what is given.
         restore: put outputs that are up to date in place; without it DVC finds them missing, and in its cache.
 
-    Raises UserError or UserError before anything is made if the values can't be used.
+    Raises UserError before anything is made if the values can't be used.
     """
     root = root.absolute()
     if profile is None and not overrides:
@@ -42,16 +42,16 @@ def overridden(
     check_repository(root)
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:4]}"
     with sigterm_as_exit():
-        slot = claim(root, name)
+        folder = claim(root, name)
         try:
-            tree = fill(slot.folder, root, text, restore=restore)
+            tree = fill(folder, root, text, restore=restore)
             try:
                 yield tree
             finally:
                 if keep and not isinstance(sys.exception(), KeyboardInterrupt | SystemExit):
                     keep_results(tree, results_folder(root, name))
         finally:
-            release(root, slot)
+            release(root, folder)
 
 
 def kept_at(root: Path, tree: Path) -> Path | None:

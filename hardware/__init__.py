@@ -1,4 +1,4 @@
-"""Named accelerate configurations, and what starts a stage on one of them."""
+"""Named accelerate configurations, and the launcher of a stage on one of them."""
 
 import environment
 

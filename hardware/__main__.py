@@ -1,4 +1,4 @@
-"""Starts a stage on the hardware of a file of this folder, as accelerate does, and ends as the stage ends.
+"""Start a stage on the hardware of a file of this folder, as accelerate does, and end as the stage ends.
 
     python -m hardware cpu_2 tasks.teacher --dataset rte --seed 42
 
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _status(code: int) -> int:
-    """As a shell has it: a process that a signal killed has a negative code."""
+    """The status as a shell has it: a process that a signal killed has a negative code."""
     return code if code >= 0 else 128 - code
 
 

@@ -3,8 +3,7 @@
 Phase I, on the teacher's logits alone:   L = |z_S - z_T * k / tau_max|^2,   k = 1 ... tau_max over its epochs
 Phase II, on the labels alone:            L = task
 
-The paper writes the factor as Phi(T) = 1 - (T - 1) / tau_max with T falling from tau_max to 1: the same. The norm is a
-sum over classes and a mean over rows.
+The norm is a sum over classes and a mean over rows.
 """
 
 from dataclasses import dataclass
@@ -29,5 +28,6 @@ class AnnealingKd:
         taught = taught_epochs(epochs, self.label_share)
         if epoch > taught:
             return Phase("labels", LabelsOnly())
+        # The paper writes Phi(T) = 1 - (T - 1) / tau_max with T falling from tau_max to 1: the same.
         k = steps_taken(epoch, taught, self.max_temperature)
         return Phase(f"{k}/{self.max_temperature}", ScaledLogits(k / self.max_temperature))

@@ -11,9 +11,7 @@ for Language Model Compression", arXiv:2109.08359, section 3).
     layer transforming relation (LTR): the same of one word's vectors in all matched layers, without a window.
 
 No term compares a student's vector with a teacher's, so widths and heads may differ. Matched are the embeddings and uniform
-pairs of layers. The paper leaves the kind of the pairwise term open; this is the default of the authors' code, whose weights
-and window are the defaults here (that code drops the task loss; the paper has it). The paper's own relations are weighted
-sums; both take each pair and triple alike. Padding is left out, and so are angles between a word and itself.
+pairs of layers. Padding is left out, and so are angles between a word and itself.
 """
 
 from collections.abc import Sequence
@@ -22,10 +20,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from methods.interface import Needs, teacher_given
+from methods.interface import LossInputs, Needs
 from methods.layer_mapping import LayerPairs
 from methods.soft_targets import divergence
-from methods.task_loss import Kind, task_loss
+from methods.task_loss import task_loss
 from models.model_outputs import Outputs
 
 TINY = 1e-12
@@ -35,6 +33,7 @@ TINY = 1e-12
 class Ckd:
     """Weights of the terms. `layers` are the matched pairs, (0, 0) for the embeddings among them."""
 
+    # Weights and window of the authors' code. That code drops the task loss; the paper has it.
     alpha: float = 0.3
     temperature: float = 3.0
     word_pairs: float = 1.0
@@ -48,23 +47,14 @@ class Ckd:
     def needs(self) -> Needs:
         return Needs(teacher="runs", tokens=self.layers, same_width=False)
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task`, `soft` and the four relations, before their weights."""
-        teacher = teacher_given("ckd", teacher)
-        task = task_loss(student.logits, labels, kind)
-        soft = divergence(student.logits, teacher.logits, kind, self.temperature)
+        task = task_loss(given.student.logits, given.labels, given.kind)
+        soft = divergence(given.student.logits, given.teacher.logits, given.kind, self.temperature)
         total = self.alpha * task + (1 - self.alpha) * soft
         parts = {"task": task.detach(), "soft": soft.detach()}
         with torch.autocast(task.device.type, enabled=False):  # differences of large products need their digits
-            relations = self._relations(student, teacher)
+            relations = self._relations(given.student, given.teacher)
         for name, value in relations.items():
             total = total + getattr(self, name) * value
             parts[name] = value.detach()
@@ -92,8 +82,10 @@ class Ckd:
 
 def pair_relation(student: Tensor, teacher: Tensor, real: Tensor) -> Tensor:
     """WR2 or LTR2: (N, M, H_S), (N, M, H_T), which of the M are there (N, M) -> mean over pairs i != j, scalar."""
-    alone = torch.eye(real.shape[1], dtype=torch.bool, device=real.device)
-    pairs = real[:, :, None] & real[:, None, :] & ~alone
+    itself = torch.eye(real.shape[1], dtype=torch.bool, device=real.device)
+    pairs = real[:, :, None] & real[:, None, :] & ~itself
+    # The paper leaves this term open: the KL is the authors' code's. Its relations are weighted sums; that code and this
+    # take each pair, and each triple below, alike.
     ours, theirs = (_log_chances(vectors, pairs) for vectors in (student, teacher))
     terms = torch.where(pairs, theirs.exp() * (theirs - ours), 0.0)
     return terms.sum() / pairs.sum().clamp_min(1)

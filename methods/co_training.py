@@ -12,10 +12,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from kinds import Kind
 from methods.dropout_masks import RandomState
-from methods.interface import Needs
+from methods.interface import LossInputs, Needs
 from methods.layer_mapping import LayerPairs
-from methods.task_loss import Kind
 from models.classifier import Classifier
 from models.model_outputs import Outputs
 
@@ -41,7 +41,7 @@ def run_whole(network: nn.Module, inputs: dict[str, Tensor], **asked: object) ->
     return network(inputs, **asked)
 
 
-class Seen(nn.Module):
+class ProjectedModel(nn.Module):
     """A network as a loss sees it: pooled and sequence vectors are in the teacher's width, by its projection if any.
 
     `run` makes the pass; several processes share its rows there, and the outputs are those of all rows in each.
@@ -52,22 +52,28 @@ class Seen(nn.Module):
         self.network = network
         self._run = run
 
-    def forward(self, inputs: dict[str, Tensor], dataset: str, choices: int, layers: tuple[int, ...]) -> Outputs:
+    def forward(self, inputs: dict[str, Tensor], choices: int, layers: tuple[int, ...]) -> Outputs:
         """See `Classifier.forward`."""
-        outputs = self._run(self.network, inputs, dataset=dataset, choices=choices, layers=layers)
-        projection = self.network.projection
+        network = self.network
+        outputs = self._run(network, inputs, dataset=network.dataset, choices=choices, layers=layers)
+        projection = network.projection
         if projection is None:
             return outputs
         vectors = {layer: projection(vector) for layer, vector in outputs.vectors.items()}
         return Outputs(logits=outputs.logits, pooled=projection(outputs.pooled), vectors=vectors)
 
-    def of_pooled(self, pooled: Tensor, dataset: str, choices: int) -> Outputs:
-        """What the head says of stored pooled vectors (B*K, H); the backbone does not run."""
-        logits = self.network.head_of(dataset)(pooled)
+    @property
+    def head(self) -> nn.Linear:
+        """The final layer."""
+        return self.network.head_of(self.network.dataset)
+
+    def of_pooled(self, pooled: Tensor, choices: int) -> Outputs:
+        """Outputs of the head on stored pooled vectors (B*K, H); the backbone does not run."""
+        logits = self.head(pooled)
         return Outputs(logits=logits.reshape(-1, choices) if choices > 1 else logits, pooled=pooled)
 
 
-def alone(tensors: Sequence[Tensor]) -> None:
+def no_reduce(tensors: Sequence[Tensor]) -> None:
     """The average over one process: nothing to do."""
 
 
@@ -78,10 +84,10 @@ class Learner:
     `stored` gives rows' pooled vectors (B*K, H) where the backbone is frozen and only the head trains.
     """
 
-    network: Seen
+    network: ProjectedModel
     optimizer: torch.optim.Optimizer
     clip_norm: float | None = None
-    average: Callable[[Sequence[Tensor]], None] = alone
+    average: Callable[[Sequence[Tensor]], None] = no_reduce
     updates: int = 0
     gradient_norm: float | Tensor = 0.0
     """Of the last update, before clipping; 0 where nothing is clipped."""
@@ -96,19 +102,19 @@ class Learner:
         """The parameters that train, by name."""
         return {name: value for name, value in self.network.named_parameters() if value.requires_grad}
 
-    def see(self, batch: TrainingBatch, dataset: str, layers: tuple[int, ...] = ()) -> Outputs:
+    def forward(self, batch: TrainingBatch, layers: tuple[int, ...] = ()) -> Outputs:
         """One forward pass; of the head alone where the pooled vectors are stored."""
         if self.stored is not None:
-            return self.network.of_pooled(self.stored(batch.rows), dataset, batch.choices)
-        return self.network(batch.inputs, dataset=dataset, choices=batch.choices, layers=layers)
+            return self.network.of_pooled(self.stored(batch.rows), batch.choices)
+        return self.network(batch.inputs, choices=batch.choices, layers=layers)
 
     @torch.no_grad()
-    def say(
-        self, batch: TrainingBatch, dataset: str, layers: tuple[int, ...] = (), *, masks: RandomState | None = None
+    def forward_no_grad(
+        self, batch: TrainingBatch, layers: tuple[int, ...] = (), *, masks: RandomState | None = None
     ) -> Outputs:
         """One forward pass without a graph; with new dropout masks, or those of the pass that followed `masks`."""
         with nullcontext() if masks is None else masks.replayed():
-            return self.see(batch, dataset, layers)
+            return self.forward(batch, layers)
 
     def gradient(self, loss: Tensor, *, keep_graph: bool = False) -> Gradients:
         """The gradient of a scalar, averaged over processes; zeros where a parameter plays no part."""
@@ -142,7 +148,6 @@ class Pair:
 
     student: Learner
     teacher: Learner
-    dataset: str
     kind: Kind
     progress: float = 0.0
     """Share of the training that is done, from 0 to 1."""
@@ -150,6 +155,10 @@ class Pair:
     """Training rows whose figures a method keeps over time."""
     influence: list[dict[str, float]] = field(default_factory=list)
     """What a method keeps of them: row, step and its figures."""
+
+    def loss_inputs(self, batch: TrainingBatch, student: Outputs, teacher: Outputs) -> LossInputs:
+        """Both networks' outputs on a batch, as a loss reads them."""
+        return LossInputs(student, teacher, batch.labels, self.kind)
 
 
 class MovingTeacher(Protocol):
@@ -168,7 +177,7 @@ class MovingTeacher(Protocol):
         ...
 
 
-def constant(outputs: Outputs) -> Outputs:
+def detached(outputs: Outputs) -> Outputs:
     """The same values, without a graph."""
     vectors = {layer: value.detach() for layer, value in outputs.vectors.items()}
     return Outputs(logits=outputs.logits.detach(), pooled=outputs.pooled.detach(), vectors=vectors)

@@ -4,18 +4,16 @@
     inter = 1 - mean over rows of Pearson(p_S[i, :], p_T[i, :])          (within a row, between classes)
     intra = 1 - mean over classes of Pearson(p_S[:, j], p_T[:, j])       (within a class, between rows)
 
-With two classes the row's correlation is 1 or -1 whatever the values, so `inter` has no gradient and is left out; a
-batch of one row has no `intra`. Regression has one output and neither is defined: refused.
+Regression has one output and neither is defined: refused.
 """
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from methods.interface import Needs, same_shape, teacher_given
-from methods.task_loss import Kind, task_loss
-from models.model_outputs import Outputs
+from methods.interface import LossInputs, Needs, same_shape
+from methods.task_loss import task_loss
 
 TINY = 1e-8
 """A smaller product of norms counts as this: rows that are constant have no correlation, here 0."""
@@ -34,26 +32,19 @@ class Dist:
     def needs(self) -> Needs:
         return Needs(teacher="signals")
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task`, `inter` (where there are more than two classes) and `intra`."""
-        teacher = teacher_given("dist", teacher)
-        same_shape("dist", student.logits, teacher.logits, "logits")
-        if kind == "regression":
+        same_shape("dist", given.student.logits, given.teacher.logits, "logits")
+        if given.student.logits.shape[1] < 2:
             raise ValueError("dist: correlations between classes need classes; a regression has none, use kd")
-        ours = torch.softmax(student.logits / self.temperature, -1)
-        theirs = torch.softmax(teacher.logits.to(ours.dtype) / self.temperature, -1)
-        task = task_loss(student.logits, labels, kind)
+        ours = torch.softmax(given.student.logits / self.temperature, -1)
+        theirs = torch.softmax(given.teacher.logits.to(ours.dtype) / self.temperature, -1)
+        task = task_loss(given.student.logits, given.labels, given.kind)
+        # A batch of one row has no correlation between rows: 0, with a graph.
         intra = 1 - pearson(ours.T, theirs.T).mean() if len(ours) > 1 else ours.sum() * 0
         total = self.alpha * task + self.gamma * self.temperature**2 * intra
         parts = {"task": task.detach(), "intra": intra.detach()}
+        # With two classes a row's correlation is 1 or -1 whatever the values: no gradient, so it is left out.
         if ours.shape[1] > 2:
             inter = 1 - pearson(ours, theirs).mean()
             total = total + self.beta * self.temperature**2 * inter

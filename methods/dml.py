@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from methods.co_training import Pair, TrainingBatch, constant
+from methods.co_training import Pair, TrainingBatch, detached
 from methods.dropout_masks import RandomState
 from methods.interface import Needs
 from methods.soft_targets import divergence
@@ -33,13 +33,13 @@ class Dml:
 
     def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
         """See `MovingTeacher.step`; the quiz is not read."""
-        ours = pair.student.see(batch, pair.dataset)
+        ours = pair.student.forward(batch)
         masks = RandomState.now(batch.labels.device)
-        theirs = pair.teacher.see(batch, pair.dataset)
-        learnt = divergence(theirs.logits, constant(ours).logits, pair.kind, 1.0)
+        theirs = pair.teacher.forward(batch)
+        learnt = divergence(theirs.logits, detached(ours).logits, pair.kind, 1.0)
         own = task_loss(theirs.logits, batch.labels, pair.kind)
         pair.teacher.descend(own + self.weight * learnt)
-        peer = pair.teacher.say(batch, pair.dataset, masks=masks if self.same_masks else None)
+        peer = pair.teacher.forward_no_grad(batch, masks=masks if self.same_masks else None)
         task = task_loss(ours.logits, batch.labels, pair.kind)
         soft = divergence(ours.logits, peer.logits, pair.kind, 1.0)
         total = task + self.weight * soft

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from methods.interface import Needs
-from methods.task_loss import Kind, task_loss
-from models.model_outputs import Outputs
+from methods.interface import LossInputs, Needs
+from methods.task_loss import task_loss
 
 
 @dataclass(frozen=True)
@@ -17,14 +16,6 @@ class Finetune:
     def needs(self) -> Needs:
         return Needs(teacher="none")
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; teacher and projection are not read."""
-        return {"loss": task_loss(student.logits, labels, kind)}
+        return {"loss": task_loss(given.student.logits, given.labels, given.kind)}

@@ -11,8 +11,8 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from kinds import Kind
 from methods.layer_mapping import LayerPairs
-from methods.task_loss import Kind
 from models.model_outputs import Outputs
 
 TeacherUse = Literal["none", "signals", "trajectory", "runs", "moves", "head_moves"]
@@ -97,34 +97,36 @@ def schedule_of(method: Scheduled, epochs: int, teacher_epochs: int) -> list[Las
     return [Lasting(name, teacher_epoch, len(list(same))) for (name, teacher_epoch), same in named]
 
 
+@dataclass(frozen=True)
+class LossInputs:
+    """All that a loss reads, of one batch of B rows."""
+
+    student: Outputs
+    teacher_outputs: Outputs | None
+    """None for a loss that reads no teacher."""
+    labels: Tensor
+    """(B,) class numbers, or values."""
+    kind: Kind
+    projection: nn.Module | None = None
+    """Maps the student's width to the teacher's, where they differ; it is trained with the student."""
+
+    @property
+    def teacher(self) -> Outputs:
+        """The teacher's outputs. Raises ValueError where there are none."""
+        if self.teacher_outputs is None:
+            raise ValueError("the method's loss needs the teacher's outputs of the batch, but got none")
+        return self.teacher_outputs
+
+
 class Method(Protocol):
     """A method whose teacher, if it has one, stays as it is during a step of the student."""
 
     @property
     def needs(self) -> Needs: ...
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
-        """ "loss" is the scalar to minimise; every other entry is a detached part of it, for the curves.
-
-        labels (B,). `projection` maps the student's width to the teacher's, where they differ; it is trained
-        with the student.
-        """
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
+        """ "loss" is the scalar to minimise; every other entry is a detached part of it, for the curves."""
         ...
-
-
-def teacher_given(method: str, teacher: Outputs | None) -> Outputs:
-    """The teacher's outputs, or ValueError where the loop gave none."""
-    if teacher is None:
-        raise ValueError(f"{method}: needs the teacher's outputs of the batch, but got none")
-    return teacher
 
 
 def same_shape(method: str, student: Tensor, teacher: Tensor, what: str) -> None:

@@ -8,12 +8,11 @@ term is MSE(z_T, z_S), and tau is not read.
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from methods.interface import Needs, teacher_given
+from methods.interface import LossInputs, Needs
 from methods.soft_targets import divergence
-from methods.task_loss import Kind, task_loss
-from models.model_outputs import Outputs
+from methods.task_loss import task_loss
 
 
 @dataclass(frozen=True)
@@ -27,18 +26,9 @@ class Kd:
     def needs(self) -> Needs:
         return Needs(teacher="signals")
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task` and `soft` (before their weights)."""
-        teacher = teacher_given("kd", teacher)
-        task = task_loss(student.logits, labels, kind)
-        soft = divergence(student.logits, teacher.logits, kind, self.temperature)
+        task = task_loss(given.student.logits, given.labels, given.kind)
+        soft = divergence(given.student.logits, given.teacher.logits, given.kind, self.temperature)
         total = self.alpha * task + (1 - self.alpha) * soft
         return {"loss": total, "task": task.detach(), "soft": soft.detach()}

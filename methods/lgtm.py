@@ -7,9 +7,8 @@ One step, on a training batch of B rows, with l_i = CE(p_T, p_S) of row i:
   4. student:    Eq. 1 with the new teacher (the same batch and dropout masks of the student; the teacher draws new ones)
 
 All w_i come exactly from one forward-mode derivative: w_i = <d l_i / d z_S,i, (J v)_i>. The paper's Eq. 9 and 10 are two
-different objectives. `mixed`: -mean w_i, with its graph to the teacher; printed Eq. 10 adds it, which raises the feedback
-loss to first order, and the authors' code subtracts, too. `weights`: mean w_i * l_i, w_i constant, Eq. 9 as printed.
-The auxiliary soft term is printed as CE(p_T, p_S), which is linear in p_T: `auxiliary: cross_entropy`.
+different objectives. `mixed`: -mean w_i, with its graph to the teacher. `weights`: mean w_i * l_i, w_i constant, Eq. 9 as
+printed.
 """
 
 from collections.abc import Iterator
@@ -19,12 +18,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from kinds import KINDS, Kind
 from methods.co_training import Gradients, Pair, TrainingBatch
 from methods.dropout_masks import RandomState
 from methods.interface import Needs
 from methods.soft_targets import per_row_cross_entropy, per_row_divergence
-from methods.task_loss import Kind, task_loss
-from methods.teacher_gradients import derivable_attention, moved, quiz_gradient, tangents
+from methods.task_loss import answer_score, task_loss
+from methods.teacher_gradients import derivable_attention, quiz_gradient, sgd_step, tangents
 
 NEEDS = Needs(teacher="moves")
 
@@ -61,15 +61,15 @@ class Lgtm:
         student, teacher = pair.student, pair.teacher
         random_state = RandomState.now(batch.labels.device)
         with derivable_attention():
-            ours = student.see(batch, pair.dataset).logits
+            ours = student.forward(batch).logits
         masks = RandomState.now(batch.labels.device)
-        theirs = teacher.see(batch, pair.dataset).logits
+        theirs = teacher.forward(batch).logits
         loss = self.student_loss(ours, theirs.detach(), batch.labels, pair.kind)
         values = {"loss": loss.item()}
         own = self.teacher_loss(theirs, ours.detach(), batch.labels, pair.kind)
         if self.influence.weight:
             direction, values["quiz"] = self._feedback(pair, loss, quiz)
-            along = tangents(student.network, batch, pair.dataset, NEEDS, direction, random_state)["logits"]
+            along = tangents(student.network, batch, NEEDS, direction, random_state)["logits"]
             direction.clear()  # as large as the student
             influence, rows = self.influence_loss(ours.detach(), theirs, along, pair.kind)
             values |= self._shares(pair, influence, own)
@@ -77,13 +77,13 @@ class Lgtm:
             own = own + self.influence.weight * influence
         values["teacher"] = own.item()
         teacher.descend(own)
-        taught = teacher.say(batch, pair.dataset, masks=masks if self.same_masks else None).logits
+        taught = teacher.forward_no_grad(batch, masks=masks if self.same_masks else None).logits
         student.descend(self.student_loss(ours, taught, batch.labels, pair.kind))
         return values
 
     def _feedback(self, pair: Pair, loss: Tensor, quiz: Iterator[TrainingBatch]) -> tuple[Gradients, float]:
         """v, and the feedback loss of the virtual student that one plain gradient step down `loss` makes."""
-        ahead = moved(pair.student, pair.student.gradient(loss, keep_graph=True), pair.student.rate)
+        ahead = sgd_step(pair.student, pair.student.gradient(loss, keep_graph=True), pair.student.rate)
         return quiz_gradient(pair, ahead, quiz, self.quiz_batches)
 
     def student_loss(self, student: Tensor, teacher: Tensor, labels: Tensor, kind: Kind) -> Tensor:
@@ -93,6 +93,7 @@ class Lgtm:
 
     def teacher_loss(self, teacher: Tensor, student: Tensor, labels: Tensor, kind: Kind) -> Tensor:
         """The auxiliary loss of Eq. 11; the student's logits are constants."""
+        # Printed is CE(p_T, p_S), which is linear in p_T: `auxiliary: cross_entropy`.
         if self.auxiliary == "kl":
             soft = per_row_divergence(teacher, student, kind, 1.0).mean()  # KL(p_S || p_T): the teacher learns
         else:
@@ -106,12 +107,13 @@ class Lgtm:
         """
         rows = row_influence(student, teacher, along, kind)
         if self.influence.form == "mixed":
+            # Printed Eq. 10 adds it, which raises the feedback loss to first order; the authors' code subtracts, too.
             return -rows.mean(), rows.detach()
         return (rows.detach() * per_row_cross_entropy(student, teacher, kind)).mean(), rows.detach()
 
     def _shares(self, pair: Pair, influence: Tensor, own: Tensor) -> dict[str, float]:
         """How large the influence's part of the teacher's gradient is, measured on its logits' layer (the head)."""
-        head = list(pair.teacher.network.network.head_of(pair.dataset).parameters())
+        head = list(pair.teacher.network.head.parameters())
         norms: list[float] = []
         for loss in (influence, own):
             parts = torch.autograd.grad(loss, head, retain_graph=True)
@@ -122,23 +124,22 @@ class Lgtm:
 
     def _keep(self, pair: Pair, batch: TrainingBatch, rows: Tensor, student: Tensor, teacher: Tensor) -> None:
         """Influence and both predictions of the rows that are followed (Figs. 3 and 4 of the paper)."""
+        scores = [answer_score(said.detach(), batch.labels, pair.kind) for said in (student, teacher)]
         for i, row in enumerate(batch.rows.tolist()):
             if row in pair.followed:
-                truth = batch.labels[i].long() if pair.kind != "regression" else 0
-                scores = [said[i] if pair.kind == "regression" else said[i].softmax(-1) for said in (student, teacher)]
                 pair.influence.append(
                     {
                         "step": pair.student.updates,
                         "row": row,
                         "influence": rows[i].item(),
-                        "student": scores[0][truth].item(),
-                        "teacher": scores[1][truth].item(),
+                        "student": scores[0][i].item(),
+                        "teacher": scores[1][i].item(),
                     }
                 )
 
 
 def row_influence(student: Tensor, teacher: Tensor, along: Tensor, kind: Kind) -> Tensor:
     """w_i = <d l_i / d z_S,i, (J v)_i>, (B,), with a graph to the teacher: d CE(p_T, p_S) / d z_S = p_S - p_T."""
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         return (2 * (student - teacher) * along).sum(-1)
     return ((torch.softmax(student, -1) - torch.softmax(teacher, -1)) * along).sum(-1)

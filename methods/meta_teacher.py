@@ -7,9 +7,7 @@ probability of the true class, e the error and SE the squared error of a regress
     competitive               -mean[2 log p_y(z_T) - log p_y(z_S)]      regression: SE_T - 1/2 SE_S
     competitive_probability   CE(z_T) - mean[p_y(z_T) - p_y(z_S)]       regression: SE_T + mean[|e_T| - |e_S|]
 
-Departure: Eq. 3 as printed has no lower bound (the student's log can fall for ever), so the student's log is
-floored at log 1e-3, and its error capped at the range of the labels. `competitive_probability` is what the
-authors' code minimises.
+`competitive_probability` is what the authors' code minimises.
 """
 
 import math
@@ -18,7 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from methods.task_loss import Kind, per_row_task_loss, task_loss, true_class_score
+from kinds import KINDS, Kind
+from methods.task_loss import per_row_task_loss, task_loss, true_class_score
 
 MetaLoss = Literal["collaborative", "competitive", "competitive_probability"]
 LOG_FLOOR = math.log(1e-3)
@@ -60,7 +59,9 @@ def competitive(
     """Eq. 3, bounded -> scalar, at least log 1e-3 (classification) or -range^2 / 2 (regression)."""
     of_teacher = task_loss(teacher_logits, labels, kind)
     of_student = per_row_task_loss(student_logits, labels, kind)
-    if kind == "regression":
+    # Departure: Eq. 3 as printed has no lower bound, as the student's log can fall for ever. So its log is floored at log
+    # 1e-3, and its error capped at the range of the labels.
+    if not KINDS[kind].has_classes:
         return of_teacher - 0.5 * of_student.clamp(max=_width(label_range) ** 2).mean()
     return 2 * of_teacher - of_student.clamp(max=-LOG_FLOOR).mean()
 
@@ -75,7 +76,7 @@ def competitive_probability(
     """The authors' loss, on probabilities (minus absolute errors for regression) -> scalar, bounded below."""
     own = true_class_score(teacher_logits, labels, kind).mean()
     of_student = true_class_score(student_logits, labels, kind)
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         of_student = of_student.clamp(min=-_width(label_range))
     return task_loss(teacher_logits, labels, kind) - own + of_student.mean()
 

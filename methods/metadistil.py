@@ -5,13 +5,9 @@ One step, on a training batch:
   2. teacher:  T <- T - mu * grad_T L_quiz(theta'_S(T)) / lambda          (exact, see methods.teacher_gradients)
   3. student:  theta_S <- theta_S - lambda * grad L_S(theta_S; new T)     (the same batch and dropout masks)
 
-The gradient of line 2 has lambda for a factor. It is divided out: times 2e-5, a quarter of its entries would lie below
-AdamW's eps, and clipping would never see it. AdamW's step is otherwise the same for every factor.
-In line 3 the teacher draws new dropout masks (`same_masks`: those of line 1), the student's stay.
-
-L_S is Eq. 1 with a soft term of mean squared error between softened probabilities, times tau^2: the text names hidden
-states in one place and logits in another; beta adds hidden states. One pass of the student serves 1 and 3. The quiz is
-taken without dropout. `pilot: False` is the paper's ablation: the experiment itself is the student's update.
+L_S is Eq. 1 with a soft term of mean squared error between softened probabilities, times tau^2; beta adds hidden states. One
+pass of the student serves 1 and 3. The quiz is taken without dropout. `pilot: False` is the paper's ablation: the experiment
+itself is the student's update.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,15 +15,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from methods.co_training import Gradients, Pair, TrainingBatch, constant
+from kinds import Kind
+from methods.co_training import Gradients, Pair, TrainingBatch, detached
 from methods.dropout_masks import RandomState
-from methods.interface import Needs, teacher_given
+from methods.interface import LossInputs, Needs
 from methods.layer_mapping import LayerPairs
-from methods.soft_targets import hidden_loss, probability_error
-from methods.task_loss import Kind, task_loss
-from methods.teacher_gradients import change_along, derivable_attention, moved, quiz_gradient, tangents
+from methods.soft_targets import hidden_loss, probability_error, temperature_of
+from methods.task_loss import task_loss
+from methods.teacher_gradients import change_along, derivable_attention, quiz_gradient, sgd_step, tangents
 from models.model_outputs import Outputs
 
 
@@ -56,24 +53,16 @@ class MetaDistil:
     def needs(self) -> Needs:
         return Needs(teacher="moves", layers=self.layers if self.beta else (), pooled=self.beta > 0)
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """L_S; parts are `task`, `soft` and, if beta is not 0, `hidden` (before their weights)."""
-        teacher = teacher_given("metadistil", teacher)
-        task = task_loss(student.logits, labels, kind)
-        squared = 1.0 if kind == "regression" else self.temperature**2
-        soft = squared * probability_error(student.logits, teacher.logits, kind, self.temperature)
+        task = task_loss(given.student.logits, given.labels, given.kind)
+        # The text has hidden states in one place and logits in another: the logits' term, and beta for the other.
+        squared = temperature_of(given.kind, self.temperature) ** 2
+        soft = squared * probability_error(given.student.logits, given.teacher.logits, given.kind, self.temperature)
         total = self.alpha * task + (1 - self.alpha) * soft
         parts = {"task": task.detach(), "soft": soft.detach()}
         if self.beta:
-            hidden = hidden_loss(student, teacher, self.layers, projection)
+            hidden = hidden_loss(given.student, given.teacher, self.layers, given.projection)
             total, parts["hidden"] = total + self.beta * hidden, hidden.detach()
         return {"loss": total, **parts}
 
@@ -84,33 +73,36 @@ class MetaDistil:
             return self._plain_step(pair, batch)
         random_state = RandomState.now(batch.labels.device)
         with derivable_attention():
-            ours = student.see(batch, pair.dataset, needs.student_layers)
+            ours = student.forward(batch, needs.student_layers)
         masks = RandomState.now(batch.labels.device)
-        theirs = teacher.see(batch, pair.dataset, needs.teacher_layers)
-        parts = self.loss(ours, constant(theirs), batch.labels, pair.kind)
+        theirs = teacher.forward(batch, needs.teacher_layers)
+        parts = self.loss(pair.loss_inputs(batch, ours, detached(theirs)))
         pilot = student.gradient(parts["loss"], keep_graph=True)
-        ahead = moved(student, pilot, student.rate)
+        ahead = sgd_step(student, pilot, student.rate)
         compares = student.updates % self.analysis_every == 0
         if self.pilot and not compares:
             pilot.clear()  # as large as the student, and the real update has its own
         direction, quiz_loss = quiz_gradient(pair, ahead, quiz, self.quiz_batches)
         ahead.clear()
-        along = tangents(student.network, batch, pair.dataset, needs, direction, random_state)
+        along = tangents(student.network, batch, needs, direction, random_state)
         if not compares:
             direction.clear()
-        change = change_along(self, ours, theirs, along, batch.labels, pair.kind)
+        change = change_along(self, pair.loss_inputs(batch, ours, theirs), along)
+        # lambda, a factor of line 2's gradient, is divided out: times 2e-5, a quarter of its entries would lie below AdamW's
+        # eps, and clipping would never see it. AdamW's step is otherwise the same for every factor.
         teacher.descend(-change)
-        taught = teacher.say(batch, pair.dataset, needs.teacher_layers, masks=masks if self.same_masks else None)
+        # New dropout masks for the teacher, unless `same_masks`; the student's stay.
+        taught = teacher.forward_no_grad(batch, needs.teacher_layers, masks=masks if self.same_masks else None)
         values = {name: value.item() for name, value in parts.items()} | {"quiz": quiz_loss}
         if compares:
             # With other masks than before, they and not the teacher's step would decide both.
-            again = teacher.say(batch, pair.dataset, needs.teacher_layers, masks=masks)
-            real = student.gradient(self.loss(ours, again, batch.labels, pair.kind)["loss"], keep_graph=True)
+            again = teacher.forward_no_grad(batch, needs.teacher_layers, masks=masks)
+            real = student.gradient(self.loss(pair.loss_inputs(batch, ours, again))["loss"], keep_graph=True)
             values["real_beats_pilot"] = beats(real, pilot, direction)
             values["teacher_comes_nearer"] = self.comes_nearer(ours, theirs, again, pair.kind)
             direction.clear()
         if self.pilot:
-            student.descend(self.loss(ours, taught, batch.labels, pair.kind)["loss"])
+            student.descend(self.loss(pair.loss_inputs(batch, ours, taught))["loss"])
         else:
             student.apply(pilot)
         return values
@@ -126,9 +118,9 @@ class MetaDistil:
     def _plain_step(self, pair: Pair, batch: TrainingBatch) -> dict[str, float]:
         """The student on L_S, the teacher untouched."""
         with torch.no_grad():
-            said = pair.teacher.see(batch, pair.dataset, self.needs.teacher_layers)
-        ours = pair.student.see(batch, pair.dataset, self.needs.student_layers)
-        parts = self.loss(ours, said, batch.labels, pair.kind)
+            said = pair.teacher.forward(batch, self.needs.teacher_layers)
+        ours = pair.student.forward(batch, self.needs.student_layers)
+        parts = self.loss(pair.loss_inputs(batch, ours, said))
         pair.student.descend(parts["loss"])
         return {name: value.item() for name, value in parts.items()}
 

@@ -5,16 +5,15 @@ One step, on a training batch, both losses from the networks as they are:
   teacher:  CE(y, p_T) + follow * tau^2 * KL(p_S^tau || p_T^tau)                     (the student is a constant)
   student:  alpha * CE(y, p_S) + (1 - alpha) * tau^2 * KL(p_T^tau || p_S^tau)         (the teacher is a constant)
 
-The paper puts a small adapter behind the frozen backbone and trains that alone. Here the adapter is the teacher's own head,
-a linear layer on the pooled vector, so that the frozen part is a constant of the row and is read from the signals: the
-teacher never runs. Regression has no softmax: both divergences are squared errors.
+The teacher never runs: what stands below its head is frozen, and read from the signals. Regression has no softmax: both
+divergences are squared errors.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from methods.co_training import Pair, TrainingBatch, constant
+from methods.co_training import Pair, TrainingBatch, detached
 from methods.interface import Needs
 from methods.soft_targets import divergence
 from methods.task_loss import task_loss
@@ -30,6 +29,8 @@ class PesfKd:
 
     @property
     def needs(self) -> Needs:
+        # The paper trains a small adapter behind the frozen backbone. Here that is the teacher's own head, a linear layer on
+        # the pooled vector, so that the frozen part is a constant of the row.
         return Needs(teacher="head_moves")
 
     @property
@@ -39,12 +40,12 @@ class PesfKd:
 
     def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
         """See `MovingTeacher.step`; the quiz is not read."""
-        ours = pair.student.see(batch, pair.dataset)
-        theirs = pair.teacher.see(batch, pair.dataset)
+        ours = pair.student.forward(batch)
+        theirs = pair.teacher.forward(batch)
         own = task_loss(theirs.logits, batch.labels, pair.kind)
-        follow = divergence(theirs.logits, constant(ours).logits, pair.kind, self.temperature)
+        follow = divergence(theirs.logits, detached(ours).logits, pair.kind, self.temperature)
         task = task_loss(ours.logits, batch.labels, pair.kind)
-        soft = divergence(ours.logits, constant(theirs).logits, pair.kind, self.temperature)
+        soft = divergence(ours.logits, detached(theirs).logits, pair.kind, self.temperature)
         total = self.alpha * task + (1 - self.alpha) * soft
         pair.teacher.descend(own + self.follow * follow)
         pair.student.descend(total)

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from methods.interface import Needs, same_shape, teacher_given
-from methods.task_loss import Kind, task_loss
-from models.model_outputs import Outputs
+from methods.interface import LossInputs, Needs, same_shape
+from methods.task_loss import task_loss
 
 
 @dataclass(frozen=True)
@@ -19,20 +18,12 @@ class ScaledLogits:
     def needs(self) -> Needs:
         return Needs(teacher="signals")
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; `task` is a part that does not count."""
-        target = self.factor * teacher_given("scaled logits", teacher).logits.to(student.logits.dtype)
-        same_shape("scaled logits", student.logits, target, "logits")
-        loss = ((student.logits - target) ** 2).sum(-1).mean()
-        return {"loss": loss, "task": task_loss(student.logits.detach(), labels, kind)}
+        target = self.factor * given.teacher.logits.to(given.student.logits.dtype)
+        same_shape("scaled logits", given.student.logits, target, "logits")
+        loss = ((given.student.logits - target) ** 2).sum(-1).mean()
+        return {"loss": loss, "task": task_loss(given.student.logits.detach(), given.labels, given.kind)}
 
 
 @dataclass(frozen=True)
@@ -43,17 +34,9 @@ class LabelsOnly:
     def needs(self) -> Needs:
         return Needs(teacher="none")
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; the teacher is not read."""
-        loss = task_loss(student.logits, labels, kind)
+        loss = task_loss(given.student.logits, given.labels, given.kind)
         return {"loss": loss, "task": loss.detach()}
 
 

@@ -2,8 +2,7 @@
 
     L = alpha * task + (1 - alpha) * tau^2 * KL(p_T^tau || p_S^tau) + beta * MSE(h_T, h_S)
 
-h are the sequence vectors of middle layers, each divided by its L2 norm; the last layer is left to the soft term. The
-paper's sum of squares over the width is a mean here, as in its authors' code, and the papers' beta is for that.
+h are the sequence vectors of middle layers, each divided by its L2 norm; the last layer is left to the soft term.
 """
 
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.interface import Needs, same_shape, teacher_given
+from methods.interface import LossInputs, Needs, same_shape
 from methods.layer_mapping import LayerPairs
 from methods.soft_targets import divergence
-from methods.task_loss import Kind, task_loss
+from methods.task_loss import task_loss
 from models.model_outputs import Outputs
 
 
@@ -32,20 +31,11 @@ class Pkd:
     def needs(self) -> Needs:
         return Needs(teacher="signals", layers=self.layers)
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task`, `soft` and `patient` (before their weights)."""
-        teacher = teacher_given("pkd", teacher)
-        task = task_loss(student.logits, labels, kind)
-        soft = divergence(student.logits, teacher.logits, kind, self.temperature)
-        patient = patient_loss(student, teacher, self.layers, projection)
+        task = task_loss(given.student.logits, given.labels, given.kind)
+        soft = divergence(given.student.logits, given.teacher.logits, given.kind, self.temperature)
+        patient = patient_loss(given.student, given.teacher, self.layers, given.projection)
         total = self.alpha * task + (1 - self.alpha) * soft + self.beta * patient
         return {"loss": total, "task": task.detach(), "soft": soft.detach(), "patient": patient.detach()}
 
@@ -57,5 +47,6 @@ def patient_loss(student: Outputs, teacher: Outputs, layers: LayerPairs, project
         own = student.vectors[ours] if projection is None else projection(student.vectors[ours])
         other = teacher.vectors[theirs].to(own.dtype)
         same_shape("pkd", own, other, "vectors (unequal widths need a projection)")
+        # The paper sums squares over the width; its authors' code takes the mean, and the published beta is for that.
         terms.append(F.mse_loss(F.normalize(own, dim=-1), F.normalize(other, dim=-1)))
     return torch.stack(terms).mean()

@@ -3,8 +3,8 @@
 Phase I, teacher epoch i = 1 ... tau_max:   L = |z_S - z_T^(i) / T_i|^2,   T_i = tau_max - i + 1
 Phase II:                                   L = task
 
-z_T^(i) are the logits after teacher epoch i (the trajectory), tau_max is the number of those epochs; every teacher epoch
-gets an equal share of phase I (the paper's constant n_i). The norm is a sum over classes and a mean over rows.
+z_T^(i) are the logits after teacher epoch i (the trajectory), tau_max is the number of those epochs. The norm is a sum
+over classes and a mean over rows.
 """
 
 from dataclasses import dataclass
@@ -29,6 +29,6 @@ class ProKd:
         taught = taught_epochs(epochs, self.label_share)
         if epoch > taught:
             return Phase("labels", LabelsOnly())
-        i = steps_taken(epoch, taught, teacher_epochs)
+        i = steps_taken(epoch, taught, teacher_epochs)  # equal shares: the paper's constant n_i
         cooled = 1 / (teacher_epochs - i + 1) if self.temperature else 1.0
         return Phase(f"teacher epoch {i}", ScaledLogits(cooled), teacher_epoch=i)

@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from methods.interface import Needs, teacher_given
+from kinds import Kind
+from methods.interface import LossInputs, Needs
 from methods.soft_targets import divergence
-from methods.task_loss import Kind, task_loss
+from methods.task_loss import task_loss
 from models.model_outputs import Outputs
 
 
@@ -56,19 +57,10 @@ class Sftn:
     def needs(self) -> Needs:
         return Needs(teacher="signals")
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task` and `soft` (before their weights)."""
-        teacher = teacher_given("sftn", teacher)
-        task = task_loss(student.logits, labels, kind)
-        soft = divergence(student.logits, teacher.logits, kind, self.temperature)
+        task = task_loss(given.student.logits, given.labels, given.kind)
+        soft = divergence(given.student.logits, given.teacher.logits, given.kind, self.temperature)
         total = self.alpha * task + (1 - self.alpha) * soft
         return {"loss": total, "task": task.detach(), "soft": soft.detach()}
 

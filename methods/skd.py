@@ -3,19 +3,17 @@
     L = alpha * task + (1 - alpha) * tau^2 * KL(softmax(m * u_T / tau) || softmax(m * u_S / tau))
     u = (z - mean over classes of z), divided by its norm;   m = mean norm of the teacher's centred logits in the batch
 
-Only the direction of the logits is taught, at the teacher's scale. With two classes a centred unit vector is one of two
-points: no gradient, so it is refused; a regression has no direction either.
+Only the direction of the logits is taught, at the teacher's scale.
 """
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
-from methods.interface import Needs, same_shape, teacher_given
+from methods.interface import LossInputs, Needs, same_shape
 from methods.soft_targets import divergence
-from methods.task_loss import Kind, task_loss
-from models.model_outputs import Outputs
+from methods.task_loss import task_loss
 
 
 @dataclass(frozen=True)
@@ -29,29 +27,21 @@ class Skd:
     def needs(self) -> Needs:
         return Needs(teacher="signals")
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `task` and `soft` (before their weights)."""
-        teacher = teacher_given("skd", teacher)
-        same_shape("skd", student.logits, teacher.logits, "logits")
-        if kind == "regression" or student.logits.shape[1] < 3:
+        same_shape("skd", given.student.logits, given.teacher.logits, "logits")
+        # With two classes a centred unit vector is one of two points, and one output (regression) has no direction.
+        if given.student.logits.shape[1] < 3:
             raise ValueError(
                 "skd: with fewer than 3 classes a centred unit vector of logits has no gradient; use kd or dist"
             )
-        theirs = centred(teacher.logits.to(student.logits.dtype))
+        theirs = centred(given.teacher.logits.to(given.student.logits.dtype))
         scale = theirs.norm(dim=-1).mean()
-        task = task_loss(student.logits, labels, kind)
+        task = task_loss(given.student.logits, given.labels, given.kind)
         soft = divergence(
-            scale * normalize(centred(student.logits), dim=-1),
+            scale * normalize(centred(given.student.logits), dim=-1),
             scale * normalize(theirs, dim=-1),
-            kind,
+            given.kind,
             self.temperature,
         )
         total = self.alpha * task + (1 - self.alpha) * soft

@@ -8,10 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kinds import KINDS, Kind
 from methods.interface import same_shape
 from methods.layer_mapping import LayerPairs
-from methods.task_loss import Kind
 from models.model_outputs import Outputs
+
+
+def temperature_of(kind: Kind, temperature: float) -> float:
+    """The temperature that counts: 1 where there is no softmax that it could soften."""
+    return temperature if KINDS[kind].has_classes else 1.0
 
 
 def divergence(student: Tensor, teacher: Tensor, kind: Kind, temperature: float) -> Tensor:
@@ -23,7 +28,7 @@ def per_row_divergence(student: Tensor, teacher: Tensor, kind: Kind, temperature
     """tau^2 KL(p_T || p_S) of each row, squared error for regression: two (B, C) -> (B,)."""
     same_shape("soft targets", student, teacher, "logits")
     teacher = teacher.to(student.dtype)
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         return (student[:, 0] - teacher[:, 0]) ** 2
     ours = torch.log_softmax(student / temperature, dim=-1)
     theirs = torch.log_softmax(teacher / temperature, dim=-1)
@@ -34,7 +39,7 @@ def per_row_cross_entropy(student: Tensor, teacher: Tensor, kind: Kind) -> Tenso
     """CE(p_T, p_S) of each row, squared error for regression: two (B, C) -> (B,)."""
     same_shape("soft targets", student, teacher, "logits")
     teacher = teacher.to(student.dtype)
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         return (student[:, 0] - teacher[:, 0]) ** 2
     return -(torch.softmax(teacher, -1) * torch.log_softmax(student, -1)).sum(-1)
 
@@ -43,7 +48,7 @@ def probability_error(student: Tensor, teacher: Tensor, kind: Kind, temperature:
     """Mean squared error between softened probabilities, or between outputs for regression: two (B, C) -> scalar."""
     same_shape("soft targets", student, teacher, "logits")
     teacher = teacher.to(student.dtype)
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         return F.mse_loss(student, teacher)
     return F.mse_loss(torch.softmax(student / temperature, dim=-1), torch.softmax(teacher / temperature, dim=-1))
 

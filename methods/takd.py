@@ -10,12 +10,11 @@ error to the larger network's output.
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from methods.interface import Needs, teacher_given
+from methods.interface import LossInputs, Needs
 from methods.soft_targets import divergence
-from methods.task_loss import Kind, task_loss
-from models.model_outputs import Outputs
+from methods.task_loss import task_loss
 
 
 @dataclass(frozen=True)
@@ -29,18 +28,9 @@ class Takd:
     def needs(self) -> Needs:
         return Needs(teacher="signals")
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; the teacher is the next larger network. Parts are `task` and `soft` (before their weights)."""
-        teacher = teacher_given("takd", teacher)
-        task = task_loss(student.logits, labels, kind)
-        soft = divergence(student.logits, teacher.logits, kind, self.temperature)
+        task = task_loss(given.student.logits, given.labels, given.kind)
+        soft = divergence(given.student.logits, given.teacher.logits, given.kind, self.temperature)
         total = self.alpha * task + (1 - self.alpha) * soft
         return {"loss": total, "task": task.detach(), "soft": soft.detach()}

@@ -5,13 +5,11 @@ A `choice` row reaches this file as its (B, C) candidate scores, so it reads lik
 silently broadcast to (B, B), which is a known bug of published distillation code.
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Kind = Literal["single", "pair", "choice", "regression"]
+from kinds import KINDS, Kind
 
 
 def per_row_task_loss(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
@@ -20,7 +18,7 @@ def per_row_task_loss(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
     logits (B, C), labels (B,) of class numbers or of values -> (B,). Raises ValueError on any other shape.
     """
     _check_shapes(logits, labels, kind)
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         return (logits[:, 0] - labels.to(logits.dtype)) ** 2
     return F.cross_entropy(logits, labels, reduction="none")
 
@@ -36,9 +34,14 @@ def true_class_score(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
     logits (B, C), labels (B,) -> (B,). This is y-bar of MPDistil's section 3, and what its rewards compare.
     """
     _check_shapes(logits, labels, kind)
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         return -(logits[:, 0] - labels.to(logits.dtype)).abs()
     return torch.softmax(logits, dim=-1).gather(1, labels[:, None])[:, 0]
+
+
+def answer_score(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
+    """A row's answer as a curve shows it: the probability of the true class, or the number: (B, C), (B,) -> (B,)."""
+    return true_class_score(logits, labels, kind) if KINDS[kind].has_classes else logits[:, 0]
 
 
 def _check_shapes(logits: Tensor, labels: Tensor, kind: Kind) -> None:
@@ -47,8 +50,8 @@ def _check_shapes(logits: Tensor, labels: Tensor, kind: Kind) -> None:
             f"{kind}: logits must be (B, C) and labels (B,), but they are {tuple(logits.shape)} and "
             f"{tuple(labels.shape)}; flatten the labels, do not rely on broadcasting"
         )
-    outputs = logits.shape[1]
-    if kind == "regression" and outputs != 1:
-        raise ValueError(f"regression: logits must be (B, 1), but they have {outputs} outputs")
-    if kind != "regression" and outputs < 2:
+    outputs, has_classes = logits.shape[1], KINDS[kind].has_classes
+    if not has_classes and outputs != 1:
+        raise ValueError(f"{kind}: logits must be (B, 1), but they have {outputs} outputs")
+    if has_classes and outputs < 2:
         raise ValueError(f"{kind}: logits must be (B, C) with C of 2 or more, but C is {outputs}")

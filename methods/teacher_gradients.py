@@ -14,6 +14,7 @@ of the pass whose outputs it derives: the random state is replayed.
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -21,10 +22,10 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from methods.co_training import Gradients, Learner, Pair, Seen, TrainingBatch, used
+from methods.co_training import Gradients, Learner, Pair, ProjectedModel, TrainingBatch, used
 from methods.dropout_masks import RandomState
-from methods.interface import Method, Needs
-from methods.task_loss import Kind, task_loss
+from methods.interface import LossInputs, Method, Needs
+from methods.task_loss import task_loss
 from models.model_outputs import Outputs
 
 
@@ -35,7 +36,7 @@ def derivable_attention() -> Generator[None]:
         yield
 
 
-def moved(learner: Learner, gradients: Mapping[str, Tensor], rate: float) -> dict[str, Tensor]:
+def sgd_step(learner: Learner, gradients: Mapping[str, Tensor], rate: float) -> dict[str, Tensor]:
     """theta - rate * gradient, as new tensors: the pilot student. Its network is left as it is."""
     with torch.no_grad():
         ahead = {name: torch.add(value, gradients[name], alpha=-rate) for name, value in learner.parameters().items()}
@@ -56,7 +57,7 @@ def quiz_gradient(
     try:
         for _ in range(batches):
             batch = next(quiz)
-            outputs = functional_call(network, ahead, (batch.inputs, pair.dataset, batch.choices, ()))
+            outputs = functional_call(network, ahead, (batch.inputs, batch.choices, ()))
             loss = task_loss(outputs.logits, batch.labels, pair.kind) / batches
             found = torch.autograd.grad(loss, list(ahead.values()), allow_unused=True)
             for name, gradient in zip(ahead, found, strict=True):
@@ -71,9 +72,8 @@ def quiz_gradient(
 
 
 def tangents(
-    network: Seen,
+    network: ProjectedModel,
     batch: TrainingBatch,
-    dataset: str,
     needs: Needs,
     direction: Mapping[str, Tensor],
     random_state: RandomState,
@@ -92,7 +92,7 @@ def tangents(
     ):
         named = dict(network.named_parameters())
         duals = {name: forward_ad.make_dual(named[name], along) for name, along in direction.items()}
-        outputs = functional_call(network, duals, (batch.inputs, dataset, batch.choices, needs.student_layers))
+        outputs = functional_call(network, duals, (batch.inputs, batch.choices, needs.student_layers))
         read = used(outputs, needs.layers, needs.pooled)
         return {name: _tangent(value) for name, value in read.items()}
 
@@ -103,20 +103,19 @@ def _tangent(value: Tensor) -> Tensor:
     return torch.zeros_like(value) if found is None else found.clone()
 
 
-def change_along(
-    method: Method, student: Outputs, teacher: Outputs, along: Mapping[str, Tensor], labels: Tensor, kind: Kind
-) -> Tensor:
+def change_along(method: Method, given: LossInputs, along: Mapping[str, Tensor]) -> Tensor:
     """<grad L_S, v> from J v: a scalar with a graph to the teacher's outputs.
 
-    student: the outputs of the pass that `along` was derived from. teacher: with its graph.
+    given: the student's outputs are those of the pass that `along` was derived from, the teacher's have their graph.
     """
     leaves = {
         name: value.detach().requires_grad_()
-        for name, value in used(student, method.needs.layers, method.needs.pooled).items()
+        for name, value in used(given.student, method.needs.layers, method.needs.pooled).items()
     }
     vectors = {int(name.split(".")[1]): value for name, value in leaves.items() if name.startswith("vectors.")}
-    seen = Outputs(logits=leaves["logits"], pooled=leaves.get("pooled", student.pooled.detach()), vectors=vectors)
-    loss = method.loss(seen, teacher, labels, kind)["loss"]
+    pooled = leaves.get("pooled", given.student.pooled.detach())
+    student = Outputs(logits=leaves["logits"], pooled=pooled, vectors=vectors)
+    loss = method.loss(replace(given, student=student))["loss"]
     slopes = torch.autograd.grad(loss, list(leaves.values()), create_graph=True, allow_unused=True)
     return torch.stack(
         [(slope * along[name]).sum() for name, slope in zip(leaves, slopes, strict=True) if slope is not None]

@@ -6,10 +6,9 @@
                 embd = MSE(E_S W, E_T)                         Eq. 9
     phase 2   L = CE(p_T^tau, p_S^tau)                         Eq. 10, tau 1, without the labels
 
-The task-specific part alone, and no augmentation. The teacher runs: all tokens are read. Means are over tokens that are no
-padding, and scores over pairs of tokens that see each other (the authors' code counts padding, too). W is one map for all
-layers, as in their code, there only where widths differ. Both networks need the same number of heads: scores of one head
-have no counterpart elsewhere. Regression: phase 2 is the squared error to the teacher's output (their code: to the label).
+The task-specific part alone, and no augmentation. The teacher runs: all tokens are read. W is one map for all layers, as in
+the authors' code, there only where widths differ. Both networks need the same number of heads: scores of one head have no
+counterpart elsewhere.
 """
 
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from methods.interface import Needs, Phase, same_shape, teacher_given
+from methods.interface import LossInputs, Needs, Phase, same_shape
 from methods.layer_mapping import LayerPairs
-from methods.soft_targets import per_row_cross_entropy
-from methods.task_loss import Kind, task_loss
+from methods.soft_targets import per_row_cross_entropy, temperature_of
+from methods.task_loss import task_loss
 from models.model_outputs import Outputs
 
 
@@ -53,19 +52,10 @@ class Inner:
     def needs(self) -> Needs:
         return Needs(teacher="runs", tokens=((0, 0), *self.layers), attentions=self.layers)
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; parts are `embeddings`, `hidden` and `attention` (sums over the pairs)."""
-        teacher = teacher_given("tinybert", teacher)
-        hidden = [token_error(student, teacher, pair, projection) for pair in ((0, 0), *self.layers)]
-        attention = torch.stack([score_error(student, teacher, pair) for pair in self.layers]).sum()
+        hidden = [token_error(given.student, given.teacher, pair, given.projection) for pair in ((0, 0), *self.layers)]
+        attention = torch.stack([score_error(given.student, given.teacher, pair) for pair in self.layers]).sum()
         embeddings, states = hidden[0], torch.stack(hidden[1:]).sum()
         parts = {"embeddings": embeddings.detach(), "hidden": states.detach(), "attention": attention.detach()}
         return {"loss": embeddings + states + attention, **parts}
@@ -81,20 +71,12 @@ class Prediction:
     def needs(self) -> Needs:
         return Needs(teacher="runs")
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs | None,
-        labels: Tensor,
-        kind: Kind,
-        *,
-        projection: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
+    def loss(self, given: LossInputs) -> dict[str, Tensor]:
         """See `Method.loss`; `task` is a part that does not count."""
-        teacher = teacher_given("tinybert", teacher)
-        scale = 1.0 if kind == "regression" else self.temperature
-        loss = per_row_cross_entropy(student.logits / scale, teacher.logits / scale, kind).mean()
-        return {"loss": loss, "task": task_loss(student.logits.detach(), labels, kind)}
+        scale = temperature_of(given.kind, self.temperature)
+        # Of a regression the squared error to the teacher's output; the authors' code takes the label.
+        loss = per_row_cross_entropy(given.student.logits / scale, given.teacher.logits / scale, given.kind).mean()
+        return {"loss": loss, "task": task_loss(given.student.logits.detach(), given.labels, given.kind)}
 
 
 def token_error(student: Outputs, teacher: Outputs, pair: tuple[int, int], projection: nn.Module | None) -> Tensor:
@@ -103,6 +85,7 @@ def token_error(student: Outputs, teacher: Outputs, pair: tuple[int, int], proje
     if projection is not None:
         ours = projection(ours)
     same_shape("tinybert", ours, theirs, "hidden states (unequal widths need a projection)")
+    # The authors' code counts padding, too.
     real = torch.ones_like(ours[..., 0], dtype=torch.bool) if student.mask is None else student.mask
     return (ours - theirs.to(ours.dtype))[real].square().mean()
 

@@ -48,7 +48,7 @@ class Branched(nn.Module):
 
 
 class Branch(nn.Module):
-    """What is left of a student behind its layer `own`, with a map to its width in front."""
+    """The rest of a student behind its layer `own`, with a map to its width in front."""
 
     def __init__(self, student: Classifier, own: int, width: int, seed: int) -> None:
         super().__init__()

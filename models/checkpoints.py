@@ -1,4 +1,4 @@
-"""Where a checkpoint is: folders first, then the Hub; checked before it is loaded (no torch)."""
+"""Lookup of a checkpoint: folders first, then the Hub; checked before it is loaded (no torch)."""
 
 import json
 import re

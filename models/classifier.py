@@ -225,7 +225,7 @@ class Classifier(nn.Module):
         return first_token_only(layers[-1], self.family.by_token)
 
     def _positions(self, input_ids: Tensor) -> Tensor:
-        """Where each row's sequence vector is, (B*K,): the first token, or OPT's last non-padding one."""
+        """Return the position of each row's sequence vector, (B*K,): the first token, or OPT's last non-padding one."""
         if not self.family.last_token:
             return input_ids.new_zeros(input_ids.shape[0])
         places = torch.arange(input_ids.shape[1], device=input_ids.device)

@@ -1,4 +1,4 @@
-"""What differs between the five families of networks: where things are, and what a checkpoint may lack."""
+"""Differences between the five families of networks: names of their parts, and what a checkpoint may lack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class Family:
             raise UserError(f"{self.name} gives no attention scores: its attention is its own; use another family")
 
     def may_be_new(self, weight: str) -> bool:
-        """Whether a pre-trained checkpoint may lack this weight: the final layer and the one before it."""
+        """Return whether a pre-trained checkpoint may lack this weight: the final layer and the one before it."""
         places = [self.final] + ([self.state] if self.state else [])
         return any(weight.startswith(f"{place}.") for place in places)
 

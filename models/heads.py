@@ -1,16 +1,14 @@
 """The final linear layers: what one answers, and how a new one starts."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 from transformers import PretrainedConfig
 
 from errors import UserError
+from kinds import KINDS, Kind
 from seeds import torch_generator
-
-Kind = Literal["single", "pair", "choice", "regression"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +22,10 @@ class HeadSpec:
     @property
     def num_outputs(self) -> int:
         """Units of the linear layer: 1 for a choice (one score a candidate) and for regression."""
-        return 1 if self.kind in ("choice", "regression") else len(self.label_names)
+        return KINDS[self.kind].outputs(self.label_names)
 
     def __post_init__(self) -> None:
-        if self.kind in ("single", "pair") and len(self.label_names) < 2:
+        if KINDS[self.kind].has_named_classes and len(self.label_names) < 2:
             raise UserError(
                 f"dataset {self.dataset!r} of kind {self.kind!r} has label names {list(self.label_names)}: "
                 "a classification head needs at least 2"
@@ -40,10 +38,7 @@ class HeadSpec:
         config.num_labels = self.num_outputs
         config.id2label = dict(enumerate(names))
         config.label2id = {name: number for number, name in enumerate(names)}
-        if self.kind == "choice":
-            config.problem_type = None  # transformers has no name for it
-        else:
-            config.problem_type = "regression" if self.kind == "regression" else "single_label_classification"
+        config.problem_type = KINDS[self.kind].problem_type
 
 
 def head_name(dataset: str) -> str:

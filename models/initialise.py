@@ -1,4 +1,4 @@
-"""How networks start: from a checkpoint, some of its layers, a teacher's layers, or a configuration."""
+"""Initial networks: from a checkpoint, some of its layers, a teacher's layers, or a configuration."""
 
 import difflib
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a network says about a batch; stored teacher signals have the same shape."""
+"""Outputs of a network for a batch; stored teacher signals have the same shape."""
 
 from dataclasses import dataclass, field
 

@@ -9,7 +9,6 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -17,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from errors import UserError
+from kinds import KINDS, kind_named
 from models.classifier import Classifier
 from models.folders import whole_folder
-from models.heads import HeadSpec, Kind
+from models.heads import HeadSpec
 from models.json_files import read_json, write_json
 from models.loading import load_whole, quiet_transformers
 from models.tokenizer import copy_tokenizer
@@ -91,9 +91,9 @@ def read_stored(folder: Path) -> StoredModel:
     if card.get("format") != FORMAT:
         raise UserError(f"{folder / CARD}: format {card.get('format')!r}, this version reads {FORMAT}")
     kind, names = card.get("kind"), card.get("label_names")
-    if kind not in get_args(Kind) or not isinstance(names, list):
+    if kind not in KINDS or not isinstance(names, list):
         raise UserError(f"{folder / CARD}: kind {kind!r}, label_names {names!r}; the file is not whole")
-    spec = HeadSpec(str(card.get("dataset")), cast(Kind, kind), tuple(str(name) for name in names))
+    spec = HeadSpec(str(card.get("dataset")), kind_named(kind), tuple(str(name) for name in names))
     return StoredModel(spec, str(card.get("tokenizer_fingerprint", "")))
 
 

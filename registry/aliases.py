@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.parameters import Registry
-from epoch_choice import Choice, SelectedBy
+from epoch_choice import SelectedBy, SelectionRule
 from registry import names
 from registry.connection import RegistryUnreachable, explained
 from registry.evidence import Student
@@ -75,7 +75,7 @@ def _content(move: Move) -> str:
 def set_candidate(client: "MlflowClient", shelf: Shelf, students: Mapping[int, Student], by: SelectedBy) -> int:
     """Point `candidate` at the best on selection of the versions given, in the order of the seeds; its number."""
     metric = next(iter(students.values())).headline
-    best = Choice(by, metric).best({number: student.selection for number, student in students.items()})
+    best = SelectionRule(by, metric).best({number: student.selection for number, student in students.items()})
     if shelf.aliases.get(names.CANDIDATE) != best:
         client.set_registered_model_alias(shelf.name, names.CANDIDATE, str(best))
     return best

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import yaml
 
-from metrics import LOWER_IS_BETTER
+from kinds import KINDS, LOWER_IS_BETTER
 from registry.evidence import Student
 from registry.lineage import Checkout
 from reporting.chosen import how_chosen
@@ -45,12 +45,6 @@ METHODS = {
     "metadistil": "trained with a teacher that learns to teach it (MetaDistil, Zhou et al., 2022)",
     "lgtm": "trained with a teacher that weighs rows by their influence on it (LGTM, Ren et al., 2023)",
     "mpdistil": f"distilled with a meta-teacher and a curriculum over datasets ({PAPER})",
-}
-KINDS = {
-    "single": "classifies a text",
-    "pair": "classifies a pair of texts",
-    "choice": "chooses between candidates",
-    "regression": "gives a text, or a pair of texts, a number",
 }
 
 
@@ -98,7 +92,7 @@ def _what(student: Student) -> str:
     made = METHODS.get(student.method, f"made by the method {student.method}")
     teacher = int(_number(student.metrics, "parameters", "teacher"))
     return (
-        f"A small model that {KINDS[student.spec.kind]}: the dataset {student.dataset} of the benchmark "
+        f"A small model that {KINDS[student.spec.kind].purpose}: the dataset {student.dataset} of the benchmark "
         f"{student.benchmark}.{_answers(student)} It was {made}. Its teacher has {teacher:,} parameters, it has "
         f"{student.parameters:,}."
     )
@@ -255,11 +249,12 @@ def _limits(student: Student) -> str:
             "The rows are made by a program, about a small world of its own: the model is of no use outside of it."
         )
     if isinstance(noise, int | float) and noise:
-        what = "have noise added" if student.spec.kind == "regression" else "are replaced by another"
-        share = f"a standard deviation of {100 * noise:g} % of the range" if student.spec.kind == "regression" else ""
+        what, share = "have noise added", f"a standard deviation of {100 * noise:g} % of the range"
+        if KINDS[student.spec.kind].has_classes:
+            what, share = "are replaced by another", f"a share of {100 * noise:g} %"
         limits.append(
             f"Label noise, on purpose: labels of train, quiz and selection {what}"
-            f" ({share or f'a share of {100 * noise:g} %'}); dev has none. So scores on selection tend to be lower than on dev."
+            f" ({share}); dev has none. So scores on selection tend to be lower than on dev."
         )
     else:
         limits.append(

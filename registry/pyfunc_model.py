@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from data.records import DatasetSpec
 from data.rendering import columns_of, integer_columns
 from data.tokens import open_split
+from kinds import KINDS
 from models.checkpoints import weight_files
 from models.tokenizer import FILES
 from registry.pyfunc_check import CODE, SCORING, STUDENT, SUMS, sums_of
@@ -164,10 +165,9 @@ def signature(settings: Scoring) -> ModelSignature:
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec(AnyType() if column in positions else "string", column) for column in columns_of(settings["render"])
     ]
-    regression = settings["kind"] == "regression"
     probabilities = [f"probability_{name}" for name in settings["label_names"]]
     outputs: list[ColSpec | TensorSpec] = [
-        ColSpec("double" if regression else "string", "label"),
+        ColSpec("string" if KINDS[settings["kind"]].has_classes else "double", "label"),
         *(ColSpec("double", name) for name in ("score", *probabilities)),
         ColSpec("boolean", TRUNCATED),
     ]

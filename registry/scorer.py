@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ class Scoring(TypedDict):
 
     format: int
     dataset: str
-    kind: Literal["single", "pair", "choice", "regression"]
+    kind: str
     label_names: list[str]
     """Names of the classes, or of the candidates of a choice, in order; empty for regression."""
     render: Render
@@ -142,7 +142,7 @@ class StudentScorer(PythonModel):
         choices = len(self.scoring["render"]["choices"]) or 1
         rows = [encodings[start : start + choices] for start in range(0, len(encodings), choices)]
         longest_first = sorted(range(len(rows)), key=lambda i: -max(len(one) for one in rows[i]))
-        classes = 1 if self.scoring["kind"] == "regression" else len(self.scoring["label_names"])
+        classes = len(self.scoring["label_names"]) or 1
         logits = np.zeros((len(rows), classes))
         for start in range(0, len(rows), size):
             chosen = longest_first[start : start + size]
@@ -225,7 +225,7 @@ def answers(scoring: Scoring, logits: np.ndarray, index: pd.Index, truncated: Se
     truncated: (N,) whether a row was longer than the student reads, so that the answer is about a part of it.
     """
     cut = pd.Series(truncated, index=index, dtype="bool")
-    if scoring["kind"] == "regression":
+    if not scoring["label_names"]:  # a regression: its one logit is the answer
         values = pd.Series(logits[:, 0], index=index, dtype="float64")
         return pd.DataFrame({"label": values, "score": values, TRUNCATED: cut}, index=index)
     names = scoring["label_names"]

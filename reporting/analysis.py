@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metrics import LOWER_IS_BETTER, Floats
+from kinds import KINDS, LOWER_IS_BETTER, Floats
+from records.trained import InfluenceRow
 from reporting.effort import CURRICULUM_METHOD
 from reporting.gather import DatasetOutputs
-from reporting.method_records import InfluenceRow, Records
+from reporting.method_records import Records
 from reporting.propositions import FirstProposition, SecondProposition, first_propositions, second_propositions
 from reporting.scores import META_TEACHER, TEACHER, dev_rows, headlines
 from reporting.significance import Correlation, correlate
@@ -164,7 +165,7 @@ def _shares(one: DatasetOutputs) -> list[Share]:
 
 
 def _entropy_gaps(one: DatasetOutputs) -> list[EntropyGap]:
-    if one.kind == "regression":
+    if not KINDS[one.kind].has_classes:
         return []
     by_method: dict[str, list[float]] = {}
     for method, seed in one.evaluations:
@@ -205,7 +206,7 @@ def _trend(one: DatasetOutputs, records: Records) -> Trend | None:
     if not every:
         return None
     last = max(row.step for row in every) + 1
-    gaps = [] if one.kind == "regression" else [_binary_entropy(r.student) - _binary_entropy(r.teacher) for r in every]
+    gaps = [_binary_entropy(r.student) - _binary_entropy(r.teacher) for r in every if KINDS[one.kind].has_classes]
     return Trend(
         one.name,
         _binned([r.step for r in sides[True]], [r.influence for r in sides[True]], last),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics import Floats
+from kinds import Floats
 from reporting.lost_rows import softmax
 from reporting.statistics import FEWEST_ROWS, Interval, share_interval
 from seeds import numpy_generator

@@ -1,13 +1,13 @@
-"""How a student was chosen, from its stage's records: by what its epochs, and of how many settings on selection."""
+"""Choice of a student, from its stage's records: the rule for its epochs, and how many settings were tried on selection."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from epoch_choice import IN_WORDS
-from outputs import output_folder
-from reporting.effort import CURRICULUM_METHOD, MULTI_TASK, base_of
-from reporting.reading import numbers, read_object
+from outputs import has_record, read_record, student_folder
+from records.stage_run import RunRecord
+from records.trained import STUDENT_METRICS, StudentMetrics
+from reporting.effort import base_of
 
 
 @dataclass(frozen=True)
@@ -25,28 +25,22 @@ class Chosen:
 
 
 def how_chosen(dataset: str, method: str, seed: int) -> Chosen:
-    """What chose the student of a method and seed; the points are those of the student that it went on from, if of any."""
-    folder = output_folder("student", dataset=dataset, method=method, seed=seed)
-    own = chosen_in(folder)
-    went_on = method == CURRICULUM_METHOD or method.endswith(MULTI_TASK)
-    if not went_on or not (folder / "run.json").exists():
-        return own
-    base = base_of(folder) if method == CURRICULUM_METHOD else method.removesuffix(MULTI_TASK)
-    return replace(own, points=how_chosen(dataset, base, seed).points)
+    """What chose the student of a method and seed; the points are those of the student that it went on from, if of any.
 
-
-def chosen_in(folder: Path) -> Chosen:
-    """What chose the network in a training stage's output; what its records don't say is as it was before they did."""
-    run, metrics = (_object(folder / name) for name in ("run.json", "metrics.json"))
-    params = run.get("params")
-    by = str(params.get("selected_by", "loss")) if isinstance(params, Mapping) else "loss"
-    epochs, search = numbers(metrics.get("epochs")), numbers(metrics.get("search"))
-    return Chosen(
-        by=next((words for name, words in IN_WORDS.items() if name == by), by),
-        points=int(search.get("points", 1)),
-        epochs=_whole(epochs.get("run")),
-        asked=_whole(epochs.get("asked")),
-    )
+    What its records don't say is as it was before they did.
+    """
+    folder = student_folder(dataset, method, seed)
+    if not has_record(folder):
+        return Chosen(IN_WORDS["loss"], 1, None, None)
+    run = read_record(RunRecord, folder)
+    metrics, base = read_record(STUDENT_METRICS[run.stage], folder), base_of(run)
+    by = str(run.parameter("selected_by") or "loss")
+    by = next((words for name, words in IN_WORDS.items() if name == by), by)
+    if not isinstance(metrics, StudentMetrics):
+        return Chosen(by, 1 if base is None else how_chosen(dataset, base, seed).points, None, None)
+    epochs = metrics.epochs
+    points = 1 if metrics.search is None else metrics.search.points
+    return Chosen(by, points, epochs.run if epochs else None, epochs.asked if epochs else None)
 
 
 def points_of(datasets: Iterable[str], methods: Iterable[str], seeds: Iterable[int]) -> dict[str, int]:
@@ -57,11 +51,3 @@ def points_of(datasets: Iterable[str], methods: Iterable[str], seeds: Iterable[i
         for method in methods
     }
     return {method: points for method, points in most.items() if points > 1}
-
-
-def _object(path: Path) -> Mapping[str, object]:
-    return read_object(path) if path.exists() else {}
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)

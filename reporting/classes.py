@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kinds import KINDS
 from reporting.evaluations import Predictions
 from reporting.gather import DatasetOutputs
 from reporting.statistics import Interval, paired_interval, share_interval
@@ -48,7 +49,7 @@ class ClassLine:
 
 def class_lines(one: DatasetOutputs, rows: Predictions, level: float) -> list[ClassLine]:
     """Every class of a classification; [] for a regression, and for a choice, whose positions mean nothing."""
-    if one.kind in ("regression", "choice"):
+    if not KINDS[one.kind].has_named_classes:
         return []
     labels = rows.labels.astype(np.int64)
     answers = {"teacher": rows.teacher.argmax(axis=1), "student": rows.student.argmax(axis=1)}

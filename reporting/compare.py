@@ -17,13 +17,13 @@ from pathlib import Path
 from config.parameters import Parameters, load
 from data.atomic_files import whole_file
 from errors import UserError
-from outputs import OUTPUTS
+from outputs import OUTPUTS, read_file
+from records.reported import ChosenPoints
 from reporting.chosen import points_of
 from reporting.comparison import Comparison, compare
 from reporting.findings import untaught
 from reporting.gather import gather_evaluated
-from reporting.reading import numbers, read_object
-from resource_errors import no_room
+from resource_errors import disk_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"compare: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        reason = no_room(error)
+        reason = disk_error(error)
         if reason is None:
             raise
         print(f"compare: {reason}", file=sys.stderr)
@@ -64,7 +64,7 @@ def _compared(options: argparse.Namespace, given: Parameters) -> Comparison:
     seeds = options.seeds or given.seeds
     points = points_of(datasets, methods, seeds)
     if options.points:
-        points |= {name: int(count) for name, count in numbers(read_object(options.points).get("points")).items()}
+        points |= read_file(ChosenPoints, options.points).points
     outputs = gather_evaluated(datasets, methods, seeds)
     return compare(
         outputs,

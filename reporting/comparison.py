@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from errors import UserError
-from metrics import LOWER_IS_BETTER
+from kinds import KINDS, LOWER_IS_BETTER
 from reporting.effort import Effort, mean_effort
 from reporting.gather import DatasetOutputs
 from reporting.margins import Margin, margin_of
@@ -100,7 +100,7 @@ def compare(
         raise UserError("no student was evaluated that could be compared; run `dvc repro` first")
     without = {one.name: why for one in outputs if (why := (left_out or {}).get(one.name))}
     lines = [_line(outputs, method, held, level, without) for method in methods]
-    evaluations = [evaluation for one in outputs for evaluation in one.evaluations.values()]
+    evaluations = [evaluation.metrics for one in outputs for evaluation in one.evaluations.values()]
     return Comparison(
         benchmark=benchmark,
         datasets={one.name: one.metrics[0] for one in outputs},
@@ -147,7 +147,7 @@ def _line(
 
 def refused_text(one: DatasetOutputs, method: str) -> str | None:
     """Why a method has no meaning for a dataset. After a hyphen stands a variant's name, _meta is another teacher."""
-    classes = 1 if one.kind == "regression" else len(one.label_names)
+    classes = KINDS[one.kind].columns(one.label_names)
     return refusal(method.partition("-")[0].removesuffix("_meta"), one.name, one.kind, classes)
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from metrics import LOWER_IS_BETTER
+from kinds import LOWER_IS_BETTER
 from reporting.comparison import Comparison, MethodLine
 from reporting.drawing import COLOURS, STYLE, png
 from reporting.margins import Margin

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from metrics import LOWER_IS_BETTER
+from kinds import LOWER_IS_BETTER
 
 DPI = 150
 # Okabe and Ito's colours, told apart with any colour vision; each series has its own dash or marker as well.

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from metrics import LOWER_IS_BETTER
+from kinds import LOWER_IS_BETTER
+from records.trained import EpisodeRow
 from reporting.drawing import COLOURS, DASHES, MARKERS, SPARE_COLOURS, STYLE, colours_of, moving_average, png, scale_of
-from reporting.gather import DatasetOutputs, Episode
+from reporting.gather import DatasetOutputs
 from reporting.small_multiples import action_shares, small_actions, small_curves, stepped
 from reporting.statistics import Interval
 from reporting.summarise import Margin, Summary
@@ -122,8 +123,8 @@ def _rewards(one: DatasetOutputs, summary: Summary) -> Figure:
     figure, (above, below) = _two_panels()
     values: dict[str, list[NDArray[np.float64]]] = {"reward": [], "loss": []}
     for episodes in one.episodes.values():
-        values["reward"].append(np.array([(e.number, e.mean_reward) for e in _rewarded(episodes)], dtype=np.float64))
-        losses = [(e.number, e.selection["loss"]) for e in episodes if "loss" in e.selection]
+        values["reward"].append(np.array([(e.episode, e.reward) for e in _rewarded(episodes)], dtype=np.float64))
+        losses = [(e.episode, e.selection["loss"]) for e in episodes if "loss" in e.selection]
         values["loss"].append(np.array(losses, dtype=np.float64))
     for axes, name, colour in ((above, "reward", COLOURS["mpdistil"]), (below, "loss", COLOURS["mse_kd"])):
         lines = [line for line in values[name] if len(line)]
@@ -131,7 +132,7 @@ def _rewards(one: DatasetOutputs, summary: Summary) -> Figure:
             axes.plot(line[:, 0], line[:, 1], color=colour, lw=0.6, alpha=0.5)
         if name == "loss":
             kept = [e for episodes in one.episodes.values() for e in episodes if e.best and "loss" in e.selection]
-            _dots(axes, [(e.number, e.selection["loss"]) for e in kept], colour)
+            _dots(axes, [(e.episode, e.selection["loss"]) for e in kept], colour)
         if lines:
             length = min(len(line) for line in lines)
             mean = moving_average(np.mean([line[:length, 1] for line in lines], axis=0))
@@ -176,9 +177,9 @@ def _legend(figure: Figure, axes: Axes) -> None:
         figure.legend(handles, labels, loc="outside upper left", ncols=2, handlelength=2.4)
 
 
-def _rewarded(episodes: Sequence[Episode]) -> list[Episode]:
+def _rewarded(episodes: Sequence[EpisodeRow]) -> list[EpisodeRow]:
     """Episodes with a reward: `kd_only` has none, and the student that came in took no step."""
-    return [episode for episode in episodes if episode.mean_reward is not None]
+    return [episode for episode in episodes if episode.reward is not None]
 
 
 def _rows(summary: Summary) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from config.stages import Registry
 from errors import UserError
-from metrics import LOWER_IS_BETTER, compute_metrics
+from kinds import KINDS, LOWER_IS_BETTER
+from metrics import compute_metrics
 from reporting.gather import DatasetOutputs
 from reporting.scores import dev_rows, headlines
 from reporting.statistics import FEWEST_ROWS, Interval, mean_interval, paired_interval
@@ -106,12 +107,12 @@ def nothing_to_teach(
         for method in [next((name for name in methods if (name, seed) in one.evaluations), None)]
         if method is not None
     ]
-    if any(one.evaluations[key].constant is None for key in own):
+    if any(one.evaluations[key].metrics.constant is None for key in own):
         return None  # of records that don't have it
     every = [evidence_of(one, *key) for key in own]
     if any(check.passed for rows in every for check in own_checks(rows, settings) if check.name == TEACHER):
         return None
-    rows, other = every[0].rows, "the mean" if one.kind == "regression" else "the majority"
+    rows, other = every[0].rows, f"the {KINDS[one.kind].constant_name}"
     if rows < FEWEST_ROWS:
         return f"{rows} dev rows: too few to tell the teacher from {other}"
     metric = one.metrics[0]

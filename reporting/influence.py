@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics import Floats
+from kinds import Floats
 
 Classes = NDArray[np.int64]
 

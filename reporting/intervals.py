@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from metrics import Floats
+from kinds import Floats
 
 Bounds = tuple[float, float]
 NEAR = 1e-9

@@ -1,8 +1,9 @@
 """Losses of one student in sentences and tables: tests, classes, rows, calibration, size and speed."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from records.base import Both
 from reporting import wording
 from reporting.classes import ClassLine
 from reporting.lost_rows import SHOWN, ChangedRow, texts_of
@@ -145,31 +146,26 @@ def _cell(interval: Interval) -> str:
 
 def cost_table(one: Shipping) -> Table:
     """Size, memory, latency and throughput: teacher, student, and how many times less or more."""
-    e = one.evaluation
-    rows = [_cost_row("parameters", e.parameters, wording.count_text, smaller=True)]
-    rows.append(_cost_row("weights on disk, MB", e.size_bytes, megabytes, smaller=True))
-    memory = {who: sum(parts.values()) for who, parts in e.memory_bytes.items() if parts}
-    batch = int(e.throughput.get("batch", 0))
-    rows.append(_cost_row(f"memory of a pass over {batch} rows, MB", memory, megabytes, smaller=True))
-    setting = e.latency_setting
-    for name in ("p50", "p95"):
-        values = {who: times[name] for who, times in e.latency_ms.items() if name in times}
-        rows.append(
-            _cost_row(
-                f"latency {name}, batch {setting.get('batch', 0):.0f}, ms",
-                values,
-                wording.milliseconds_text,
-                smaller=True,
-            )
-        )
-    rows.append(_cost_row(f"rows a second, batch {batch}", e.throughput, _whole, smaller=False))
+    e, latency = one.measured, one.measured.latency_ms
+    rows = [
+        _cost_row("parameters", e.parameters, wording.count_text, smaller=True),
+        _cost_row("weights on disk, MB", e.size_bytes, megabytes, smaller=True),
+    ]
+    if e.memory_bytes is not None:
+        label = f"memory of a pass over {e.memory_bytes.batch} rows, MB"
+        rows.append(_cost_row(label, e.memory_bytes.totals, megabytes, smaller=True))
+    for name, values in (("p50", latency.medians), ("p95", latency.slow)):
+        label = f"latency {name}, batch {latency.batch}, ms"
+        rows.append(_cost_row(label, values, wording.milliseconds_text, smaller=True))
+    if e.throughput is not None:
+        rows.append(_cost_row(f"rows a second, batch {e.throughput.batch}", e.throughput, _whole, smaller=False))
     return Table(["", "teacher", "student", "student is"], [row for row in rows if row])
 
 
-def _cost_row(label: str, values: Mapping[str, float], shown: "wording.Shown", *, smaller: bool) -> list[str]:
-    if not {"teacher", "student"} <= values.keys() or not values["student"] or not values["teacher"]:
+def _cost_row(label: str, values: Both[int] | Both[float], shown: "wording.Shown", *, smaller: bool) -> list[str]:
+    teacher, student = values.teacher, values.student
+    if not student or not teacher:
         return []
-    teacher, student = values["teacher"], values["student"]
     ratio = teacher / student if smaller else student / teacher
     good, bad = ("smaller", "larger") if "MB" in label or label == "parameters" else ("faster", "slower")
     said = f"{ratio:.1f} times {good}" if ratio >= 1 else f"{1 / ratio:.1f} times {bad}"
@@ -207,29 +203,26 @@ def megabytes(count: float) -> str:
 
 def cost_note(one: Shipping) -> str:
     """Describe what the cost table measured, and how."""
-    e = one.evaluation
-    threads, length = (int(e.latency_setting.get(key, 0)) for key in ("threads", "length"))
+    made = one.measured.latency_ms
     return (
-        f"CPU, {threads} thread{'s' * (threads != 1)}, {length} tokens a row, both models in turns, without tokenising. Memory: "
+        f"CPU, {made.threads} thread{'s' * (made.threads != 1)}, {made.length} tokens a row, both models in turns, without tokenising. Memory: "
         "weights in float32 and the most that one pass holds at a time; Python and its libraries come on top."
     )
 
 
 def size_text(one: Shipping) -> str:
     """Size and speed in one sentence."""
-    e = one.evaluation
-    parts = [f"{megabytes(e.size_bytes['student'])} MB on disk (teacher {megabytes(e.size_bytes['teacher'])})"]
-    memory = {who: sum(part.values()) for who, part in e.memory_bytes.items()}
-    if {"student", "teacher"} <= memory.keys():
-        parts.append(f"{megabytes(memory['student'])} MB of memory ({megabytes(memory['teacher'])})")
-    own, other = e.latency_ms["student"], e.latency_ms["teacher"]
-    if {"p50", "p95"} <= own.keys() and {"p50", "p95"} <= other.keys():
-        p50, p95 = (
-            f"{wording.milliseconds_text(own[name])} ms ({wording.milliseconds_text(other[name])})"
-            for name in ("p50", "p95")
-        )
-        parts.append(f"latency at batch {e.latency_setting.get('batch', 0):.0f}: p50 {p50}, p95 {p95}")
-    if {"student", "teacher"} <= e.throughput.keys():
-        rates = f"{_whole(e.throughput['student'])} rows a second ({_whole(e.throughput['teacher'])})"
-        parts.append(f"{rates} at batch {e.throughput.get('batch', 0):.0f}")
+    e, latency = one.measured, one.measured.latency_ms
+    parts = [f"{megabytes(e.size_bytes.student)} MB on disk (teacher {megabytes(e.size_bytes.teacher)})"]
+    if e.memory_bytes is not None:
+        memory = e.memory_bytes.totals
+        parts.append(f"{megabytes(memory.student)} MB of memory ({megabytes(memory.teacher)})")
+    p50, p95 = (
+        f"{wording.milliseconds_text(values.student)} ms ({wording.milliseconds_text(values.teacher)})"
+        for values in (latency.medians, latency.slow)
+    )
+    parts.append(f"latency at batch {latency.batch}: p50 {p50}, p95 {p95}")
+    if e.throughput is not None:
+        rates = f"{_whole(e.throughput.student)} rows a second ({_whole(e.throughput.teacher)})"
+        parts.append(f"{rates} at batch {e.throughput.batch}")
     return "; ".join(parts) + "."

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kinds import KINDS
 from reporting.classes import class_name
 from reporting.evaluations import Predictions
 from reporting.gather import DatasetOutputs
@@ -54,7 +55,7 @@ class Changed(Protocol):
 
 def changed_rows(one: DatasetOutputs, rows: Predictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
     """(Lost, won): the student's most confident answers first; of a regression the largest changes of the error."""
-    if one.kind == "regression":
+    if not KINDS[one.kind].has_classes:
         return _regression(rows)
     labels, teacher, student = rows.labels.astype(np.int64), softmax(rows.teacher), softmax(rows.student)
     said = {"teacher": teacher.argmax(axis=1), "student": student.argmax(axis=1)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from errors import UserError
+from kinds import KINDS
 from reporting.evaluations import Predictions
 from reporting.gather import DatasetOutputs
 from reporting.scores import TEACHER, dev_rows, headlines
@@ -32,7 +33,7 @@ def margin_of(one: DatasetOutputs, method: str, seeds: Sequence[int], level: flo
     students, teachers = [part.student for part in rows], [part.teacher for part in rows]
     found = paired_interval(one.metrics[0], one.kind, rows[0].labels, students, teachers, level)
     differences = np.subtract(headlines(one, method, seeds, [method]), headlines(one, TEACHER, seeds, [method]))
-    more = None if one.kind == "regression" else float(np.mean([_rows_more_right(part) for part in rows]))
+    more = float(np.mean([_rows_more_right(part) for part in rows])) if KINDS[one.kind].has_classes else None
     return Margin(found, mean_sd([float(value) for value in differences]), more)
 
 

@@ -1,18 +1,17 @@
-"""Reads what methods recorded while they trained: curricula and rewards (mpdistil), influence of rows (lgtm), settings."""
+"""Records of methods while they trained: curricula and rewards (mpdistil), influence of rows (lgtm), settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
 
-from metrics import Floats
-from outputs import output_folder
+from kinds import Floats
+from outputs import has_record, must_exist, output_folder, read_record, read_rows, student_folder
+from records.stage_run import RunRecord
+from records.trained import CurriculumMetrics, CurveRow, InfluenceRow, MetaTeacherMetrics, StepRow
 from reporting.effort import CURRICULUM_METHOD
-from reporting.reading import must_exist, numbers, read_lines, read_object
-
-LEVELS = ("reward_binary", "reward_real")
 
 
 @dataclass(frozen=True)
@@ -32,20 +31,9 @@ class CurriculumRecord:
     """Probability of the true class of the quiz rows by the meta-teacher's head: of teacher and student, each (N,)."""
     shares: dict[str, float]
     """Dataset -> share of all steps."""
-    similarities: list[float]
-    distances: list[float]
+    similarities: Sequence[float]
+    distances: Sequence[float]
     """Of consecutive episodes."""
-
-
-@dataclass(frozen=True)
-class InfluenceRow:
-    """What one training row was worth at one step, and what both networks gave its true class."""
-
-    step: int
-    row: int
-    influence: float
-    student: float
-    teacher: float
 
 
 @dataclass(frozen=True)
@@ -73,20 +61,23 @@ def read_records(datasets: Sequence[str], methods: Sequence[str], seeds: Sequenc
 def _add_curriculum(records: Records, seed: int) -> None:
     folder = output_folder("curriculum", dataset=records.name, seed=seed)
     before = output_folder("meta_teacher", dataset=records.name, seed=seed)
-    if not (folder / "steps.jsonl").exists() or not (before / "curves.jsonl").exists():
+    if not (folder / StepRow.FILE).exists() or not (before / CurveRow.FILE).exists():
         return
-    metrics, steps = read_object(folder / "metrics.json"), [numbers(row) for row in read_lines(folder / "steps.jsonl")]
-    losses = [numbers(row) for row in read_lines(before / "curves.jsonl")]
+    metrics, steps = read_record(CurriculumMetrics, folder), read_rows(StepRow, folder)
     records.curricula[seed] = CurriculumRecord(
-        loss=str(read_object(before / "metrics.json").get("loss", "")),
-        meta_teacher_losses=[row["selection_loss"] for row in losses if "selection_loss" in row],
-        reward=str(metrics.get("reward", "")),
-        rewards=[row["reward"] for row in steps if "reward" in row],
-        levels=[(row["reward_binary"], row["reward_real"]) for row in steps if {*LEVELS} <= row.keys()],
+        loss=read_record(MetaTeacherMetrics, before).loss or "",
+        meta_teacher_losses=[row.numbers["selection_loss"] for row in read_rows(CurveRow, before)],
+        reward=metrics.reward or "",
+        rewards=[row.reward for row in steps if row.reward is not None],
+        levels=[
+            (row.reward_binary, row.reward_real)
+            for row in steps
+            if row.reward_binary is not None and row.reward_real is not None
+        ],
         quiz_scores=_quiz_scores(before / "head" / "quiz.safetensors"),
-        shares=numbers(metrics.get("cumulative_share")),
-        similarities=_list(metrics.get("similarity_of_consecutive")),
-        distances=_list(metrics.get("distance_of_consecutive")),
+        shares=metrics.cumulative_share,
+        similarities=metrics.similarity_of_consecutive,
+        distances=metrics.distance_of_consecutive,
     )
 
 
@@ -102,19 +93,9 @@ def _quiz_scores(path: Path) -> tuple[Floats, Floats] | None:
 
 
 def _add_student(records: Records, method: str, seed: int) -> None:
-    folder = output_folder("student", dataset=records.name, method=method, seed=seed)
-    if (folder / "influence.jsonl").exists():
-        rows = [numbers(row) for row in read_lines(folder / "influence.jsonl")]
-        records.influence[seed] = [
-            InfluenceRow(int(row["step"]), int(row["row"]), row["influence"], row["student"], row["teacher"])
-            for row in rows
-        ]
-    if method.partition("-")[0] == "prokd" and (folder / "run.json").exists():
-        params = read_object(folder / "run.json").get("params")
-        section = params.get("prokd") if isinstance(params, Mapping) else None
-        if isinstance(section, Mapping):
-            records.prokd_temperature[method, seed] = bool(section.get("temperature", True))
-
-
-def _list(value: object) -> list[float]:
-    return [float(item) for item in value if isinstance(item, int | float)] if isinstance(value, list) else []
+    folder = student_folder(records.name, method, seed)
+    if (folder / InfluenceRow.FILE).exists():
+        records.influence[seed] = read_rows(InfluenceRow, folder)
+    if method.partition("-")[0] == "prokd" and has_record(folder):
+        temperature = read_record(RunRecord, folder).parameter("prokd.temperature")
+        records.prokd_temperature[method, seed] = temperature is not False

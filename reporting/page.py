@@ -64,7 +64,7 @@ def render_page(
         dev_text=page_tables.dev_text(summary),
         warnings=shipping_text.warnings(summary),
         versions=page_tables.versions(summary),
-        latency_setting=wording.latency_setting_text(summary.datasets[0].latency_setting),
+        latency_setting=wording.latency_setting_text(**summary.datasets[0].latency_setting),
         figures={name: _data_address(picture) for name, picture in figures.items()},
         widths={name: round(96 / DPI * _pixels(picture)) for name, picture in figures.items()},
         kinds={kind: _pictured(summary, figures, kind) for kind in ("curves", "rewards", "actions")},

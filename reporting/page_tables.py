@@ -1,6 +1,6 @@
 """The tables of the evidence: scores, margins, all metrics, rows of the splits, costs."""
 
-from metrics import LOWER_IS_BETTER
+from kinds import LOWER_IS_BETTER
 from reporting import shipping_text, wording
 from reporting.summarise import DatasetSummary, Summary
 from reporting.tables import Table

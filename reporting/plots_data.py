@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
+from kinds import KINDS
 from reporting.gather import DatasetOutputs
 from reporting.statistics import Spread
 from reporting.summarise import DatasetSummary, Margin, Summary
@@ -61,24 +62,24 @@ def _rewards(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
     for one in outputs:
         for seed, episodes in one.episodes.items():
             for episode in episodes:
-                if episode.mean_reward is not None:
+                if episode.reward is not None:
                     selection = [episode.selection.get(key, "") for key in ("loss", one.metrics[0])]
-                    yield one.name, "mpdistil", seed, episode.number, episode.mean_reward, *selection
+                    yield one.name, "mpdistil", seed, episode.episode, episode.reward, *selection
 
 
 def _actions(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
     for one in outputs:
         for seed, episodes in one.episodes.items():
             for episode in episodes:
-                if episode.share:
+                if episode.shares:
                     for other in outputs:
-                        yield one.name, other.name, seed, episode.number, episode.share.get(other.name, 0.0)
+                        yield one.name, other.name, seed, episode.episode, episode.shares.get(other.name, 0.0)
 
 
 def _confusion(summary: Summary, outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
     """The main method's predictions on dev; labels carry the dataset, so that one matrix shows all datasets."""
     for one in outputs:
-        if one.kind == "regression":
+        if not KINDS[one.kind].has_classes:
             continue
         for seed in summary.seeds:
             rows = one.evaluations[summary.main_method, seed].predictions["dev"]

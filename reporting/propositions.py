@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metrics import Floats
+from kinds import KINDS, Floats
 from reporting.gather import DatasetOutputs
 from reporting.method_records import Records
 
@@ -78,7 +78,7 @@ def first_propositions(outputs: Sequence[DatasetOutputs], records: Sequence[Reco
     return [
         first_proposition(one.name, seed, *record.quiz_scores)
         for one, its in zip(outputs, records, strict=True)
-        if one.kind != "regression"
+        if KINDS[one.kind].has_classes
         for seed, record in its.curricula.items()
         if record.quiz_scores is not None
     ]
@@ -89,7 +89,7 @@ def second_propositions(outputs: Sequence[DatasetOutputs], records: Sequence[Rec
     found: list[SecondProposition] = []
     for one, its in zip(outputs, records, strict=True):
         levels = np.array([pair for record in its.curricula.values() for pair in record.levels])
-        if one.kind == "regression" or not len(levels):
+        if not KINDS[one.kind].has_classes or not len(levels):
             continue
         binary, real = levels.T
         lower = int((binary < real - ROUNDING).sum())

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics import Floats, class_metric
+from kinds import Floats
+from metrics import class_metric
 from reporting.influence import Classes, correlation_influence, count_influence, mid_ranks
 from reporting.intervals import Bounds, hall, none_of, t_quantile, tango, wilson
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from data.records import Kind
 from errors import UserError
-from metrics import Floats, weighted_metric
+from kinds import Floats, Kind
+from metrics import weighted_metric
 from reporting.evaluations import Predictions
 from reporting.gather import DatasetOutputs
 
@@ -28,9 +28,9 @@ def values_of(
     if column == META_TEACHER:
         scores = [one.meta_teacher.get(seed, {}).get(rows, {}) for seed in seeds]
     elif column == TEACHER:
-        scores = [one.evaluations[methods[0], seed].scores.get(f"teacher_{rows}", {}) for seed in seeds]
+        scores = [one.evaluations[methods[0], seed].metrics.scores.get(f"teacher_{rows}", {}) for seed in seeds]
     else:
-        scores = [one.evaluations[column, seed].scores.get(rows, {}) for seed in seeds]
+        scores = [one.evaluations[column, seed].metrics.scores.get(rows, {}) for seed in seeds]
     return [score[metric] for score in scores if metric in score]
 
 

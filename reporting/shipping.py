@@ -6,7 +6,6 @@ beside it the one of the best method, where that is another.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,16 +13,16 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from config.stages import Registry
-from epoch_choice import Choice, SelectedBy
-from errors import UserError
-from outputs import output_folder
+from epoch_choice import SelectedBy, SelectionRule
+from kinds import KINDS
+from outputs import output_folder, read_record
+from records.evaluated import EvaluateMetrics
+from records.registered import ShownVersion, ShownVersions
 from reporting.calibration import Calibration, calibrate
 from reporting.classes import ClassLine, class_lines
-from reporting.evaluations import Evaluation
 from reporting.findings import Findings
 from reporting.gather import DatasetOutputs
 from reporting.lost_rows import SHOWN, ChangedRow, changed_rows
-from reporting.reading import read_object, texts
 from reporting.scores import dev_rows
 from reporting.statistics import Interval, paired_interval, score_interval, share_interval
 from reporting.verdict.check_result import Verdict
@@ -34,20 +33,9 @@ from reporting.verdict.own_checks import own_checks
 NOT_RUN = "not registered yet: `register` has not run"
 OF_TRIAL = "not registered: a trial makes no version unless registry.trials is true"
 NO_ANSWER = "the registry did not answer: what it holds is not known"
+SHOWN_OF_VERSION = {"name", "version", "aliases", "gate", "pull"}
 LONGEST = 300
 """Characters of a row's text on the page."""
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A student's version in MLflow's registry."""
-
-    name: str
-    version: int
-    aliases: tuple[str, ...]
-    gate: str | None
-    """The gate's sentence, with the comparison with the present champion."""
-    pull: str
 
 
 @dataclass(frozen=True)
@@ -65,7 +53,7 @@ class Shipping:
     finetune: Interval | None
     """To the fine-tuned student of its seed."""
     verdict: Verdict
-    registered: Registered | None
+    registered: ShownVersion | None
     unregistered: str
     """Why there is no version, or none is known; '' where there is one."""
     agreement: Interval
@@ -73,7 +61,7 @@ class Shipping:
     classes: list[ClassLine]
     calibration: dict[str, Calibration]
     """teacher and student; {} for a regression."""
-    evaluation: Evaluation
+    measured: EvaluateMetrics
     lost: list[ChangedRow] = field(default_factory=list)
     won: list[ChangedRow] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
@@ -86,6 +74,7 @@ class Shipping:
 
     def tree(self) -> dict[str, object]:
         """For report.json; the rows themselves are in rows.csv."""
+        memory, throughput, registered = self.measured.memory_bytes, self.measured.throughput, self.registered
         return {
             "dataset": self.dataset,
             "method": self.method,
@@ -96,16 +85,16 @@ class Shipping:
             "scores": self.scores,
             "margin": asdict(self.margin),
             "margin_to_finetune": None if self.finetune is None else asdict(self.finetune),
-            "registered": None if self.registered is None else asdict(self.registered),
+            "registered": None if registered is None else registered.model_dump(include=SHOWN_OF_VERSION),
             "agreement": asdict(self.agreement),
             "classes": [{**asdict(one), "fell": one.fell} for one in self.classes],
             "calibration": {who: asdict(one) for who, one in self.calibration.items()},
             "rows_lost": len(self.lost),
             "rows_won": len(self.won),
-            "size_bytes": self.evaluation.size_bytes,
-            "memory_bytes": self.evaluation.memory_bytes,
-            "latency_ms": self.evaluation.latency_ms,
-            "throughput": self.evaluation.throughput,
+            "size_bytes": self.measured.size_bytes.by_name,
+            "memory_bytes": {} if memory is None else {who: part.model_dump() for who, part in memory.by_name.items()},
+            "latency_ms": {who: times.model_dump() for who, times in self.measured.latency_ms.by_name.items()},
+            "throughput": {} if throughput is None else throughput.model_dump(),
         }
 
 
@@ -135,47 +124,37 @@ def ship(
 
 def candidate(one: DatasetOutputs, method: str, seeds: Sequence[int], by: SelectedBy) -> int:
     """The best seed on selection, as `register` chooses it."""
-    scores = {seed: one.evaluations[method, seed].scores["selection"] for seed in seeds}
-    return Choice(by, one.metrics[0]).best(scores)
+    scores = {seed: one.evaluations[method, seed].metrics.selection for seed in seeds}
+    return SelectionRule(by, one.metrics[0]).best(scores)
 
 
-def read_versions() -> tuple[dict[tuple[str, str, int], Registered], str]:
+def read_versions() -> tuple[dict[tuple[str, str, int], ShownVersion], str]:
     """(Dataset, method, seed -> version, why there is none: `register` has not run, or its registry did not answer).
 
     Raises UserError where the file is damaged.
     """
-    path = output_folder("register") / "versions.json"
-    if not path.exists():
+    folder = output_folder("register")
+    if not (folder / ShownVersions.FILE).exists():
         return {}, NOT_RUN
-    content = read_object(path)
-    try:
-        students = cast(list[Mapping[str, object]], content["students"])
-        found = dict(_version(one) for one in students if one["version"] is not None)
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{path}: not what `register` writes; run it again") from None
-    trial = OF_TRIAL if content.get("trial") is True else ""
-    return found, trial if content.get("reachable") is True else NO_ANSWER
-
-
-def _version(one: Mapping[str, object]) -> tuple[tuple[str, str, int], Registered]:
-    key = str(one["dataset"]), str(one["method"]), int(str(one["seed"]))
-    gate = None if one["gate"] is None else str(one["gate"])
-    return key, Registered(str(one["name"]), int(str(one["version"])), texts(one["aliases"]), gate, str(one["pull"]))
+    shown = read_record(ShownVersions, folder)
+    found = {(one.dataset, one.method, one.seed): one for one in shown.students if one.version is not None}
+    trial = OF_TRIAL if shown.trial else ""
+    return found, trial if shown.reachable else NO_ANSWER
 
 
 def _shipping(
     one: DatasetOutputs,
     method: str,
     seed: int,
-    registered: Mapping[tuple[str, str, int], Registered],
+    registered: Mapping[tuple[str, str, int], ShownVersion],
     why: str,
     settings: Registry,
     level: float,
 ) -> Shipping:
     rows, evidence, metric = dev_rows(one, method, seed), evidence_of(one, method, seed), one.metrics[0]
     lost, won = changed_rows(one, rows)
-    calibrated = {} if one.kind == "regression" else {"teacher": rows.teacher, "student": rows.student}
-    evaluation = one.evaluations[method, seed]
+    calibrated = {"teacher": rows.teacher, "student": rows.student} if KINDS[one.kind].has_classes else {}
+    measured = one.evaluations[method, seed].metrics
 
     def against(other: NDArray[np.generic]) -> Interval:
         return paired_interval(metric, one.kind, rows.labels, [rows.student], [other], level)
@@ -185,7 +164,7 @@ def _shipping(
         method=method,
         seed=seed,
         metric=metric,
-        scores={"teacher": evaluation.scores["teacher_dev"][metric], "student": evaluation.scores["dev"][metric]},
+        scores={"teacher": measured.teacher_dev[metric], "student": measured.dev[metric]},
         margin=against(rows.teacher),
         finetune=None if method == BASELINE or evidence.finetune is None else against(evidence.finetune),
         verdict=Verdict(own_checks(evidence, settings)),
@@ -194,7 +173,7 @@ def _shipping(
         agreement=_agreement(one, rows.student, rows.teacher, level),
         classes=class_lines(one, rows, level),
         calibration={who: calibrate(z, rows.labels, level, one.name) for who, z in calibrated.items()},
-        evaluation=evaluation,
+        measured=measured,
         lost=lost,
         won=won,
         texts=row_texts(one, [row.row_id for row in (*lost[:SHOWN], *won[:SHOWN])]),
@@ -204,8 +183,8 @@ def _shipping(
 def _agreement(
     one: DatasetOutputs, student: NDArray[np.float64], teacher: NDArray[np.float64], level: float
 ) -> Interval:
-    if one.kind == "regression":
-        return score_interval("pearson", "regression", teacher[:, 0], [student], level)
+    if not KINDS[one.kind].has_classes:
+        return score_interval("pearson", one.kind, teacher[:, 0], [student], level)
     same = int((student.argmax(axis=1) == teacher.argmax(axis=1)).sum())
     return share_interval(same, len(student), level)
 

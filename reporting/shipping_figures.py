@@ -57,7 +57,7 @@ def _reliability(part: Shipping) -> Figure:
         lowest = min(lowest, float(sure.min()), float(ends.min()))
     start = max(0.0, 10 * np.floor(lowest / 10))
     axes.axis((start, 101, start, 102))
-    axes.set_xlabel(f"how sure it is, %{_label(part.evaluation.selected_on)}")
+    axes.set_xlabel(f"how sure it is, %{_label(part.measured.selected_on)}")
     axes.set_ylabel("how often it is right, %")
     figure.legend(loc="outside upper left", ncols=2)
     return figure
@@ -82,7 +82,7 @@ def confusion(one: DatasetOutputs, method: str, seed: int) -> Figure:
         ticks = [str(number + 1) for number in range(classes)] if numbered else names
         axes.set_xticks(range(classes), ticks, rotation=0 if numbered or max(map(len, names)) < 7 else 30)
         axes.set_title(who, fontsize=9.5)
-        axes.set_xlabel(f"predicted{_label(one.evaluations[method, seed].selected_on)}")
+        axes.set_xlabel(f"predicted{_label(one.evaluations[method, seed].metrics.selected_on)}")
         axes.set_yticks(range(classes), ticks)
     for axes in panels if not beside else panels[:1]:
         axes.set_ylabel("actual")

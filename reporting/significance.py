@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from metrics import Floats
+from kinds import Floats
 from seeds import numpy_generator
 
 FEWEST_DATASETS = 3

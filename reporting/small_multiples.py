@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from records.trained import EpisodeRow
 from reporting.drawing import COLOURS, moving_average, scale_of
-from reporting.gather import DatasetOutputs, Episode
+from reporting.gather import DatasetOutputs
 from reporting.summarise import Summary
 
 COLUMNS = 6
@@ -56,13 +57,13 @@ def action_shares(one: DatasetOutputs, names: Sequence[str]) -> tuple[list[int],
     """Numbers of the episodes (E,), and each action's share of the steps, mean over seeds and smoothed (A, E)."""
     kept = [stepped(episodes) for episodes in one.episodes.values()]
     length = min(len(episodes) for episodes in kept)
-    shares = np.array([[[e.share.get(name, 0.0) for e in episodes[:length]] for name in names] for episodes in kept])
-    return [e.number for e in kept[0][:length]], np.array([moving_average(line) for line in shares.mean(axis=0)])
+    shares = np.array([[[e.shares.get(name, 0.0) for e in episodes[:length]] for name in names] for episodes in kept])
+    return [e.episode for e in kept[0][:length]], np.array([moving_average(line) for line in shares.mean(axis=0)])
 
 
-def stepped(episodes: Sequence[Episode]) -> list[Episode]:
+def stepped(episodes: Sequence[EpisodeRow]) -> list[EpisodeRow]:
     """Episodes in which steps were taken: without the student that came in."""
-    return [episode for episode in episodes if episode.share]
+    return [episode for episode in episodes if episode.shares]
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:

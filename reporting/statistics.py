@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from data.records import Kind
-from metrics import LOWER_IS_BETTER, Floats, compute_metrics, row_losses
+from kinds import KINDS, LOWER_IS_BETTER, Floats, Kind
+from metrics import compute_metrics, row_losses
 from reporting.intervals import Bounds, common_share, over_seeds, wilson
 from reporting.row_intervals import RowInterval, of_correlations, of_counts, of_means, of_paired_shares, of_shares
 
@@ -112,7 +112,7 @@ def fewest_rows(metric: str, classes: int) -> int:
 
 def _classes(kind: Kind, labels: NDArray[np.generic], predictions: Sequence[NDArray[np.generic]]) -> int:
     """How many classes there are among labels and answers; 1 for regression."""
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         return 1
     return len(np.unique(np.concatenate([labels, *(logits.argmax(axis=1) for logits in predictions)])))
 
@@ -131,7 +131,7 @@ def _rows(
     level: float,
 ) -> RowInterval:
     """The interval over rows of a metric of which more is better; without teachers of the students' own."""
-    if kind == "regression":
+    if not KINDS[kind].has_classes:
         values = [[logits[:, 0].astype(np.float64) for logits in side] for side in (students, teachers)]
         return of_correlations(metric, by_seed, labels.astype(np.float64), *values, level)
     classes, true = students[0].shape[1], labels.astype(np.int64)

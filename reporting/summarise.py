@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from config.stages import Registry
-from data.records import Kind
 from epoch_choice import SelectedBy
+from kinds import Kind
 from reporting.effort import Effort, mean_effort
 from reporting.findings import Findings, averaged, find
-from reporting.gather import Cost, DatasetOutputs
+from reporting.gather import DatasetOutputs
 from reporting.margins import Margin, margin_of, mean_margin
 from reporting.scores import DEV, META_TEACHER, TEACHER, dev_rows, headlines, score_rows, values_of
 from reporting.statistics import LEVEL, Spread, mean_sd
@@ -31,8 +31,20 @@ class ModelFacts:
 
     parameters: int
     size_bytes: int
-    p50_ms: float | None
-    p95_ms: float | None
+    p50_ms: float
+    p95_ms: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one stage took; means over seeds, device, threads and versions of the first."""
+
+    duration_s: float
+    cpu_s: float
+    peak_memory_mb: float
+    device: str
+    threads: int
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -43,8 +55,8 @@ class DatasetSummary:
     kind: Kind
     headline: str
     selected_on: str
-    rows: dict[str, float]
-    dropped: float
+    rows: dict[str, int]
+    dropped: int
     dev_held_out: bool
     """Dev was held out of train; else it is the benchmark's own."""
     dev_rows: int
@@ -55,9 +67,9 @@ class DatasetSummary:
     """Set -> metric -> column -> spread."""
     margins: dict[str, Margin]
     models: dict[str, ModelFacts]
-    latency_setting: dict[str, float]
+    latency_setting: dict[str, int]
     costs: dict[str, Cost]
-    """Stage -> mean over seeds (versions and device of the first)."""
+    """By stage."""
     efforts: dict[str, Effort]
     """Method -> mean over seeds."""
     warnings: list[str] = field(default_factory=list)
@@ -141,7 +153,7 @@ def _columns(methods: Sequence[str]) -> dict[str, str]:
 def _dataset(
     one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], level: float, findings: Findings
 ) -> DatasetSummary:
-    evaluations = [one.evaluations[method, seed] for method in methods for seed in seeds]
+    evaluations = [one.evaluations[method, seed].metrics for method in methods for seed in seeds]
     by_column = {
         column: values
         for column in (TEACHER, *methods, META_TEACHER)
@@ -162,7 +174,7 @@ def _dataset(
         all_scores=_all_scores(one, methods, seeds),
         margins={method: margin_of(one, method, seeds, level) for method in methods},
         models=_models(one, methods, seeds),
-        latency_setting=evaluations[0].latency_setting,
+        latency_setting=evaluations[0].latency_ms.setting,
         costs=_costs(one, seeds),
         efforts=_efforts(one, methods, seeds),
         warnings=_warnings(one, methods, seeds, findings),
@@ -200,15 +212,10 @@ def _models(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int]) -
 
 
 def _facts(one: DatasetOutputs, who: str, keys: Sequence[tuple[str, int]]) -> ModelFacts:
-    measured = [one.evaluations[key] for key in keys]
-    first, times = measured[0], [e.latency_ms[who] for e in measured]
-    p50, p95 = ([time[name] for time in times if name in time] for name in ("p50", "p95"))
-    return ModelFacts(
-        int(first.parameters.get(who, 0)),
-        int(first.size_bytes.get(who, 0)),
-        float(np.mean(p50)) if p50 else None,
-        float(np.mean(p95)) if p95 else None,
-    )
+    measured = [one.evaluations[key].metrics for key in keys]
+    first, times = measured[0], [e.latency_ms.by_name[who] for e in measured]
+    p50, p95 = (float(np.mean(values)) for values in ([t.p50 for t in times], [t.p95 for t in times]))
+    return ModelFacts(first.parameters.by_name[who], first.size_bytes.by_name[who], p50, p95)
 
 
 def _efforts(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int]) -> dict[str, Effort]:
@@ -228,10 +235,10 @@ def _average_efforts(datasets: Sequence[DatasetSummary], methods: Sequence[str])
 
 def _costs(one: DatasetOutputs, seeds: Sequence[int]) -> dict[str, Cost]:
     found: dict[str, Cost] = {}
-    for stage in dict.fromkeys(stage for stage, _ in one.costs):
-        costs = [one.costs[stage, seed] for seed in seeds if (stage, seed) in one.costs]
-        duration, cpu, memory = np.mean([(c.duration_s, c.cpu_s, c.peak_memory_mb) for c in costs], axis=0)
-        first = costs[0]
+    for stage in dict.fromkeys(stage for stage, _ in one.runs):
+        runs = [one.runs[stage, seed] for seed in seeds if (stage, seed) in one.runs]
+        duration, cpu, memory = np.mean([(run.duration_s, run.cpu_s, run.peak_memory_mb) for run in runs], axis=0)
+        first = runs[0]
         found[stage] = Cost(float(duration), float(cpu), float(memory), first.device, first.threads, first.versions)
     return found
 
@@ -242,7 +249,7 @@ def _warnings(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int],
     ones = np.ones((1, len(dev_rows(one, methods[0], seeds[0]).row_ids)))
     for method in methods:
         for seed in seeds:
-            rows, stored = dev_rows(one, method, seed), one.evaluations[method, seed].scores[DEV][one.metrics[0]]
+            rows, stored = dev_rows(one, method, seed), one.evaluations[method, seed].metrics.dev[one.metrics[0]]
             again = float(score_rows(one.metrics[0], rows.labels, one.kind, rows.student, ones)[0])
             if abs(again - stored) > AGREEMENT:
                 found.append(f"{method}, seed {seed}: metrics.json says {stored:.4f}, its predictions {again:.4f}")

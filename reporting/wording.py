@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from epoch_choice import IN_WORDS
-from metrics import LOWER_IS_BETTER
+from kinds import LOWER_IS_BETTER
 from reporting.effort import Effort
 from reporting.statistics import Interval, Spread
 from reporting.summarise import DatasetSummary, Margin, Summary
@@ -149,9 +149,8 @@ def duration_text(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def latency_setting_text(setting: dict[str, float]) -> str:
+def latency_setting_text(batch: int, length: int, threads: int, repeats: int) -> str:
     """'batch 1, length 64, 1 thread, 30 repeats'."""
-    batch, length, threads, repeats = (int(setting.get(key, 0)) for key in ("batch", "length", "threads", "repeats"))
     return f"batch {batch}, length {length}, {threads} thread{'s' * (threads != 1)}, {repeats} repeats"
 
 
@@ -191,7 +190,7 @@ def terminal_table(summary: Summary) -> str:
         of = f"of {len(summary.datasets) - left} of {len(summary.datasets)}" if left else ""
         rows.append(["mean", of, *scores, margin, "", ""])
     main = summary.columns[summary.main_method]
-    setting = latency_setting_text(summary.datasets[0].latency_setting)
+    setting = latency_setting_text(**summary.datasets[0].latency_setting)
     notes = [
         f"{seeds_text(summary.seeds)}; {selected_text(summary.selected_on)}",
         f"margin: {main} minus teacher in points, {100 * summary.level:g} % interval over dev {interval_text(summary.seeds)}",

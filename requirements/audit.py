@@ -31,7 +31,7 @@ class Vulnerability(TypedDict):
 
 
 class Dependency(TypedDict, total=False):
-    """What pip-audit says of one package."""
+    """The findings of pip-audit for one package."""
 
     name: str
     version: str

@@ -17,9 +17,10 @@ from accelerate import Accelerator
 from models.branches import Branched
 from models.classifier import Classifier
 from outputs import signals_folder, teacher_model
+from records.trained import AssistantMetrics, AssistantUpdates, CurveRow
 from seeds import start_all
 from tasks.runtime.resume_states import checkpoints_of
-from tasks.runtime.stage import Stage, run_stage, spent
+from tasks.runtime.stage import Stage, resource_usage, run_stage
 from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
 from tasks.runtime.torch_setup import start_torch
 from tasks.student_training.fixed_teacher import check_between, train_on_fixed_teacher
@@ -45,12 +46,17 @@ def assistant(stage: Stage) -> None:
     model, curves, updates = make(stage, dataset, teacher, student, accelerator)
     write_model(stage, model, dataset)
     scores = store_signals(stage, model, dataset, device=accelerator.device)
-    stage.write_rows(curves)
+    stage.write_rows(CurveRow, curves)
     parameters = parameter_count(model, dataset.spec.name)
-    stage.write_metrics(
-        {"assistant": scores, "selected_on": dataset.selected_on, "parameters": parameters, "layers": model.num_layers}
-        | {"updates": {"assistant": updates}}
-        | spent()
+    stage.write(
+        AssistantMetrics(
+            assistant=scores,
+            selected_on=dataset.selected_on,
+            parameters=parameters,
+            layers=model.num_layers,
+            updates=AssistantUpdates(assistant=updates),
+            **resource_usage(),
+        )
     )
     metric = dataset.spec.metrics[0]
     stage.headline = f"{metric} {scores['selection'][metric]:.3f} on {dataset.selected_on}, {parameters} parameters"

@@ -8,6 +8,7 @@ Reads: the source of data, methods, models, tasks and training, without importin
 A stage depends on its own file alone, so it is out of date when a module that it imports has changed, and for no other.
 """
 
+from records.prepared import CodeMetrics
 from stage_code import SourceTree, code_text
 from tasks.runtime.stage import ROOT, Stage, run_stage
 
@@ -19,7 +20,7 @@ def code(stage: Stage) -> None:
     for name, modules in found.items():
         (stage.folder / f"{name}.json").write_text(code_text(modules), encoding="utf-8")
     count = len({module for modules in found.values() for module in modules})
-    stage.write_metrics({"stages": len(found), "modules": count})
+    stage.write(CodeMetrics(stages=len(found), modules=count))
     stage.headline = f"{count} modules of {len(found)} stages and commands"
 
 

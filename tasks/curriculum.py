@@ -10,7 +10,6 @@ Where this departs from the paper (docs/papers.md): the student that comes in is
 selection and not on dev, and `gain` and `alignment` are rewards of ours.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -18,11 +17,13 @@ from safetensors.torch import load_file
 
 from data.batches import Batch, draw_rows
 from data.tokens import TokenSplit
+from methods.interface import LossInputs
 from methods.mse_kd import MseKd
 from models.classifier import Classifier
 from models.model_outputs import Outputs
 from outputs import OUTPUTS, meta_teacher_folder, signals_folder, student_model
 from progress import Ticker
+from records.trained import CurriculumMetrics, EpisodeRow, StepRow, StudentWork
 from seeds import start_all
 from tasks.runtime.resume_states import checkpoints_of
 from tasks.runtime.stage import Stage, run_stage
@@ -39,7 +40,7 @@ from training.curriculum.action_statistics import (
 )
 from training.curriculum.episodes import run_curriculum
 from training.curriculum.quiz_batches import QuizBatches, fixed_batches
-from training.curriculum.types import CurriculumResult, Distillation, Probe, QuizDataset, Row, TargetQuiz
+from training.curriculum.types import CurriculumResult, Distillation, Probe, QuizDataset, TargetQuiz
 from training.supervised import score
 from training.teacher_signals import open_signals
 
@@ -137,7 +138,7 @@ def _distillation(stage: Stage, dataset: TokenisedDataset, head: Path, student: 
     def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
         said = pooled.of_rows(batch.rows)
         said.logits = logits[batch.rows.cpu()].to(batch.labels.device)
-        return method.loss(outputs, said, batch.labels, dataset.spec.kind, projection=student.projection)
+        return method.loss(LossInputs(outputs, said, batch.labels, dataset.spec.kind, student.projection))
 
     return Distillation(loss)
 
@@ -147,27 +148,26 @@ def _write_records(
     dataset: TokenisedDataset,
     student: Classifier,
     result: CurriculumResult,
-    what_it_took: Mapping[str, object],
+    what_it_took: StudentWork,
 ) -> None:
-    best: Row = result.episodes[result.best_episode]
-    scores = {name.removeprefix("selection_"): value for name, value in best.items() if name.startswith("selection_")}
-    stage.write_rows(result.steps, "steps.jsonl")
-    stage.write_rows(result.episodes, "episodes.jsonl")
+    scores = EpisodeRow.model_validate(result.episodes[result.best_episode]).selection
+    stage.write_rows(StepRow, result.steps)
+    stage.write_rows(EpisodeRow, result.episodes)
     actions = curricula(result.steps)
-    stage.write_metrics(
-        {
-            "selection": scores,
-            "selected_on": dataset.selected_on,
-            "selected_by": stage.parameters.selected_by,
-            "best_episode": result.best_episode,
-            "sampler": result.sampler,
-            "reward": stage.parameters.curriculum.reward,
-            "cumulative_share": cumulative_shares(actions, stage.parameters.datasets)[-1] if actions else {},
-            "similarity_of_consecutive": consecutive_similarities(actions),
-            "distance_of_consecutive": consecutive_distances(actions),
-            "parameters": parameter_count(student, stage.dataset),
+    stage.write(
+        CurriculumMetrics(
+            selection=scores,
+            selected_on=dataset.selected_on,
+            selected_by=stage.parameters.selected_by,
+            parameters=parameter_count(student, stage.dataset),
             **what_it_took,
-        }
+            best_episode=result.best_episode,
+            sampler=result.sampler,
+            reward=stage.parameters.curriculum.reward,
+            cumulative_share=cumulative_shares(actions, stage.parameters.datasets)[-1] if actions else {},
+            similarity_of_consecutive=tuple(consecutive_similarities(actions)),
+            distance_of_consecutive=tuple(consecutive_distances(actions)),
+        )
     )
     metric = dataset.spec.metrics[0]
     stage.headline = f"{metric} {scores[metric]:.3f} on {dataset.selected_on}, episode {result.best_episode}"

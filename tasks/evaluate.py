@@ -12,9 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kinds import KINDS
 from metrics import compute_metrics, row_losses
 from models.classifier import Classifier
 from outputs import signals_folder, student_model, teacher_model
+from records.base import Both
+from records.evaluated import PREDICTIONS, Bytes, EvaluateMetrics, Latency, Memory, Percentiles, Throughput
 from tasks.runtime.stage import Stage, run_stage
 from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
 from tasks.runtime.torch_setup import start_torch
@@ -52,17 +55,27 @@ def evaluate(stage: Stage) -> None:
     stage.headline = f"{metric} {scores['dev'][metric]:.3f} on dev (teacher {scores['teacher_dev'][metric]:.3f})"
     if not stage.writes:
         return
-    pq.write_table(pa.concat_tables(tables), stage.folder / "predictions.parquet")
-    sizes = _sizes(stage, dataset, model.cpu(), folder, teacher_folder)
-    stage.write_metrics(
-        {
+    pq.write_table(pa.concat_tables(tables), stage.folder / PREDICTIONS)
+    models = {
+        "student": model.cpu(),
+        "teacher": _as_stock(dataset.load(teacher_folder, attention=given.models.attention)),
+    }
+    constant, majority = _plain_baselines(dataset)
+    latency, throughput, memory = _costs(stage, dataset, models)
+    stage.write(
+        EvaluateMetrics(
             **scores,
-            "rows": rows,
-            "truncated": truncated,
-            "selected_on": dataset.selected_on,
-            **_plain_baselines(dataset),
-            **sizes,
-        }
+            rows=rows,
+            truncated=truncated,
+            selected_on=dataset.selected_on,
+            constant=constant,
+            majority_dev=majority,
+            parameters=Both[int](**{who: parameter_count(one, stage.dataset) for who, one in models.items()}),
+            size_bytes=Both(student=_weights(folder), teacher=_weights(teacher_folder)),
+            latency_ms=latency,
+            throughput=throughput,
+            memory_bytes=memory,
+        )
     )
 
 
@@ -90,34 +103,22 @@ def _table(
     )
 
 
-def _plain_baselines(dataset: TokenisedDataset) -> dict[str, object]:
+def _plain_baselines(dataset: TokenisedDataset) -> tuple[float, float | None]:
     """Compute the constant baseline: train's most frequent class, with its accuracy on dev, or train's mean (regression)."""
-    labels = np.asarray(dataset.split("train").labels)
-    if dataset.spec.kind == "regression":
-        return {"constant": float(labels.mean()), "majority_dev": None}
-    most = int(np.bincount(labels).argmax())
-    return {"constant": float(most), "majority_dev": float((np.asarray(dataset.split("dev").labels) == most).mean())}
+    kind = KINDS[dataset.spec.kind]
+    constant = kind.constant(np.asarray(dataset.split("train").labels))
+    right = np.asarray(dataset.split("dev").labels) == constant
+    return constant, float(right.mean()) if kind.has_classes else None
 
 
-def _sizes(
-    stage: Stage, dataset: TokenisedDataset, student: Classifier, folder: Path, teacher_folder: Path
-) -> dict[str, object]:
-    """Parameters, bytes of the weights on disk, and what `_costs` measures, of both models."""
-    teacher = _as_stock(dataset.load(teacher_folder, attention=stage.parameters.models.attention))
-    return {
-        "parameters": {
-            "student": parameter_count(student, stage.dataset),
-            "teacher": parameter_count(teacher, stage.dataset),
-        },
-        "size_bytes": {
-            "student": (folder / "model.safetensors").stat().st_size,
-            "teacher": (teacher_folder / "model.safetensors").stat().st_size,
-        },
-        **_costs(stage, dataset, {"student": student, "teacher": teacher}),
-    }
+def _weights(folder: Path) -> int:
+    """Bytes of a model's weights on disk."""
+    return (folder / "model.safetensors").stat().st_size
 
 
-def _costs(stage: Stage, dataset: TokenisedDataset, models: dict[str, Classifier]) -> dict[str, object]:
+def _costs(
+    stage: Stage, dataset: TokenisedDataset, models: dict[str, Classifier]
+) -> tuple[Latency, Throughput, Memory]:
     """CPU latency and throughput, timed in turns, and the memory of a pass at the batch of the throughput."""
     given, choices = stage.parameters.evaluate, dataset.spec.choices
     length, threads, batch = (
@@ -147,14 +148,15 @@ def _costs(stage: Stage, dataset: TokenisedDataset, models: dict[str, Classifier
     )
     inputs = made_inputs(stage.dataset, choices=choices, vocabulary=dataset.vocabulary, batch=batch, length=length)
     memory = {
-        who: measure_memory(model, inputs, dataset=stage.dataset, choices=choices) for who, model in models.items()
+        who: Bytes(**measure_memory(model, inputs, dataset=stage.dataset, choices=choices))
+        for who, model in models.items()
     }
-    setting = {"length": length, "threads": threads}
-    return {
-        "latency_ms": {**latency, "batch": given.latency_batch, **setting, "repeats": given.latency_repeats},
-        "throughput": {**throughput, "batch": batch, **setting},
-        "memory_bytes": {**memory, "batch": batch, "length": length},
-    }
+    times = {who: Percentiles(**values) for who, values in latency.items()}
+    return (
+        Latency(**times, batch=given.latency_batch, length=length, threads=threads, repeats=given.latency_repeats),
+        Throughput(**throughput, batch=batch, length=length, threads=threads),
+        Memory(**memory, batch=batch, length=length),
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from methods.meta_teacher import MetaTeacher
 from metrics import compute_metrics
 from models.classifier import Classifier
 from outputs import signals_folder, student_model, student_seen, teacher_model
+from records.trained import CurveRow, MetaTeacherMetrics
 from tasks.runtime.stage import Stage, run_stage
 from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
 from tasks.runtime.torch_setup import start_torch
@@ -58,15 +59,15 @@ def meta_teacher(stage: Stage) -> None:
     scores = {name: _score(module, signals[name], dataset, name) for name in signals if name != "quiz"}
     if stage.writes:
         _save(stage, module, signals["quiz"], result)
-    stage.write_rows(result.curves)
-    stage.write_metrics(
-        {
+    stage.write_rows(CurveRow, result.curves)
+    stage.write(
+        MetaTeacherMetrics(
             **scores,
-            "loss": given.meta_teacher.loss,
-            "best_epoch": result.best_epoch,
-            "parameters": sum(value.numel() for value in module.parameters()),
-            "selected_on": dataset.selected_on,
-        }
+            loss=given.meta_teacher.loss,
+            best_epoch=result.best_epoch,
+            parameters=sum(value.numel() for value in module.parameters()),
+            selected_on=dataset.selected_on,
+        )
     )
     metric = dataset.spec.metrics[0]
     stage.headline = f"{metric} {scores['selection'][metric]:.3f} on {dataset.selected_on}, epoch {result.best_epoch}"

@@ -17,10 +17,11 @@ import torch
 
 from data.batches import Batch
 from errors import UserError
-from methods.interface import Scheduled
+from methods.interface import LossInputs, Scheduled
 from models.model_outputs import Outputs
 from outputs import OUTPUTS, signals_folder, student_model
 from progress import Ticker
+from records.trained import CurveRow, EpisodeRow, MultiTaskMetrics, StepRow
 from seeds import start_all
 from tasks.runtime.resume_states import checkpoints_of
 from tasks.runtime.stage import Stage, run_stage
@@ -97,7 +98,7 @@ def _distillations(stage: Stage, datasets: Mapping[str, TokenisedDataset]) -> di
         signals = open_signals(folder, "quiz", rows=len(dataset.split("quiz")))
 
         def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
-            return method.loss(outputs, signals.of_rows(batch.rows), batch.labels, dataset.spec.kind)
+            return method.loss(LossInputs(outputs, signals.of_rows(batch.rows), batch.labels, dataset.spec.kind))
 
         return Distillation(loss)
 
@@ -111,25 +112,24 @@ def _write_records(
     batches: Mapping[str, QuizBatches],
     parameters: int,
 ) -> None:
-    best = result.episodes[result.best_episode]
-    scores = {name.removeprefix("selection_"): value for name, value in best.items() if name.startswith("selection_")}
+    scores = EpisodeRow.model_validate(result.episodes[result.best_episode]).selection
     base = training_splits(stage.parameters, stage.method)
     names = {"episode": "epoch", "loss": "train_loss"}
     curves = [
         {names.get(name, name): value for name, value in row.items() if value is not None and name not in DROPPED}
         for row in result.episodes
     ]
-    stage.write_rows(curves)
-    stage.write_rows(result.steps, "steps.jsonl")
-    stage.write_metrics(
-        {
-            "selection": scores,
-            "selected_on": dataset.selected_on,
-            "selected_by": stage.parameters.selected_by,
-            "best_episode": result.best_episode,
-            "parameters": parameters,
+    stage.write_rows(CurveRow, curves)
+    stage.write_rows(StepRow, result.steps)
+    stage.write(
+        MultiTaskMetrics(
+            selection=scores,
+            selected_on=dataset.selected_on,
+            selected_by=stage.parameters.selected_by,
+            parameters=parameters,
             **taken(stage, dataset, result, batches, base=base, taught_by_quiz=False),
-        }
+            best_episode=result.best_episode,
+        )
     )
     metric = dataset.spec.metrics[0]
     stage.headline = f"{metric} {scores[metric]:.3f} on {dataset.selected_on}, episode {result.best_episode}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from errors import UserError
 from outputs import output_folder
+from records.registered import RegisterMetrics
 from registry import names, report_versions
 from registry.aliases import replace_lost_champion, set_candidate, set_champion
 from registry.connection import (
@@ -65,7 +66,7 @@ def register(stage: Stage) -> None:
     stage.write_json(report_versions.FILE, report_versions.shown_versions(result))
     (stage.folder / "table.txt").write_text(registered_table(result), encoding="utf-8")
     counts = {"students": len(students), "new": cast(int, result["new"]), "missing": len(missing)}
-    stage.write_metrics({**counts, "reachable": result["reachable"]})
+    stage.write(RegisterMetrics(**counts, reachable=bool(result["reachable"])))
     stage.headline = _headline(counts, result)
 
 

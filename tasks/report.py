@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from pydantic_core import to_jsonable_python
+
 from outputs import OUTPUTS
 from reporting.analysis import Analysis, analyse
 from reporting.chosen import points_of
@@ -77,10 +79,10 @@ def report(stage: Stage) -> None:
     trees = {
         "shipping": shipping,
         "comparison": comparison_tree(studied.comparison),
-        "analysis": asdict(studied.analysis),
+        "analysis": to_jsonable_python(studied.analysis),
     }
     stage.write_json("report.json", report_tree(summary) | trees)
-    stage.write_metrics(metrics_tree(summary))
+    stage.write_json("metrics.json", metrics_tree(summary))
     stage.headline = final_line(summary, shipped)
 
 

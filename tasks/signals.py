@@ -8,6 +8,7 @@ split: logits, pooled vectors, and for train the sequence vectors of the layers 
 """
 
 from outputs import teacher_model
+from records.trained import SignalsMetrics
 from tasks.runtime.resume_states import checkpoints_of
 from tasks.runtime.stage import Stage, run_stage
 from tasks.runtime.stage_datasets import open_dataset
@@ -34,7 +35,7 @@ def signals(stage: Stage) -> None:
         taught=taught_splits(given),
         checkpoints=kept,
     )
-    stage.write_metrics({"teacher": scores, "layers": list(layers)})
+    stage.write(SignalsMetrics(teacher=scores, layers=layers))
     stage.headline = f"{len(dataset.splits)} splits, layers {', '.join(map(str, layers)) or 'none'}"
 
 

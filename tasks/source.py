@@ -11,6 +11,7 @@ from pathlib import Path
 from data.description import load_spec
 from data.sources import read_rows
 from data.stored_rows import save_source
+from records.prepared import SourceMetrics
 from tasks.runtime.stage import Stage, run_stage
 
 
@@ -24,7 +25,7 @@ def source(stage: Stage) -> None:
     found = read_rows(spec, folder, search=[Path(path) for path in given.source.search])
     save_source(stage.folder / "rows", found)
     counts = {split: len(rows) for split, rows in found.rows.items()}
-    stage.write_metrics({"rows": counts})
+    stage.write(SourceMetrics(rows=counts))
     stage.headline = f"{', '.join(f'{split} {count}' for split, count in counts.items())} rows from {found.origin}"
 
 

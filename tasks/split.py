@@ -8,7 +8,6 @@ a manifest of counts and hashes, the tokenizer), metrics.json, run.json.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -27,7 +26,8 @@ from models.tokenizer import (
     vocabulary_size,
 )
 from models.tokenizer_files import CONFIG, contradictions, special_tokens, write_as_read
-from outputs import output_folder
+from outputs import json_text, output_folder
+from records.prepared import SplitManifest, SplitMetrics, UnknownTokens
 from tasks.runtime.stage import Stage, run_stage
 
 EMBEDDED = "quickstart"
@@ -60,31 +60,33 @@ def split(stage: Stage) -> None:
         truncated[name] = json.loads(table.schema.metadata[b"distilflow"])["truncated"]
         unknown[name] = unknown_tokens(table, special.get("unk_token"), set(special.values()))
         save_split(folder, name, table)
-    manifest = {
-        **splits.manifest,
-        "max_length": given.max_length,
-        "truncated": truncated,
-        "unknown_tokens": {name: part.share for name, part in unknown.items()},
-        "vocabulary": vocabulary_size(tokenizer),
-        "tokenizer_fingerprint": tokenizer_fingerprint(tokenizer),
-    }
-    (folder / "spec.json").write_text(json.dumps(spec.to_json(), indent=2) + "\n", encoding="utf-8")
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    manifest = SplitManifest.model_validate(
+        {
+            **splits.manifest,
+            "max_length": given.max_length,
+            "truncated": truncated,
+            "unknown_tokens": {name: part.share for name, part in unknown.items()},
+            "vocabulary": vocabulary_size(tokenizer),
+            "tokenizer_fingerprint": tokenizer_fingerprint(tokenizer),
+        }
+    )
+    (folder / "spec.json").write_text(json_text(spec.to_json()), encoding="utf-8")
+    (folder / manifest.FILE).write_text(json_text(manifest.tree()), encoding="utf-8")
     rows = {name: len(part) for name, part in splits.rows.items()}
     said = [
-        *few_dev_rows(spec, rows, held_out=splits.manifest["dev_held_out"] is True),
+        *few_dev_rows(spec, rows, held_out=manifest.dev_held_out),
         *mostly_unknown(unknown["train"], given.tokenizer),
     ]
     for warning in said:
         stage.say(f"WARNING: {warning}")
-    stage.write_metrics(
-        {
-            "rows": rows,
-            **{name: manifest[name] for name in COUNTED},
-            "unknown_tokens": {name: asdict(part) for name, part in unknown.items()},
-            "points_per_row": points_per_row(spec, rows),
-            "warnings": said,
-        }
+    stage.write(
+        SplitMetrics(
+            rows=rows,
+            **{name: getattr(manifest, name) for name in COUNTED},
+            unknown_tokens={name: UnknownTokens(count=part.count, of=part.of) for name, part in unknown.items()},
+            points_per_row=points_per_row(spec, rows),
+            warnings=tuple(said),
+        )
     )
     stage.headline = (
         ", ".join(f"{name} {count}" for name, count in rows.items())

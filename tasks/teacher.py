@@ -17,8 +17,11 @@ from accelerate import Accelerator
 from torch import nn
 
 from errors import UserError
+from kinds import KINDS
 from methods.finetune import Finetune
+from methods.interface import LossInputs
 from models.classifier import Classifier
+from records.trained import CurveRow, TeacherMetrics
 from seeds import start_all
 from tasks.runtime.resume_states import checkpoints_of
 from tasks.runtime.stage import Stage, run_stage
@@ -45,7 +48,7 @@ def teacher(stage: Stage) -> None:
     if stage.writes:
         save_trajectory(stage.folder / "trajectory", trajectory)
     metrics = dataset.target.metrics
-    if dataset.spec.kind != "regression" and "accuracy" not in metrics:
+    if KINDS[dataset.spec.kind].has_classes and "accuracy" not in metrics:
         metrics = (*metrics, "accuracy")
     scores = score(
         model,
@@ -56,17 +59,17 @@ def teacher(stage: Stage) -> None:
     )
     _compare_with_majority(stage, dataset, scores["accuracy"] if "accuracy" in scores else -scores["loss"])
     write_model(stage, model, dataset)
-    stage.write_rows(curves)
-    stage.write_metrics(
-        {
-            "selection": scores,
-            "selected_on": dataset.selected_on,
-            "selected_by": given.selected_by,
-            **({"epochs": epochs_run(stage, curves, given.teacher)} if curves else {}),
-            "parameters": parameter_count(model, dataset.spec.name),
-            "origin": given.teacher.origin,
-            **found.record,
-        }
+    stage.write_rows(CurveRow, curves)
+    stage.write(
+        TeacherMetrics(
+            selection=scores,
+            selected_on=dataset.selected_on,
+            selected_by=given.selected_by,
+            epochs=epochs_run(stage, curves, given.teacher) if curves else None,
+            parameters=parameter_count(model, dataset.spec.name),
+            origin=given.teacher.origin,
+            search=found.record,
+        )
     )
     stage.headline = f"{dataset.spec.metrics[0]} {scores[dataset.spec.metrics[0]]:.3f} on {dataset.selected_on}"
     stage.headline += found.headline
@@ -87,7 +90,7 @@ def _found(stage: Stage, dataset: TokenisedDataset, accelerator: Accelerator) ->
         return model, *_trained(own, model, dataset, accelerator)
 
     if stage.parameters.teacher.origin != "train":
-        return Found(taught(stage), {})
+        return Found(taught(stage))
     return searched(stage, "teacher", dataset.target, taught, lambda made: made[1])
 
 
@@ -101,13 +104,13 @@ def _trained(
     if given.teacher.trajectory:
         trajectory.said = lambda network: _said(stage, network, dataset, accelerator)
     start_all(stage.seed_of("dropout"))
-    loss = Finetune().loss
+    kind, loss = dataset.spec.kind, Finetune().loss
     curves = train(
         model,
         dataset.split("train"),
         dataset.split("selection"),
         dataset.target,
-        lambda epoch: lambda outputs, batch: loss(outputs, None, batch.labels, dataset.spec.kind),
+        lambda epoch: lambda outputs, batch: loss(LossInputs(outputs, None, batch.labels, kind)),
         training_settings(given, given.teacher, stage.seed_of("training")),
         accelerator=accelerator,
         after_epoch=trajectory,
@@ -145,11 +148,9 @@ def _said(stage: Stage, network: nn.Module, dataset: TokenisedDataset, accelerat
 def _compare_with_majority(stage: Stage, dataset: TokenisedDataset, own: float) -> None:
     """Say loudly, or stop, if the teacher knows no more than which label is the most frequent one."""
     labels = np.asarray(dataset.split("selection").labels)
-    if dataset.spec.kind == "regression":
-        plain, what = -float(labels.var()), "the mean label (minus squared error)"
-    else:
-        shares = np.bincount(labels) / len(labels)
-        plain, what = float(shares.max()), "the majority class (accuracy)"
+    kind = KINDS[dataset.spec.kind]
+    plain = kind.constant_score(labels)
+    what = "the majority class (accuracy)" if kind.has_classes else "the mean label (minus squared error)"
     if own > plain:
         return
     message = (

@@ -43,7 +43,7 @@ class Environment:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a process in it sees: its programs first on the path, nothing of this process's Python."""
+        """Return a process's variables in it: its programs first on the path, nothing of this process's Python."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYTEST", "MLFLOW"))}
         path = f"{self.root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
         return kept | {"PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""What all tests share: one thread, no network, no settings of whoever runs them, any order, and where the real rows are."""
+"""Setting of all tests: one thread, no network, no settings of the person who runs them, any order; the real rows."""
 
 import os
 import random

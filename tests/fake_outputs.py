@@ -4,20 +4,28 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from data.records import Kind
+from data.records import DatasetSpec
+from kinds import Kind
 from metrics import compute_metrics
 from outputs import output_folder, tokens_folder
+from records.base import Record
+from records.evaluated import EvaluateMetrics
+from records.prepared import SplitManifest, SplitMetrics, SplitSummary
+from records.stage_run import RunRecord
+from records.trained import CurriculumMetrics, MetaTeacherMetrics, StudentMetrics, Updates
 
 METHODS = ("finetune", "mse_kd", "mpdistil")
 # How well each model separates the classes: the teacher best, the fine-tuned student worst.
 SKILL = {"teacher": 1.6, "finetune": 0.9, "mse_kd": 1.2, "mpdistil": 1.35}
 SKILL |= {"kd": 1.1, "pkd": 1.15, "skd": 1.0, "prokd": 1.05, "prokt": 1.2, "metadistil": 1.4, "lgtm": 1.3}
+TOOK = {"cpu_s": 1.0, "peak_memory_mb": 812.0}
 MOVING = ("prokt", "metadistil", "lgtm")
 FED_BACK = ("metadistil", "lgtm")
 
@@ -53,19 +61,49 @@ def write_outputs(
     """Write the outputs of all stages under the working directory; of datasets `unlearned` nobody learned anything."""
     names = [dataset.name for dataset in datasets]
     for number, dataset in enumerate(datasets):
-        spec = {
-            "name": dataset.name,
-            "kind": dataset.kind,
-            "label_names": dataset.label_names,
-            "metrics": dataset.metrics,
-        }
-        write_json(tokens_folder(dataset.name) / "spec.json", spec)
-        write_json(tokens_folder(dataset.name) / "manifest.json", {"dev_held_out": dataset.dev_held_out})
+        write_json(tokens_folder(dataset.name) / "spec.json", spec_of(dataset).to_json())
         rows = {"train": 800, "quiz": 100, "selection": 100, "dev": dataset.dev_rows}
-        split = output_folder("split", dataset=dataset.name)
-        write_json(split / "metrics.json", {"rows": rows, "dropped_equal_to_dev": 2 * number})
+        dropped = dict.fromkeys(("dropped_with_another_label", "dev_rows_in_train", "duplicate_inputs"), 0)
+        dropped |= {"dropped_equal_to_dev": 2 * number, "inputs_with_two_labels": 0}
+        write_record(tokens_folder(dataset.name), manifest_of(dataset, rows, dropped))
+        counted = SplitMetrics(rows=rows, **dropped, unknown_tokens={}, points_per_row={}, warnings=())
+        write_record(output_folder("split", dataset=dataset.name), counted)
         for seed in seeds:
             write_seed(dataset, names, seed, methods, selected_on, episodes, learned=dataset.name not in unlearned)
+
+
+def spec_of(dataset: FakeDataset) -> DatasetSpec:
+    return DatasetSpec(
+        name=dataset.name,
+        benchmark="quickstart",
+        kind=dataset.kind,
+        label_column="label",
+        label_names=dataset.label_names,
+        label_range=None,
+        metrics=dataset.metrics,
+        render={"text": ["text"], "choices": [], "connective": None, "mark": None, "truncate": "longest"},
+    )
+
+
+def manifest_of(dataset: FakeDataset, rows: dict[str, int], dropped: dict[str, int]) -> SplitManifest:
+    splits = {name: SplitSummary(rows=count, classes={}, repaired_marks=0, sha256="0") for name, count in rows.items()}
+    return SplitManifest(
+        dataset=dataset.name,
+        benchmark="quickstart",
+        seed=0,
+        selected_on="selection",
+        dev_held_out=dataset.dev_held_out,
+        dev_seed=None,
+        **dropped,
+        units=1000,
+        largest_unit=1,
+        splits=splits,
+        max_length=64,
+        truncated=dict.fromkeys(rows, 0),
+        unknown_tokens=dict.fromkeys(rows, 0.0),
+        vocabulary=1000,
+        tokenizer_fingerprint="0",
+    )
 
 
 def write_seed(
@@ -93,7 +131,13 @@ def write_seed(
             write_curriculum(folder, dataset, names, generator, episodes)
             meta = output_folder("meta_teacher", dataset=dataset.name, seed=seed)
             scores = compute_metrics([*dataset.metrics, "loss"], teacher, labels, dataset.kind)
-            write_json(meta / "metrics.json", {"selection": scores, "dev": scores, "loss": "collaborative"})
+            found = {"selection": scores, "dev": scores}
+            write_record(
+                meta,
+                MetaTeacherMetrics(
+                    **found, loss="collaborative", best_epoch=5, parameters=130, selected_on="selection"
+                ),
+            )
             losses = [{"epoch": epoch, "selection_loss": 0.6 + 0.3 / (epoch + 1)} for epoch in range(6)]
             write_lines(meta / "curves.jsonl", losses)
             write_run(meta, "meta_teacher", 1)
@@ -148,10 +192,14 @@ def write_training(folder: Path, who: str, dataset: FakeDataset, generator: np.r
             }
         lines.append(row)
     write_lines(folder / "curves.jsonl", marked(lines))
-    updates = {"student": 200, "student_kept": 160, "teacher": 200 if who in MOVING else 0}
-    rows = {"train_rows": 800, "other_rows": 0, "feedback_rows": 100 if who in FED_BACK else 0, "rows_seen": 3200}
-    write_json(folder / "metrics.json", {"selection": {}, "updates": updates, **rows})
+    updates = Updates(student=200, student_kept=160, teacher=200 if who in MOVING else 0)
+    write_record(folder, student_metrics(updates, train_rows=800, other_rows=0, feedback_rows=100 * (who in FED_BACK)))
     write_run(folder, "teacher" if who == "teacher" else "student", 60 * SKILL[who])
+
+
+def student_metrics(updates: Updates, **more: Any) -> StudentMetrics:
+    own: dict[str, Any] = {"selection": {}, "selected_on": "selection", "parameters": 1, "updates": updates}
+    return StudentMetrics(**own, **TOOK, **more)
 
 
 def marked(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
@@ -184,10 +232,23 @@ def write_curriculum(
     ]
     write_lines(folder / "steps.jsonl", steps)
     share = {name: float(np.mean([row[f"share_{name}"] for row in lines])) for name in names}
-    consecutive = {"similarity_of_consecutive": [0.5, 0.6, 0.7], "distance_of_consecutive": [3.0, 1.0, 2.0]}
-    updates = {"student": 8 * episodes, "student_kept": 8, "teacher": 0}
-    taken = {"updates": updates, "train_rows": 900, "other_rows": 300, "feedback_rows": 0}
-    write_json(folder / "metrics.json", {"cumulative_share": share, "reward": "gain", **consecutive, **taken})
+    metrics = CurriculumMetrics(
+        selection={},
+        selected_on="selection",
+        selected_by="loss",
+        parameters=1,
+        updates=Updates(student=8 * episodes, student_kept=8, teacher=0),
+        train_rows=900,
+        other_rows=300,
+        feedback_rows=0,
+        best_episode=1,
+        sampler="policy",
+        reward="gain",
+        cumulative_share=share,
+        similarity_of_consecutive=(0.5, 0.6, 0.7),
+        distance_of_consecutive=(3.0, 1.0, 2.0),
+    )
+    write_record(folder, metrics)
     write_lines(folder / "episodes.jsonl", marked([lines[0] | came_in, *lines[1:]]))
     write_run(folder, "curriculum", 30)
 
@@ -218,7 +279,8 @@ def write_evaluation(
     majority = None if dataset.kind == "regression" else 1 / len(dataset.label_names)
     metrics = {
         **{"dev": scores["s"], "teacher_dev": scores["t"], "selection": scores["s"], "teacher_selection": scores["t"]},
-        "rows": {"dev": dataset.dev_rows},
+        "rows": {"selection": dataset.dev_rows, "dev": dataset.dev_rows},
+        "truncated": {"selection": 0, "dev": 0},
         "majority_dev": majority,
         "constant": 2.5 if dataset.kind == "regression" else 0.0,
         "throughput": {"student": 420.0, "teacher": 205.0, "batch": 32, "length": 64, "threads": 1},
@@ -233,7 +295,7 @@ def write_evaluation(
         "latency_ms": {**latency, "batch": 1, "length": 64, "threads": 1, "repeats": 30},
         "selected_on": selected_on,
     }
-    write_json(folder / "metrics.json", metrics)
+    write_record(folder, EvaluateMetrics.model_validate(metrics))
     write_run(folder, "evaluate", 5)
     columns = {
         "set": ["dev"] * dataset.dev_rows,
@@ -247,16 +309,33 @@ def write_evaluation(
     parquet.write_table(pa.table(columns), folder / "predictions.parquet")
 
 
-def write_run(folder: Path, stage: str, seconds: float) -> None:
-    versions = {"python": "3.11.2", "torch": "2.13.0", "transformers": "5.23.0"}
-    record = {
-        "stage": stage,
-        "duration_s": seconds,
-        "cpu_s": 1.9 * seconds,
-        "peak_memory_mb": 812.0,
-        "versions": versions,
-    }
-    write_json(folder / "run.json", record | {"device": "cpu", "threads": 2, "started": "2026-11-22T12:00:00+00:00"})
+def write_run(
+    folder: Path, stage: str, seconds: float, *, method: str | None = None, params: dict[str, object] | None = None
+) -> None:
+    write_record(
+        folder,
+        RunRecord(
+            stage=stage,
+            dataset=None,
+            method=method,
+            seed=None,
+            params={"mpdistil": {"base": "mse_kd"}} if params is None else params,
+            input_hashes={},
+            code={},
+            versions={"python": "3.11.2", "torch": "2.13.0", "transformers": "5.23.0"},
+            device="cpu",
+            threads=2,
+            processes=1,
+            started="2026-11-22T12:00:00+00:00",
+            duration_s=seconds,
+            cpu_s=1.9 * seconds,
+            peak_memory_mb=812.0,
+        ),
+    )
+
+
+def write_record(folder: Path, record: Record) -> None:
+    write_json(folder / record.FILE, record.tree())
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:

@@ -168,7 +168,7 @@ def plant(seed: int, *, passes: int = PASSES) -> Planted:
 
 
 def study(student: TinyStudent, rows: Rows, selection: Rows, *, passes: int) -> None:
-    """What stage 2 has done before a curriculum begins: trained on the target, the best pass on selection kept."""
+    """Do stage 2 as before a curriculum: train on the target, keep the best pass on selection."""
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-3)
     best_loss, best = float("inf"), student.state_dict()
     for _ in range(passes):

@@ -1,4 +1,4 @@
-"""What modules of this repository import, read from their source without running them."""
+"""Imports of this repository's modules, read from their source without running them."""
 
 import ast
 from collections.abc import Iterator

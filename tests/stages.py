@@ -11,6 +11,8 @@ from unittest.mock import patch
 
 import yaml
 
+from flows.command_line import FORWARDED
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -23,6 +25,11 @@ class Ended:
     errors: str
 
 
+def module_of(name: str) -> str:
+    """The module behind a stage, or behind a command that `python -m flows` passes on."""
+    return FORWARDED[name].module if name in FORWARDED else f"tasks.{name}"
+
+
 def run_stage_here(folder: Path, stage: str, *options: str) -> Ended:
     """Run one stage in `folder`, which holds a params.yaml. An exception that the stage lets out is let out here, too."""
     output, errors = io.StringIO(), io.StringIO()
@@ -31,10 +38,10 @@ def run_stage_here(folder: Path, stage: str, *options: str) -> Ended:
         contextlib.chdir(folder),
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(errors),
-        patch.object(sys, "argv", [f"tasks.{stage}", *options]),
+        patch.object(sys, "argv", [module_of(stage), *options]),
     ):
         try:
-            runpy.run_module(f"tasks.{stage}", run_name="__main__")
+            runpy.run_module(module_of(stage), run_name="__main__")
         except SystemExit as end:
             status = int(end.code or 0)
     return Ended(status, output.getvalue(), errors.getvalue())

@@ -93,7 +93,7 @@ def accelerator() -> Accelerator:
 
 
 def signals(teacher: Classifier, rows: TokenSplit, layers: tuple[int, ...]) -> Signals:
-    """What the teacher says of these rows, as the signals stage stores it."""
+    """Return the teacher's outputs for these rows, as the signals stage stores them."""
     said = predict(teacher, rows, dataset=TARGET.name, batch_size=8, device=CPU, layers=layers)
     vectors = {layer: torch.from_numpy(value) for layer, value in said.vectors.items()}
     return Signals(torch.from_numpy(said.logits), torch.from_numpy(said.pooled), vectors)

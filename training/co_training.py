@@ -13,7 +13,7 @@ from accelerate import Accelerator
 
 from data.batches import Batch, batch_order, collate, draw_rows
 from data.tokens import TokenSplit
-from methods.co_training import Learner, MovingTeacher, Pair, Seen
+from methods.co_training import Learner, MovingTeacher, Pair, ProjectedModel
 from methods.interface import Lasting
 from metrics import compute_metrics
 from models.classifier import Classifier
@@ -107,7 +107,7 @@ def train_jointly(
     With `stored`, the teacher's backbone is frozen. Raises Diverged where a loss or a gradient is no number any more.
     """
     own = settings.student
-    run = _Run(student, teacher, splits, target, settings, accelerator, stored)
+    run = CoTrainingRun(student, teacher, splits, target, settings, accelerator, stored)
     with (checkpoints or Checkpoints()).watching(run) as after_step:
         while run.epoch <= own.epochs and not run.best.has_waited(own.patience):
             student.train()
@@ -167,7 +167,7 @@ class QuizBatches:
         return sum(len(indices) for indices in first[: self.given])
 
 
-class _Run:
+class CoTrainingRun:
     """All that changes while two networks train: what a checkpoint holds, and the step that changes it."""
 
     def __init__(
@@ -283,15 +283,15 @@ def _pair(
 ) -> Pair:
     ours = _learner(student, settings.student)
     if stored is None:
-        return Pair(ours, _learner(teacher, settings.teacher), target.name, target.kind)
+        return Pair(ours, _learner(teacher, settings.teacher), target.kind)
     teacher.backbone.requires_grad_(False)
     theirs = _learner(teacher, settings.teacher)
     theirs.stored = lambda rows: stored.train.of_rows(rows).pooled
-    return Pair(ours, theirs, target.name, target.kind)
+    return Pair(ours, theirs, target.kind)
 
 
 def _learner(network: Classifier, settings: TrainingSettings) -> Learner:
-    seen = Seen(network, run_shared)
+    seen = ProjectedModel(network, run_shared)
     optimizer = make_optimizer(seen, settings.learning_rate, settings.weight_decay)
     return Learner(seen, optimizer, settings.clip_norm, average)
 

@@ -34,7 +34,7 @@ class FixedTeacher:
             return self.network.hidden_size
         return None if self.signals is None else self.signals.pooled.shape[-1]
 
-    def says(self, batch: Batch, phase: Phase, dataset: str) -> Outputs | None:
+    def outputs(self, batch: Batch, phase: Phase, dataset: str) -> Outputs | None:
         """Its outputs of a train batch, as a phase's loss reads them."""
         if self.network is not None:
             return run_frozen(self.network, batch, phase.method.needs, dataset)

@@ -14,8 +14,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from kinds import Kind
 from methods.meta_teacher import MetaLoss, MetaTeacher, meta_teacher_loss
-from methods.task_loss import Kind, task_loss, true_class_score
+from methods.task_loss import task_loss, true_class_score
 from seeds import drawing_from, torch_generator
 from training.supervised import check_finite
 

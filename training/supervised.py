@@ -14,8 +14,8 @@ from torch import nn
 
 from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
-from epoch_choice import BY_LOSS, Choice, SelectedBy, of_row
-from methods.task_loss import Kind
+from epoch_choice import BY_LOSS, SelectedBy, SelectionRule, of_row
+from kinds import Kind
 from metrics import compute_metrics
 from models.model_outputs import Outputs
 from progress import watched
@@ -78,9 +78,9 @@ class Target:
     kind: Kind
     metrics: tuple[str, ...]
 
-    def choice(self, by: SelectedBy) -> Choice:
+    def choice(self, by: SelectedBy) -> SelectionRule:
         """How its epochs are chosen."""
-        return Choice(by, self.metrics[0])
+        return SelectionRule(by, self.metrics[0])
 
 
 def make_optimizer(parameters_of: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
@@ -145,7 +145,7 @@ def train(
     """
     size, asked = settings.eval_batch_size, {"layers": layers, **(wider or {})}
     with split_while_training(model, accelerator) as network:
-        run = _Run(network, settings, target, len(train_split), accelerator, after_epoch)
+        run = SupervisedRun(network, settings, target, len(train_split), accelerator, after_epoch)
         with (checkpoints or Checkpoints()).watching(run) as after_step:
             while run.epoch <= settings.epochs and not run.best.has_waited(settings.patience, patient_from):
                 epoch, where = run.epoch, f"{title}, epoch {run.epoch}/{settings.epochs}"
@@ -173,7 +173,7 @@ class AfterEpoch(Saved, Protocol):
     def __call__(self, epoch: int, network: nn.Module) -> None: ...
 
 
-class _Run:
+class SupervisedRun:
     """All that changes while a network trains: what a checkpoint holds, and the step that changes it."""
 
     def __init__(
@@ -250,7 +250,7 @@ class _Run:
 class BestEpoch:
     """The rows of the curves, and the weights of the epoch that is the best on selection."""
 
-    def __init__(self, model: nn.Module, choice: Choice = BY_LOSS) -> None:
+    def __init__(self, model: nn.Module, choice: SelectionRule = BY_LOSS) -> None:
         self._model, self._choice, self._weights = model, choice, dict[str, torch.Tensor]()
         self._curves: list[dict[str, float]] = []
         self._chosen = 0

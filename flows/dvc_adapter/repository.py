@@ -60,10 +60,8 @@ class Repository:
     def verify_downloads(self) -> None:
         """Make DVC compare each file with the checksum in its name, which it does not for most remotes."""
         verified = {name: {"verify": True} for name in self._repo.config["remote"]}
-        self._repo._config = {
-            **(self._repo._config or {}),
-            "remote": verified,
-        }  # over the files, when DVC reads them again
+        # Over the files, whenever DVC reads them again.
+        self._repo._config = {**(self._repo._config or {}), "remote": verified}
         self._repo.__dict__.pop("config")
 
     def fetch(self, stages: Iterable[DvcStage]) -> Fetched:
@@ -130,7 +128,7 @@ class Repository:
         return _get_stage_hash(stage._stage) if _can_hash(stage._stage) else None
 
     def recorded_entry(self, stage: DvcStage) -> tuple[str, str] | None:
-        """(Key, name) of the entry of the run that dvc.lock names; None if a run of it makes none."""
+        """The (key, name) of the entry of the run that dvc.lock names; None if a run of it makes none."""
         from dvc.stage.cache import _can_hash, _get_cache_hash, _get_stage_hash
         from dvc.stage.serialize import to_single_stage_lockfile
 

@@ -63,7 +63,7 @@ class RemoteRunCache:
 
 
 def entry_name(path: Path) -> tuple[str, str] | None:
-    """(Key, name) that the content of an entry of the run cache hashes to; None if it is no entry."""
+    """The (key, name) that the content of an entry of the run cache hashes to; None if it is no entry."""
     from dvc.stage.cache import _get_cache_hash
     from dvc.utils.serialize import YAMLFileCorruptedError, load_yaml
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from data.records import Kind
-from metrics import LOWER_IS_BETTER, compute_metrics
+from kinds import KINDS, LOWER_IS_BETTER, Kind
+from metrics import compute_metrics
 from outputs import output_folder
 from tasks.runtime.record_values import number_in
 
@@ -50,11 +50,7 @@ class DevRows:
     @property
     def constants(self) -> Array:
         """The logits of a model that always gives the same answer (N, C)."""
-        if self.kind == "regression":
-            return np.full((len(self.labels), 1), self.constant)
-        answers = np.zeros(self.student.shape)
-        answers[:, int(self.constant)] = 1.0
-        return answers
+        return KINDS[self.kind].constant_logits(self.constant, self.student.shape)
 
     @property
     def scale(self) -> float:
@@ -105,7 +101,7 @@ def dev_rows(
     return DevRows(
         metric=metric,
         kind=kind,
-        labels=labels if kind == "regression" else labels.astype(np.int64),
+        labels=labels.astype(KINDS[kind].label_type),
         student=_logits(table, "student_logits"),
         teacher=_logits(table, "teacher_logits"),
         constant=number_in(metrics, "constant") if "constant" in metrics or constant is None else constant,

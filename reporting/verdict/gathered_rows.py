@@ -10,8 +10,8 @@ NO_CONSTANT = "evaluate's metrics.json of {} has no number at 'constant'; run `d
 
 def evidence_of(one: DatasetOutputs, method: str, seed: int) -> DevRows:
     """One student's, with the fine-tuned student of the same seed beside it. Raises UserError for old records."""
-    rows, evaluation = dev_rows(one, method, seed), one.evaluations[method, seed]
-    if evaluation.constant is None:
+    rows, measured = dev_rows(one, method, seed), one.evaluations[method, seed].metrics
+    if measured.constant is None:
         raise UserError(NO_CONSTANT.format(f"{one.name} {method} {seed}"))
     finetune, why = None, IS_FINETUNE if method == BASELINE else NOT_A_METHOD
     if method != BASELINE and any(name == BASELINE for name, _ in one.evaluations):
@@ -25,10 +25,10 @@ def evidence_of(one: DatasetOutputs, method: str, seed: int) -> DevRows:
         labels=rows.labels,
         student=rows.student,
         teacher=rows.teacher,
-        constant=evaluation.constant,
+        constant=measured.constant,
         finetune=finetune,
-        selected_on=evaluation.selected_on,
-        parameters=int(evaluation.parameters.get("student", 0)),
-        latency_ms=evaluation.latency_ms["student"].get("p50", 0.0),
+        selected_on=measured.selected_on,
+        parameters=measured.parameters.student,
+        latency_ms=measured.latency_ms.student.p50,
         no_finetune=why,
     )

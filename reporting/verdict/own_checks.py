@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from config.stages import Registry
-from metrics import LOWER_IS_BETTER
+from kinds import KINDS, LOWER_IS_BETTER
 from reporting.statistics import Interval, paired_interval
 from reporting.verdict.check_result import FINETUNE, LIMITS, MARGIN, ROWS, STUDENT, TEACHER, Check, unasked
 from reporting.verdict.dev_rows import NOT_EVALUATED, Array, DevRows
@@ -88,7 +88,7 @@ def _above_majority(name: str, rows: DevRows, logits: Array, settings: Registry)
     found = [points(rows, _interval(rows, logits, rows.constants, level, metric), metric) for metric in metrics]
     asked = [one for one in found if one.low is not None] or found
     passed = all(one.low is not None and one.low > 0 for one in asked) and all(one.difference > 0 for one in found)
-    shown = name.replace("majority", "mean") if rows.kind == "regression" else name
+    shown = name.replace("majority", KINDS[rows.kind].constant_name)
     figure, threshold = " and ".join(one.text for one in found), f"0 at {_percent(level)}"
     return _check(name, passed, figure, threshold, ("above", "not above"), shown)
 

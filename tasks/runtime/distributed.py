@@ -45,7 +45,7 @@ def first_to_fail() -> bool:
         return FIRST
 
 
-def lost_partner(error: BaseException) -> str | None:
+def peer_died(error: BaseException) -> str | None:
     """That another process of this stage is gone, in words; None for any other error."""
     found = LOST.search(str(error)) if PROCESSES > 1 else None
     if found is None:
@@ -65,7 +65,7 @@ def report_once() -> None:
         sys.excepthook = _report
 
 
-def end_together() -> None:
+def barrier_and_destroy() -> None:
     """Wait until every process is done, and leave the group; a process that just ends may abort at its exit."""
     if PROCESSES == 1:
         return

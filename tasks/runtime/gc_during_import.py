@@ -13,7 +13,7 @@ SELDOM = (100_000, 10, 10)
 USUAL = gc.get_threshold()
 
 
-def seldom() -> None:
+def gc_relaxed() -> None:
     """Look seldom, if this is the process of a `python -m tasks.STAGE` that has not begun with its work."""
     if sys.argv[:1] == ["-m"]:  # Python puts the module's path there once it has found it
         gc.set_threshold(*SELDOM)

@@ -9,7 +9,6 @@ import contextlib
 import difflib
 import functools
 import io
-import json
 import os
 import re
 import resource
@@ -27,18 +26,27 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 import environment
-from checksums import SUMS, check_unchanged, combined, file_sums, stamps, sums_for_record, unchanged_since
+from checksums import (
+    check_unchanged,
+    combined,
+    file_sums,
+    stamps,
+    sums_for_record,
+    unchanged_since,
+)
 from config.parameters import Parameters, load
 from errors import UserError
 from models.folders import whole_folder
-from outputs import OUTPUTS
-from resource_errors import no_memory, no_room
+from outputs import OUTPUTS, json_text, rows_text
+from records.base import Record, RecordRow
+from records.stage_run import RunRecord
+from resource_errors import disk_error, no_memory
 from seeds import named
 from stage_code import SourceTree, changed_modules, code_file, recorded_modules
 from tasks.runtime import gc_during_import
 from tasks.runtime.broken_pipe import without_readers
 from tasks.runtime.declaration import declaration
-from tasks.runtime.distributed import FIRST, PROCESSES, end_together, first_to_fail, lost_partner
+from tasks.runtime.distributed import FIRST, PROCESSES, barrier_and_destroy, first_to_fail, peer_died
 from training import interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,29 +137,29 @@ class Stage:
         """Whether this process writes; every other one computes the same and has no folder."""
         return FIRST
 
+    def write(self, record: Record) -> None:
+        """Write a record into the output folder. Raises UserError for NaN and infinity."""
+        self.write_json(record.FILE, record.tree())
+
     def write_json(self, name: str, content: Mapping[str, object]) -> None:
-        """Write a JSON file into the output folder. Raises UserError for NaN and infinity."""
+        """Write a JSON file that no other stage reads. Raises UserError for NaN and infinity."""
         if not self.writes:
             return
         try:
-            text = json.dumps(content, indent=2, allow_nan=False)
+            text = json_text(content)
         except ValueError:
             raise UserError(f"{name} would hold NaN or infinity: the network says nothing usable any more") from None
-        (self.folder / name).write_text(text + "\n", encoding="utf-8")
+        (self.folder / name).write_text(text, encoding="utf-8")
 
-    def write_metrics(self, metrics: Mapping[str, object]) -> None:
-        """Write metrics.json."""
-        self.write_json("metrics.json", metrics)
-
-    def write_rows(self, rows: Iterable[Mapping[str, object]], name: str = "curves.jsonl") -> None:
-        """Write records as lines of JSON."""
+    def write_rows(self, kind: type[RecordRow], rows: Iterable[Mapping[str, object]]) -> None:
+        """Write rows of one kind as lines of JSON. Raises UserError for NaN and infinity."""
         if not self.writes:
             return
         try:
-            lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+            lines = rows_text(kind, rows)
         except ValueError:
-            raise UserError(f"{name} would hold NaN or infinity; lower the learning rate") from None
-        (self.folder / name).write_text(lines, encoding="utf-8")
+            raise UserError(f"{kind.FILE} would hold NaN or infinity; lower the learning rate") from None
+        (self.folder / kind.FILE).write_text(lines, encoding="utf-8")
 
     def say(self, line: str) -> None:
         """A plain line for the person who watches; stdout is kept for the final line."""
@@ -206,10 +214,10 @@ def run_stage(name: str, work: Callable[[Stage], None]) -> None:
             with _output(target) as stage.folder:
                 work(stage)
                 stage.check_inputs_stayed()
-                stage.write_json("run.json", _record(stage))
+                stage.write(_record(stage))
             for finish in stage.when_done:
                 finish()
-            end_together()
+            barrier_and_destroy()
         seconds = time.monotonic() - stage.started
         if stage.writes:
             with without_readers():
@@ -225,7 +233,7 @@ def run_stage(name: str, work: Callable[[Stage], None]) -> None:
     except BrokenPipeError:
         _stop(f"{name}: nobody reads what it prints any more, stopped", 128 + signal.SIGPIPE)
     except (OSError, SafetensorError, MemoryError, RuntimeError) as error:
-        reason = no_room(error) or lost_partner(error)
+        reason = disk_error(error) or peer_died(error)
         reason = reason or no_memory(error, name, load(options.params), chosen.get("method", ""))
         if reason is None:
             raise
@@ -339,30 +347,29 @@ def _remove_what_killed_runs_left(folder: Path, name: str) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _record(stage: Stage) -> dict[str, object]:
-    """What is needed to trust a number."""
-    return {
-        "stage": stage.name,
-        "dataset": stage.dataset or None,
-        "method": stage.method or None,
-        "seed": stage.seed if stage.name in SEEDED else None,
-        "params": stage.recorded_parameters(),
-        "input_hashes": stage.input_hashes(),
-        "code": _modules(stage.name),
-        SUMS: sums_for_record(stage.folder) if stage.writes else {},
-        "versions": stage.versions(),
-        "device": stage.device,
-        "threads": stage.parameters.threads,
-        "processes": PROCESSES,
-        "started": datetime.fromtimestamp(time.time() - (time.monotonic() - stage.started), UTC).isoformat(
-            timespec="seconds"
-        ),
-        "duration_s": round(time.monotonic() - stage.started, 3),
-        **spent(),
-    }
+def _record(stage: Stage) -> RunRecord:
+    now = time.time()
+    seconds = time.monotonic() - stage.started
+    return RunRecord(
+        stage=stage.name,
+        dataset=stage.dataset or None,
+        method=stage.method or None,
+        seed=stage.seed if stage.name in SEEDED else None,
+        params=stage.recorded_parameters(),
+        input_hashes=stage.input_hashes(),
+        code=_modules(stage.name),
+        files=sums_for_record(stage.folder) if stage.writes else {},
+        versions=stage.versions(),
+        device=stage.device,
+        threads=stage.parameters.threads,
+        processes=PROCESSES,
+        started=datetime.fromtimestamp(now - seconds, UTC).isoformat(timespec="seconds"),
+        duration_s=round(seconds, 3),
+        **resource_usage(),
+    )
 
 
-def spent() -> dict[str, float]:
+def resource_usage() -> dict[str, float]:
     """CPU seconds (user and system) and peak memory (MiB) of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {

@@ -1,7 +1,6 @@
 """One dataset as the training stages see it: its description, its tokenised splits and its tokenizer."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +11,12 @@ from models.classifier import Classifier
 from models.heads import HeadSpec
 from models.store import load_model, read_stored
 from models.tokenizer import check_same_tokenizer
-from outputs import tokens_folder
+from outputs import read_json, read_record, tokens_folder
+from records.prepared import SelectedOn, SplitManifest
 from tasks.runtime.stage import Stage
 from training.supervised import Target
 
-SPEC, MANIFEST, TOKENIZER = "spec.json", "manifest.json", "tokenizer"
+SPEC, TOKENIZER = "spec.json", "tokenizer"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TokenisedDataset:
 
     spec: DatasetSpec
     folder: Path
-    manifest: Mapping[str, object]
+    manifest: SplitManifest
 
     def split(self, name: str) -> TokenSplit:
         """One split, memory-mapped."""
@@ -47,17 +47,17 @@ class TokenisedDataset:
 
     @property
     def tokenizer_fingerprint(self) -> str:
-        return str(self.manifest["tokenizer_fingerprint"])
+        return self.manifest.tokenizer_fingerprint
 
     @property
     def vocabulary(self) -> int:
         """The tokenizer's highest id and one."""
-        return int(str(self.manifest["vocabulary"]))
+        return self.manifest.vocabulary
 
     @property
     def max_length(self) -> int:
         """Tokens of an input, at most."""
-        return int(str(self.manifest["max_length"]))
+        return self.manifest.max_length
 
     @property
     def pad_id(self) -> int:
@@ -83,9 +83,9 @@ class TokenisedDataset:
         return network
 
     @property
-    def selected_on(self) -> str:
+    def selected_on(self) -> SelectedOn:
         """'selection', or 'dev' under the paper's protocol, which labels every number."""
-        return str(self.manifest["selected_on"])
+        return self.manifest.selected_on
 
     @property
     def head(self) -> HeadSpec:
@@ -105,5 +105,5 @@ def open_dataset(stage: Stage, dataset: str, *, record: bool = True) -> Tokenise
         stage.read(folder)
     elif not folder.exists():
         raise UserError(f"{folder}: missing; the split stage has not run for {dataset} (run `dvc repro`)")
-    spec = DatasetSpec.from_json(json.loads((folder / SPEC).read_text(encoding="utf-8")))
-    return TokenisedDataset(spec, folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    spec = DatasetSpec.from_json(read_json(folder / SPEC))
+    return TokenisedDataset(spec, folder, read_record(SplitManifest, folder))

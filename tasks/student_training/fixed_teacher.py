@@ -9,7 +9,7 @@ from accelerate import Accelerator
 
 from data.batches import Batch
 from errors import UserError
-from methods.interface import Lasting, Method, Needs, Phase, Scheduled, schedule_of
+from methods.interface import Lasting, LossInputs, Method, Needs, Phase, Scheduled, schedule_of
 from models.attention_scores import check_scores
 from models.classifier import Classifier
 from models.model_outputs import Outputs
@@ -91,8 +91,8 @@ def _epoch_loss(phase: Phase, teacher: FixedTeacher, model: Classifier, dataset:
     """A method's loss in one epoch."""
 
     def loss(outputs: Outputs, batch: Batch) -> Mapping[str, torch.Tensor]:
-        said = teacher.says(batch, phase, dataset.spec.name)
-        return phase.method.loss(outputs, said, batch.labels, dataset.spec.kind, projection=model.projection)
+        said = teacher.outputs(batch, phase, dataset.spec.name)
+        return phase.method.loss(LossInputs(outputs, said, batch.labels, dataset.spec.kind, model.projection))
 
     return loss
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from config.stages import Training
 from models.classifier import Classifier
 from models.store import save_model
+from records.trained import Epochs
 from tasks.runtime.stage import Stage
 from tasks.runtime.stage_datasets import TokenisedDataset
 
@@ -20,10 +21,10 @@ def write_model(stage: Stage, model: Classifier, dataset: TokenisedDataset) -> N
         )
 
 
-def epochs_run(stage: Stage, curves: Sequence[object], section: Training) -> dict[str, int]:
-    """For metrics.json: how many epochs were run, of how many; says so where `patience` ended the training."""
+def epochs_run(stage: Stage, curves: Sequence[object], section: Training) -> Epochs:
+    """Count the epochs that were run, and say so where `patience` ended the training."""
     if len(curves) < section.epochs:
         stage.say(
             f"ended after {len(curves)} of {section.epochs} epochs: {section.patience} without a better one on selection"
         )
-    return {"run": len(curves), "asked": section.epochs}
+    return Epochs(run=len(curves), asked=section.epochs)

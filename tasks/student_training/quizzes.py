@@ -7,6 +7,7 @@ from data.batches import draw_rows
 from data.tokens import TokenSplit
 from errors import UserError
 from models.classifier import Classifier
+from records.trained import StudentWork, Updates
 from tasks.runtime.stage import Stage
 from tasks.runtime.stage_datasets import TokenisedDataset
 from tasks.student_training.training_rows import TRAIN, row_counts
@@ -81,8 +82,8 @@ def taken(
     *,
     base: tuple[str, ...] = TRAIN,
     taught_by_quiz: bool = True,
-) -> dict[str, object]:
-    """What the student trained on and how often it moved, from its first episode to the last.
+) -> StudentWork:
+    """Rows that the student trained on and updates that it made, from its first episode to the last.
 
     The updates are this stage's own: those of the base, which come before them, are in its record.
 
@@ -99,7 +100,7 @@ def taken(
     kept = sum(1 for episode in moves if int(str(episode)) <= result.best_episode)
     before = sum(row_counts(dataset, base).values())
     return {
-        "updates": {"student": len(moves), "student_kept": kept, "teacher": 0},
+        "updates": Updates(student=len(moves), student_kept=kept, teacher=0),
         "train_rows": before if "quiz" in base else before + own,
         "other_rows": sum(rows.values()),
         "feedback_rows": len(dataset.split("quiz")) - own if taught_by_quiz else 0,

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
 from config.parameters import Parameters
-from epoch_choice import Choice, of_row
+from epoch_choice import SelectionRule, of_row
+from records.base import Scores
+from records.trained import SearchRecord
 from tasks.runtime.stage import Stage
 from training.supervised import Diverged, Target
 
@@ -54,11 +56,11 @@ Values = dict[str, float]
 
 @dataclass(frozen=True)
 class Found(Generic[Trained]):
-    """The best of the points, and what metrics.json says of all."""
+    """The best of the points, and the record of all."""
 
     trained: Trained
-    record: Mapping[str, object]
-    """{} without a search."""
+    record: SearchRecord | None = None
+    """None without a search."""
     headline: str = ""
 
 
@@ -80,15 +82,15 @@ def searched(
     """
     count = stage.parameters.search.points
     if count == 1:
-        return Found(train(stage), {})
+        return Found(train(stage))
     choice = target.choice(stage.parameters.selected_by)
     tried = [_try(stage, section, number, train, curves_of) for number in range(1, count + 1)]
     best = _best(tried, choice)
     chosen = tried[best]
     assert chosen.trained is not None
     values = ", ".join(f"{name} {value:.3g}" for name, value in chosen.values.items())
-    record = {"points": count, "chosen": best + 1, "tried": [one.record() for one in tried]}
-    return Found(chosen.trained, {"search": record}, f", best of {count} on selection ({values})")
+    record = SearchRecord(points=count, chosen=best + 1, tried=tuple(one.record() for one in tried))
+    return Found(chosen.trained, record, f", best of {count} on selection ({values})")
 
 
 @dataclass
@@ -100,9 +102,9 @@ class _Tried(Generic[Trained]):
     scores: Mapping[str, float] | None = None
     diverged: Diverged | None = None
 
-    def record(self) -> dict[str, object]:
-        found: dict[str, object] = {**self.values, "selection": self.scores}
-        return found | ({"diverged": str(self.diverged)} if self.diverged is not None else {})
+    def record(self) -> dict[str, float | Scores | str | None]:
+        diverged = {} if self.diverged is None else {"diverged": str(self.diverged)}
+        return {**self.values, "selection": None if self.scores is None else dict(self.scores), **diverged}
 
 
 def _try(
@@ -124,7 +126,7 @@ def _try(
     return _Tried(values, trained, of_row(kept))
 
 
-def _best(tried: Sequence[_Tried[Trained]], choice: Choice) -> int:
+def _best(tried: Sequence[_Tried[Trained]], choice: SelectionRule) -> int:
     """Return the index of the best point; the others' networks are let go."""
     found: int | None = None
     for number, one in enumerate(tried):

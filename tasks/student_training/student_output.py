@@ -8,7 +8,8 @@ from accelerate import Accelerator
 
 from metrics import compute_metrics
 from models.classifier import Classifier
-from tasks.runtime.stage import Stage, spent
+from records.trained import CurveRow, InfluenceRow, PhaseRecord, StudentMetrics, Updates
+from tasks.runtime.stage import Stage, resource_usage
 from tasks.runtime.stage_datasets import TokenisedDataset
 from tasks.runtime.torch_setup import as_it_is_used
 from tasks.student_training.initial_models import parameter_count, start_student
@@ -41,30 +42,26 @@ def write_student(
         save_signals(stage.folder / "seen", "selection", said)
     scores = compute_metrics(("loss", *dataset.spec.metrics), said.logits, selection.labels, dataset.spec.kind)
     write_model(stage, model, dataset)
-    stage.write_rows(run.curves)
+    stage.write_rows(CurveRow, run.curves)
     if run.influence:
-        stage.write_rows(run.influence, "influence.jsonl")
-    stage.write_metrics(
-        {
-            "selection": scores,
-            "selected_on": dataset.selected_on,
-            "parameters": parameter_count(model, dataset.spec.name),
-            "updates": {
-                "student": run.student_updates,
-                "student_kept": run.kept_updates,
-                "teacher": run.teacher_updates,
-            },
-            "trained_on": list(splits),
-            "train_rows": run.train_rows,
-            "other_rows": 0,
-            "feedback_rows": run.feedback_rows,
-            "rows_seen": len(run.curves) * run.train_rows,
-            "selected_by": given.selected_by,
-            "epochs": epochs_run(stage, run.curves, given.student),
-            **({"schedule": [asdict(part) for part in run.schedule]} if run.schedule else {}),
-            **found.record,
-            **spent(),
-        }
+        stage.write_rows(InfluenceRow, run.influence)
+    stage.write(
+        StudentMetrics(
+            selection=scores,
+            selected_on=dataset.selected_on,
+            selected_by=given.selected_by,
+            parameters=parameter_count(model, dataset.spec.name),
+            updates=Updates(student=run.student_updates, student_kept=run.kept_updates, teacher=run.teacher_updates),
+            train_rows=run.train_rows,
+            other_rows=0,
+            feedback_rows=run.feedback_rows,
+            trained_on=splits,
+            rows_seen=len(run.curves) * run.train_rows,
+            epochs=epochs_run(stage, run.curves, given.student),
+            schedule=tuple(PhaseRecord(**asdict(part)) for part in run.schedule),
+            search=found.record,
+            **resource_usage(),
+        )
     )
     stage.headline = f"{dataset.spec.metrics[0]} {scores[dataset.spec.metrics[0]]:.3f} on {dataset.selected_on}"
     stage.headline += found.headline

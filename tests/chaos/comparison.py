@@ -1,4 +1,4 @@
-"""Whether two outputs of a stage are the same, but for what measures the machine."""
+"""True if two outputs of a stage are the same, but for what measures the machine."""
 
 import json
 from pathlib import Path

@@ -18,9 +18,9 @@ from tests.pipeline.workspace import Workspace, environment, make_workspace
 
 LONGEST = 900
 CUT = {"dvc.lock": "dvc.lock", "RWLock-file": ".dvc/tmp/rwlock"}
-"""What DVC says where a blow cut a file of its own that it writes in place, and the file."""
+"""DVC's messages where a kill truncated a file that it writes in place, and the file."""
 CLEAR = ("ERROR: ", "Unable to acquire lock", "is busy", "Another")
-"""How a command says that somebody else is at work."""
+"""Messages of a command that found another process at work."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _without_what_was_cut(name: str, pipeline: Pipeline, refused: str, kills: in
 
 
 def _changed(path: Path) -> int:
-    """When a file last changed; 0 if it is not there."""
+    """Return when a file last changed; 0 if it is not there."""
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:
@@ -209,7 +209,7 @@ def kill_register(workspace: Workspace, kills: int, random: Random) -> Outcome:
 
 
 def registered(database: Path) -> str:
-    """What is wrong in the registry: a version or a finished run twice, or one that never ended; empty if nothing is."""
+    """List the registry's faults: a version or a finished run twice, or one that never ended."""
     with closing(sqlite3.connect(database)) as connection:
         versions = connection.execute("select name, count(*) from model_versions group by name").fetchall()
         runs = connection.execute("select name, status from runs where lifecycle_stage = 'active'").fetchall()
@@ -219,7 +219,7 @@ def registered(database: Path) -> str:
 
 
 def is_clear(said: str) -> bool:
-    """Whether a command that failed said that somebody else is at work."""
+    """Return whether a command that failed said that somebody else is at work."""
     return any(words in said for words in CLEAR) and "Traceback" not in said
 
 

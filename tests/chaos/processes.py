@@ -19,7 +19,7 @@ EVENTS = ("os.rename", "os.mkdir", "os.rmdir", "os.remove", "shutil.rmtree")
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: its exit status, negative for a signal; what it said; seconds; writes below outputs/."""
+    """The end of a process: its exit status, negative for a signal; its output; seconds; writes below outputs/."""
 
     status: int
     said: str
@@ -29,7 +29,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Attack:
-    """When a process is hit: so many seconds after its start, or at its n-th write below outputs/."""
+    """The moment of a kill: so many seconds after the start, or at the n-th write below outputs/."""
 
     number: int = signal.SIGKILL
     after: float | None = None
@@ -70,7 +70,7 @@ def _hit(child: int, number: int, moment: float) -> None:
 
 
 def _child(target: Target, folder: Path, log: Path, counted: Path, attack: Attack | None) -> None:
-    """What the forked process does; it never comes back."""
+    """Run the forked process; it never comes back."""
     status = 1
     try:
         os.chdir(folder)

@@ -1,4 +1,4 @@
-"""What the fuzz tests feed: bytes, rows, descriptions and params files, near to good ones and far from them."""
+"""Inputs of the fuzz tests: bytes, rows, descriptions and params files, near to good ones and far from them."""
 
 import csv
 import gzip
@@ -152,7 +152,7 @@ yaml_texts = st.one_of(
 
 
 def as_yaml(content: object) -> bytes:
-    """What PyYAML writes of it."""
+    """Return PyYAML's text of it."""
     return yaml.safe_dump(content, allow_unicode=True).encode("utf-8", "surrogatepass")
 
 
@@ -160,7 +160,7 @@ description_files = st.one_of(yaml_texts, described.map(as_yaml))
 
 
 def paths(content: object, before: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-    """Where a value can be changed in nested mappings and lists."""
+    """List the positions in nested mappings and lists where a value can be changed."""
     entries = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     return [before] * bool(before) + [path for key, part in entries for path in paths(part, (*before, key))]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 from made_students import empty_registry
-from stages import ROOT, Ended, merged, run_stage_here, write_params
+from stages import ROOT, Ended, merged, module_of, run_stage_here, write_params
 
 DATASET, SEED = "reviews", "1"
 DESCRIPTION = {"kind": "single", "text": "text", "label": "label", "labels": ["bad", "good"], "id": "id"}
@@ -97,7 +97,7 @@ class Made:
 
     def run_apart(self, stage: str, *before: str, limit: str = "", **environment: str) -> Ended:
         """Run it in a process of its own, `limit` (shell) said first; `before` are words before the command."""
-        command = [*before, sys.executable, "-m", f"tasks.{stage}", *options_of(stage)]
+        command = [*before, sys.executable, "-m", module_of(stage), *options_of(stage)]
         if limit:
             command = ["sh", "-c", f'{limit}; exec "$@"', "sh", *command]
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What must stay secret (tokens in the environment and in .env, passwords in addresses) is in nothing written."""
+"""Secrets (tokens in the environment and in .env, passwords in addresses) stand in nothing that is written."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the tests of the flows share: no server and no registry is used but those that a test starts."""
+"""Fixtures of the flows' tests: no server and no registry is used but those that a test starts."""
 
 import os
 import sys

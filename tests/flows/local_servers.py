@@ -1,4 +1,4 @@
-"""What the tests of servers share: free ports, an environment of their own, who listens where, waiting."""
+"""Helpers of the tests of servers: free ports, an environment of their own, who listens where, waiting."""
 
 import os
 import shutil
@@ -34,10 +34,11 @@ def quiet_environment(**own: str) -> dict[str, str]:
 
 
 def copy_of_the_flows(folder: Path) -> Path:
-    """What `python -m flows` needs of this repository, in a folder of its own."""
-    for name in ("flows", "tasks"):
+    """Copy the code of this repository, without its parameters and outputs, to a folder of its own."""
+    for package in ROOT.glob("*/__init__.py"):
+        name = package.parent.name
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in ROOT.glob("*.py"):
+    for path in (*ROOT.glob("*.py"), ROOT / "pyproject.toml"):
         shutil.copy2(path, folder / path.name)
     return folder
 
@@ -75,5 +76,5 @@ def wait_until(true: Callable[[], bool], seconds: float = 300.0) -> None:
 
 
 def living(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those of the processes that still run."""
+    """The processes that still run."""
     return [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]

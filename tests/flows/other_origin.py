@@ -1,4 +1,4 @@
-"""What a web page of another origin asks of the servers on this machine: request by request, and in a real browser."""
+"""Questions of a web page of another origin to the servers on this machine: request by request, and in a real browser."""
 
 import base64
 import http.client
@@ -84,7 +84,7 @@ def deployment(api: str, authorization: str) -> str:
 
 
 def runs(api: str, authorization: str) -> int:
-    """How many runs the server knows."""
+    """Number of runs that the server knows."""
     _, text = post(f"{api}/flow_runs/count", {}, Authorization=authorization, Content_Type="application/json")
     return int(text)
 
@@ -138,7 +138,7 @@ def chromium() -> str:
 
 
 def seen_by_a_page(api: str, mlflow: str, start: str) -> dict[str, object]:
-    """What a page of another origin, opened in a browser, found out and did. The browser takes HOST for this machine."""
+    """Findings and doings of a page of another origin, opened in a browser. The browser takes HOST for this machine."""
     bodies = json.dumps([json.dumps(body) for body in ATTACKS.values()])
     values = {"API": api, "MLFLOW": mlflow, "START": start, "BODIES": bodies}
     seen: queue.Queue[dict[str, object]] = queue.Queue()

@@ -39,7 +39,7 @@ from flows.ui import prefect_server
 
 
 class Parameters(TypedDict, total=False):
-    """What the flow is asked for."""
+    """Parameters of the flow."""
 
     datasets: list[str]
     overrides: list[str]
@@ -120,7 +120,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyPipeline:
 
 
 def run(api: SyncPrefectClient, **parameters: Unpack[Parameters]) -> tuple[Outcome, FlowRun]:
-    """Run the flow here; what became of the stages, and the run as the server has it."""
+    """Run the flow here; the outcome, and the run as the server has it."""
     started: list[UUID] = []
 
     # Not "the last run": runs that are scheduled for later sort as later ones.
@@ -199,5 +199,5 @@ def flows_process(
 
 
 def still_alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run, half a minute after they should have ended."""
+    """The processes that still run, half a minute after they should have ended."""
     return psutil.wait_procs(list(processes), timeout=30)[1]

@@ -108,7 +108,7 @@ def test_what_a_tag_names_stays(tiny: TinyPipeline, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def artifacts(ran_twice: TinyPipeline) -> Path:
-    """Of a registry with two versions, the first registered with the first run's dvc.lock, the second without one."""
+    """Artifacts of a registry with two versions, the first registered with the first run's dvc.lock, the second without one."""
     from registry import names
     from registry.connection import connect
 

@@ -78,7 +78,7 @@ def test_an_error_is_one_line_on_stderr_and_status_2(
 def test_a_forwarded_command_shows_its_own_help(command: str) -> None:
     done = flows(command, "--help")
     assert done.returncode == 0, done.stderr
-    assert f"usage: python -m tasks.{command}" in done.stdout
+    assert f"usage: python -m {FORWARDED[command].module}" in done.stdout
 
 
 def test_the_version_is_that_of_pyproject(capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ LEFT_OUT = {
 
 
 def context(names: list[str]) -> set[str]:
-    """Those of the paths that reach the builder: the last line of .dockerignore that fits a path decides."""
+    """The paths that reach the builder: the last line of .dockerignore that fits a path decides."""
     rules = [line for line in IGNORED if line and not line.startswith("#")]
     kept = set()
     for name in names:
@@ -61,7 +61,7 @@ def _fits(path: str, pattern: str) -> bool:
 
 
 def tracked() -> list[str]:
-    """What git knows or would add."""
+    """Files that git knows or would add."""
     listed = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
     names = subprocess.run(listed, cwd=ROOT, text=True, capture_output=True, check=True).stdout.split("\0")
     return [name for name in names if name and (ROOT / name).is_file()]

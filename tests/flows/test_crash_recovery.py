@@ -1,4 +1,4 @@
-"""What a killed run left is put right by the next one, `serve` and `status`, and nothing of anybody else is touched."""
+"""Recovery from killed runs by the next one, `serve` and `status`; nothing of anybody else is touched."""
 
 import json
 import os
@@ -20,7 +20,8 @@ from prefect_server import flows_process, open_runs, still_alive, wait_until
 from tiny_pipeline import TinyPipeline, tool_environment
 
 from flows import crash_recovery, status
-from flows.crash_recovery import FLOW, end_servers, mend
+from flows.crash_recovery import end_servers, recover
+from flows.prefect_filters import FLOW
 from flows.process_notes import FOLDER, orphans, process_id, write_note
 from flows.serving import ONE_AT_A_TIME
 
@@ -58,7 +59,7 @@ def made_run(api: SyncPrefectClient, deployment: UUID | None = None) -> FlowRun:
 
 
 def flow_id(api: SyncPrefectClient) -> UUID:
-    """Of the flow, as the server has it."""
+    """The flow's id, as the server has it."""
     return UUID(api._client.post("/flows/", json={"name": FLOW}).json()["id"])
 
 
@@ -76,7 +77,7 @@ def test_a_killed_run_is_set_to_crashed_with_its_stages_by_status(
         wait_until((sources.root / "started").exists, "a stage that runs")
         stages = psutil.Process(process.pid).children(recursive=True)
         (run,) = open_runs(api)
-        mend(sources.root, print)
+        recover(sources.root, print)
         assert (state(api, run), capsys.readouterr().out) == ("Running", "")  # it lives
         process.kill()
         process.wait()
@@ -107,7 +108,7 @@ def test_a_run_of_another_host_or_of_a_process_that_lives_is_left_alone(api: Syn
     content = json.loads(held.read_text())
     held.write_text(json.dumps(content | {"owner": content["owner"] | {"pid": 2**22 + 1}}))
     said: list[str] = []
-    mend(tmp_path, said.append)
+    recover(tmp_path, said.append)
     assert said == []
     assert [state(api, run) for run in (lives, elsewhere, locked)] == ["Running"] * 3
 
@@ -120,7 +121,7 @@ def test_a_number_that_another_process_has_by_now_is_not_the_process_of_the_note
     (note,) = (tmp_path / FOLDER).glob(f"run-{run.id}-*.json")
     content = json.loads(note.read_text())
     note.write_text(json.dumps(content | {"owner": content["owner"] | {"pid": os.getpid()}}))
-    mend(tmp_path, print)
+    recover(tmp_path, print)
     assert state(api, run) == "Crashed"
 
 
@@ -128,14 +129,14 @@ def test_a_killed_run_that_was_being_cancelled_is_cancelled(api: SyncPrefectClie
     run = made_run(api)
     api.set_flow_run_state(run.id, Cancelling(), force=True)
     by_another_process(tmp_path, "run", str(run.id))
-    mend(tmp_path, print)
+    recover(tmp_path, print)
     assert state(api, run) == "Cancelled"
 
 
 def test_a_note_of_a_run_on_another_server_is_kept_for_that_server(api: SyncPrefectClient, tmp_path: Path) -> None:
     by_another_process(tmp_path, "run", str(uuid4()))
     said: list[str] = []
-    mend(tmp_path, said.append)
+    recover(tmp_path, said.append)
     assert said == [] and len(list(orphans(tmp_path, "run"))) == 1
 
 
@@ -143,7 +144,7 @@ def test_a_server_that_is_away_stops_nobody(tmp_path: Path) -> None:
     by_another_process(tmp_path, "run", str(uuid4()))
     said: list[str] = []
     with temporary_settings(updates={PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        mend(tmp_path, said.append)
+        recover(tmp_path, said.append)
     assert len(said) == 1 and said[0].startswith("What killed runs left stays for now")
 
 
@@ -172,10 +173,10 @@ def test_a_deployment_does_not_wait_for_a_run_that_a_killed_serve_took_and_never
     assert starts(api, stuck) and not starts(api, waiting)
     by_another_process(tmp_path, "serve", str(served))
     write_note(tmp_path, "serve", str(served))  # it was started again since
-    mend(tmp_path, print)
+    recover(tmp_path, print)
     assert state(api, stuck) == "Pending"  # it may still begin
     monkeypatch.setattr(crash_recovery, "STARTS_S", 0.0)
-    mend(tmp_path, print)
+    recover(tmp_path, print)
     assert state(api, stuck) == "Crashed"
     assert starts(api, waiting)
 
@@ -190,12 +191,12 @@ def test_a_slot_that_nobody_holds_is_given_back_and_one_that_a_run_holds_is_not(
     api.update_global_concurrency_limit(limit.name, GlobalConcurrencyLimitUpdate(active_slots=1))
     runs = made_run(api, served)
     assert not starts(api, runs)
-    mend(tmp_path, print)
+    recover(tmp_path, print)
     assert starts(api, runs)
     api.set_flow_run_state(runs.id, Running(), force=True)
     # As after a dead run was closed, whose slot the server had already taken back and given to this one.
     api.update_global_concurrency_limit(limit.name, GlobalConcurrencyLimitUpdate(active_slots=0))
-    mend(tmp_path, print)
+    recover(tmp_path, print)
     assert not starts(api, made_run(api, served))
 
 
@@ -213,7 +214,7 @@ print(left.pid)
     with subprocess.Popen(["sleep", "876"], start_new_session=True) as used:
         write_note(tmp_path, "server", str(used.pid), used.pid)
         said = list(end_servers(tmp_path))
-        assert said == [f"Ended the temporary Prefect server (process {left.pid}) of a run that was killed."]
+        assert said == [f"StageOutcome the temporary Prefect server (process {left.pid}) of a run that was killed."]
         assert still_alive([left]) == []
         assert process_id(used.pid) is not None
         used.kill()

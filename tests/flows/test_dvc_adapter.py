@@ -1,4 +1,4 @@
-"""What flows/dvc_adapter relies on in DVC, part by part, on a small repository in which it really ran.
+"""Contract between flows/dvc_adapter and DVC, part by part, on a small repository in which DVC really ran.
 
 Most of it is no public interface: where a release of DVC changes one, the test of that part fails.
 """

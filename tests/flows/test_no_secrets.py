@@ -1,4 +1,4 @@
-"""What a flow sends to Prefect holds no secret of the environment: logs, states, parameters, the page of the run."""
+"""No secret of the environment in what a flow sends to Prefect: logs, states, parameters, the page of the run."""
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient

@@ -1,4 +1,4 @@
-"""DVC's record of runs on a remote: what somebody who can write there may put into a checkout, and what a push copies."""
+"""DVC's run cache on a remote: the little that somebody who can write there may put into a checkout, and the copies of a push."""
 
 import contextlib
 import copy
@@ -100,14 +100,14 @@ def names_another_output(store: Path) -> None:
 
 
 def names_another_output_and_itself(store: Path) -> None:
-    """The same, under the name that such an entry has."""
+    """A further output in an entry, under the name that such an entry has."""
     names_another_output(store)
     path = entry_of(store, "outputs/rows")
     path.rename(path.with_name(_get_cache_hash(load_yaml(path))))
 
 
 def has_another_name(store: Path) -> None:
-    """The same, under a name that is none of an entry's: DVC takes the newest file, whatever its name."""
+    """A further output in an entry, under a name that is none of an entry's: DVC takes the newest file, whatever its name."""
     names_another_output(store)
     path = entry_of(store, "outputs/rows")
     path.rename(path.with_name("newest.tmp"))
@@ -147,7 +147,7 @@ FORGERIES = (
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """What a person sees in a checkout: no .git, no .dvc, nothing that was there from the start."""
+    """The files that a person sees in a checkout: no .git, no .dvc, nothing that was there from the start."""
     found = (path for path in folder.rglob("*") if path.is_file())
     inside = {str(path.relative_to(folder)): path.read_bytes() for path in found}
     given = (".git", ".dvc", "in", "dvc.yaml", "dvc.lock")

@@ -101,11 +101,11 @@ def test_a_failure_holds_the_last_thirty_lines_and_the_status_of_the_stage(tiny:
     assert tail[-3:-1] == ("line 100", "no such value")
     assert "exited with 2" in tail[-1]
     assert "line 74" in str(failure.value)
-    assert not failure.value.may_pass
+    assert not failure.value.is_transient
 
 
 @pytest.mark.parametrize(
-    ("words", "may_pass"),
+    ("words", "is_transient"),
     [
         ("ConnectionResetError: [Errno 104] Connection reset by peer", True),
         ("Temporary failure in name resolution", True),
@@ -114,8 +114,8 @@ def test_a_failure_holds_the_last_thirty_lines_and_the_status_of_the_stage(tiny:
         ("RuntimeError: mat1 and mat2 shapes cannot be multiplied", False),
     ],
 )
-def test_only_failures_that_may_pass_are_worth_another_try(words: str, may_pass: bool) -> None:
-    assert StageFailed("source@left", 1, ("start", words, "end")).may_pass is may_pass
+def test_only_failures_that_may_pass_are_worth_another_try(words: str, is_transient: bool) -> None:
+    assert StageFailed("source@left", 1, ("start", words, "end")).is_transient is is_transient
 
 
 def test_a_path_that_another_process_holds_is_waited_for(tiny: TinyPipeline, runner: Runner) -> None:
@@ -248,7 +248,7 @@ def run_into(ended: list[BaseException], runner: Runner, name: str) -> None:
 
 
 def named(process: psutil.Process) -> str:
-    """What a process is called; nothing if it has ended."""
+    """The name of a process; nothing if it has ended."""
     try:
         return process.name()
     except psutil.Error:

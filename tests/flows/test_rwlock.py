@@ -20,7 +20,7 @@ LONG_AGO = time.time() - 3600
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """What there is to see of a repository here: its .dvc."""
+    """The part of a repository that matters here: its .dvc."""
     (tmp_path / ".dvc/tmp").mkdir(parents=True)
     return tmp_path
 

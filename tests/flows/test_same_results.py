@@ -18,7 +18,7 @@ def by_flow(server: str, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def run_flow(workspace: Workspace, server: str, *options: str) -> str:
-    """What a run of the flow prints; its registry is the workspace's own."""
+    """Output of a run of the flow; its registry is the workspace's own."""
     return workspace.run(
         "python", "-m", "flows", "run", *options, PREFECT_API_URL=server, MLFLOW_TRACKING_URI=""
     ).stdout

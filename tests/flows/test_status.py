@@ -1,4 +1,4 @@
-"""What `python -m flows status` says: of the server's runs, or of the workspace where there is no server."""
+"""Output of `python -m flows status`: of the server's runs, or of the workspace where there is no server."""
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient

@@ -1,22 +1,22 @@
-"""What a run came to, as Prefect's page and as the terminal's table."""
+"""The summary of a run, as Prefect's page and as the terminal's table."""
 
 import json
 import socket
 from dataclasses import replace
 from pathlib import Path
 
-from flows.outcome import Ended, Outcome, newly_registered, ordered
+from flows.outcome import Outcome, StageOutcome, newly_registered, ordered
 from flows.summary import UNSCALED, Results, gate_lines, markdown, read_results, report_markdown, table
-from metrics import LOWER_IS_BETTER
+from kinds import LOWER_IS_BETTER
 
 STAGES = (
-    Ended("source@rte", "Cached", note="up to date"),
-    Ended("teacher@rte-42", "Ran", 93.4, "params teacher.epochs: 3 -> 4", changed=True),
-    Ended("student@rte-mse_kd-42", "Failed", note="a | b", tail=("first", "```", "last")),
-    Ended("report", "Skipped", note="needs student@rte-mse_kd-42"),
+    StageOutcome("source@rte", "Cached", note="up to date"),
+    StageOutcome("teacher@rte-42", "Ran", 93.4, "params teacher.epochs: 3 -> 4", changed=True),
+    StageOutcome("student@rte-mse_kd-42", "Failed", note="a | b", tail=("first", "```", "last")),
+    StageOutcome("report", "Skipped", note="needs student@rte-mse_kd-42"),
 )
 OUTCOME = Outcome(STAGES, 100.2)
-WHOLE = Outcome((*STAGES[:3], Ended("register", "Ran", 2.0), Ended("report", "Ran", 4.0)))
+WHOLE = Outcome((*STAGES[:3], StageOutcome("register", "Ran", 2.0), StageOutcome("report", "Ran", 4.0)))
 REPORT = {
     "protocol": "selected on selection, reported on dev",
     "seeds_note": "one seed, no spread",
@@ -111,7 +111,7 @@ def test_the_table_shows_what_was_not_simply_cached() -> None:
 
 
 def test_of_many_stages_the_table_shows_those_that_failed_and_those_that_took_longest() -> None:
-    many = tuple(Ended(f"stage{number}", "Ran", seconds=number) for number in range(40))
+    many = tuple(StageOutcome(f"stage{number}", "Ran", seconds=number) for number in range(40))
     lines = table(Outcome((*many, STAGES[2]))).splitlines()
     shown = {line.split()[0] for line in lines[:-2]}
     assert {"student@rte-mse_kd-42", "stage39", "stage29"} <= shown and "stage28" not in shown
@@ -119,7 +119,7 @@ def test_of_many_stages_the_table_shows_those_that_failed_and_those_that_took_lo
 
 
 def test_a_stage_of_which_nothing_is_known_was_stopped() -> None:
-    assert [stage.state for stage in ordered({"a": Ended("a", "Ran")}, ["a", "b"])] == ["Ran", "Stopped"]
+    assert [stage.state for stage in ordered({"a": StageOutcome("a", "Ran")}, ["a", "b"])] == ["Ran", "Stopped"]
 
 
 def test_what_register_wrote_is_read_and_nothing_is_made_of_a_broken_file(tmp_path: Path) -> None:

@@ -77,13 +77,13 @@ class Running:
 
     @property
     def auth_string(self) -> str:
-        """What Prefect's API asks for."""
+        """The auth string of Prefect's API."""
         return auth_string.read(self.folder / "outputs" / "prefect" / auth_string.FILE)
 
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[list[Running]]:
-    """What has been started for these tests; the last one may still run."""
+    """Everything started for these tests; the last one may still run."""
     found: list[Running] = []
     yield found
     for one in found:
@@ -189,7 +189,7 @@ def test_another_terminal_gets_in_by_the_printed_lines_and_is_told_so_without_th
 
 
 def terminal(folder: Path, commands: str) -> "subprocess.CompletedProcess[str]":
-    """What a person types into another terminal."""
+    """The lines that a person types into another terminal."""
     return subprocess.run(
         ("sh", "-c", commands), cwd=folder, env=quiet_environment(), text=True, capture_output=True, timeout=120
     )
@@ -297,7 +297,7 @@ def test_a_registry_on_a_server_is_not_started_but_named(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--mlflow-port", "70000"), "'70000' is no port; allowed are 1 to 65535"),
+        (("--mlflow-port", "70000"), "70000: no port; allowed are 1 to 65535"),
         (("--mlflow-port", "4200"), "--prefect-port and --mlflow-port are both 4200"),
     ],
 )

@@ -53,14 +53,19 @@ def tiny(ran: TinyPipeline, tmp_path: Path) -> TinyPipeline:
 
 
 def epochs(root: Path) -> int:
-    """What the evaluation of the left dataset saw."""
+    """The epochs that the evaluation of the left dataset saw."""
     return json.loads((root / METRICS).read_text())["epochs"]
+
+
+def left(root: Path) -> list[str]:
+    """Files and folders in that of the worktrees, down to the notes."""
+    return sorted(str(path.relative_to(root / SLOTS)) for path in (root / SLOTS).rglob("*"))
 
 
 def nothing_is_left(tiny: TinyPipeline) -> bool:
     """Whether neither git nor the disk remembers a worktree."""
     listed = tiny.run("git", "worktree", "list").stdout.splitlines()
-    return len(listed) == 1 and sorted(path.name for path in (tiny.root / SLOTS).iterdir()) == [".guard"]
+    return len(listed) == 1 and left(tiny.root) == [".guard", "processes"]
 
 
 def test_without_other_values_the_repository_itself_is_used(tiny: TinyPipeline) -> None:
@@ -183,14 +188,14 @@ def test_a_worktree_is_removed_when_its_process_is_told_to_end(tiny: TinyPipelin
 
 def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_one_s_is_not(tiny: TinyPipeline) -> None:
     with waiting(tiny) as killed, waiting(tiny) as living:
-        assert {owner.process for owner in owners(tiny.root)} == {str(killed.pid), str(living.pid)}
+        assert {note.owner.pid for note in owners(tiny.root)} == {killed.pid, living.pid}
         killed.kill()
         killed.wait(300)
         assert len(dead(tiny.root)) == 1
         with overridden(tiny.root, None, ["teacher.epochs=6"], restore=False):
             assert dead(tiny.root) == []
-            assert {owner.process for owner in owners(tiny.root)} == {str(living.pid), str(os.getpid())}
-        assert [owner.process for owner in owners(tiny.root)] == [str(living.pid)]
+            assert {note.owner.pid for note in owners(tiny.root)} == {living.pid, os.getpid()}
+        assert [note.owner.pid for note in owners(tiny.root)] == [living.pid]
         living.communicate()
     assert living.returncode == 0
     assert remove_dead(tiny.root) == []

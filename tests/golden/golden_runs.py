@@ -21,7 +21,7 @@ from methods.co_training import MovingTeacher, Pair, TrainingBatch
 from methods.dist import Dist
 from methods.dml import Dml
 from methods.finetune import Finetune
-from methods.interface import Method, Needs, Phase, Scheduled
+from methods.interface import LossInputs, Method, Needs, Phase, Scheduled
 from methods.kd import Kd
 from methods.lgtm import Influence, Lgtm
 from methods.metadistil import MetaDistil
@@ -125,8 +125,8 @@ def run_fixed(method: Method | Scheduled, found: Run, checkpoints: Checkpoints |
         phase = phase_of(epoch)
 
         def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
-            theirs = fixed.says(batch, phase, TARGET.name)
-            parts = phase.method.loss(outputs, theirs, batch.labels, TARGET.kind)
+            theirs = fixed.outputs(batch, phase, TARGET.name)
+            parts = phase.method.loss(LossInputs(outputs, theirs, batch.labels, TARGET.kind))
             found.note(parts["loss"].item())
             return parts
 

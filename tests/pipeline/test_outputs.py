@@ -1,4 +1,4 @@
-"""What a whole run leaves: every file, and numbers that agree with each other from stage to stage."""
+"""Output of a whole run: every file, and numbers that agree with each other from stage to stage."""
 
 import csv
 import json

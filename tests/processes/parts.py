@@ -19,6 +19,7 @@ from torch.distributed.tensor import DTensor
 
 from data.batches import Batch
 from methods.finetune import Finetune
+from methods.interface import LossInputs
 from models.model_outputs import Outputs
 from training.fsdp import ASKED
 from training.resume import Cadence, Checkpoints
@@ -47,7 +48,7 @@ class Watch:
 
 def loss(outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
     """What a teacher minimises."""
-    return Finetune().loss(outputs, None, batch.labels, SPEC.kind)
+    return Finetune().loss(LossInputs(outputs, None, batch.labels, SPEC.kind))
 
 
 def trained(

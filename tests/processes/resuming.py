@@ -21,7 +21,7 @@ from stages import run_stage_here
 
 import methods.kd  # noqa: F401  -- as the loop in `main`
 import training.supervised
-from training.curriculum.learner import Learner
+from training.curriculum.learner import CurriculumLearner
 
 STEP = 7
 EXPECTED = {"none": 0, "one-sigterm": 128 + signal.SIGTERM, "sigterm": 128 + signal.SIGTERM}
@@ -59,7 +59,7 @@ def run(name: str, blow: str) -> int:
     one = RUNS[name]
     with (
         patch.object(training.supervised, "collate", struck(training.supervised.collate, blow)),
-        patch.object(Learner, "backward", struck(Learner.backward, blow)),
+        patch.object(CurriculumLearner, "backward", struck(CurriculumLearner.backward, blow)),
     ):
         ended = run_stage_here(Path.cwd(), one.stage, *one.options)
     print(ended.errors, end="", file=sys.stderr, flush=True)

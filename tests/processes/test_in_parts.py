@@ -21,7 +21,7 @@ LAUNCH = ("python", "-m", "hardware", "fsdp_cpu_2")
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, float]]]:
-    """What parts.py found, in both processes."""
+    """The findings of parts.py, in both processes."""
     folder = tmp_path_factory.mktemp("parts")
     file, script = str(ROOT / "hardware" / "fsdp_cpu_2.yaml"), str(HERE / "parts.py")
     done = launched("accelerate", "launch", "--config_file", file, script, str(folder), folder=folder)

@@ -14,13 +14,13 @@ LAUNCH = ("python", "-m", "hardware", "cpu_2")
 
 
 def own_lines(errors: str) -> list[str]:
-    """What the stage wrote to stderr, without the warning that so small a teacher earns."""
+    """Return the stage's stderr, without the warning that so small a teacher earns."""
     return [line for line in errors.splitlines() if line and not line.startswith("WARNING: teacher")]
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a launch ended."""
+    """The end of a launch."""
 
     status: int
     output: str

@@ -1,4 +1,4 @@
-"""What each of the launched processes runs: `together.py FOLDER NAME`, the stages of FOLDER/NAME.json one after the other.
+"""The job of each launched process: `together.py FOLDER NAME`, the stages of FOLDER/NAME.json one after the other.
 
 Starting two processes costs more than all these stages. Every stage reads what one process made of the stages before it:
 its output is moved to NAME/<label>, and that of one process is put back. Each process notes what it is and did.

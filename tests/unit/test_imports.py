@@ -10,8 +10,22 @@ from source_imports import ROOT, imported, modules_of
 
 from config.method_parameters import AssistedMethod, StudentMethod
 
-BASE = {"checksums", "epoch_choice", "errors", "metrics", "outputs", "paths", "progress", "resource_errors", "seeds"}
-"""Modules at the root that stand on no folder."""
+BASE = {
+    *(
+        "checksums",
+        "epoch_choice",
+        "errors",
+        "kinds",
+        "metrics",
+        "outputs",
+        "paths",
+        "progress",
+        "records",
+        "resource_errors",
+    ),
+    "seeds",
+}
+"""Modules at the root that stand on no folder, and the records."""
 OURS = BASE | {
     *("benchmarks", "config", "data", "environment", "experiments", "flows", "hardware", "methods", "models"),
     *("registry", "reporting", "stage_code", "strict_yaml", "tasks", "tests", "training"),
@@ -24,17 +38,20 @@ STAGES = (
 # Folder -> what it may import of ours, itself aside.
 ALLOWED = {
     "config": {"errors", "strict_yaml", "tasks"},  # which of tasks: below
-    "data": {"errors", "seeds", "strict_yaml"},
+    "data": {"errors", "kinds", "seeds", "strict_yaml"},
     "hardware": {"environment"},
-    "models": {"errors", "seeds"},
-    "methods": {"errors", "models", "seeds"},
-    "training": {"data", "epoch_choice", "errors", "metrics", "models", "methods", "progress", "seeds"},
+    "records": set(),
+    "models": {"errors", "kinds", "seeds"},
+    "methods": {"errors", "kinds", "models", "seeds"},
+    "training": {"data", "epoch_choice", "errors", "kinds", "metrics", "models", "methods", "progress", "seeds"},
     "reporting": BASE | {"config", "data"},
     "registry": BASE | {"config", "data", "models", "reporting", "stage_code"},
     "tasks": BASE
     | {*("config", "data", "environment", "methods", "models", "stage_code", "strict_yaml", "training")}
     | {"registry", "reporting"},
-    "flows": {"config", "environment", "errors", "outputs", "paths", "reporting", "stage_code", "strict_yaml"},
+    "flows": {
+        *("config", "environment", "errors", "outputs", "paths", "records", "reporting", "stage_code", "strict_yaml"),
+    },
 }
 # The only stages that may know the registry's code and the report's.
 ABOVE = {"registry": {"register.py"}, "reporting": {"register.py", "report.py"}}

@@ -26,12 +26,12 @@ def checkpoint(folder: Path, text: str) -> None:
 
 
 def prepared(here: Path) -> str:
-    """What the last stage of the rows says; `python -m config` has to take the params file first."""
+    """Return the last line of the rows' last stage; `python -m config` has to take the params file first."""
     params = here / "params.yaml"
     content = yaml.safe_load(params.read_text(encoding="utf-8"))
     rows = (here / "mine/tickets/train.csv").read_text(encoding="utf-8")
     checkpoint(here / "checkpoints" / Path(content["split"]["tokenizer"]).name, rows)
-    content["models"]["search"] = ["checkpoints"]  # README: "Without network, put its folder into one that ..."
+    content["models"]["search"] = ["checkpoints"]  # docs/how-to.md: "Without network, put its folder into one that ..."
     params.write_text(yaml.safe_dump(content), encoding="utf-8")
     command = [sys.executable, "-m", "config", "params.yaml"]
     done = subprocess.run(command, cwd=here, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What a repository has beside its code: one version everywhere, workflows and hooks that run what is there."""
+"""The repository beside its code: one version everywhere, workflows and hooks that run what is there."""
 
 import re
 import tomllib

@@ -23,20 +23,20 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from data.batches import Batch
-from epoch_choice import BY_LOSS, Choice, of_row
-from training.curriculum.learner import Learner
+from epoch_choice import BY_LOSS, SelectionRule, of_row
+from training.curriculum.learner import CurriculumLearner
 from training.curriculum.samplers import effective_sampler
 from training.curriculum.step import check, prepare
 from training.curriculum.types import (
     CurriculumResult,
     CurriculumSettings,
+    CurriculumStudent,
     Distillation,
     OnEpisode,
     Probe,
     QuizDataset,
     Row,
     SelectionScores,
-    Student,
     TargetQuiz,
 )
 from training.resume import Checkpoints, Saved
@@ -46,7 +46,7 @@ REWARDS = ("reward", "reward_binary", "reward_real")
 
 
 def run_curriculum(
-    student: Student,
+    student: CurriculumStudent,
     datasets: Sequence[QuizDataset],
     target: TargetQuiz,
     selection_scores: SelectionScores,
@@ -76,16 +76,16 @@ def run_curriculum(
     """
     check(datasets, target, settings, probe, distillation)
     sampler, note = effective_sampler(settings.sampler, len(datasets))
-    play = prepare(student, datasets, target, sampler, settings, accelerator, probe, distillation)
-    run = play_episodes(play, settings.episodes, selection_scores, on_episode, checkpoints, settings.choice)
+    episode = prepare(student, datasets, target, sampler, settings, accelerator, probe, distillation)
+    run = run_episodes(episode, settings.episodes, selection_scores, on_episode, checkpoints, settings.choice)
     return CurriculumResult(run.best, sampler, note, run.steps, run.episodes)
 
 
-class Playing(Saved, Protocol):
+class TrainingEpisode(Saved, Protocol):
     """How an episode goes; what lives from the first to the last."""
 
     @property
-    def learner(self) -> Learner: ...
+    def learner(self) -> CurriculumLearner: ...
 
     @property
     def datasets(self) -> Sequence[QuizDataset]: ...
@@ -97,48 +97,48 @@ class Playing(Saved, Protocol):
     def learn(self, rows: Sequence[Row]) -> None: ...
 
 
-def play_episodes(
-    play: Playing,
+def run_episodes(
+    episode: TrainingEpisode,
     episodes: int,
     selection_scores: SelectionScores,
     on_episode: OnEpisode | None,
     checkpoints: Checkpoints | None,
-    choice: Choice = BY_LOSS,
+    choice: SelectionRule = BY_LOSS,
 ) -> EpisodesRun:
-    """Play them all; the student is left with the weights of the best episode, of which the one that came in is one."""
-    run = EpisodesRun(play, choice)
+    """Run all episodes; the student is left with the weights of the best episode, of which the one that came in is one."""
+    run = EpisodesRun(episode, choice)
     with (checkpoints or Checkpoints()).watching(run) as after_step:
         while run.number <= episodes:
-            run.play_episode(after_step)
-            play.learner.rest()
+            run.run_episode(after_step)
+            episode.learner.rest()
             row = run.end_episode(selection_scores())
             if on_episode is not None:
                 on_episode(row)
-    play.learner.restore(run.best_weights)
-    play.learner.rest()
+    episode.learner.restore(run.best_weights)
+    episode.learner.rest()
     return run
 
 
 class EpisodesRun:
     """All that changes from the first episode to the last: what a checkpoint holds."""
 
-    def __init__(self, play: Playing, choice: Choice) -> None:
-        self._play, self._choice = play, choice
+    def __init__(self, episode: TrainingEpisode, choice: SelectionRule) -> None:
+        self._episode, self._choice = episode, choice
         self.number = 0
-        """Of the episode being played; 0 has no steps: the student that came in."""
+        """Of the episode that is running; 0 has no steps: the student that came in."""
         self._rows, self._learnt = list[Row](), False
         self.steps, self.episodes = list[Row](), list[Row]()
-        self.best, self.best_weights = 0, play.learner.weights()
+        self.best, self.best_weights = 0, episode.learner.weights()
 
-    def play_episode(self, after_step: Callable[[], None]) -> None:
+    def run_episode(self, after_step: Callable[[], None]) -> None:
         """The steps of this episode that were not taken yet, and what the policy learns from all of them."""
         if self.number == 0 or self._learnt:
             return
-        quiz = self._play.begin(self.number)
+        quiz = self._episode.begin(self.number)
         for step in range(len(self._rows), len(quiz)):
-            self._rows.append(self._play.step(self.number, step, quiz))
+            self._rows.append(self._episode.step(self.number, step, quiz))
             after_step()
-        self._play.learn(self._rows)
+        self._episode.learn(self._rows)
         self._learnt = True
 
     def end_episode(self, scores: Mapping[str, float]) -> Row:
@@ -147,9 +147,9 @@ class EpisodesRun:
         if better and self.episodes:
             self.episodes[self.best]["best"] = 0
         if better:
-            self.best, self.best_weights = self.number, self._play.learner.weights()
+            self.best, self.best_weights = self.number, self._episode.learner.weights()
         self.steps += self._rows
-        self.episodes.append(_episode_row(self.number, self._rows, scores, self._play.datasets, best=better))
+        self.episodes.append(_episode_row(self.number, self._rows, scores, self._episode.datasets, best=better))
         self.number, self._rows, self._learnt = self.number + 1, [], False
         return dict(self.episodes[-1])
 
@@ -157,14 +157,14 @@ class EpisodesRun:
         """See `Checkpoints`."""
         records = {"steps": self.steps, "episodes": self.episodes, "rows": self._rows, "learnt": self._learnt}
         best = {"best": self.best, "best_weights": self.best_weights, "number": self.number}
-        return {**records, **best, "play": self._play.state_dict()}
+        return {**records, **best, "episode": self._episode.state_dict()}
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
         self.steps, self.episodes, self._rows = (cast(list[Row], state[name]) for name in ("steps", "episodes", "rows"))
         self.number, self.best, self._learnt = (cast(int, state[name]) for name in ("number", "best", "learnt"))
         self.best_weights = cast(dict[str, Tensor], state["best_weights"])
-        self._play.load_state_dict(cast(State, state["play"]))
+        self._episode.load_state_dict(cast(State, state["episode"]))
 
 
 def _episode_row(

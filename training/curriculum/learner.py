@@ -8,19 +8,19 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from methods.task_loss import task_loss
-from training.curriculum.types import CurriculumSettings, Distillation, QuizDataset, Student
+from training.curriculum.types import CurriculumSettings, CurriculumStudent, Distillation, QuizDataset
 from training.data_parallel import average_gradients, draw_own_dropout, run_shared
 from training.precision import training_precision
 from training.resume_files import State
 from training.supervised import check_finite, make_optimizer
 
 
-class Learner:
+class CurriculumLearner:
     """Student and optimizer; both carry over from episode to episode."""
 
     def __init__(
         self,
-        student: Student,
+        student: CurriculumStudent,
         settings: CurriculumSettings,
         accelerator: Accelerator,
         distillations: Mapping[str, Distillation],

@@ -15,25 +15,25 @@ from accelerate import Accelerator
 
 from data.batches import Batch
 from seeds import torch_generator
-from training.curriculum.episodes import play_episodes
-from training.curriculum.learner import Learner
-from training.curriculum.samplers import UniformChooser
+from training.curriculum.episodes import run_episodes
+from training.curriculum.learner import CurriculumLearner
+from training.curriculum.samplers import UniformSampler
 from training.curriculum.types import (
     CurriculumResult,
     CurriculumSettings,
+    CurriculumStudent,
     Distillation,
     OnEpisode,
     QuizDataset,
     Row,
     SelectionScores,
-    Student,
 )
 from training.resume import Checkpoints
 from training.resume_files import State
 
 
 def train_multi_task(
-    student: Student,
+    student: CurriculumStudent,
     datasets: Sequence[QuizDataset],
     one_pass: Callable[[int], Sequence[Batch]],
     selection_scores: SelectionScores,
@@ -55,10 +55,10 @@ def train_multi_task(
         ValueError: the target's quiz has no rows.
         Diverged: the loss became NaN or infinite.
     """
-    learner = Learner(student, settings, accelerator, distillations or {})
-    chooser = UniformChooser(len(datasets), torch_generator(settings.seed, "actions"))
-    play = MultiTask(learner, chooser, datasets, one_pass, settings)
-    run = play_episodes(play, settings.episodes, selection_scores, on_episode, checkpoints, settings.choice)
+    learner = CurriculumLearner(student, settings, accelerator, distillations or {})
+    sampler = UniformSampler(len(datasets), torch_generator(settings.seed, "actions"))
+    episode = MultiTask(learner, sampler, datasets, one_pass, settings)
+    run = run_episodes(episode, settings.episodes, selection_scores, on_episode, checkpoints, settings.choice)
     return CurriculumResult(run.best, "uniform", None, run.steps, run.episodes)
 
 
@@ -66,8 +66,8 @@ def train_multi_task(
 class MultiTask:
     """How an episode goes."""
 
-    learner: Learner
-    chooser: UniformChooser
+    learner: CurriculumLearner
+    sampler: UniformSampler
     datasets: Sequence[QuizDataset]
     one_pass: Callable[[int], Sequence[Batch]]
     settings: CurriculumSettings
@@ -82,7 +82,7 @@ class MultiTask:
     def step(self, number: int, step: int, quiz: Sequence[Batch]) -> Row:
         """Train on the next batch of a dataset drawn evenly."""
         each = self.settings.update == "step"
-        choice = self.chooser.choose()
+        choice = self.sampler.sample()
         dataset = self.datasets[choice.action]
         loss = self.learner.backward(dataset, share=1.0 if each else 1.0 / len(quiz))
         if each:
@@ -98,7 +98,7 @@ class MultiTask:
         """Of everything here that changes."""
         return {
             "learner": self.learner.state_dict(),
-            "chooser": self.chooser.state_dict(),
+            "sampler": self.sampler.state_dict(),
             "batches": [dataset.batches.state_dict() for dataset in self.datasets],
         }
 
@@ -106,6 +106,6 @@ class MultiTask:
         """The reverse of `state_dict`."""
         parts = cast(dict[str, State], state)
         self.learner.load_state_dict(parts["learner"])
-        self.chooser.load_state_dict(parts["chooser"])
+        self.sampler.load_state_dict(parts["sampler"])
         for dataset, batches in zip(self.datasets, cast(list[State], state["batches"]), strict=True):
             dataset.batches.load_state_dict(batches)

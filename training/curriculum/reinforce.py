@@ -18,7 +18,7 @@ from training.resume_files import State
 
 
 @dataclass(frozen=True)
-class Choice:
+class SampledAction:
     """An action, log pi of it, and the probabilities (A) of all actions at that moment."""
 
     action: int
@@ -36,14 +36,14 @@ class Reinforce:
         self._generator = generator
         self._scores: list[list[Tensor | None]] = []
 
-    def choose(self, state: Tensor) -> Choice:
+    def sample(self, state: Tensor) -> SampledAction:
         """Samples an action for the student's state (H, H) or (H,), and remembers grad log pi of it."""
         log_probabilities = self.policy(state)
         probabilities = log_probabilities.detach().exp().cpu()
         action = int(torch.multinomial(probabilities, 1, generator=self._generator))
         chosen = log_probabilities[action]
         self._scores.append(list(torch.autograd.grad(chosen, self._parameters, allow_unused=True)))
-        return Choice(action, chosen.item(), tuple(probabilities.tolist()))
+        return SampledAction(action, chosen.item(), tuple(probabilities.tolist()))
 
     def update(self, advantages: Sequence[float]) -> None:
         """One AdamW step on -sum_t A_t log pi(a_t | s_t), over the choices since the last update, in their order."""

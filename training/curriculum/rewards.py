@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from data.batches import Batch
+from kinds import Kind
 from methods.curriculum_rewards import Reward, alignment_reward, binary_reward, gain_reward, real_reward
-from methods.task_loss import Kind, per_row_task_loss, true_class_score
+from methods.task_loss import per_row_task_loss, true_class_score
 from models.model_outputs import Outputs
-from training.curriculum.types import Probe, Student, TargetQuiz
+from training.curriculum.types import CurriculumStudent, Probe, TargetQuiz
 from training.data_parallel import average, run_shared
 from training.precision import scoring_precision
 from training.resume import Saved
@@ -38,7 +39,7 @@ class StepReward(Saved, Protocol):
 class Levels:
     """Eq. 4 and Eq. 5: the student as it is now against the meta-teacher, on the step's quiz batch of the target."""
 
-    def __init__(self, student: Student, target: TargetQuiz, kind: Kind, device: torch.device) -> None:
+    def __init__(self, student: CurriculumStudent, target: TargetQuiz, kind: Kind, device: torch.device) -> None:
         self._student, self._target, self._kind, self._device = student, target, kind, device
 
     @torch.no_grad()
@@ -76,7 +77,7 @@ class LevelReward:
 class ProbeReader:
     """The probe as the student sees it now; a reading is kept until the student moves."""
 
-    def __init__(self, probe: Probe, student: Student, target: str, kind: Kind, device: torch.device) -> None:
+    def __init__(self, probe: Probe, student: CurriculumStudent, target: str, kind: Kind, device: torch.device) -> None:
         if not probe.batches:
             raise ValueError("the probe has no rows: give it some of selection, or use another reward")
         self._batches = [batch.to(device) for batch in probe.batches]
@@ -165,7 +166,7 @@ class AlignmentReward:
         return
 
 
-def make_reward(name: Reward, student: Student, target: str, probe: ProbeReader | None) -> StepReward:
+def make_reward(name: Reward, student: CurriculumStudent, target: str, probe: ProbeReader | None) -> StepReward:
     """The reward called `name`. Raises ValueError on another name, or where its probe is missing."""
     if name in ("binary", "real"):
         return LevelReward(name)

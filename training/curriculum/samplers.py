@@ -9,28 +9,28 @@ from torch import Tensor
 
 from methods.policy import Policy
 from seeds import torch_generator
-from training.curriculum.reinforce import Choice, Reinforce
-from training.curriculum.types import Sampler
+from training.curriculum.reinforce import Reinforce, SampledAction
+from training.curriculum.types import SamplerName
 from training.resume import Saved
 from training.resume_files import State
 
 
-class Chooser(Saved, Protocol):
+class Sampler(Saved, Protocol):
     """Picks an action, and may learn from what the actions of an episode were worth."""
 
-    def choose(self) -> Choice: ...
+    def sample(self) -> SampledAction: ...
 
     def learn(self, advantages: Sequence[float]) -> None: ...
 
 
-class PolicyChooser:
+class PolicySampler:
     """Samples from the policy given the student's state as it is at that moment."""
 
     def __init__(self, reinforce: Reinforce, state: Callable[[], Tensor]) -> None:
         self._reinforce, self._state = reinforce, state
 
-    def choose(self) -> Choice:
-        return self._reinforce.choose(self._state())
+    def sample(self) -> SampledAction:
+        return self._reinforce.sample(self._state())
 
     def learn(self, advantages: Sequence[float]) -> None:
         self._reinforce.update(advantages)
@@ -42,15 +42,15 @@ class PolicyChooser:
         self._reinforce.load_state_dict(state)
 
 
-class UniformChooser:
+class UniformSampler:
     """Every dataset is as likely, the target among them."""
 
     def __init__(self, actions: int, generator: torch.Generator) -> None:
         self._actions, self._generator = actions, generator
 
-    def choose(self) -> Choice:
+    def sample(self) -> SampledAction:
         action = int(torch.randint(self._actions, (1,), generator=self._generator))
-        return Choice(action, -math.log(self._actions), (1 / self._actions,) * self._actions)
+        return SampledAction(action, -math.log(self._actions), (1 / self._actions,) * self._actions)
 
     def learn(self, advantages: Sequence[float]) -> None:
         return
@@ -62,13 +62,13 @@ class UniformChooser:
         self._generator.set_state(cast(Tensor, state["generator"]))
 
 
-class FixedChooser:
+class FixedSampler:
     """Always the same dataset."""
 
     def __init__(self, actions: int, action: int) -> None:
-        self._choice = Choice(action, 0.0, tuple(float(a == action) for a in range(actions)))
+        self._choice = SampledAction(action, 0.0, tuple(float(a == action) for a in range(actions)))
 
-    def choose(self) -> Choice:
+    def sample(self) -> SampledAction:
         return self._choice
 
     def learn(self, advantages: Sequence[float]) -> None:
@@ -81,7 +81,7 @@ class FixedChooser:
         return
 
 
-def effective_sampler(asked: Sampler, actions: int) -> tuple[Sampler, str | None]:
+def effective_sampler(asked: SamplerName, actions: int) -> tuple[SamplerName, str | None]:
     """The sampler that runs, and why it is not the one asked for: a policy over one dataset has nothing to choose."""
     if asked not in ("policy", "uniform", "target", "kd_only"):
         raise ValueError(f"sampler {asked!r}: allowed are policy, uniform, target and kd_only")
@@ -90,8 +90,8 @@ def effective_sampler(asked: Sampler, actions: int) -> tuple[Sampler, str | None
     return asked, None
 
 
-def make_chooser(
-    sampler: Sampler,
+def make_sampler(
+    name: SamplerName,
     *,
     actions: int,
     target: int,
@@ -99,12 +99,12 @@ def make_chooser(
     policy_lr: float,
     seed: int,
     device: torch.device,
-) -> Chooser:
-    """The chooser for `sampler`; the policy's start and the actions have a generator each, by `seed`."""
+) -> Sampler:
+    """The sampler called `name`; the policy's start and the actions have a generator each, by `seed`."""
     generator = torch_generator(seed, "actions")
-    if sampler == "policy":
+    if name == "policy":
         policy = Policy(state().shape[-1], actions, generator=torch_generator(seed, "policy")).to(device)
-        return PolicyChooser(Reinforce(policy, learning_rate=policy_lr, generator=generator), state)
-    if sampler == "uniform":
-        return UniformChooser(actions, generator)
-    return FixedChooser(actions, target)
+        return PolicySampler(Reinforce(policy, learning_rate=policy_lr, generator=generator), state)
+    if name == "uniform":
+        return UniformSampler(actions, generator)
+    return FixedSampler(actions, target)

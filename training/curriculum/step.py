@@ -12,18 +12,18 @@ from torch import Tensor
 from data.batches import Batch
 from methods.returns import Baseline, discounted_returns, make_baseline
 from training.curriculum.agreement import disagreement
-from training.curriculum.learner import Learner
+from training.curriculum.learner import CurriculumLearner
 from training.curriculum.rewards import Levels, ProbeReader, StepReward, check_probe, make_reward
-from training.curriculum.samplers import Chooser, make_chooser
+from training.curriculum.samplers import Sampler, make_sampler
 from training.curriculum.types import (
     Credit,
     CurriculumSettings,
+    CurriculumStudent,
     Distillation,
     Probe,
     QuizDataset,
     Row,
-    Sampler,
-    Student,
+    SamplerName,
     TargetQuiz,
     credit_for,
 )
@@ -32,11 +32,11 @@ from training.supervised import check_finite
 
 
 @dataclass(frozen=True)
-class Play:
+class CurriculumEpisode:
     """What lives from the first episode to the last."""
 
-    learner: Learner
-    chooser: Chooser
+    learner: CurriculumLearner
+    sampler: Sampler
     levels: Levels
     reward: StepReward
     baseline: Baseline
@@ -59,7 +59,7 @@ class Play:
             self._move()
         returns = discounted_returns([float(row["reward"] or 0.0) for row in rows], self.credit.gamma)
         advantages = self.baseline.advantages(returns)
-        self.chooser.learn(advantages)
+        self.sampler.learn(advantages)
         for row, value, advantage in zip(rows, returns, advantages, strict=True):
             row["return"], row["advantage"] = value, advantage
 
@@ -67,7 +67,7 @@ class Play:
         """Of everything here that changes."""
         return {
             "learner": self.learner.state_dict(),
-            "chooser": self.chooser.state_dict(),
+            "sampler": self.sampler.state_dict(),
             "reward": self.reward.state_dict(),
             "baseline": dict(vars(self.baseline)),
             "batches": [dataset.batches.state_dict() for dataset in self.datasets],
@@ -77,7 +77,7 @@ class Play:
         """The reverse of `state_dict`."""
         parts = cast(dict[str, State], state)
         self.learner.load_state_dict(parts["learner"])
-        self.chooser.load_state_dict(parts["chooser"])
+        self.sampler.load_state_dict(parts["sampler"])
         self.reward.load_state_dict(parts["reward"])
         vars(self.baseline).update(parts["baseline"])
         for dataset, batches in zip(self.datasets, cast(list[State], state["batches"]), strict=True):
@@ -88,7 +88,7 @@ class Play:
     def step(self, number: int, step: int, quiz: Sequence[Batch]) -> Row:
         """Choose, train, and only then take the rewards, so that they are this action's."""
         each = self.settings.update == "step"
-        choice = self.chooser.choose()
+        choice = self.sampler.sample()
         dataset = self.datasets[choice.action]
         loss = self.learner.backward(dataset, share=1.0 if each else 1.0 / len(quiz))
         self.reward.after_backward()
@@ -118,21 +118,21 @@ class Play:
 
 
 def prepare(
-    student: Student,
+    student: CurriculumStudent,
     datasets: Sequence[QuizDataset],
     target: TargetQuiz,
-    sampler: Sampler,
+    name: SamplerName,
     settings: CurriculumSettings,
     accelerator: Accelerator,
     probe: Probe | None,
     distillation: Distillation | None,
-) -> Play:
+) -> CurriculumEpisode:
     """Everything that an episode needs. Raises ValueError where the policy's state needs a probe and there is none."""
     names = [dataset.name for dataset in datasets]
     own = names.index(target.name)
     kind, device = datasets[own].kind, accelerator.device
     distillations = {} if distillation is None else {target.name: distillation}
-    learner = Learner(student, settings, accelerator, distillations)
+    learner = CurriculumLearner(student, settings, accelerator, distillations)
     reader = None if probe is None else ProbeReader(probe, student, target.name, kind, device)
     credit = settings.credit or credit_for(settings.reward)
 
@@ -144,8 +144,8 @@ def prepare(
             raise ValueError("a student without a square layer before its head needs a probe for the policy's state")
         return reader.mean_pooled()
 
-    chooser = make_chooser(
-        sampler,
+    sampler = make_sampler(
+        name,
         actions=len(names),
         target=own,
         state=state,
@@ -156,7 +156,7 @@ def prepare(
     levels = Levels(student, target, kind, device)
     reward = make_reward(settings.reward, student, target.name, reader)
     baseline = make_baseline(credit.baseline)
-    return Play(learner, chooser, levels, reward, baseline, credit, reader, datasets, target, settings)
+    return CurriculumEpisode(learner, sampler, levels, reward, baseline, credit, reader, datasets, target, settings)
 
 
 def check(

@@ -7,19 +7,19 @@ from typing import Literal, Protocol
 from torch import Tensor, nn
 
 from data.batches import Batch
-from epoch_choice import BY_LOSS, Choice
+from epoch_choice import BY_LOSS, SelectionRule
+from kinds import Kind
 from methods.curriculum_rewards import Reward
 from methods.returns import BaselineName
-from methods.task_loss import Kind
 from models.model_outputs import Outputs
 from training.resume_files import State
 from training.supervised import BatchLoss
 
-Sampler = Literal["policy", "uniform", "target", "kd_only"]
+SamplerName = Literal["policy", "uniform", "target", "kd_only"]
 Row = dict[str, float | int | str | None]
 
 
-class Student(Protocol):
+class CurriculumStudent(Protocol):
     """What `models.classifier.Classifier` offers and the curriculum uses; any nn.Module with these will do."""
 
     heads: nn.ModuleDict
@@ -118,13 +118,13 @@ class CurriculumSettings:
     episodes: int = 200
     max_steps_per_episode: int | None = None
     update: Literal["step", "episode"] = "step"
-    sampler: Sampler = "policy"
+    sampler: SamplerName = "policy"
     reward: Reward = "binary"
     credit: Credit | None = None
     student_lr: float = 3e-5
     weight_decay: float = 0.01
     clip_norm: float | None = 1.0
-    choice: Choice = BY_LOSS
+    choice: SelectionRule = BY_LOSS
     """How the best episode is chosen on selection."""
     seed: int = 0
 
@@ -138,7 +138,7 @@ class CurriculumResult:
     """
 
     best_episode: int
-    sampler: Sampler
+    sampler: SamplerName
     note: str | None
     steps: list[Row]
     episodes: list[Row]

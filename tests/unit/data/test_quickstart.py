@@ -30,7 +30,7 @@ def texts(row: dict[str, object]) -> tuple[object, ...]:
 
 
 def coins(text: object) -> float:
-    """What a text's goods are worth, read from its words only."""
+    """Return the value of a text's goods, read from its words only."""
     lots = LOT.findall(str(text))
     assert lots
     return math.fsum(NUMBERS[number] * CONDITIONS[how] * THINGS[what] for number, how, what in lots)

@@ -1,4 +1,4 @@
-"""How rows become text."""
+"""Rendering of rows as text."""
 
 import subprocess
 import sys

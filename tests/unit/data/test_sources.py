@@ -1,4 +1,4 @@
-"""Where rows come from, in which order, and what is said if they come from nowhere."""
+"""Sources of rows, their order, and the error if there is none."""
 
 import csv
 import json

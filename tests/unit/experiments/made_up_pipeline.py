@@ -1,14 +1,19 @@
-"""A pipeline that trains nothing: each target leaves the few files that a grid's rows are made of."""
+"""A pipeline that trains nothing: each target leaves made-up outputs of its dataset, method and seed."""
 
+import contextlib
 import json
+import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.pipeline_runs import Pipeline, RunFailed
+from fake_outputs import FakeDataset, write_outputs
 
-SCORES = {"accuracy": 0.75, "loss": 0.5}
+from experiments.pipeline_runs import Pipeline, RunFailed
+from outputs import evaluate_folder
+
+CURRENT_FOLDER = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -28,39 +33,20 @@ class MadeUpPipeline(Pipeline):
         loss = next((loss for text, loss in self.losses.items() if text in json.dumps(dict(changes))), 0.5)
         if loss < 0:
             raise RunFailed("dvc repro ended with status 1")
-        for target in targets:
-            stage, _, keys = target.partition("@")
-            self._write(stage, Path(*keys.split("-")), loss)
+        with CURRENT_FOLDER:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.chdir(self.folder):
+                for target in targets:
+                    _write(*target.partition("@")[2].split("-"), loss=loss)
         yield self.folder
 
-    def _write(self, stage: str, keys: Path, loss: float) -> None:
-        outputs = self.folder / "outputs"
-        if stage == "split":
-            kind = "regression" if keys.name == "worth" else "single"
-            spec = {"metrics": ["accuracy"], "kind": kind, "label_names": ["no", "yes"]}
-            _json(outputs / stage / keys / "tokens/spec.json", spec)
-            _json(outputs / stage / keys / "metrics.json", {"rows": {"train": 90, "quiz": 40}})
-            return
-        dataset, method, seed = keys.parts
-        found: dict[str, object] = {
-            f"{who}{split}": {**SCORES, "loss": loss} for who in ("", "teacher_") for split in ("dev", "selection")
-        }
-        found |= {"rows": {"dev": 56}, "best_episode": 3, "cumulative_share": {}, "selected_on": "selection"}
-        record = {"params": {method: {"alpha": 0.5}}, "cpu_s": 2.0, "peak_memory_mb": 9.0, "duration_s": 7.0}
-        trained = found | {"updates": {"student": 12, "teacher": 0}}
-        base = f"student/{dataset}/mse_kd/{seed}"  # that mpdistil goes on from
-        places = {
-            f"evaluate/{keys}": found,
-            base: trained,
-            f"student/{keys}": trained,
-            f"meta_teacher/{dataset}/{seed}": found,
-        }
-        for place, metrics in places.items():
-            _json(outputs / place / "metrics.json", metrics)
-            _json(outputs / place / "run.json", record)
-        _json(outputs / "split" / dataset / "tokens/spec.json", {"metrics": ["accuracy"]})
 
-
-def _json(path: Path, content: Mapping[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content), encoding="utf-8")
+def _write(name: str, method: str = "finetune", seed: str = "42", *, loss: float) -> None:
+    kind, names = ("regression", ()) if name == "worth" else ("single", ("no", "yes"))
+    dataset = FakeDataset(name, kind, names, ("pearson",) if name == "worth" else ("accuracy",), 56)
+    base = () if method != "mpdistil" else ("mse_kd",)
+    write_outputs([dataset], [int(seed)], [*base, method])
+    path = evaluate_folder(name, method, int(seed)) / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["selection"]["loss"] = loss
+    path.write_text(json.dumps(metrics))

@@ -8,7 +8,7 @@ import torch
 from small_networks import COPA, RTE, STSB, batch, small
 from torch import Tensor
 
-from methods.co_training import Learner, Pair, Seen
+from methods.co_training import Learner, Pair, ProjectedModel
 from models.classifier import Classifier
 from models.heads import HeadSpec
 
@@ -37,7 +37,7 @@ BATCHES = {
 
 def learner(network: Classifier, rate: float, *, sgd: bool = True) -> Learner:
     """A learner in float64, in training mode (dropout 0.1 everywhere)."""
-    seen = Seen(network.double().train())
+    seen = ProjectedModel(network.double().train())
     kind = torch.optim.SGD if sgd else torch.optim.AdamW
     return Learner(seen, kind(seen.parameters(), lr=rate))
 
@@ -47,7 +47,7 @@ def pair(family: str = "bert", spec: HeadSpec = RTE, *, width: int = 32, rate: f
     student, teacher = small(family, spec, layers=2, seed=11), small(family, spec, layers=3, hidden=width, seed=5)
     if width != 32:
         student.add_projection(width, seed=2)
-    return Pair(learner(student, rate), learner(teacher, rate), spec.dataset, spec.kind)
+    return Pair(learner(student, rate), learner(teacher, rate), spec.kind)
 
 
 def endless(*batches: Rows) -> Iterator[Rows]:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from methods.task_loss import Kind
+from kinds import Kind
 from models.model_outputs import Outputs
 
 Array = NDArray[np.float64]

@@ -7,12 +7,12 @@ from pairs import BATCHES, Rows, learner, pair
 from references import EXACT, KINDS, array, case, kl, task
 from small_networks import small
 
+from kinds import Kind
 from methods.co_training import Learner, Pair
-from methods.interface import Method
+from methods.interface import LossInputs, Method
 from methods.pesf_kd import PesfKd
 from methods.sftn import FriendlyTeacher, Sftn
 from methods.takd import Takd
-from methods.task_loss import Kind
 from models.model_outputs import Outputs
 
 
@@ -20,7 +20,7 @@ from models.model_outputs import Outputs
 @pytest.mark.parametrize("method", [Takd(0.3, 2.0), Sftn(0.3, 2.0)])
 def test_the_student_learns_from_labels_and_from_the_answers_of_its_own_teacher(method: Method, kind: Kind) -> None:
     own = case(kind)
-    parts = method.loss(own.student, own.teacher, own.labels, kind)
+    parts = method.loss(LossInputs(own.student, own.teacher, own.labels, kind))
     wanted = 0.3 * own.task + 0.7 * kl(own.theirs, own.ours, kind, 2.0)
     assert parts["loss"].item() == pytest.approx(wanted, rel=EXACT)
 
@@ -66,7 +66,7 @@ def stored_pair(kind: str) -> tuple[Pair, Rows]:
 @pytest.mark.parametrize("kind", BATCHES)
 def test_in_pesf_kd_the_head_follows_the_student_who_learns_from_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own, batch = stored_pair(kind)
-    ours, theirs = (one.see(batch, own.dataset).logits for one in (own.student, own.teacher))
+    ours, theirs = (one.forward(batch).logits for one in (own.student, own.teacher))
     given: dict[str, float] = {}
     monkeypatch.setattr(
         Learner,
@@ -83,11 +83,11 @@ def test_in_pesf_kd_the_head_follows_the_student_who_learns_from_it(kind: str, m
 def test_in_pesf_kd_the_head_alone_runs_and_moves(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own, batch = stored_pair(kind)
     teacher = own.teacher.network.network
-    whole = teacher(batch.inputs, dataset=own.dataset, choices=batch.choices).logits
-    assert torch.allclose(own.teacher.see(batch, own.dataset).logits, whole, atol=1e-12)
-    assert set(own.teacher.parameters()) == {f"network.heads.{own.dataset}.{name}" for name in ("weight", "bias")}
+    whole = teacher(batch.inputs, dataset=teacher.dataset, choices=batch.choices).logits
+    assert torch.allclose(own.teacher.forward(batch).logits, whole, atol=1e-12)
+    assert set(own.teacher.parameters()) == {f"network.heads.{teacher.dataset}.{name}" for name in ("weight", "bias")}
     monkeypatch.setattr(teacher.backbone, "forward", lambda **_: pytest.fail("the backbone ran"))
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     PesfKd().step(own, batch, iter(()))
     moved = {name for name, value in teacher.state_dict().items() if not torch.equal(value, before[name])}
-    assert moved == {f"heads.{own.dataset}.weight", f"heads.{own.dataset}.bias"}
+    assert moved == {f"heads.{teacher.dataset}.weight", f"heads.{teacher.dataset}.bias"}

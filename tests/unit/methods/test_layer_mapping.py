@@ -1,4 +1,4 @@
-"""Which layers are compared."""
+"""Layers that are compared."""
 
 import pytest
 

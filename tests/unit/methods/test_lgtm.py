@@ -11,12 +11,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.plain_gradients import per_example_influence
 from benchmarks.plain_steps import finite_difference_step
-from methods.co_training import Gradients, Learner, Pair, Seen
+from methods.co_training import Gradients, Learner, Pair, ProjectedModel
 from methods.dropout_masks import RandomState
 from methods.lgtm import Influence, Lgtm, row_influence
 from methods.soft_targets import per_row_cross_entropy
 from methods.task_loss import per_row_task_loss
-from methods.teacher_gradients import derivable_attention, moved, quiz_gradient, tangents
+from methods.teacher_gradients import derivable_attention, quiz_gradient, sgd_step, tangents
 from models.classifier import Classifier
 from models.model_outputs import Outputs
 
@@ -33,8 +33,8 @@ def no_quiz() -> Iterator[Rows]:
 def plain_joint_step(own: Pair, batch: Rows, alpha: float) -> None:
     """LGTM without influence, in plain torch: Eq. 11's auxiliary loss, then Eq. 1 with the new teacher."""
     with sdpa_kernel(SDPBackend.MATH):
-        ours = own.student.network(batch.inputs, dataset=own.dataset, choices=batch.choices, layers=()).logits
-    theirs = own.teacher.network(batch.inputs, dataset=own.dataset, choices=batch.choices, layers=()).logits
+        ours = own.student.network(batch.inputs, choices=batch.choices, layers=()).logits
+    theirs = own.teacher.network(batch.inputs, choices=batch.choices, layers=()).logits
     p_s, log_p_s, log_p_t = ours.detach().softmax(-1), ours.detach().log_softmax(-1), theirs.log_softmax(-1)
     towards = nn.functional.kl_div(log_p_t, log_p_s, reduction="none", log_target=True).sum(-1).mean()
     torch.testing.assert_close(towards, (p_s * (log_p_s - log_p_t)).sum(-1).mean())
@@ -42,7 +42,7 @@ def plain_joint_step(own: Pair, batch: Rows, alpha: float) -> None:
     own.teacher.optimizer.step()
     own.teacher.optimizer.zero_grad()
     with torch.no_grad():
-        taught = own.teacher.network(batch.inputs, dataset=own.dataset, choices=batch.choices, layers=()).logits
+        taught = own.teacher.network(batch.inputs, choices=batch.choices, layers=()).logits
     soft = -(taught.softmax(-1) * ours.log_softmax(-1)).sum(-1).mean()
     (alpha * nn.functional.cross_entropy(ours, batch.labels) + (1 - alpha) * soft).backward()
     own.student.optimizer.step()
@@ -105,11 +105,11 @@ def test_the_teachers_gradient_is_the_papers_from_a_backward_pass_per_row(kind, 
     torch.manual_seed(1)
     state = RandomState.now(torch.device("cpu"))
     with derivable_attention():
-        ours = own.student.see(batch, own.dataset).logits
-        theirs = own.teacher.see(batch, own.dataset).logits
+        ours = own.student.forward(batch).logits
+        theirs = own.teacher.forward(batch).logits
     rows = per_row_cross_entropy(ours, theirs.detach(), own.kind)
     loss = 0.6 * per_row_task_loss(ours, batch.labels, own.kind).mean() + 0.4 * rows.mean()
-    ahead = moved(own.student, own.student.gradient(loss, keep_graph=True), own.student.rate)
+    ahead = sgd_step(own.student, own.student.gradient(loss, keep_graph=True), own.student.rate)
     direction, _ = quiz_gradient(own, ahead, endless(quiz), 1)
     own_loss = method.teacher_loss(theirs, ours.detach(), batch.labels, own.kind)
     if form == "weights":
@@ -117,7 +117,7 @@ def test_the_teachers_gradient_is_the_papers_from_a_backward_pass_per_row(kind, 
         influence = (constant * per_row_cross_entropy(ours.detach(), theirs, own.kind)).mean()
     else:
         with derivable_attention(), state.replayed():
-            again = own.student.see(batch, own.dataset).logits
+            again = own.student.forward(batch).logits
         each = per_row_cross_entropy(again, theirs, own.kind)
         parameters = own.student.parameters()
         slopes = torch.autograd.grad(each.mean(), list(parameters.values()), create_graph=True)
@@ -131,7 +131,7 @@ def test_the_teachers_gradient_is_the_papers_from_a_backward_pass_per_row(kind, 
 class Line(nn.Module):
     """A small network over points of the plane that looks like a classifier."""
 
-    projection = None
+    projection, dataset = None, "line"
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -158,18 +158,18 @@ def test_the_influence_of_a_row_with_wrong_teacher_logits_turns_negative(seed: i
     planted = clear.topk(2).indices
     teacher = 4.0 * (nn.functional.one_hot(taught.labels, 2) - 0.5).double()
     teacher[planted] *= -1
-    seen = Seen(cast(Classifier, Line(seed)))
+    seen = ProjectedModel(cast(Classifier, Line(seed)))
     student = Learner(seen, torch.optim.SGD(seen.parameters(), lr=0.5))
-    own = Pair(student, student, "line", "pair")
+    own = Pair(student, student, "pair")
     method, found = Lgtm(alpha=0.6), []
     for _ in range(30):
         state = RandomState.now(torch.device("cpu"))
-        said = student.see(taught, own.dataset).logits
+        said = student.forward(taught).logits
         # The rows' labels are right: only what the teacher says of them is wrong.
         loss = method.student_loss(said, teacher, taught.labels, own.kind)
         gradient = student.gradient(loss)
-        direction, _ = quiz_gradient(own, moved(student, gradient, student.rate), endless(feedback), 1)
-        along = tangents(seen, taught, own.dataset, method.needs, direction, state)["logits"]
+        direction, _ = quiz_gradient(own, sgd_step(student, gradient, student.rate), endless(feedback), 1)
+        along = tangents(seen, taught, method.needs, direction, state)["logits"]
         found.append(row_influence(said.detach(), teacher, along, own.kind))
         student.apply(gradient)
     # The first steps find their way; much later the feedback's gradient is nearly zero, and so is every influence.

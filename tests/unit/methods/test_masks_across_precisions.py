@@ -69,12 +69,12 @@ class Derivative:
     def of_the_replay(self, state: RandomState) -> Tensor:
         self._move(0.0)
         network, needs = self.own.student.network, Needs(teacher="moves")
-        return tangents(network, self.batch, self.own.dataset, needs, self.direction, state)["logits"]
+        return tangents(network, self.batch, needs, self.direction, state)["logits"]
 
     def _pass_at(self, step: float, state: RandomState) -> Tensor:
         self._move(step)
         with torch.no_grad(), state.replayed(), derivable_attention(), torch.autocast(self.device, torch.bfloat16):
-            return self.own.student.see(self.batch, self.own.dataset).logits
+            return self.own.student.forward(self.batch).logits
 
     def _move(self, step: float) -> None:
         with torch.no_grad():
@@ -108,9 +108,9 @@ def test_a_pass_without_a_graph_repeats_the_masks_of_one_with_it(device: str) ->
     own, batch = pair("bert", spec), on(device, batch)
     own.teacher.network.float().to(device)
     state = RandomState.now(torch.device(device))
-    first = own.teacher.see(batch, own.dataset).logits
-    again = own.teacher.say(batch, own.dataset, masks=state).logits
-    other = own.teacher.say(batch, own.dataset).logits
+    first = own.teacher.forward(batch).logits
+    again = own.teacher.forward_no_grad(batch, masks=state).logits
+    other = own.teacher.forward_no_grad(batch).logits
     assert torch.allclose(first, again, rtol=1e-5, atol=1e-7)
     assert not torch.allclose(first, other, rtol=1e-3, atol=1e-4)
 

@@ -37,8 +37,8 @@ def test_without_its_pilot_the_experiment_is_the_students_update() -> None:
     found, own = stepped(MetaDistil(pilot=False)), pair("bert", SPEC)
     torch.manual_seed(1)
     with sdpa_kernel(SDPBackend.MATH):
-        ours = own.student.see(BATCH, own.dataset).logits
-    theirs = own.teacher.see(BATCH, own.dataset).logits.detach()
+        ours = own.student.forward(BATCH).logits
+    theirs = own.teacher.forward(BATCH).logits.detach()
     soft = 4.0 * ((ours / 2).softmax(-1) - (theirs / 2).softmax(-1)).pow(2).mean()
     (0.5 * torch.nn.functional.cross_entropy(ours, BATCH.labels) + 0.5 * soft).backward()
     own.student.optimizer.step()
@@ -108,7 +108,7 @@ def test_the_teachers_first_adamw_step_is_a_whole_one(monkeypatch: pytest.Monkey
     own, given = pair("bert", SPEC, rate=2e-5), list[Tensor]()
     with torch.no_grad():  # heads as trained ones are
         for one in (own.student, own.teacher):
-            one.network.network.head_of(own.dataset).weight.mul_(25.0)
+            one.network.head.weight.mul_(25.0)
     own.teacher.optimizer = torch.optim.AdamW(own.teacher.network.parameters(), lr=5e-6, weight_decay=0.0)
     plain = Learner.apply
 

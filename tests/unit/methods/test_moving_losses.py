@@ -14,6 +14,7 @@ from references import EXACT, KINDS, array, case, cross_entropy_rows, kl, softma
 
 from methods.co_training import Learner, MovingTeacher, Pair
 from methods.dml import Dml
+from methods.interface import LossInputs
 from methods.lgtm import Influence, Lgtm, row_influence
 from methods.metadistil import MetaDistil
 from methods.prokt import ProKt
@@ -38,11 +39,11 @@ def step_of(method: MovingTeacher, kind: str, monkeypatch: pytest.MonkeyPatch) -
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         with torch.no_grad():  # answers that differ much: both directions of a divergence are then far apart
-            one.network.network.head_of(own.dataset).weight.mul_(60.0 if one is own.teacher else 25.0)
+            one.network.head.weight.mul_(60.0 if one is own.teacher else 25.0)
 
     def look(name: str, learner: Learner) -> None:
         with torch.no_grad():
-            seen.logits[name] = learner.see(batch, own.dataset).logits.numpy()
+            seen.logits[name] = learner.forward(batch).logits.numpy()
 
     look("student", own.student)
     look("teacher", own.teacher)
@@ -131,7 +132,7 @@ def test_metadistils_loss_is_task_squared_error_of_probabilities_and_hidden_stat
     pairs = [(given.student.vectors[1], given.teacher.vectors[2]), (given.student.pooled, given.teacher.pooled)]
     hidden = np.mean([unit_error(array(ours), array(theirs)) for ours, theirs in pairs])
     method = MetaDistil(alpha=0.4, beta=beta, temperature=tau, layers=((1, 2),))
-    parts = method.loss(given.student, given.teacher, given.labels, kind)
+    parts = method.loss(LossInputs(given.student, given.teacher, given.labels, kind))
     np.testing.assert_allclose(parts["loss"].item(), 0.4 * given.task + 0.6 * soft + beta * hidden, rtol=EXACT)
     assert set(parts) == {"loss", "task", "soft"} | ({"hidden"} if beta else set())
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from methods.finetune import Finetune
-from methods.interface import Method
+from methods.interface import LossInputs, Method
 from methods.mse_kd import MseKd
 from models.model_outputs import Outputs
 
@@ -52,7 +52,7 @@ def reference(student: Outputs, teacher: Outputs, method: MseKd) -> float:
 def test_the_loss_is_equation_1(alpha_on, squared, beta) -> None:
     method = MseKd(0.4, beta, 6.0, temperature_squared=squared, alpha_on=alpha_on, layers=LAYERS)
     student, teacher = outputs((1, 2), 5), outputs((2, 4), 5)
-    parts = method.loss(student, teacher, torch.tensor(LABELS), "single")
+    parts = method.loss(LossInputs(student, teacher, torch.tensor(LABELS), "single"))
     np.testing.assert_allclose(parts["loss"].item(), reference(student, teacher, method), rtol=1e-8)
     assert set(parts) == {"loss", "task", "soft"} | ({"hidden"} if beta else set())
     assert not any(part.requires_grad for name, part in parts.items() if name != "loss")
@@ -60,7 +60,7 @@ def test_the_loss_is_equation_1(alpha_on, squared, beta) -> None:
 
 def test_a_teacher_with_a_graph_gets_its_gradient_and_one_without_stays_out() -> None:
     student, teacher = outputs((1, 2), 5), outputs((2, 4), 5)
-    MseKd(layers=LAYERS).loss(student, teacher, torch.tensor(LABELS), "single")["loss"].backward()
+    MseKd(layers=LAYERS).loss(LossInputs(student, teacher, torch.tensor(LABELS), "single"))["loss"].backward()
     assert teacher.logits.grad is not None and teacher.pooled.grad is not None
     assert student.logits.grad is not None and student.pooled.grad is not None
 
@@ -72,31 +72,31 @@ def test_a_regression_compares_outputs_and_reads_no_temperature() -> None:
     expected = 0.3 * ((ours - values.numpy()) ** 2).mean() + 0.7 * ((ours - theirs) ** 2).mean()
     for temperature in (1.0, 7.0):
         method = MseKd(alpha=0.3, beta=0.0, temperature=temperature, temperature_squared=True)
-        got = method.loss(student, teacher, values, "regression")["loss"].item()
+        got = method.loss(LossInputs(student, teacher, values, "regression"))["loss"].item()
         np.testing.assert_allclose(got, expected, rtol=1e-8)
 
 
 def test_the_candidates_of_a_choice_are_its_classes() -> None:
     student, teacher = outputs((), 5, classes=2), outputs((), 5, classes=2)
     student.pooled, teacher.pooled = torch.rand(8, 5), torch.rand(8, 5)
-    parts = MseKd().loss(student, teacher, torch.tensor([0, 1, 1, 0]), "choice")
+    parts = MseKd().loss(LossInputs(student, teacher, torch.tensor([0, 1, 1, 0]), "choice"))
     assert torch.isfinite(parts["loss"])
 
 
 def test_unequal_widths_need_a_projection_which_is_trained() -> None:
     student, teacher, method = outputs((1, 2), 3), outputs((2, 4), 5), MseKd(layers=LAYERS)
     with pytest.raises(ValueError, match="unequal widths need a projection"):
-        method.loss(student, teacher, torch.tensor(LABELS), "single")
+        method.loss(LossInputs(student, teacher, torch.tensor(LABELS), "single"))
     projection = nn.Linear(3, 5).double()
-    method.loss(student, teacher, torch.tensor(LABELS), "single", projection=projection)["loss"].backward()
+    method.loss(LossInputs(student, teacher, torch.tensor(LABELS), "single", projection=projection))["loss"].backward()
     assert projection.weight.grad is not None and projection.weight.grad.abs().sum() > 0
 
 
 def test_stored_vectors_of_16_bit_are_compared_in_the_students_precision() -> None:
     student, teacher = outputs((1, 2), 5), outputs((2, 4), 5)
     stored = Outputs(teacher.logits, teacher.pooled, {k: v.half() for k, v in teacher.vectors.items()})
-    exact = MseKd(layers=LAYERS).loss(student, teacher, torch.tensor(LABELS), "single")["loss"].item()
-    got = MseKd(layers=LAYERS).loss(student, stored, torch.tensor(LABELS), "single")["loss"]
+    exact = MseKd(layers=LAYERS).loss(LossInputs(student, teacher, torch.tensor(LABELS), "single"))["loss"].item()
+    got = MseKd(layers=LAYERS).loss(LossInputs(student, stored, torch.tensor(LABELS), "single"))["loss"]
     assert got.dtype == torch.float64
     np.testing.assert_allclose(got.item(), exact, rtol=1e-2)
 
@@ -111,7 +111,7 @@ def test_a_method_says_what_it_needs() -> None:
 
 def test_finetune_is_the_task_loss_alone() -> None:
     student = outputs((), 5)
-    parts = Finetune().loss(student, None, torch.tensor(LABELS), "single")
+    parts = Finetune().loss(LossInputs(student, None, torch.tensor(LABELS), "single"))
     expected = -np.log(softmax(array(student.logits))[np.arange(4), LABELS]).mean()
     np.testing.assert_allclose(parts["loss"].item(), expected, rtol=1e-8)
 

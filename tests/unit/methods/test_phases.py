@@ -5,7 +5,7 @@ import pytest
 from references import EXACT, KINDS, case
 
 from methods.annealing_kd import AnnealingKd
-from methods.interface import Lasting, Scheduled, schedule_of
+from methods.interface import Lasting, LossInputs, Scheduled, schedule_of
 from methods.phases import LabelsOnly, ScaledLogits
 from methods.prokd import ProKd
 from methods.rco import Rco
@@ -24,7 +24,7 @@ def teacher_epochs_of(method: Scheduled, epochs: int, teacher_epochs: int) -> li
 @pytest.mark.parametrize("kind", KINDS)
 def test_phase_one_is_the_squared_distance_to_the_scaled_logits_summed_over_classes(kind) -> None:
     given = case(kind)
-    parts = ScaledLogits(0.4).loss(given.student, given.teacher, given.labels, kind)
+    parts = ScaledLogits(0.4).loss(LossInputs(given.student, given.teacher, given.labels, kind))
     wanted = np.mean(np.sum((given.ours - 0.4 * given.theirs) ** 2, -1))
     np.testing.assert_allclose(parts["loss"].item(), wanted, rtol=EXACT)
     np.testing.assert_allclose(parts["task"].item(), given.task, rtol=EXACT)
@@ -33,7 +33,7 @@ def test_phase_one_is_the_squared_distance_to_the_scaled_logits_summed_over_clas
 @pytest.mark.parametrize("kind", KINDS)
 def test_phase_two_is_the_labels_alone(kind) -> None:
     given = case(kind)
-    parts = LabelsOnly().loss(given.student, None, given.labels, kind)
+    parts = LabelsOnly().loss(LossInputs(given.student, None, given.labels, kind))
     np.testing.assert_allclose(parts["loss"].item(), given.task, rtol=EXACT)
 
 
@@ -44,7 +44,7 @@ def test_the_papers_two_forms_of_prokds_temperature_are_one(kind) -> None:
     for i in range(1, tau_max + 1):
         method = ProKd(label_share=0.0).phase(i, tau_max, tau_max).method
         wanted = np.mean(np.sum((given.ours - given.theirs / (tau_max - i + 1)) ** 2, -1))
-        found = method.loss(given.student, given.teacher, given.labels, kind)["loss"].item()
+        found = method.loss(LossInputs(given.student, given.teacher, given.labels, kind))["loss"].item()
         np.testing.assert_allclose(found, wanted, rtol=EXACT)
 
 

@@ -8,7 +8,7 @@ import torch
 from references import EXACT, KINDS, Case, array, case, kl, softmax, task, unit_error
 
 from methods.dist import Dist
-from methods.interface import Method
+from methods.interface import LossInputs, Method
 from methods.kd import Kd
 from methods.layer_mapping import patient_layers
 from methods.pkd import Pkd
@@ -20,7 +20,7 @@ WITH_CLASSES = [kind for kind in KINDS if kind != "regression"]
 
 
 def loss(method: Method, given: Case) -> float:
-    return method.loss(given.student, given.teacher, given.labels, given.kind)["loss"].item()
+    return method.loss(LossInputs(given.student, given.teacher, given.labels, given.kind))["loss"].item()
 
 
 def agrees(found: float, wanted: float) -> None:
@@ -61,7 +61,7 @@ def test_dist_is_one_minus_pearson_within_classes_and_where_there_are_three_with
 def test_with_two_classes_dist_leaves_the_term_within_rows_out_whatever_its_weight() -> None:
     given = case("pair")
     assert loss(Dist(beta=0.0), given) == loss(Dist(beta=9.0), given)
-    assert "inter" not in Dist().loss(given.student, given.teacher, given.labels, "pair")
+    assert "inter" not in Dist().loss(LossInputs(given.student, given.teacher, given.labels, "pair"))
 
 
 def test_a_batch_of_one_row_leaves_dist_the_term_within_rows() -> None:
@@ -92,7 +92,9 @@ def test_skd_teaches_directions_at_the_teachers_scale() -> None:
 def test_skd_does_not_see_how_large_the_students_logits_are() -> None:
     given = case("single")
     larger = replace(given, student=Outputs(3 * given.student.logits + 1, given.student.pooled))
-    soft = [Skd().loss(one.student, one.teacher, one.labels, "single")["soft"].item() for one in (given, larger)]
+    soft = [
+        Skd().loss(LossInputs(one.student, one.teacher, one.labels, "single"))["soft"].item() for one in (given, larger)
+    ]
     agrees(soft[1], soft[0])
 
 
@@ -113,8 +115,8 @@ def test_dist_refuses_a_regression() -> None:
 def test_no_method_runs_without_its_teacher_and_its_parts_have_no_graph(method: Method) -> None:
     given = case("single", student_layers=(1,), teacher_layers=(2,))
     with pytest.raises(ValueError, match="needs the teacher's outputs"):
-        method.loss(given.student, None, given.labels, "single")
-    parts = method.loss(given.student, given.teacher, given.labels, "single")
+        method.loss(LossInputs(given.student, None, given.labels, "single"))
+    parts = method.loss(LossInputs(given.student, given.teacher, given.labels, "single"))
     assert parts["loss"].requires_grad
     assert [name for name, part in parts.items() if part.requires_grad] == ["loss"]
     agrees(parts["task"].item(), task(given.ours, given.labels.numpy(), "single"))
@@ -125,14 +127,14 @@ def test_logits_of_other_shapes_are_refused_instead_of_broadcast(method: Method)
     given = case("single")
     wrong = Outputs(given.teacher.logits[:1], given.teacher.pooled)
     with pytest.raises(ValueError, match="must have one shape"):
-        method.loss(given.student, wrong, given.labels, "single")
+        method.loss(LossInputs(given.student, wrong, given.labels, "single"))
 
 
 def test_vectors_of_unequal_width_need_a_projection_in_pkd() -> None:
     given = case("single", student_layers=(1,), teacher_layers=(2,))
     wide = Outputs(given.teacher.logits, given.teacher.pooled, {2: torch.ones(5, 9, dtype=torch.float64)})
     with pytest.raises(ValueError, match="unequal widths need a projection"):
-        Pkd(layers=((1, 2),)).loss(given.student, wide, given.labels, "single")
+        Pkd(layers=((1, 2),)).loss(LossInputs(given.student, wide, given.labels, "single"))
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ import torch
 from pairs import BATCHES, Rows, endless, pair, rows
 
 from benchmarks.plain_gradients import double_backward, finite_difference_influence, per_example_influence
-from methods.co_training import Gradients, Pair, constant
+from methods.co_training import Gradients, Pair, detached
 from methods.dropout_masks import RandomState
-from methods.interface import Method
+from methods.interface import LossInputs, Method
 from methods.layer_mapping import match_layers
 from methods.lgtm import Lgtm, row_influence
 from methods.metadistil import MetaDistil
 from methods.mse_kd import MseKd
-from methods.teacher_gradients import change_along, derivable_attention, moved, quiz_gradient, tangents
+from methods.teacher_gradients import change_along, derivable_attention, quiz_gradient, sgd_step, tangents
 
 FAMILIES = ("bert", "roberta", "deberta-v2", "opt")
 RATE = 0.05
@@ -22,15 +22,15 @@ def exact(own: Pair, method: Method, batch: Rows, quiz: list[Rows], *, replay: b
     """The teacher's gradient by forward mode, at the random state that is now."""
     needs, state = method.needs, RandomState.now(torch.device("cpu"))
     with derivable_attention():
-        ours = own.student.see(batch, own.dataset, needs.student_layers)
-        theirs = own.teacher.see(batch, own.dataset, needs.teacher_layers)
-    loss = method.loss(ours, constant(theirs), batch.labels, own.kind)["loss"]
-    ahead = moved(own.student, own.student.gradient(loss), RATE)
+        ours = own.student.forward(batch, needs.student_layers)
+        theirs = own.teacher.forward(batch, needs.teacher_layers)
+    loss = method.loss(own.loss_inputs(batch, ours, detached(theirs)))["loss"]
+    ahead = sgd_step(own.student, own.student.gradient(loss), RATE)
     direction, _ = quiz_gradient(own, ahead, endless(*quiz), len(quiz))
     if not replay:
         state = RandomState.now(torch.device("cpu"))
-    along = tangents(own.student.network, batch, own.dataset, needs, direction, state)
-    return own.teacher.gradient(-RATE * change_along(method, ours, theirs, along, batch.labels, own.kind))
+    along = tangents(own.student.network, batch, needs, direction, state)
+    return own.teacher.gradient(-RATE * change_along(method, own.loss_inputs(batch, ours, theirs), along))
 
 
 def error(found: Gradients, wanted: Gradients) -> float:
@@ -91,12 +91,12 @@ def test_row_influence_equals_a_backward_pass_per_row_and_the_finite_difference(
     torch.manual_seed(1)
     state = RandomState.now(torch.device("cpu"))
     with derivable_attention():
-        ours = own.student.see(batch, own.dataset).logits
-        theirs = own.teacher.see(batch, own.dataset).logits
+        ours = own.student.forward(batch).logits
+        theirs = own.teacher.forward(batch).logits
     loss = Lgtm().student_loss(ours, theirs.detach(), batch.labels, own.kind)
-    ahead = moved(own.student, own.student.gradient(loss, keep_graph=True), RATE)
+    ahead = sgd_step(own.student, own.student.gradient(loss, keep_graph=True), RATE)
     direction, _ = quiz_gradient(own, ahead, endless(quiz), 1)
-    along = tangents(own.student.network, batch, own.dataset, Lgtm().needs, direction, state)["logits"]
+    along = tangents(own.student.network, batch, Lgtm().needs, direction, state)["logits"]
     found = row_influence(ours.detach(), theirs.detach(), along, own.kind)
     wanted = per_example_influence(own, batch, theirs, direction, state)
     torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-12)
@@ -111,19 +111,19 @@ def test_lgtms_mixed_gradient_is_metadistils_of_the_soft_term_times_a_known_fact
     own, method = pair("bert", spec), Lgtm(alpha=0.6)
 
     class SoftTerm(MseKd):
-        def loss(self, student, teacher, labels, kind, *, projection=None):
-            return {"loss": method.student_loss(student.logits, teacher.logits, labels, kind)}
+        def loss(self, given: LossInputs) -> dict[str, torch.Tensor]:
+            return {"loss": method.student_loss(given.student.logits, given.teacher.logits, given.labels, given.kind)}
 
     torch.manual_seed(1)
     wanted = exact(own, SoftTerm(beta=0.0), batch, [quiz])
     torch.manual_seed(1)
     state = RandomState.now(torch.device("cpu"))
     with derivable_attention():
-        ours, theirs = own.student.see(batch, own.dataset).logits, own.teacher.see(batch, own.dataset).logits
+        ours, theirs = own.student.forward(batch).logits, own.teacher.forward(batch).logits
     loss = method.student_loss(ours, theirs.detach(), batch.labels, own.kind)
-    ahead = moved(own.student, own.student.gradient(loss, keep_graph=True), RATE)
+    ahead = sgd_step(own.student, own.student.gradient(loss, keep_graph=True), RATE)
     direction, _ = quiz_gradient(own, ahead, endless(quiz), 1)
-    along = tangents(own.student.network, batch, own.dataset, method.needs, direction, state)["logits"]
+    along = tangents(own.student.network, batch, method.needs, direction, state)["logits"]
     mixed = own.teacher.gradient(method.influence_loss(ours.detach(), theirs, along, own.kind)[0])
     scaled = {name: RATE * (1 - method.alpha) * value for name, value in mixed.items()}
     assert error(scaled, wanted) < 1e-8
@@ -137,9 +137,9 @@ def test_one_teacher_step_of_metadistil_lowers_the_pilot_students_quiz_loss() ->
     def pilots_quiz_loss() -> float:
         torch.manual_seed(1)
         with derivable_attention():
-            ours, theirs = own.student.see(batch, own.dataset), own.teacher.see(batch, own.dataset)
-        loss = method.loss(ours, constant(theirs), batch.labels, own.kind)["loss"]
-        ahead = moved(own.student, own.student.gradient(loss), RATE)
+            ours, theirs = own.student.forward(batch), own.teacher.forward(batch)
+        loss = method.loss(own.loss_inputs(batch, ours, detached(theirs)))["loss"]
+        ahead = sgd_step(own.student, own.student.gradient(loss), RATE)
         return quiz_gradient(own, ahead, endless(quiz), 1)[1]
 
     torch.manual_seed(1)

@@ -22,7 +22,7 @@ def answers(name: str, monkeypatch: pytest.MonkeyPatch, *, same_masks: bool, rat
     own: Pair = pair("bert", SPEC)
     own.teacher.optimizer.param_groups[0]["lr"] = rate
     said: list[Tensor] = []
-    plain = Learner.see
+    plain = Learner.forward
 
     def noting(learner: Learner, *values, **named):
         found = plain(learner, *values, **named)
@@ -30,7 +30,7 @@ def answers(name: str, monkeypatch: pytest.MonkeyPatch, *, same_masks: bool, rat
             said.append(found.logits.detach())
         return found
 
-    monkeypatch.setattr(Learner, "see", noting)
+    monkeypatch.setattr(Learner, "forward", noting)
     torch.manual_seed(1)
     replace(METHODS[name], same_masks=same_masks).step(own, BATCH, endless(QUIZ))
     monkeypatch.undo()

@@ -7,9 +7,9 @@ import pytest
 import torch
 from references import EXACT, KINDS, Array, array, case, cross_entropy_rows, kl, softmax, task
 
+from kinds import Kind
 from methods.ckd import Ckd, angle_relation, angles, pair_relation, window_around
-from methods.interface import Method
-from methods.task_loss import Kind
+from methods.interface import LossInputs, Method
 from methods.tinybert import Inner, TinyBert, score_error, token_error
 from models.model_outputs import Outputs
 
@@ -71,7 +71,7 @@ def test_tinybert_attention_error_is_over_tokens_that_see_each_other(causal: boo
 def test_tinyberts_first_phase_is_the_plain_sum_and_its_gradient_leaves_padding_alone() -> None:
     student, teacher = read(0, width=4), read(1, width=6)
     projection = torch.nn.Linear(4, 6, dtype=torch.float64)
-    parts = Inner(LAYERS).loss(student, teacher, torch.tensor([0, 1]), "pair", projection=projection)
+    parts = Inner(LAYERS).loss(LossInputs(student, teacher, torch.tensor([0, 1]), "pair", projection=projection))
     states = sum(token_error(student, teacher, pair, projection).item() for pair in PAIRS)
     attention = sum(score_error(student, teacher, pair).item() for pair in LAYERS)
     assert parts["loss"].item() == pytest.approx(states + attention, rel=EXACT)
@@ -90,7 +90,7 @@ def test_tinyberts_first_phase_is_the_plain_sum_and_its_gradient_leaves_padding_
 def test_tinyberts_second_phase_is_the_teachers_answers_alone(kind: Kind) -> None:
     own = case(kind)
     phase = TinyBert(temperature=2.0, layers=LAYERS).phase(23, 23, 0)
-    loss = phase.method.loss(own.student, own.teacher, own.labels, kind)["loss"].item()
+    loss = phase.method.loss(LossInputs(own.student, own.teacher, own.labels, kind))["loss"].item()
     scale = 1.0 if kind == "regression" else 2.0
     wanted = float(np.mean(cross_entropy_rows(own.theirs / scale, own.ours / scale, kind)))
     assert loss == pytest.approx(wanted, rel=EXACT)
@@ -167,7 +167,7 @@ def test_ckds_relations_are_their_definitions(window: int) -> None:
 def test_ckds_total_is_kd_with_four_weighted_relations() -> None:
     student, teacher = read(0, width=4), read(1, width=6)
     method = Ckd(0.25, 2.0, word_pairs=2, word_angles=3, layer_pairs=5, layer_angles=7, window=3, layers=PAIRS)
-    parts = method.loss(student, teacher, torch.tensor([2, 0]), "single")
+    parts = method.loss(LossInputs(student, teacher, torch.tensor([2, 0]), "single"))
     per_layer = [(inputs(student, ours), inputs(teacher, theirs)) for ours, theirs in PAIRS]
     own, other = words(student, 0), words(teacher, 1)
     ours, theirs = array(student.logits), array(teacher.logits)
@@ -209,4 +209,4 @@ def test_angles_do_not_change_with_place_and_size() -> None:
 @pytest.mark.parametrize("method", [Inner(LAYERS), Ckd(layers=PAIRS)])
 def test_a_teacher_that_was_not_given_is_an_error(method: Method) -> None:
     with pytest.raises(ValueError, match="needs the teacher's outputs"):
-        method.loss(read(0, width=4), None, torch.tensor([0, 1]), "single")
+        method.loss(LossInputs(read(0, width=4), None, torch.tensor([0, 1]), "single"))

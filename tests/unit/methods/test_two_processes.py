@@ -10,7 +10,7 @@ from pairs import Rows, endless, rows
 from small_networks import RTE, small
 from torch import Tensor, nn
 
-from methods.co_training import Learner, MovingTeacher, Pair, Seen
+from methods.co_training import Learner, MovingTeacher, Pair, ProjectedModel
 from methods.dml import Dml
 from methods.layer_mapping import match_layers
 from methods.lgtm import Lgtm
@@ -34,7 +34,7 @@ def half(whole: Rows) -> Rows:
 
 
 def learner(layers: int, seed: int) -> Learner:
-    seen = Seen(small("bert", RTE, layers=layers, seed=seed).train(), run_shared)
+    seen = ProjectedModel(small("bert", RTE, layers=layers, seed=seed).train(), run_shared)
     for module in seen.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -44,7 +44,7 @@ def learner(layers: int, seed: int) -> Learner:
 def step_on(name: str, train: Rows, quiz: Rows) -> list[Tensor]:
     """What one step changes in every parameter of both networks."""
     torch.set_num_threads(1)
-    own = Pair(learner(2, 11), learner(3, 5), RTE.dataset, RTE.kind)
+    own = Pair(learner(2, 11), learner(3, 5), RTE.kind)
     parameters = [value for one in (own.student, own.teacher) for value in one.parameters().values()]
     before = [value.detach().clone() for value in parameters]
     METHODS[name].step(own, train, endless(quiz))

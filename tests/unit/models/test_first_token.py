@@ -35,7 +35,7 @@ def without_dropout(family: str, *, layers: int = 3) -> Classifier:
 
 @contextmanager
 def seen_by(network: Classifier, family: str, layer: int) -> Generator[list[int]]:
-    """How many tokens of a row the feed-forward of a layer (from 1) is given, pass by pass."""
+    """Count the tokens of a row that the feed-forward of a layer (from 1) is given, pass by pass."""
     lengths: list[int] = []
     module = network.backbone.get_submodule(FEED_FORWARD[family].format(layer - 1))
 

@@ -1,4 +1,4 @@
-"""Which version is candidate and which is champion: as students come, as settings change, and after a hand moved it."""
+"""Candidate and champion: as students come, as settings change, and after a move by hand."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Where the files of an experiment go: never to a folder of MLflow's choice, whatever the registry's address is."""
+"""Location of an experiment's files: never a folder of MLflow's choice, whatever the registry's address is."""
 
 import os
 import sqlite3

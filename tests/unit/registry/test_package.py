@@ -1,4 +1,4 @@
-"""What a registered version holds: the one file of code, the stock folder, and how MLflow loads them."""
+"""Content of a registered version: the one file of code, the stock folder, and their loading by MLflow."""
 
 import ast
 import json
@@ -56,7 +56,7 @@ def registered(registry: Path, pair: MadeStudent, tmp_path: Path) -> Path:
 
 
 def answer(student: PyFuncModel, rows: PyFuncInput, **options: dict[str, object]) -> pd.DataFrame:
-    """What a loaded student says; MLflow itself promises no more than something."""
+    """Return a loaded student's answers; MLflow itself promises no more than something."""
     answers = student.predict(rows, **options)
     assert isinstance(answers, pd.DataFrame)
     return answers

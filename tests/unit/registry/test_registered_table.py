@@ -1,4 +1,4 @@
-"""What `make demo` prints of the registry."""
+"""Output of `make demo` about the registry."""
 
 from registry.table import registered_table
 

@@ -348,7 +348,7 @@ def test_a_killed_scoring_goes_on_where_it_stopped_and_ends_with_the_same_bytes(
 
 
 class Stopped(Exception):
-    """What ends a scoring in its midst."""
+    """The event that ends a scoring in its midst."""
 
 
 def interrupted(here: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:

@@ -49,7 +49,7 @@ def test_improvements_are_over_the_teacher_and_over_fine_tuning() -> None:
     analysis, outputs, _ = analysed()
     gains = {(one.dataset, one.seed): one.meta_teacher for one in analysis.improvements}
     assert gains == pytest.approx({("views", 1): 2, ("views", 2): 0, ("scenes", 1): -1, ("scenes", 2): 3})
-    scores = [outputs[0].evaluations[name, 1].scores["dev"]["accuracy"] for name in ("mpdistil", "finetune")]
+    scores = [outputs[0].evaluations[name, 1].metrics.scores["dev"]["accuracy"] for name in ("mpdistil", "finetune")]
     assert analysis.improvements[0].student == pytest.approx(100 * (scores[0] - scores[1]))
     students = [one.student for one in analysis.improvements]
     assert analysis.improvement_correlation is not None
@@ -112,7 +112,7 @@ def test_prokd_with_and_without_its_temperature_stand_side_by_side_where_both_we
         write_json(path, json.loads(path.read_text()) | {"params": {"prokd": {"temperature": cooled}}})
     analysis, outputs, _ = analysed(methods, (1,))
     (found,) = analysis.temperatures
-    scores = outputs[0].evaluations["prokd-plain", 1].scores
+    scores = outputs[0].evaluations["prokd-plain", 1].metrics.scores
     assert found.without_it.mean == pytest.approx(scores["dev"]["accuracy"] - scores["teacher_dev"]["accuracy"])
     assert [row[0] for row in temperature_table(analysis, {"views": "accuracy"}).rows] == ["views"]
 

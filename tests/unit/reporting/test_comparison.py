@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from errors import UserError
+from records.trained import Updates
 from reporting.compare import main
 from reporting.comparison import Comparison, choose_baseline, compare
 from reporting.comparison_figures import draw_comparison, groups_within
 from reporting.comparison_text import comparison_tree, markdown_text, terminal_text
 from reporting.gather import gather_evaluated
-from tests.fake_outputs import FakeDataset, write_outputs
+from tests.fake_outputs import FakeDataset, student_metrics, write_outputs, write_record
 
 ROOT = Path(__file__).parents[3]
 THREE_CLASSES = FakeDataset("views", "pair", ("a", "b", "c"), ("accuracy",), 60)
@@ -173,8 +174,7 @@ def test_methods_with_the_same_rows_and_updates_are_said_to_have_them() -> None:
 
 def test_a_record_without_rows_is_a_dash(tmp_path: Path) -> None:
     write_outputs((THREE_CLASSES,), (1,), ("kd", "mse_kd"))
-    path = tmp_path / "outputs/student/views/kd/1/metrics.json"
-    path.write_text(json.dumps({"updates": {"student": 200, "teacher": 0}}), encoding="utf-8")
+    write_record(tmp_path / "outputs/student/views/kd/1", student_metrics(Updates(student=200, teacher=0)))
     outputs = gather_evaluated(["views"], ("kd", "mse_kd"), (1,))
     comparison = compare(outputs, ("kd", "mse_kd"), benchmark="b")
     assert [line.effort and line.effort.train_rows for line in comparison.lines] == [None, 800]

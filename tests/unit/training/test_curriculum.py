@@ -119,13 +119,13 @@ def test_the_policys_gradient_leaves_the_student_untouched(monkeypatch: pytest.M
 def test_the_policy_sees_the_student_as_it_is_at_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
     planted, student = watched()
     states: list[Tensor] = []
-    original = Reinforce.choose
+    original = Reinforce.sample
 
     def remember(self: Reinforce, state: Tensor):
         states.append(state.detach().clone())
         return original(self, state)
 
-    monkeypatch.setattr(Reinforce, "choose", remember)
+    monkeypatch.setattr(Reinforce, "sample", remember)
     run(planted, replace(PAPER, episodes=1), probe=False, scores=lambda: {"loss": 0.0})
     pooler = [name for name, _ in student.named_parameters()].index("pooler.weight")
     assert same(states, [call.weights[pooler] for call in student.calls[::2]])

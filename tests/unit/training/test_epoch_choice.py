@@ -6,8 +6,9 @@ import pytest
 import torch
 from tiny_problem import TARGET, accelerator, networks, settings, splits
 
-from epoch_choice import Choice, SelectedBy
+from epoch_choice import SelectedBy, SelectionRule
 from methods.finetune import Finetune
+from methods.interface import LossInputs
 from tests.planted import plant, run
 from training.curriculum.types import CurriculumSettings
 from training.supervised import BestEpoch, train
@@ -16,7 +17,7 @@ from training.supervised import BestEpoch, train
 EPOCHS = [(0.9, 0.50), (0.7, 0.60), (0.5, 0.67), (0.6, 0.73), (0.55, 0.73)]
 
 
-def chosen(choice: Choice, epochs: Sequence[tuple[float, float]], metric: str = "accuracy") -> int:
+def chosen(choice: SelectionRule, epochs: Sequence[tuple[float, float]], metric: str = "accuracy") -> int:
     """The epoch, from 1, that a run with these scores ends with."""
     model = torch.nn.Linear(1, 1)
     best = BestEpoch(model, choice)
@@ -31,16 +32,16 @@ def chosen(choice: Choice, epochs: Sequence[tuple[float, float]], metric: str = 
 
 @pytest.mark.parametrize(("by", "epoch"), [("loss", 3), ("metric", 4), ("metric_then_loss", 5)])
 def test_the_rule_decides_which_epoch_is_kept(by: SelectedBy, epoch: int) -> None:
-    assert chosen(Choice(by, "accuracy"), EPOCHS) == epoch
+    assert chosen(SelectionRule(by, "accuracy"), EPOCHS) == epoch
 
 
 @pytest.mark.parametrize("by", ["loss", "metric", "metric_then_loss"])
 def test_a_whole_tie_goes_to_the_earliest(by: SelectedBy) -> None:
-    assert chosen(Choice(by, "accuracy"), [(0.5, 0.6), (0.5, 0.6)]) == 1
+    assert chosen(SelectionRule(by, "accuracy"), [(0.5, 0.6), (0.5, 0.6)]) == 1
 
 
 def test_of_a_metric_that_is_an_error_the_least_is_best() -> None:
-    assert chosen(Choice("metric", "mse"), [(0.5, 2.0), (0.6, 1.0), (0.4, 3.0)], "mse") == 2
+    assert chosen(SelectionRule("metric", "mse"), [(0.5, 2.0), (0.6, 1.0), (0.4, 3.0)], "mse") == 2
 
 
 @pytest.mark.parametrize("by", ["loss", "metric", "metric_then_loss"])
@@ -51,7 +52,7 @@ def test_a_training_keeps_the_epoch_that_its_settings_choose(by: SelectedBy) -> 
         given.train,
         given.selection,
         TARGET,
-        lambda epoch: lambda outputs, batch: Finetune().loss(outputs, None, batch.labels, TARGET.kind),
+        lambda epoch: lambda outputs, batch: Finetune().loss(LossInputs(outputs, None, batch.labels, TARGET.kind)),
         settings(epochs=6, learning_rate=2e-2, selected_by=by),
         accelerator=accelerator(),
     )
@@ -72,7 +73,7 @@ def test_the_rule_decides_which_episode_is_kept(by: SelectedBy, episode: int) ->
     def scores() -> dict[str, float]:
         return dict(zip(("loss", "accuracy"), next(told), strict=True))
 
-    settings = CurriculumSettings(episodes=5, max_steps_per_episode=1, choice=Choice(by, "accuracy"))
+    settings = CurriculumSettings(episodes=5, max_steps_per_episode=1, choice=SelectionRule(by, "accuracy"))
     found = run(plant(0, passes=1), settings, scores=scores)
     assert found.best_episode == episode
     assert [row["episode"] for row in found.episodes if row["best"]] == [episode]
@@ -86,4 +87,4 @@ def test_the_best_seed_is_chosen_by_the_rule_that_chose_its_epoch(by: SelectedBy
         7: {"loss": 0.4, "accuracy": 0.7},
         9: {"loss": 0.4, "accuracy": 0.7},
     }
-    assert Choice(by, "accuracy").best(scores) == seed
+    assert SelectionRule(by, "accuracy").best(scores) == seed

@@ -10,6 +10,7 @@ from tiny_problem import TARGET, accelerator, networks, settings, splits
 from data.batches import Batch
 from methods.dml import Dml
 from methods.finetune import Finetune
+from methods.interface import LossInputs
 from models.model_outputs import Outputs
 from training.co_training import JointRun, JointSettings, JointSplits, train_jointly
 from training.resume import Cadence, Checkpoints
@@ -37,7 +38,7 @@ class Trained:
         if self.steps == self.stop:
             raise Broken
         self.steps += 1
-        return Finetune().loss(outputs, None, batch.labels, TARGET.kind)
+        return Finetune().loss(LossInputs(outputs, None, batch.labels, TARGET.kind))
 
 
 def trained(

@@ -10,10 +10,10 @@ import torch
 from methods.curriculum_rewards import Reward
 from tests.planted import plant, run
 from training.curriculum.action_statistics import action_shares, curricula
-from training.curriculum.types import CurriculumSettings, Probe, Sampler
+from training.curriculum.types import CurriculumSettings, Probe, SamplerName
 
 SEEDS = range(5)
-ARMS: dict[str, tuple[Sampler, Reward]] = {
+ARMS: dict[str, tuple[SamplerName, Reward]] = {
     "uniform": ("uniform", "binary"),
     "target": ("target", "binary"),
     "binary": ("policy", "binary"),
@@ -39,7 +39,7 @@ class Arm:
         return fmean(self.shares)
 
 
-def play(sampler: Sampler, reward: Reward, seed: int) -> tuple[float, float]:
+def play(sampler: SamplerName, reward: Reward, seed: int) -> tuple[float, float]:
     planted = plant(seed)
     settings = CurriculumSettings(episodes=100, sampler=sampler, reward=reward, student_lr=1e-3, seed=seed)
     result = run(planted, settings)

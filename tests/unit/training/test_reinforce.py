@@ -13,7 +13,7 @@ def test_the_gradient_is_that_of_minus_the_weighted_log_probabilities() -> None:
     start = {name: value.clone() for name, value in policy.state_dict().items()}
     reinforce = Reinforce(policy, learning_rate=1e-3, generator=generator)
     states = [torch.randn(4, 4, dtype=torch.float64) for _ in range(5)]
-    actions = [reinforce.choose(state).action for state in states]
+    actions = [reinforce.sample(state).action for state in states]
     advantages = [0.5, -1.0, 2.0, 0.1, -0.3]
     reinforce.update(advantages)
     got = [parameter.grad for parameter in policy.parameters()]
@@ -29,7 +29,7 @@ def test_the_gradient_is_that_of_minus_the_weighted_log_probabilities() -> None:
 
 def test_a_choice_holds_its_probabilities_and_their_log() -> None:
     generator = torch.Generator().manual_seed(1)
-    choice = Reinforce(Policy(4, 3, generator=generator), learning_rate=0.1, generator=generator).choose(
+    choice = Reinforce(Policy(4, 3, generator=generator), learning_rate=0.1, generator=generator).sample(
         torch.randn(4, 4)
     )
     assert sum(choice.probabilities) == pytest.approx(1.0, rel=1e-6)
@@ -42,14 +42,14 @@ def test_an_action_that_pays_is_chosen_more_and_more() -> None:
     reinforce = Reinforce(Policy(4, 3, generator=generator), learning_rate=0.05, generator=generator)
     state = torch.eye(4)
     for _ in range(60):
-        actions = [reinforce.choose(state).action for _ in range(8)]
+        actions = [reinforce.sample(state).action for _ in range(8)]
         reinforce.update([1.0 if action == 2 else -0.5 for action in actions])
-    assert reinforce.choose(state).probabilities[2] > 0.9
+    assert reinforce.sample(state).probabilities[2] > 0.9
 
 
 def test_as_many_advantages_as_choices_are_wanted() -> None:
     generator = torch.Generator().manual_seed(3)
     reinforce = Reinforce(Policy(4, 3, generator=generator), learning_rate=0.1, generator=generator)
-    reinforce.choose(torch.eye(4))
+    reinforce.sample(torch.eye(4))
     with pytest.raises(ValueError, match="2 advantages for 1 choices"):
         reinforce.update([1.0, 2.0])

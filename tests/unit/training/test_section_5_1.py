@@ -7,6 +7,7 @@ from tiny_problem import SPEC, TARGET, Splits, accelerator, settings, splits
 
 from data.batches import Batch
 from methods.finetune import Finetune
+from methods.interface import LossInputs
 from methods.metadistil import MetaDistil
 from models.classifier import Classifier
 from models.model_outputs import Outputs
@@ -20,7 +21,7 @@ def finetuned(network: Classifier, given: Splits, epochs: int, shift: int) -> Cl
     """After some epochs on labels that are moved on by `shift` classes: 0 is right, 1 is all wrong."""
 
     def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
-        return Finetune().loss(outputs, None, (batch.labels + shift) % 3, TARGET.kind)
+        return Finetune().loss(LossInputs(outputs, None, (batch.labels + shift) % 3, TARGET.kind))
 
     train(
         network,

@@ -1,0 +1,55 @@
+"""Base of all records: strict, frozen, and without a field that is not declared. `outputs` reads and writes them."""
+
+from typing import ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+Value = TypeVar("Value")
+Scores = dict[str, float]
+"""Metric, or "loss" -> value; scores are fractions."""
+
+
+class Record(BaseModel):
+    """A JSON file in the folder of a stage's output."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    FILE: ClassVar[str] = "metrics.json"
+
+    def tree(self) -> dict[str, object]:
+        """The content of the file; a field is left out where it has its default."""
+        return self.model_dump(exclude_defaults=True)
+
+
+class RecordPart(BaseModel):
+    """An object within a record."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Both(RecordPart, Generic[Value]):
+    """One value of the student and one of its teacher."""
+
+    student: Value
+    teacher: Value
+
+    @property
+    def by_name(self) -> dict[str, Value]:
+        """The values by "student" and "teacher"."""
+        return {"student": self.student, "teacher": self.teacher}
+
+
+class RecordRow(BaseModel):
+    """A line of a .jsonl file. Names of methods' figures, metrics and datasets are part of its keys, so others are allowed."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, float | int | str | None]  # ty: ignore[incompatible-mutable-override]  pydantic's own way
+    FILE: ClassVar[str] = "curves.jsonl"
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """All values that are numbers, by key."""
+        return {key: float(value) for key, value in self if isinstance(value, int | float)}
+
+    def starting(self, prefix: str) -> dict[str, float]:
+        """The numbers whose key starts with the prefix, without it."""
+        return {key.removeprefix(prefix): value for key, value in self.numbers.items() if key.startswith(prefix)}

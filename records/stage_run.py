@@ -1,0 +1,48 @@
+"""run.json of every stage: what went in, on which machine it ran, and how long it took."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from records.base import Record
+
+
+class FileChecksums(BaseModel):
+    """The part of run.json that a reader of the folder's other files checks them by, of whatever release."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    files: dict[str, str] | None = None
+    """File of the folder -> sha256; None in a record that was written without, which nobody checks."""
+
+
+class RunRecord(Record):
+    """All that is needed to trust a number of the stage."""
+
+    FILE: ClassVar[str] = "run.json"
+    stage: str
+    dataset: str | None
+    method: str | None
+    seed: int | None
+    params: dict[str, object]
+    """Nested as in params.yaml: the parameters that DVC tracks for the stage."""
+    input_hashes: dict[str, str]
+    """Path -> sha256 of its content."""
+    code: dict[str, str]
+    """Module -> sha256."""
+    files: dict[str, str] | None = None
+    """See `FileChecksums`."""
+    versions: dict[str, str]
+    device: str
+    threads: int
+    processes: int
+    started: str
+    duration_s: float
+    cpu_s: float
+    peak_memory_mb: float
+
+    def parameter(self, key: str) -> object:
+        """A recorded parameter by its dotted key; None where the stage doesn't track it."""
+        value: object = self.params
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        return value

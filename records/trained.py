@@ -1,0 +1,220 @@
+"""Records of the stages that train a network or store what one answers.
+
+A field with a default came in a later release than its record: `report` and `compare` show a gap for a student that an
+earlier one trained.
+"""
+
+from functools import cached_property
+from typing import ClassVar, TypedDict
+
+from records.base import Record, RecordPart, RecordRow, Scores
+from records.prepared import SelectedOn
+
+
+class CurveRow(RecordRow):
+    """curves.jsonl: one epoch, with the figures of the method, the selection scores, and 1 in `best` where it was kept."""
+
+    epoch: int | float
+
+
+class EpisodeRow(RecordRow):
+    """episodes.jsonl: one episode of a curriculum, from 0, the student that came in."""
+
+    FILE: ClassVar[str] = "episodes.jsonl"
+    episode: int
+    best: int
+    reward: float | None = None
+    """Mean over its steps; None where there is none."""
+
+    @cached_property
+    def selection(self) -> Scores:
+        return self.starting("selection_")
+
+    @cached_property
+    def shares(self) -> dict[str, float]:
+        """Dataset -> share of the steps; {} for the student that came in."""
+        return self.starting("share_")
+
+
+class StepRow(RecordRow):
+    """steps.jsonl: one action, with its reward, both rewards of the paper and the return where there are any."""
+
+    FILE: ClassVar[str] = "steps.jsonl"
+    episode: int
+    step: int
+    reward: float | None = None
+    reward_binary: float | None = None
+    reward_real: float | None = None
+
+
+class InfluenceRow(RecordRow):
+    """influence.jsonl (lgtm): worth of one training row at one step, and what both networks gave its true class."""
+
+    FILE: ClassVar[str] = "influence.jsonl"
+    step: int
+    row: int
+    influence: float
+    student: float
+    teacher: float
+
+
+class Epochs(RecordPart):
+    """Epochs that were run; more were asked for where `patience` ended the training."""
+
+    run: int
+    asked: int
+
+
+class Updates(RecordPart):
+    """Optimizer steps, until the student had the weights that were kept in `student_kept`."""
+
+    student: int
+    student_kept: int | None = None
+    teacher: int
+
+
+class AssistantUpdates(RecordPart):
+    """Optimizer steps of an assistant."""
+
+    assistant: int
+
+
+class SearchRecord(RecordPart):
+    """`search.points` settings that were tried."""
+
+    points: int
+    chosen: int
+    """From 1."""
+    tried: tuple[dict[str, float | Scores | str | None], ...]
+    """Values by their keys in params.yaml, scores on selection, and why it diverged where it did."""
+
+
+class PhaseRecord(RecordPart):
+    """A part of a method's schedule."""
+
+    phase: str
+    teacher_epoch: int | None
+    epochs: int
+
+
+class TeacherMetrics(Record):
+    """metrics.json of teacher."""
+
+    selection: Scores
+    selected_on: SelectedOn
+    selected_by: str
+    epochs: Epochs | None = None
+    """None of a supplied teacher."""
+    parameters: int
+    origin: str
+    search: SearchRecord | None = None
+    """None without a search."""
+
+
+class SignalsMetrics(Record):
+    """metrics.json of signals."""
+
+    teacher: dict[str, Scores]
+    """Split -> scores."""
+    layers: tuple[int, ...]
+
+
+class AssistantMetrics(Record):
+    """metrics.json of assistant."""
+
+    assistant: dict[str, Scores]
+    """Split -> scores."""
+    selected_on: SelectedOn
+    parameters: int
+    layers: int
+    updates: AssistantUpdates
+    cpu_s: float
+    peak_memory_mb: float
+
+
+class MetaTeacherMetrics(Record):
+    """metrics.json of meta_teacher: its scores on selection and the dev sets."""
+
+    selection: Scores
+    dev: Scores
+    dev_mismatched: Scores | None = None
+    """MNLI's second dev set."""
+    loss: str | None
+    best_epoch: int
+    parameters: int
+    selected_on: SelectedOn
+
+    @property
+    def scores(self) -> dict[str, Scores]:
+        """Set of rows -> scores."""
+        sets = {"selection": self.selection, "dev": self.dev, "dev_mismatched": self.dev_mismatched}
+        return {name: scores for name, scores in sets.items() if scores is not None}
+
+
+class StudentWork(TypedDict):
+    """Fields of `AnyStudentMetrics` that the stages on quizzes count alike."""
+
+    updates: Updates
+    train_rows: int
+    other_rows: int
+    feedback_rows: int
+
+
+class AnyStudentMetrics(Record):
+    """What metrics.json of every stage holds that trains a student."""
+
+    selection: Scores
+    selected_on: SelectedOn
+    selected_by: str | None = None
+    parameters: int
+    updates: Updates
+    train_rows: int | None = None
+    """Labelled rows of its own dataset that it trained on."""
+    other_rows: int | None = None
+    """Those of other datasets."""
+    feedback_rows: int | None = None
+    """Labelled rows that only its teacher learnt from."""
+
+
+class StudentMetrics(AnyStudentMetrics):
+    """metrics.json of student, assisted and meta_taught."""
+
+    trained_on: tuple[str, ...] = ()
+    """Splits."""
+    rows_seen: int | None = None
+    epochs: Epochs | None = None
+    schedule: tuple[PhaseRecord, ...] = ()
+    """Of a method whose loss changes over the epochs."""
+    search: SearchRecord | None = None
+    """None without a search."""
+    cpu_s: float
+    peak_memory_mb: float
+
+
+class MultiTaskMetrics(AnyStudentMetrics):
+    """metrics.json of multi_task."""
+
+    best_episode: int
+
+
+class CurriculumMetrics(AnyStudentMetrics):
+    """metrics.json of curriculum."""
+
+    best_episode: int
+    sampler: str
+    reward: str | None
+    cumulative_share: dict[str, float]
+    """Dataset -> share of all steps."""
+    similarity_of_consecutive: tuple[float, ...]
+    distance_of_consecutive: tuple[float, ...]
+    """Of consecutive episodes."""
+
+
+STUDENT_METRICS: dict[str, type[AnyStudentMetrics]] = {
+    "student": StudentMetrics,
+    "assisted": StudentMetrics,
+    "meta_taught": StudentMetrics,
+    "multi_task": MultiTaskMetrics,
+    "curriculum": CurriculumMetrics,
+}
+"""Stage that trains a student -> class of its metrics.json."""
