@@ -26,24 +26,24 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 @dataclass(frozen=True)
 class Rule:
-    """What becomes of the variables whose names fit one of the patterns."""
+    """The treatment of variables whose names fit one of the patterns."""
 
     names: tuple[str, ...]
     why: str
     instead: str = ""
-    """How to say it instead; a variable that has none is cleared, one that has is refused."""
+    """The setting to use instead; a variable that has none is cleared, one that has is refused."""
     harmless: tuple[str, ...] = ()
     """Values that change nothing, in lower case: accelerate's launcher always sets some."""
     kept: tuple[str, ...] = ()
     """Names that fit a pattern, and stay."""
 
     def fits(self, name: str) -> bool:
-        """Whether it is about this variable."""
+        """Return whether it is about this variable."""
         return name not in self.kept and any(fnmatchcase(name, pattern) for pattern in self.names)
 
 
 OF_A_LAUNCHER = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-"""What a launcher of several processes tells each of them."""
+"""Variables by which a launcher of several processes tells each of them its part."""
 TABLE = (
     Rule(
         ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS",),
@@ -216,7 +216,7 @@ def check_launcher(environment: Mapping[str, str]) -> None:
 
 
 def _is_unusable_proxy(name: str, value: str) -> bool:
-    """Whether it is a SOCKS proxy that the clients of this environment can't use: httpx raises, whatever it is asked."""
+    """Return whether it is a SOCKS proxy and the clients' package for those is missing: httpx then always raises."""
     return (
         name.lower() in PROXIES
         and value.lower().startswith("socks")

@@ -21,7 +21,7 @@ class SelectionRule:
     """The headline metric; not read where the loss alone chooses."""
 
     def is_better(self, scores: Mapping[str, float], than: Mapping[str, float]) -> bool:
-        """Whether scores ("loss" and metrics) are better than the best ones so far."""
+        """Return whether scores ("loss" and metrics) are better than the best ones so far."""
         return self._rank(scores) > self._rank(than)
 
     def _rank(self, scores: Mapping[str, float]) -> tuple[float, ...]:

@@ -27,9 +27,9 @@ class KindSpec:
 
     name: Kind
     purpose: str
-    """What a model of it does, as the model card says it."""
+    """Task of a model of it, as the model card says it."""
     texts: tuple[int, ...] = (1, 2)
-    """How many text columns a dataset of it may have."""
+    """Numbers of text columns that a dataset of it may have."""
     has_classes: bool = True
     """Labels are class numbers and logits have a column a class; else labels are numbers and the one logit is the answer."""
     by_candidate: bool = False
@@ -39,7 +39,7 @@ class KindSpec:
 
     @property
     def has_named_classes(self) -> bool:
-        """Whether a class is the same in every row, and so has a name: a candidate's position is not."""
+        """True where a class is the same in every row, and so has a name: a candidate's position is not."""
         return self.has_classes and not self.by_candidate
 
     @property
@@ -59,7 +59,7 @@ class KindSpec:
 
     @property
     def constant_name(self) -> str:
-        """What the best answer that reads no text is called."""
+        """Name of the best answer that reads no text."""
         return "majority" if self.has_classes else "mean"
 
     def outputs(self, label_names: Sequence[str]) -> int:

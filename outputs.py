@@ -26,11 +26,9 @@ def output_folder(
 
     Students of other stages than `student` lie where its students lie, so that everything after them has one shape.
     """
-    if stage == "curriculum":
-        stage, method = "student", "mpdistil"
-    elif stage == "assisted":
+    if stage in ("curriculum", "assisted_student"):
         stage = "student"
-    elif stage == "meta_taught":
+    elif stage == "meta_student":
         stage, method = "student", f"{method}_meta"
     elif stage == "multi_task":
         stage, method = "student", f"{method}_multi"

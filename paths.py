@@ -1,4 +1,4 @@
-"""Where what all runs of a repository share lies, whichever copy of it a command runs in. Standard library only.
+"""Folders that all runs of a repository share, whichever copy of it a command runs in. Standard library only.
 
 A flow with overrides runs in a git worktree and `dvc exp run --temp` in a folder below `.dvc/tmp/exps`; both are thrown
 away. The registry belongs to the checkout they were made from, its home.
@@ -47,7 +47,7 @@ def home(root: Path = ROOT) -> Path:
 
 
 def is_thrown_away(path: Path) -> bool:
-    """Whether a path lies in a copy of a checkout that is removed after one run."""
+    """Return whether a path lies in a copy of a checkout that is removed after one run."""
     return _made_in(path) is not None
 
 
@@ -96,7 +96,7 @@ def lock_folder(address: str) -> Path:
 
 
 def artifact_folder(address: str) -> Path:
-    """Where the files of a database's new experiments go.
+    """Return the folder for the files of a database's new experiments.
 
     Never MLflow's own choice, ./mlruns of the current folder: that of a run with other values is removed after the run.
     """

@@ -1,4 +1,4 @@
-"""What a person sees while something trains: a bar on a terminal, plain lines in a pipe."""
+"""Progress of a training: a bar on a terminal, plain lines in a pipe."""
 
 import sys
 import time

@@ -6,7 +6,7 @@ dataset that is added to the benchmark changes no other's. A piece that draws se
 
 What is left out of the names is shared on purpose, so that what is compared differs in what it is compared by:
 - the method: students of one dataset and seed start alike and see the same batches and dropout masks, by whatever method
-  they learn (the stages student, assisted and meta_taught count as one; so do curriculum and multi_task);
+  they learn (the stages student, assisted_student and meta_student count as one; so do curriculum and multi_task);
 - losses, rewards, samplers and learning rates: with the same policy, two of them draw the same actions;
 - the list of datasets, other keys of params.yaml, and the number of processes (but for dropout);
 - the training seed, in a latency, whose tokens are the same for all networks of a dataset.

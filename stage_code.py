@@ -9,9 +9,8 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
 
-from config.method_parameters import AssistedMethod, StudentMethod
+from config.methods import TRAINED
 from errors import UserError
 
 # Folders and modules at the root whose code a stage runs. config/ is left out on purpose: what it reads reaches a stage as
@@ -21,9 +20,9 @@ CODE = (
     *("checksums", "epoch_choice", "errors", "kinds", "metrics", "outputs", "progress", "resource_errors", "seeds"),
     *("stage_code", "strict_yaml"),
 )
-METHOD_FILES = frozenset(f"methods/{name}.py" for name in get_args(StudentMethod) + get_args(AssistedMethod))
+METHOD_FILES = frozenset(f"methods/{name}.py" for name in TRAINED)
 # Stages whose matrix runs over methods: dvc.yaml names the method's own file as a further dependency.
-BY_METHOD = frozenset({"student", "assistant", "assisted", "meta_taught", "multi_task"})
+BY_METHOD = frozenset({"student", "assistant", "assisted_student", "meta_student", "multi_task"})
 
 
 def code_file(stage: str) -> Path:

@@ -51,7 +51,7 @@ def write_workspace(folder: Path, rows: int) -> None:
         for number in range(rows):
             first, second = (" ".join(draw.choices(words, k=WORDS)) for _ in range(2))
             file.write(json.dumps({"first": first, "second": second, "label": number % 2}) + "\n")
-    write_params(folder, {**VALUES, "datasets": ["many"], "mpdistil.datasets": ["many"], "split.max_length": 64})
+    write_params(folder, {**VALUES, "datasets": ["many"], "split.max_length": 64})
 
 
 def peak_gigabytes(folder: Path, stage: str) -> tuple[float, float]:

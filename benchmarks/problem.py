@@ -1,4 +1,4 @@
-"""What the step benchmarks run on: random networks of the main job's shape, and random batches of full length."""
+"""The problem of the step benchmarks: random networks of the main job's shape, and random batches of full length."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -15,6 +15,7 @@ import yaml
 
 from benchmarks.repository_copy import copy_repository
 from benchmarks.stages_here import run_here, write_params
+from config.methods import by_family
 from data.quickstart import vocabulary
 
 DATASETS = ("one", "two", "three", "four", "five", "six")
@@ -26,8 +27,7 @@ VALUES: dict[str, object] = {
     "benchmark": "tiny",
     "datasets": list(DATASETS),
     "seeds": list(SEEDS),
-    "methods": list(METHODS),
-    "mpdistil.datasets": list(DATASETS),
+    "methods": by_family(METHODS),
     "threads": 1,
     "source.folder": "rows",
     "split.selection_minimum": 12,
@@ -99,7 +99,7 @@ def _run_stages(folder: Path) -> None:
             run_here(folder, "student", method=method, **pair)
         run_here(folder, "meta_teacher", **pair)
     for pair in pairs:
-        run_here(folder, "curriculum", **pair)
+        run_here(folder, "curriculum", method=METHODS[-1], **pair)
         for method in METHODS:
             run_here(folder, "evaluate", method=method, **pair)
     run_here(folder, "report")

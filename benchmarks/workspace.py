@@ -147,7 +147,6 @@ def _write_params(folder: Path, tokenizer: Path, changes: dict[str, object]) -> 
     given: dict[str, object] = {
         "benchmark": "glue",
         "datasets": list(DATASETS),
-        "mpdistil.datasets": list(DATASETS),
         "seeds": [SEED],
         "threads": 1,
         "source.folder": str(folder / "rows"),

@@ -3,44 +3,42 @@
 A section has the parameters of its method and no other's; equations and sources are in methods/<name>.py.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import CoreSchema, core_schema
 
-StudentMethod = Literal[
-    "finetune",
-    "kd",
-    "mse_kd",
-    "pkd",
-    "dist",
-    "skd",
-    "annealing_kd",
-    "rco",
-    "prokd",
-    "dml",
-    "prokt",
-    "pesf_kd",
-    "metadistil",
-    "lgtm",
-    "tinybert",
-    "ckd",
-]
-SignalMethod = Literal["kd", "mse_kd", "pkd", "dist", "skd", "annealing_kd"]
-"""Methods that read the teacher's signals: any of them can take the meta-teacher for its teacher."""
-TaughtMethod = Literal["kd_meta", "mse_kd_meta", "pkd_meta", "dist_meta", "skd_meta", "annealing_kd_meta"]
-BudgetMethod = Literal["finetune", "kd"]
-"""Methods whose student can go on with MPDistil's rows and steps."""
-MultiMethod = Literal["finetune_multi", "kd_multi"]
-AssistedMethod = Literal["takd", "sftn"]
-"""Methods whose teacher is made for the student: by the assistant stage, once."""
+from config.methods import LISTED, METHODS, TRAINED, family_of, full_names
+
+if TYPE_CHECKING:
+    from config.stages import Student, Teacher
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Temperature = Annotated[float, Field(gt=0, le=1e3)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
-Mapping = Literal["uniform", "first", "last"] | tuple[tuple[int, int], ...]
+LayerMapping = Literal["uniform", "first", "last"] | tuple[tuple[int, int], ...]
 Start = Literal["finetuned", "pretrained"]
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Makes a field one of these words, as a Literal of them would."""
+
+    words: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> CoreSchema:
+        return core_schema.literal_schema(list(self.words))
+
+
+Method = Annotated[str, OneOf(METHODS)]
+"""Any method, by its full name."""
+TrainedMethod = Annotated[str, OneOf(TRAINED)]
+"""A method whose student starts from no other student."""
 
 
 # The papers' weights of their hidden terms are for a student whose hidden vectors are near the teacher's from the start. They
@@ -56,8 +54,18 @@ HIDDEN_WEIGHTS: dict[str, dict[str, tuple[float, float]]] = {
     },
 }
 """Method -> its weights that may be null -> (of a student that starts from the teacher's layers, of any other)."""
+BERT_LAYERS = 12  # of a configuration that doesn't say
 OF_THE_TEACHER = ("pretrained_teacher_layers", "teacher_layers")
 """Values of student.init with which the student starts from the teacher's layers."""
+
+
+def known_depth(
+    layers: int | tuple[int, ...] | None, config: Mapping[str, int | float | str | bool] | None
+) -> int | None:
+    """Layers of a network made of a number or list of layers, or of a configuration; None: a checkpoint's own."""
+    if layers is not None:
+        return layers if isinstance(layers, int) else len(layers)
+    return None if config is None else int(config.get("num_hidden_layers", BERT_LAYERS))
 
 
 class Section(BaseModel):
@@ -66,18 +74,72 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Finetune(Section):
+class MethodSection(Section):
+    """Parameters of one method."""
+
+    def check(self, student: "Student", teacher: "Teacher") -> None:
+        """Raise ValueError where the method needs other sizes or epochs than params.yaml gives, as far as it says them."""
+
+
+class Methods(Section):
+    """What is trained, evaluated and reported: each method once, under its family."""
+
+    student: tuple[Annotated[str, OneOf(LISTED["student"])], ...] = Field(
+        description="Trained on the teacher's signals, or with the teacher; finetune without one."
+    )
+    assisted: tuple[Annotated[str, OneOf(LISTED["assisted"])], ...] = Field(
+        description="Whose teacher is made for the student by the assistant stage."
+    )
+    meta_taught: tuple[Annotated[str, OneOf(LISTED["meta_taught"])], ...] = Field(
+        description="Trained once more with mpdistil's meta-teacher as teacher: kd here is the method kd_meta."
+    )
+    multi_task: tuple[Annotated[str, OneOf(LISTED["multi_task"])], ...] = Field(
+        description="Whose student goes on with MPDistil's rows and steps, without a curriculum: kd here is kd_multi."
+    )
+    curriculum: tuple[Annotated[str, OneOf(LISTED["curriculum"])], ...] = Field(
+        description="That go on from the student of mpdistil.base with a curriculum over the datasets."
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _in_its_family(cls, value: object, info: ValidationInfo) -> object:
+        for name in value if isinstance(value, tuple) else ():
+            if name in METHODS and name not in LISTED[str(info.field_name)]:
+                family, short = family_of(name)
+                raise ValueError(f"{name} is of another family; write {short} into methods.{family}")
+        return value
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Methods":
+        if not self.names:
+            raise ValueError("name one method at least")
+        for family in type(self).model_fields:
+            listed: tuple[str, ...] = getattr(self, family)
+            if repeated := [name for name in listed if listed.count(name) > 1]:
+                raise ValueError(f"{family}: {repeated[0]} is named twice")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Full names of all methods, family by family."""
+        return full_names({family: getattr(self, family) for family in type(self).model_fields})
+
+    def __contains__(self, method: object) -> bool:
+        return method in self.names
+
+
+class Finetune(MethodSection):
     """No teacher: the task loss only. It has no parameters."""
 
 
-class Kd(Section):
+class Kd(MethodSection):
     """Soft targets (Hinton et al., 2015)."""
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
 
 
-class MseKd(Section):
+class MseKd(MethodSection):
     """MPDistil's Eq. 1: task loss, squared error of softened probabilities, squared error of normalised hidden vectors."""
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
@@ -87,10 +149,12 @@ class MseKd(Section):
     )
     temperature: Temperature = Field(5.0, description="Softens logits; without effect for regression.")
     temperature_squared: bool = Field(False, description="Multiply the soft term by temperature squared.")
-    mapping: Mapping = Field("uniform", description="How layers are matched; or pairs [student layer, teacher layer].")
+    mapping: LayerMapping = Field(
+        "uniform", description="How layers are matched; or pairs [student layer, teacher layer]."
+    )
 
 
-class Pkd(Section):
+class Pkd(MethodSection):
     """kd, and the sequence vectors of middle layers (Sun et al., 2019)."""
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
@@ -102,7 +166,7 @@ class Pkd(Section):
     layers: Literal["skip", "last"] = Field("skip", description="Which of the teacher's layers teach.")
 
 
-class Dist(Section):
+class Dist(MethodSection):
     """Correlations between and within classes (Huang et al., 2022)."""
 
     alpha: Weight = Field(1.0, description="Weight of the task loss.")
@@ -111,39 +175,77 @@ class Dist(Section):
     temperature: Temperature = Field(1.0, description="Softens logits.")
 
 
-class Skd(Section):
+class Skd(MethodSection):
     """Direction of the logits only (Guo et al., 2022); three classes or more."""
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     temperature: Temperature = Field(4.0, description="Softens logits.")
 
 
-class AnnealingKd(Section):
+class AnnealingKd(MethodSection):
     """Logits of the teacher that grow, then labels (Jafari et al., 2021)."""
 
     max_temperature: Count = Field(7, description="Steps in which the teacher's logits grow to their size.")
     label_share: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Share of the epochs on labels alone.")
 
 
-class Rco(Section):
+class Rco(MethodSection):
     """Epochs of the teacher as targets, one after the other (Jin et al., 2019)."""
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
     anchors: Count = Field(4, description="How many of the teacher's epochs teach.")
 
+    def check(self, student: "Student", teacher: "Teacher") -> None:
+        """Raise ValueError where either has fewer epochs than there are anchors."""
+        if self.anchors > teacher.epochs:
+            raise ValueError(
+                f"rco.anchors: {self.anchors}, but teacher.epochs is {teacher.epochs}, and an anchor is one of them; "
+                f"lower rco.anchors to {teacher.epochs}"
+            )
+        if self.anchors > student.epochs:
+            raise ValueError(
+                f"rco.anchors: {self.anchors}, but student.epochs is {student.epochs}, and an anchor teaches for one of them "
+                f"or more; raise student.epochs, or lower rco.anchors to {student.epochs}"
+            )
 
-class ProKd(Section):
+
+class ProKd(MethodSection):
     """Along the teacher's training, then labels (Rezagholizadeh et al., 2022)."""
 
     label_share: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Share of the epochs on labels alone.")
     temperature: bool = Field(True, description="Cool the teacher's logits epoch by epoch; false: the ablation.")
 
+    def check(self, student: "Student", teacher: "Teacher") -> None:
+        """Raise ValueError where the student has fewer epochs than there are epochs of its teacher to learn from."""
+        taught = max(1, student.epochs - round(student.epochs * self.label_share))  # methods.phases.taught_epochs
+        if taught < teacher.epochs:
+            raise ValueError(
+                f"prokd teaches every teacher epoch for one student epoch or more, but teacher.epochs is {teacher.epochs} and "
+                f"student.epochs: {student.epochs} leaves {taught} of them before prokd.label_share "
+                f"({self.label_share:g}); raise student.epochs or lower teacher.epochs"
+            )
 
-class Moving(Section):
+
+class Moving(MethodSection):
     """What methods share whose teacher trains with the student."""
 
     teacher_learning_rate: Rate | None = Field(None, description="The teacher's; null: teacher.learning_rate.")
+
+    @property
+    def feedback_split(self) -> str:
+        """The split whose rows tell the teacher how its student does."""
+        return "quiz"
+
+    @property
+    def feedback_rows(self) -> int:
+        """Rows of a batch of them; 1 where the method reads none."""
+        return 1
+
+    @property
+    def heads_at_zero(self) -> bool:
+        """Whether both heads start at zero."""
+        return False
 
 
 class Answering(Moving):
@@ -175,7 +277,7 @@ class MetaDistil(Answering):
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     beta: Weight = Field(0.0, description="Weight of the hidden term.")
     temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
-    mapping: Mapping = Field("uniform", description="How layers are matched, where beta is not 0.")
+    mapping: LayerMapping = Field("uniform", description="How layers are matched, where beta is not 0.")
     pilot: bool = Field(True, description="False: the paper's ablation without the pilot update.")
     quiz_batches: Count = Field(1, description="Quiz batches a step.")
     quiz_batch_size: Count = Field(16, description="Rows of a quiz batch.")
@@ -184,6 +286,10 @@ class MetaDistil(Answering):
         0.0, description="Share of the steps at the start in which the teacher stays as it is."
     )
     analysis_every: Count = Field(10, description="Steps between two readings of section 5.1; each costs quiz passes.")
+
+    @property
+    def feedback_rows(self) -> int:
+        return self.quiz_batch_size
 
 
 class Influence(Section):
@@ -206,6 +312,18 @@ class Lgtm(Answering):
     teacher_starts: Start = Field("pretrained", description="Fine-tuned, or where the teacher stage starts.")
     zero_heads: bool = Field(False, description="Both heads start at zero.")
 
+    @property
+    def feedback_split(self) -> str:
+        return self.feedback
+
+    @property
+    def feedback_rows(self) -> int:
+        return self.quiz_batch_size
+
+    @property
+    def heads_at_zero(self) -> bool:
+        return self.zero_heads
+
 
 class PesfKd(Moving):
     """Only the teacher's head follows the student (Rao et al., 2022)."""
@@ -216,17 +334,30 @@ class PesfKd(Moving):
     follow: Weight = Field(1.0, description="Weight of the term that draws the head towards the student.")
 
 
-class TinyBert(Section):
+class TinyBert(MethodSection):
     """Embeddings, hidden states and attention, then the teacher's answers (Jiao et al., 2020). The teacher runs."""
 
     prediction_share: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.13, description="Share of the epochs, one at least, on the teacher's answers."
     )
     temperature: Temperature = Field(1.0, description="Softens logits; without effect for regression.")
-    mapping: Mapping = Field("uniform", description="How layers are matched; or pairs [student layer, teacher layer].")
+    mapping: LayerMapping = Field(
+        "uniform", description="How layers are matched; or pairs [student layer, teacher layer]."
+    )
+
+    def check(self, student: "Student", teacher: "Teacher") -> None:
+        """Raise ValueError where there are no epochs for both phases, or the heads differ."""
+        if student.epochs < 2:
+            raise ValueError("tinybert has two phases; student.epochs must be 2 or more")
+        heads = [(one.config or {}).get("num_attention_heads") for one in (student, teacher)]
+        if None not in heads and heads[0] != heads[1]:
+            raise ValueError(
+                f"tinybert compares attention head by head, but student.config has {heads[0]} and teacher.config "
+                f"{heads[1]} (num_attention_heads); give both the same number"
+            )
 
 
-class Ckd(Section):
+class Ckd(MethodSection):
     """How words relate, within a layer and across layers (Park et al., 2021). The teacher runs."""
 
     alpha: Share = Field(0.3, description="Weight of the task loss; the soft term has 1 - alpha.")
@@ -253,7 +384,7 @@ class Ckd(Section):
         return value
 
 
-class Takd(Section):
+class Takd(MethodSection):
     """A teacher assistant of a size between both (Mirzadeh et al., 2020)."""
 
     layers: int | tuple[int, ...] | None = Field(
@@ -263,8 +394,21 @@ class Takd(Section):
     alpha: Share = Field(0.5, description="Weight of the task loss, of assistant and student.")
     temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
 
+    def check(self, student: "Student", teacher: "Teacher") -> None:
+        """Raise ValueError unless the assistant's size is given once, and lies between both."""
+        if (self.layers is None) == (self.config is None):
+            raise ValueError("takd: give exactly one of takd.layers and takd.config, the size of the assistant")
+        between, ours, theirs = known_depth(self.layers, None), student.depth, teacher.depth
+        if between is None:
+            return
+        if (ours is not None and between <= ours) or (theirs is not None and between >= theirs):
+            raise ValueError(
+                f"takd.layers: {between} is not between the student's {ours or '?'} layers and the teacher's {theirs or '?'}; "
+                "an assistant is larger than the student and smaller than the teacher"
+            )
 
-class Sftn(Section):
+
+class Sftn(MethodSection):
     """A teacher that was trained with student branches (Park et al., 2021)."""
 
     branch_weight: Weight = Field(1.0, description="Weight of the branches' task loss.")
@@ -275,60 +419,70 @@ class Sftn(Section):
     temperature: Temperature = Field(4.0, description="Softens logits for the student; without effect for regression.")
 
 
-class MpDistil(Section):
+class MpDistil(MethodSection):
     """The method as a whole."""
 
-    base: Literal[StudentMethod, AssistedMethod] = Field(
-        "mse_kd", description="The student that the curriculum goes on from."
-    )
+    base: TrainedMethod = Field("mse_kd", description="The student that the curriculum goes on from.")
     preset: Literal["default", "paper"] = Field(
         "default", description="Values of null keys of meta_teacher and curriculum."
     )
-    datasets: tuple[Name, ...] = Field(description="`datasets`, or [] without mpdistil in `methods`.")
-    teaches: tuple[SignalMethod, ...] = Field(
-        description="Methods that are also trained with the meta-teacher as teacher; `methods` names them <method>_meta."
-    )
-    multi_task: tuple[BudgetMethod, ...] = Field(
-        description="Methods whose student goes on with MPDistil's rows and steps, but no curriculum; `methods` names them <method>_multi."
-    )
+
+
+def _null_or_missing(schema: dict[str, Any]) -> None:
+    """Let every key of a section be null or missing, as a preset allows it in a params file."""
+    schema.pop("required", None)
+    for key, own in schema["properties"].items():
+        said = {name: own.pop(name) for name in ("description", "title") if name in own}
+        choices = own.get("anyOf", [own, {"type": "null"}])
+        schema["properties"][key] = {"anyOf": choices, "default": None, **said}
+
+
+def _with_presets(schema: dict[str, Any]) -> None:
+    """Let the sections be missing whose values a preset has."""
+    schema["required"] = [name for name in schema["required"] if name not in ("meta_teacher", "curriculum")]
 
 
 class MetaTeacher(Section):
-    """Stage 3 of MPDistil. A null is the preset's value."""
+    """Stage 3 of MPDistil. In a params file every key may be null: the preset then has its value."""
 
-    loss: Literal["collaborative", "competitive", "competitive_probability"] | None = Field(
-        None, description="Eq. 2, 3, or bounded."
+    model_config = ConfigDict(json_schema_extra=_null_or_missing)
+
+    loss: Literal["collaborative", "competitive", "competitive_probability"] = Field(
+        description="Eq. 2, 3, or bounded."
     )
-    learning_rate: Rate | None = Field(None, description="AdamW's learning rate.")
-    epochs: Count | None = Field(None, description="Passes over quiz, at most.")
-    batch_size: Count | None = Field(None, description="Rows a step.")
-    dropout: float | None = Field(None, ge=0, lt=1, description="Dropout before the linear layer.")
-    patience: Count | None = Field(None, description="Epochs without a better selection loss.")
-    clip_norm: float | None = Field(None, gt=0, description="Gradient norm is clipped to this.")
-    weight_decay: Share | None = Field(None, description="AdamW's weight decay.")
+    learning_rate: Rate = Field(description="AdamW's learning rate.")
+    epochs: Count = Field(description="Passes over quiz, at most.")
+    batch_size: Count = Field(description="Rows a step.")
+    dropout: float = Field(ge=0, lt=1, description="Dropout before the linear layer.")
+    patience: Count = Field(description="Epochs without a better selection loss.")
+    clip_norm: float = Field(gt=0, description="Gradient norm is clipped to this.")
+    weight_decay: Share = Field(description="AdamW's weight decay.")
 
 
 class Curriculum(Section):
-    """Stage 4 of MPDistil. A null is the preset's value; where that has none, what the key's description says."""
+    """Stage 4 of MPDistil. In a params file every key may be null: the preset then has its value.
 
-    episodes: Count | None = Field(None, description="Passes over the target's quiz batches.")
+    Where no preset has one, null is what the description says; of discount, baseline and policy rate, the reward's own.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_null_or_missing)
+
+    episodes: Count = Field(description="Passes over the target's quiz batches.")
     max_steps_per_episode: Count | None = Field(None, description="Steps of an episode, at most; null: the whole pass.")
-    batch_size: Count | None = Field(None, description="Rows of a quiz batch.")
-    sampler: Literal["policy", "uniform", "target", "kd_only"] | None = Field(
-        None, description="Who picks the dataset of a step."
-    )
-    reward: Literal["binary", "real", "gain", "alignment"] | None = Field(None, description="Eq. 4, Eq. 5, or ours.")
-    update: Literal["step", "episode"] | None = Field(None, description="'episode' is the authors' code.")
-    probe: Literal["selection", "exam"] | None = Field(None, description="Fixed rows for gain and alignment.")
-    probe_rows: Count | None = Field(None, description="Rows of the probe, at most.")
+    batch_size: Count = Field(description="Rows of a quiz batch.")
+    sampler: Literal["policy", "uniform", "target", "kd_only"] = Field(description="Who picks the dataset of a step.")
+    reward: Literal["binary", "real", "gain", "alignment"] = Field(description="Eq. 4, Eq. 5, or ours.")
+    update: Literal["step", "episode"] = Field(description="'episode' is the authors' code.")
+    probe: Literal["selection", "exam"] = Field(description="Fixed rows for gain and alignment.")
+    probe_rows: Count = Field(description="Rows of the probe, at most.")
     gamma: Share | None = Field(None, description="Discount (binary and real).")
     baseline: Literal["none", "running", "episode", "normalised"] | None = Field(
         None, description="Subtracted from the return; normalised: and divided by its deviation."
     )
     policy_learning_rate: Rate | None = Field(None, description="The policy's learning rate.")
-    student_learning_rate: Rate | None = Field(None, description="The student's learning rate.")
-    weight_decay: Share | None = Field(None, description="The student's weight decay.")
-    clip_norm: float | None = Field(None, gt=0, description="The student's gradient norm is clipped to this.")
+    student_learning_rate: Rate = Field(description="The student's learning rate.")
+    weight_decay: Share = Field(description="The student's weight decay.")
+    clip_norm: float = Field(gt=0, description="The student's gradient norm is clipped to this.")
 
     @field_validator("probe", mode="before")
     @classmethod
@@ -353,3 +507,35 @@ class Curriculum(Section):
                         f"curriculum.{name} has no meaning with reward {self.reward}, which belongs to one step; set it to null"
                     )
         return self
+
+
+class MethodSections(Section):
+    """The sections of params.yaml that carry a method's name, and MPDistil's further two."""
+
+    model_config = ConfigDict(json_schema_extra=_with_presets)
+
+    finetune: Finetune = Finetune()
+    kd: Kd = Kd()
+    mse_kd: MseKd = MseKd()
+    pkd: Pkd = Pkd()
+    dist: Dist = Dist()
+    skd: Skd = Skd()
+    annealing_kd: AnnealingKd = AnnealingKd()
+    rco: Rco = Rco()
+    prokd: ProKd = ProKd()
+    dml: Dml = Dml()
+    prokt: ProKt = ProKt()
+    metadistil: MetaDistil = MetaDistil()
+    lgtm: Lgtm = Lgtm()
+    pesf_kd: PesfKd = PesfKd()
+    tinybert: TinyBert = TinyBert()
+    ckd: Ckd = Ckd()
+    takd: Takd = Takd()
+    sftn: Sftn = Sftn()
+    mpdistil: MpDistil
+    meta_teacher: MetaTeacher
+    curriculum: Curriculum
+
+    def of_method(self, name: str) -> MethodSection:
+        """The section of a method, by its name in the methods table."""
+        return getattr(self, name)

@@ -1,54 +1,28 @@
 """params.yaml as frozen pydantic classes, one per section: the only reader of that file.
 
-    python -m config [FILE ...]        check params files and what they name, print every error of each
-    python -m config --schema          print the JSON schema that editors use
-
 Every stage gets its values from here and nowhere else. A key that no class knows is an error with the nearest known one.
 """
 
-import argparse
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from config import upgrade
 from config.method_parameters import (
     HIDDEN_WEIGHTS,
     OF_THE_TEACHER,
-    AnnealingKd,
-    AssistedMethod,
-    Ckd,
-    Curriculum,
-    Dist,
-    Dml,
-    Finetune,
-    Kd,
-    Lgtm,
-    MetaDistil,
-    MetaTeacher,
-    MpDistil,
-    MseKd,
-    MultiMethod,
+    Answering,
+    Methods,
+    MethodSections,
     Name,
-    PesfKd,
-    Pkd,
-    ProKd,
-    ProKt,
-    Rco,
     Section,
-    Sftn,
-    Skd,
-    StudentMethod,
-    Takd,
-    TaughtMethod,
-    TinyBert,
 )
+from config.methods import ROWS, TRAINED, MethodRow, full_name, row_of
+from config.presets import with_preset
 from config.reading import explain, read_yaml
 from config.stages import (
-    Assisted,
     Checkpoint,
     Evaluate,
     Launch,
@@ -61,30 +35,11 @@ from config.stages import (
     Split,
     Student,
     Teacher,
-    check_epochs,
-    check_sizes,
 )
 from errors import UserError
 
-Method = Literal[StudentMethod, AssistedMethod, TaughtMethod, MultiMethod, "mpdistil"]
-META = "_meta"
-"""`kd_meta` is kd with the meta-teacher as its teacher."""
-MULTI = "_multi"
-"""`kd_multi` is kd's student after as many steps on all quizzes as a curriculum takes."""
-FORWARD_MODE = ("metadistil", "lgtm")
-ANSWERING = ("dml", "prokt")
-"""Methods with `same_masks` that may be compiled."""
-ALWAYS_TRACKED = ("mse_kd", "pkd")  # dvc.yaml names a key of theirs in every pipeline
-SHARES = {
-    "student.methods": "`methods` without mpdistil, takd, sftn and those that end in _meta or _multi",
-    "assisted.methods": "what `methods` names of takd and sftn",
-    "mpdistil.teaches": "what `methods` names with _meta behind it, without that",
-    "mpdistil.multi_task": "what `methods` names with _multi behind it, without that",
-}
-PRESETS = Path(__file__).parents[1] / "profiles" / "presets" / "mpdistil.yaml"
 
-
-class Parameters(Section):
+class Parameters(MethodSections):
     """A whole params file."""
 
     benchmark: Name = Field(description="The group; glue and superglue are built in.")
@@ -92,7 +47,7 @@ class Parameters(Section):
         min_length=1, description="The pipeline's datasets, and the curriculum's actions."
     )
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(min_length=1, description="Seeds of training.")
-    methods: tuple[Method, ...] = Field(min_length=1, description="What is evaluated and reported.")
+    methods: Methods
     launch: Launch = Field("python -m", description="'python -m', or 'python -m hardware NAME' for a file of hardware/; also 'accelerate launch ... -m'.")  # fmt: skip
     threads: int = Field(2, ge=1, le=1024, description="CPU threads; they change the last bits of a result.")
     precision: Literal["float32", "bf16"] = Field("float32", description="Of training's passes; bf16 by autocast, weights stay float32.")  # fmt: skip
@@ -105,28 +60,6 @@ class Parameters(Section):
     signals: Signals = Signals()
     student: Student
     search: Search
-    finetune: Finetune = Finetune()
-    kd: Kd = Kd()
-    mse_kd: MseKd = MseKd()
-    pkd: Pkd = Pkd()
-    dist: Dist = Dist()
-    skd: Skd = Skd()
-    annealing_kd: AnnealingKd = AnnealingKd()
-    rco: Rco = Rco()
-    prokd: ProKd = ProKd()
-    dml: Dml = Dml()
-    prokt: ProKt = ProKt()
-    metadistil: MetaDistil = MetaDistil()
-    lgtm: Lgtm = Lgtm()
-    pesf_kd: PesfKd = PesfKd()
-    tinybert: TinyBert = TinyBert()
-    ckd: Ckd = Ckd()
-    assisted: Assisted
-    takd: Takd = Takd()
-    sftn: Sftn = Sftn()
-    mpdistil: MpDistil
-    meta_teacher: MetaTeacher = MetaTeacher()
-    curriculum: Curriculum = Curriculum()
     checkpoint: Checkpoint = Checkpoint()
     evaluate: Evaluate = Evaluate()
     registry: Registry = Registry()
@@ -134,24 +67,17 @@ class Parameters(Section):
 
     @model_validator(mode="after")
     def _lists_agree(self) -> "Parameters":
-        for key in ("datasets", "seeds", "methods"):
+        for key in ("datasets", "seeds"):
             repeated = [str(value) for value in getattr(self, key) if getattr(self, key).count(value) > 1]
             if repeated:
                 raise ValueError(f"{key}: {repeated[0]} is named twice")
-        self._methods_are_shared_out()
-        curricula = self.datasets if "mpdistil" in self.methods else ()
-        if sorted(self.mpdistil.datasets) != sorted(curricula):
-            raise ValueError(
-                f"mpdistil.datasets must be [{', '.join(curricula)}]: `datasets`, or empty without mpdistil in `methods`"
-            )
         if self.student.init == "pretrained_teacher_layers" and self.teacher.checkpoint is None:
             raise ValueError(
                 "student.init: pretrained_teacher_layers takes the layers of teacher.checkpoint, which is null; name it, "
                 "or use teacher_layers, checkpoint or config"
             )
-        if "mpdistil" in self.methods and self.mpdistil.base not in self.methods:
-            raise ValueError(f"mpdistil.base: {self.mpdistil.base} must be among `methods`")
-        kept = self.mpdistil.base if self.split.quiz_joins_train and "mpdistil" in self.methods else None
+        self._students_start_from_others()
+        kept = self.mpdistil.base if self.split.quiz_joins_train and self.methods.curriculum else None
         if self.split.quiz_kept_from != kept:
             raise ValueError(
                 f"split.quiz_kept_from must be {kept or 'null'}: mpdistil.base where split.quiz_joins_train is true and "
@@ -159,33 +85,25 @@ class Parameters(Section):
             )
         return self
 
-    def _methods_are_shared_out(self) -> None:
-        """Raise ValueError where a list of methods of one stage is not what `methods` says."""
-        shares: dict[str, tuple[tuple[str, ...], object]] = {
-            "student.methods": (self.student.methods, StudentMethod),
-            "assisted.methods": (self.assisted.methods, AssistedMethod),
-            "mpdistil.teaches": (tuple(f"{name}{META}" for name in self.mpdistil.teaches), TaughtMethod),
-            "mpdistil.multi_task": (tuple(f"{name}{MULTI}" for name in self.mpdistil.multi_task), MultiMethod),
-        }
-        for key, (listed, allowed) in shares.items():
-            wanted = [name for name in self.methods if name in get_args(allowed)]
-            if sorted(listed) != sorted(wanted):
-                names = ", ".join(name.removesuffix(META).removesuffix(MULTI) for name in wanted)
-                raise ValueError(f"{key} must be {SHARES[key]}: [{names}]")
-        if self.mpdistil.teaches and "mpdistil" not in self.methods:
-            raise ValueError("mpdistil.teaches: the meta-teacher is made for mpdistil, which is not among `methods`")
-        if alone := [name for name in self.mpdistil.multi_task if name not in self.methods]:
+    def _students_start_from_others(self) -> None:
+        """Raise ValueError where a method goes on from a student, or learns from a meta-teacher, that nothing makes."""
+        methods = self.methods
+        if methods.curriculum and self.mpdistil.base not in methods:
+            raise ValueError(f"mpdistil.base: {self.mpdistil.base} must be among `methods`")
+        if methods.meta_taught and not methods.curriculum:
+            raise ValueError("methods.meta_taught: the meta-teacher is made for mpdistil, which is not among `methods`")
+        if alone := [name for name in methods.multi_task if name not in methods]:
             raise ValueError(
-                f"mpdistil.multi_task: {alone[0]}{MULTI} goes on from {alone[0]}, which must be among `methods`"
+                f"methods.multi_task: {full_name('multi_task', alone[0])} goes on from {alone[0]}, which must be in "
+                "methods.student"
             )
 
     @model_validator(mode="after")
     def _methods_have_what_they_need(self) -> "Parameters":
-        check_sizes(self.methods, self.student, self.teacher, self.takd)
-        for method in ("prokd", "rco"):
-            if method in self.methods and not self.teacher.trajectory:
-                raise ValueError(f"{method} learns from the teacher's epochs; set teacher.trajectory: true")
-        check_epochs(self.methods, self.student, self.teacher, self.prokd, self.rco)
+        rows = [row_of(name) for name in self.methods.names]
+        if (along := [row.name for row in rows if row.teacher == "trajectory"]) and not self.teacher.trajectory:
+            raise ValueError(f"{along[0]} learns from the teacher's epochs; set teacher.trajectory: true")
+        self._methods_fit_both_networks(rows)
         if self.teacher.trajectory and self.teacher.patience is not None:
             raise ValueError(
                 f"teacher.patience: {self.teacher.patience}, but teacher.trajectory keeps every epoch for prokd and rco, which "
@@ -195,7 +113,7 @@ class Parameters(Section):
             raise ValueError(
                 f"teacher.trajectory: a supplied teacher ({self.teacher.origin}) has no epochs to keep; set it to false"
             )
-        underivable = [name for name in FORWARD_MODE if name in self.methods]
+        underivable = [row.name for row in rows if row.forward_derivatives]
         if self.compile and underivable:
             raise ValueError(
                 f"compile: true, but {underivable[0]} takes forward derivatives, which compiled code has none of; "
@@ -206,39 +124,41 @@ class Parameters(Section):
                 f"precision: bf16, but {underivable[0]} repeats the dropout masks of a bf16 pass in float32, and no GPU "
                 "test has shown yet that they agree; set it to float32, or train this method in a params file of its own"
             )
-        for name in (name for name in ANSWERING if self.compile and name in self.methods):
-            if getattr(self, name).same_masks:
+        for row in rows:
+            section = self.of_method(row.name)
+            if self.compile and isinstance(section, Answering) and section.same_masks:
                 raise ValueError(
-                    f"compile: true, but {name}.same_masks repeats dropout masks, which compiled code draws in an order of "
-                    "its own; set one of both to false"
+                    f"compile: true, but {row.name}.same_masks repeats dropout masks, which compiled code draws in an order "
+                    "of its own; set one of both to false"
                 )
         if self.lgtm.feedback == "dev" and self.split.selection != "dev":
             raise ValueError("lgtm.feedback: dev is the paper's protocol, which needs split.selection: dev; use quiz")
         return self
 
-
-class Preset(Section):
-    """Values for the null keys of two sections."""
-
-    meta_teacher: MetaTeacher
-    curriculum: Curriculum
-
-
-class Presets(Section):
-    """profiles/presets/mpdistil.yaml."""
-
-    paper: Preset
-    default: Preset
+    def _methods_fit_both_networks(self, rows: Sequence[MethodRow]) -> None:
+        """Raise ValueError where a method compares what is not stored, or needs other networks or epochs."""
+        for row in rows:
+            if row.stored_layers and self.signals.layers == "none":
+                raise ValueError(
+                    f"signals.layers: none, but {row.name} compares the teacher's layers; set it to compared"
+                )
+            if self.student.depth is not None and self.student.depth < row.least_depth:
+                raise ValueError(
+                    f"{row.name} needs a student of {row.least_depth} layers or more, but it has {self.student.depth}; use kd"
+                )
+            self.of_method(row.name).check(self.student, self.teacher)
 
 
 def load(path: Path = Path("params.yaml")) -> Parameters:
     """The parameters in a file, presets filled in. Raises UserError with every error of the file."""
     content = read_yaml(path)
+    if advice := upgrade.advice(content, path):
+        raise UserError(listed(path, advice))
     lines = _missing_sections(content)
     try:
-        given = Parameters.model_validate(content)
+        given = Parameters.model_validate(with_preset(content))
         if not lines:
-            return _with_hidden_weights(_with_preset(given))
+            return _with_hidden_weights(given)
     except ValidationError as failure:
         lines += explain(failure.errors(), Parameters)
     raise UserError(listed(path, lines)) from None
@@ -252,27 +172,15 @@ def listed(path: Path, lines: Sequence[str]) -> str:
 
 def _missing_sections(content: Mapping[str, object]) -> list[str]:
     """Sections that DVC tracks by name: those of the methods used, and of those whose layers the signals hold."""
-    named = content.get("methods")
-    used = (
-        [str(name).removesuffix(META).removesuffix(MULTI) for name in named] if isinstance(named, list | tuple) else []
-    )
-    wanted = [name for name in (*ALWAYS_TRACKED, *used) if name in get_args(Literal[StudentMethod, AssistedMethod])]
+    lists = content.get("methods")
+    lists = lists.values() if isinstance(lists, Mapping) else ()
+    named = [name for names in lists if isinstance(names, tuple) for name in names]
+    wanted = [*(row.name for row in ROWS if row.stored_layers), *(name for name in named if name in TRAINED)]
     return [
         f"{name}: the section is missing; write `{name}: {{}}` for its defaults"
         for name in dict.fromkeys(wanted)
         if name not in content
     ]
-
-
-def _with_preset(given: Parameters) -> Parameters:
-    """Fill the null keys of meta_teacher and curriculum from the preset."""
-    presets = Presets.model_validate(read_yaml(PRESETS))
-    preset = presets.paper if given.mpdistil.preset == "paper" else presets.default
-    filled = {
-        "meta_teacher": MetaTeacher.model_validate(_over(preset.meta_teacher, given.meta_teacher)),
-        "curriculum": Curriculum.model_validate(_over(preset.curriculum, given.curriculum)),
-    }
-    return given.model_copy(update=filled)
 
 
 def _with_hidden_weights(given: Parameters) -> Parameters:
@@ -287,47 +195,3 @@ def _with_hidden_weights(given: Parameters) -> Parameters:
         }
         filled[method] = section.model_copy(update=null)
     return given.model_copy(update=filled)
-
-
-def _over(preset: Section, own: Section) -> dict[str, object]:
-    """The preset's values, and over them those that are not null."""
-    return {**preset.model_dump(), **{key: value for key, value in own.model_dump().items() if value is not None}}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Check files, or print the schema; 2 if a file can't be used."""
-    parser = argparse.ArgumentParser(
-        prog="python -m config",
-        description="Check params files and what they name: folders, rows, checkpoints. Print every error of each.",
-    )
-    parser.add_argument("files", nargs="*", type=Path, default=[Path("params.yaml")])
-    parser.add_argument("--schema", action="store_true", help="print the JSON schema instead")
-    options = parser.parse_args(arguments)
-    if options.schema:
-        print(json.dumps(Parameters.model_json_schema(), indent=2))
-        return 0
-    from tasks.preflight import (
-        named_files,  # only here: a stage that reads its parameters needs none of what that imports
-    )
-
-    bad = 0
-    for path in options.files:
-        try:
-            given = load(path)
-            found = named_files.problems(given)
-            if found:
-                raise UserError(listed(path, found))
-        except UserError as error:
-            bad += 1
-            print(error, file=sys.stderr)
-        else:
-            for note in named_files.notes(given):
-                print(f"{path}: WARNING: {note}", file=sys.stderr)
-            print(
-                f"{path}: valid ({given.benchmark}: {len(given.datasets)} datasets, {len(given.seeds)} seeds, methods {', '.join(given.methods)})"
-            )
-    return 2 if bad else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

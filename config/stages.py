@@ -1,15 +1,13 @@
 """The sections of params.yaml that belong to a stage each, or to all of them; those of single methods: config/method_parameters.py."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from config.method_parameters import AssistedMethod, Count, ProKd, Rate, Rco, Section, StudentMethod, Takd
+from config.method_parameters import Count, Rate, Section, TrainedMethod, known_depth
 
-BERT_LAYERS = 12  # of a configuration that doesn't say
 # dvc.yaml puts `launch` into commands, which DVC gives to a shell: it is words that no shell changes, and options that
 # say where a stage runs, none of which names another program. DVC renders no list there, so it can't be a list of words.
 _VALUE = (
@@ -68,7 +66,7 @@ class Split(Section):
         description="Students of methods that need no quiz train on its rows too; those of metadistil and lgtm do not, "
         "nor that of quiz_kept_from.",
     )
-    quiz_kept_from: StudentMethod | AssistedMethod | None = Field(
+    quiz_kept_from: TrainedMethod | None = Field(
         description="With quiz_joins_train: mpdistil.base, to whose curriculum the quiz must be fresh; null without mpdistil."
     )
     tokenizer: str = Field(description="Checkpoint (folder or Hub id) whose tokenizer is used, or 'quickstart'.")
@@ -116,6 +114,11 @@ class Teacher(Training):
     )
     trajectory: bool = Field(False, description="Keep its train logits after every epoch (prokd, rco).")
 
+    @property
+    def depth(self) -> int | None:
+        """Its layers; None: a checkpoint's own."""
+        return known_depth(None, self.config)
+
     @model_validator(mode="after")
     def _one_origin(self) -> "Teacher":
         if self.origin == "train" and (self.checkpoint is None) == (self.config is None):
@@ -129,12 +132,15 @@ class Signals(Section):
     """What the teacher says about every row, stored once."""
 
     batch_size: Count = Field(32, description="Rows a forward pass.")
+    layers: Literal["compared", "none"] = Field(
+        "compared",
+        description="Whose vectors of train are stored: those that mse_kd and pkd compare, named or not, or none.",
+    )
 
 
 class Student(Training):
     """The small model."""
 
-    methods: tuple[StudentMethod, ...] = Field(description="Those of `methods` that the student stage trains.")
     init: Literal["pretrained_teacher_layers", "teacher_layers", "checkpoint", "config"] = Field(
         "pretrained_teacher_layers", description="Where the student's weights start."
     )
@@ -145,6 +151,11 @@ class Student(Training):
     config: dict[str, int | float | str | bool] | None = Field(
         None, description="With init: config: sizes of a random student."
     )
+
+    @property
+    def depth(self) -> int | None:
+        """Its layers; None: a checkpoint's own."""
+        return known_depth(self.layers, self.config)
 
     @model_validator(mode="after")
     def _init_has_what_it_needs(self) -> "Student":
@@ -157,12 +168,6 @@ class Student(Training):
                     f"student.{other} has no meaning with student.init: {self.init}; remove it or set it to null"
                 )
         return self
-
-
-class Assisted(Section):
-    """Students whose teacher is made for them by the assistant stage."""
-
-    methods: tuple[AssistedMethod, ...] = Field(description="Those of `methods` that are takd or sftn.")
 
 
 class Search(Section):
@@ -222,66 +227,3 @@ class Report(Section):
     """Statistics of the report."""
 
     level: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the interval.")
-
-
-def check_sizes(methods: Sequence[str], student: Student, teacher: Teacher, takd: Takd) -> None:
-    """Raise ValueError for methods that need other sizes than params.yaml gives, as far as it says them."""
-    ours = known_depth(student.layers, student.config)
-    theirs = known_depth(None, teacher.config)
-    if "tinybert" in methods:
-        if student.epochs < 2:
-            raise ValueError("tinybert has two phases; student.epochs must be 2 or more")
-        heads = [(one.config or {}).get("num_attention_heads") for one in (student, teacher)]
-        if None not in heads and heads[0] != heads[1]:
-            raise ValueError(
-                f"tinybert compares attention head by head, but student.config has {heads[0]} and teacher.config "
-                f"{heads[1]} (num_attention_heads); give both the same number"
-            )
-    for method in ("ckd", "sftn"):
-        if method in methods and ours == 1:
-            raise ValueError(f"{method} needs a student of 2 layers or more, but it has 1; use kd")
-    if "takd" in methods:
-        _check_assistant(takd, ours, theirs)
-
-
-def check_epochs(methods: Sequence[str], student: Student, teacher: Teacher, prokd: ProKd, rco: Rco) -> None:
-    """Raise ValueError where a student has fewer epochs than there are epochs of its teacher to learn from."""
-    taught = max(1, student.epochs - round(student.epochs * prokd.label_share))  # methods.phases.taught_epochs
-    if "prokd" in methods and taught < teacher.epochs:
-        raise ValueError(
-            f"prokd teaches every teacher epoch for one student epoch or more, but teacher.epochs is {teacher.epochs} and "
-            f"student.epochs: {student.epochs} leaves {taught} of them before prokd.label_share "
-            f"({prokd.label_share:g}); raise student.epochs or lower teacher.epochs"
-        )
-    if "rco" not in methods:
-        return
-    if rco.anchors > teacher.epochs:
-        raise ValueError(
-            f"rco.anchors: {rco.anchors}, but teacher.epochs is {teacher.epochs}, and an anchor is one of them; "
-            f"lower rco.anchors to {teacher.epochs}"
-        )
-    if rco.anchors > student.epochs:
-        raise ValueError(
-            f"rco.anchors: {rco.anchors}, but student.epochs is {student.epochs}, and an anchor teaches for one of them or "
-            f"more; raise student.epochs, or lower rco.anchors to {student.epochs}"
-        )
-
-
-def _check_assistant(takd: Takd, ours: int | None, theirs: int | None) -> None:
-    if (takd.layers is None) == (takd.config is None):
-        raise ValueError("takd: give exactly one of takd.layers and takd.config, the size of the assistant")
-    between = known_depth(takd.layers, None)
-    if between is None:
-        return
-    if (ours is not None and between <= ours) or (theirs is not None and between >= theirs):
-        raise ValueError(
-            f"takd.layers: {between} is not between the student's {ours or '?'} layers and the teacher's {theirs or '?'}; "
-            "an assistant is larger than the student and smaller than the teacher"
-        )
-
-
-def known_depth(layers: int | tuple[int, ...] | None, config: dict[str, int | float | str | bool] | None) -> int | None:
-    """Layers of a network made of a number or list of layers, or of a configuration; None: a checkpoint's own."""
-    if layers is not None:
-        return layers if isinstance(layers, int) else len(layers)
-    return None if config is None else int(config.get("num_hidden_layers", BERT_LAYERS))

@@ -172,7 +172,7 @@ def _one_line(location: tuple[int | str, ...], kind: str, message: str, value: o
 
 
 def _disagreements(described: Description) -> Iterable[str]:
-    """What pydantic cannot see: keys that need or exclude each other."""
+    """Find what pydantic cannot see: keys that need or exclude each other."""
     yield from _label_disagreements(described)
     kind, texts, mark = KINDS[described.kind], len(described.text), described.mark
     if texts not in kind.texts:

@@ -1,4 +1,4 @@
-"""What a dataset is (`DatasetSpec`) and what one checked row of it is (`Row`): plain values, stored as JSON."""
+"""Records of a dataset (`DatasetSpec`) and of one checked row of it (`Row`): plain values, stored as JSON."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ PAD_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>", "</s>")
 
 
 class Header(TypedDict):
-    """What the Arrow file says about itself, as JSON in its schema."""
+    """The Arrow file's description of itself, as JSON in its schema."""
 
     dataset: str
     choices: int

@@ -1,4 +1,4 @@
-"""What must share a split: identical inputs, and rows of one group; and the class that each such unit counts in.
+"""Units of rows that must share a split (identical inputs, rows of one group), and the class that each counts in.
 
 A unit's class is the majority label of its rows (ties: the lower label); for regression it is the quintile of their
 mean score. So classes keep their proportions, but for the rows of a unit that disagree with its majority.

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from config.methods import by_family
 from data.records import DatasetSpec
-from experiments.grid_types import Point, Setting, by_family, evaluation, points_of_100
+from experiments.grid_types import Point, Setting, evaluation, points_of_100
 from experiments.result_rows import append_row, read_rows
 from outputs import evaluate_folder, output_folder, read_json, read_record, student_folder, tokens_folder
 from records.evaluated import EvaluateMetrics
@@ -53,7 +54,7 @@ class Cells:
         """Nothing is left to do after the last point."""
 
     def _point(self, dataset: str, seed: int, cell: tuple[str, str, str]) -> Point:
-        values: dict[str, object] = {"seeds": [seed], **by_family(METHODS, self.setting.actions)}
+        values: dict[str, object] = {"seeds": [seed], "methods": by_family(METHODS)}
         values |= dict(zip(("meta_teacher.loss", "curriculum.reward", "curriculum.sampler"), cell, strict=True))
         targets = tuple(evaluation(dataset, method, seed) for method in METHODS)
         return Point(", ".join(cell), dataset, seed, values, targets)

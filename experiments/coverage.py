@@ -1,4 +1,4 @@
-"""How often the report's intervals hold the truth, and how wide they are: a simulation with planted differences.
+"""Coverage and width of the report's intervals: a simulation with planted differences.
 
     python -m experiments.coverage                      # the tables of docs/statistics.md
     python -m experiments.coverage --draws 100 --metrics f1 --rows 20 50

@@ -21,10 +21,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from config.methods import METHODS, SUFFIXES
 from errors import UserError
 from experiments.cells import VARIANTS, Cells
 from experiments.grid_files import draw_points, read_grid
-from experiments.grid_types import Grid, Point, Setting
+from experiments.grid_types import Grid, Point, Setting, method_of
 from experiments.methods_grid import Budget, Entry, Methods, entries_of
 from experiments.pipeline_runs import Pipeline, RunFailed
 
@@ -143,10 +144,13 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error("--datasets and --seeds: name at least one each")
     if options.grids and (options.methods or options.variant):
         parser.error("--grids: papers' grids run apart from --methods and --variant, in a work folder of their own")
-    if taught := [name for name in options.methods if name.endswith("_meta")]:
-        parser.error(f"{', '.join(taught)}: its teacher comes out of mpdistil's stages; run it by `dvc repro`")
-    if later := [name for name in options.methods if name.endswith("_multi")]:
-        parser.error(f"{', '.join(later)}: has MPDistil's updates, not those of this grid; run it by `dvc repro`")
+    for name in [*options.methods, *(name for name, *_ in options.variant)]:
+        if (method := method_of(name)) not in METHODS:
+            parser.error(f"{name}: no method; those are {', '.join(METHODS)}")
+        if method.endswith(SUFFIXES["meta_taught"]):
+            parser.error(f"{name}: its teacher comes out of mpdistil's stages; run it by `dvc repro`")
+        if method.endswith(SUFFIXES["multi_task"]):
+            parser.error(f"{name}: has MPDistil's updates, not those of this grid; run it by `dvc repro`")
     if options.updates is None and not options.grids:
         options.updates = 200
 

@@ -3,12 +3,22 @@
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+from config.methods import family_of
 from experiments.pipeline_runs import ROOT, Pipeline
+
+EVALUATES = {
+    "student": "evaluate",
+    "assisted": "evaluate_assisted_student",
+    "meta_taught": "evaluate_meta_student",
+    "multi_task": "evaluate_multi_task",
+    "curriculum": "evaluate_curriculum",
+}
+"""Family -> the stage of dvc.yaml that evaluates its students."""
 
 
 @dataclass(frozen=True)
@@ -80,23 +90,10 @@ class Grid(Protocol):
         ...
 
 
-def by_family(methods: Sequence[str], datasets: Sequence[str]) -> dict[str, object]:
-    """The lists of a params file that names these methods and datasets and no others."""
-    assisted = [method for method in methods if method in ("takd", "sftn")]
-    trained = [method for method in methods if method not in (*assisted, "mpdistil")] or ["finetune"]
-    curricula = ["mpdistil"] if "mpdistil" in methods else []
-    return {
-        "datasets": list(datasets),
-        "methods": [*trained, *assisted, *curricula],
-        "student.methods": trained,
-        "assisted.methods": assisted,
-        "mpdistil.datasets": list(datasets) if curricula else [],
-    }
-
-
 def evaluation(dataset: str, method: str, seed: int) -> str:
     """DVC's name of the stage that evaluates a student."""
-    return f"evaluate@{dataset}-{method}-{seed}"
+    family, name = family_of(method)
+    return f"{EVALUATES[family]}@{dataset}-{name}-{seed}"
 
 
 def method_of(name: str) -> str:

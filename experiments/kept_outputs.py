@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from config.methods import CURRICULUM
 from data.atomic_files import whole_file
 from data.records import DatasetSpec
 from experiments.grid_types import Point, method_of
@@ -18,7 +19,7 @@ from records.evaluated import EvaluateMetrics
 from records.prepared import SplitManifest, SplitMetrics
 from records.stage_run import RunRecord
 from records.trained import AnyStudentMetrics, CurveRow, StepRow
-from reporting.effort import CURRICULUM_METHOD, Effort, effort_of
+from reporting.effort import Effort, effort_of
 
 RECORDS = (RunRecord.FILE, AnyStudentMetrics.FILE, CurveRow.FILE, StepRow.FILE)
 TRAINED = ("student", "assistant", "meta_teacher")
@@ -61,7 +62,7 @@ class KeptOutputs:
         links = {
             folder(dataset, shown_as, seed): folder(dataset, own, seed) for folder in (student_folder, evaluate_folder)
         }
-        if shown_as == CURRICULUM_METHOD:
+        if shown_as == CURRICULUM:
             meta_teacher = output_folder("meta_teacher", dataset=dataset, seed=seed)
             links[meta_teacher] = meta_teacher
         for place, target in links.items():

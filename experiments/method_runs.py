@@ -44,7 +44,7 @@ class MethodRow:
     cpu_s: float
     peak_memory_mb: float
     points: int
-    """How many settings were tried for this one, chosen on selection."""
+    """Number of settings tried for this one, chosen on selection."""
     parameters: str
     """The method's own section, as JSON."""
     machine: str

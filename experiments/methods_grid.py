@@ -13,14 +13,12 @@ from typing import cast
 
 import yaml
 
+from config.methods import CURRICULUM, by_family, refusal
 from data.atomic_files import whole_file
-from experiments.grid_types import Point, Setting, by_family, evaluation, method_of, points_of_100
+from experiments.grid_types import Point, Setting, evaluation, method_of, points_of_100
 from experiments.kept_outputs import KeptOutputs
 from experiments.method_runs import append_method_row, read_method_rows
 from kinds import KINDS
-from tasks.student_training.unsupported import refusal
-
-CURRICULUM = "mpdistil"
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,8 @@ class Methods:
 
     def prepare(self) -> None:
         """Make the splits, whose rows the budget is reckoned from, and the params file that a comparison reads."""
-        values: dict[str, object] = {"seeds": list(self.seeds), **by_family(self._methods(), self.datasets)}
+        methods = by_family(dict.fromkeys(name for entry in self.entries for name in self._trained(entry)))
+        values = {"datasets": list(self.datasets), "seeds": list(self.seeds), "methods": methods}
         with self.setting.pipeline.run(values, [f"split@{dataset}" for dataset in self.datasets]) as tree:
             for dataset in self.datasets:
                 self.outputs.keep_split(tree, dataset)
@@ -100,14 +99,13 @@ class Methods:
     def point(self, entry: Entry, dataset: str, seed: int) -> Point:
         """One student."""
         curriculum = entry.method == CURRICULUM
-        # Every point names the methods of all, so that what depends on them is made once.
-        methods = self._methods() if curriculum else [name for name in self._methods() if name != CURRICULUM]
         batches = entry.values.get("student.batch_size")
         budget = Budget(self.budget.updates, batches) if isinstance(batches, int) else self.budget
         values: dict[str, object] = {
             "seeds": [seed],
             "teacher.trajectory": True,
-            **by_family(methods, self.setting.actions if curriculum else [dataset]),
+            "datasets": self.setting.actions if curriculum else [dataset],
+            "methods": by_family(self._trained(entry)),
             **budget.values(entry.method, self.outputs.split_rows(dataset)),
             **entry.values,
         }
@@ -153,15 +151,12 @@ class Methods:
         record = {"dataset": dataset, "method": grid, "experiment": name, "points": len(whole), "selection_loss": loss}
         return record | {"values": dict(entry.values)}
 
-    def _methods(self) -> list[str]:
-        """The methods of all entries, and the bases that curricula go on from."""
-        section = cast(Mapping[str, str], self.setting.values["mpdistil"])
-        bases = [
-            str(entry.values.get("mpdistil.base", section["base"]))
-            for entry in self.entries
-            if entry.method == CURRICULUM
-        ]
-        return list(dict.fromkeys([*bases, *(entry.method for entry in self.entries)]))
+    def _trained(self, entry: Entry) -> list[str]:
+        """An entry's method, after the one whose student a curriculum goes on from."""
+        if entry.method != CURRICULUM:
+            return [entry.method]
+        section = cast(Mapping[str, str], self.setting.values[CURRICULUM])
+        return [str(entry.values.get("mpdistil.base", section["base"])), CURRICULUM]
 
     def _refused(self, entry: Entry, dataset: str) -> str | None:
         spec = self.outputs.spec(dataset)

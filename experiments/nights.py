@@ -46,7 +46,7 @@ class Night:
 
     student: Floats
     passes: bool
-    """Whether it passes the tests of its own dev rows."""
+    """True if it passes the tests of its own dev rows."""
     planted: float
     """Points to its own teacher, below 0 being better."""
     below: float
@@ -61,7 +61,7 @@ class Rule:
     name: str
     lets: Callable[[Night, Night], bool]
     tests: bool = True
-    """Whether it is asked only of those that pass the tests of their own dev rows; the first champion always passed one."""
+    """True if only those are asked that pass the tests of their own dev rows; the first champion always passed one."""
 
 
 @dataclass

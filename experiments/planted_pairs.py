@@ -20,7 +20,7 @@ FAR = 0.7
 """Skill that a far student lacks; 0.08 for a near one."""
 NEAR = 0.08
 TOGETHER = {"equal": 1.0, "rare": 1.0, "near": 0.9, "far": 0.3, "constant": 0.0}
-"""How far a student's noise goes with its teacher's. `constant`: in the teacher's place stands the most frequent class."""
+"""Share of the teacher's noise in a student's. `constant`: the most frequent class in the teacher's place."""
 RARE = 0.02
 """Share of the rows that a student of relation `rare` gets wrong where its teacher is right; else it answers the same."""
 NODES = np.polynomial.hermite_e.hermegauss(31)

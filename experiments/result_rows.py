@@ -38,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What must be equal before two numbers may stand in one table."""
+    """Settings that must be equal before two numbers may stand in one table."""
 
     profile: str
     budget: str

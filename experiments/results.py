@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from config.parameters import PRESETS
+from config.presets import PRESETS
 from data.atomic_files import whole_file
 from experiments.result_rows import Cell, Experiment, RunRow, latest, read_rows
 from reporting.statistics import mean_sd

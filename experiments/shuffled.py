@@ -53,12 +53,12 @@ def shuffled(run: int, metric: str, classes: int, rows: int) -> DevRows:
 
 
 def passes(rows: DevRows, settings: Registry) -> bool:
-    """Whether the gate lets a student through."""
+    """Return whether the gate lets a student through."""
     return Verdict(own_checks(rows, settings)).passed
 
 
 def would_pass(rows: DevRows, level: float) -> bool:
-    """Whether teacher and student are above the majority at a level, in the headline metric alone."""
+    """Return whether teacher and student are above the majority at a level, in the headline metric alone."""
     for logits in (rows.teacher, rows.student):
         found = paired_interval(rows.metric, rows.kind, rows.labels, [logits], [rows.constants], level)
         ends = [rows.scale * end for end in (found.low, found.high) if end is not None]

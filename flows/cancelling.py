@@ -48,7 +48,7 @@ def cancellable(run_id: UUID | str | None, stop: Callable[[], None]) -> Generato
 
 
 def was_cancelled(run_id: UUID | str | None) -> bool:
-    """Whether a run is cancelled on the server."""
+    """Return whether a run is cancelled on the server."""
     if run_id is None:
         return False
     with _own_client() as client:
@@ -61,7 +61,7 @@ def _own_client() -> SyncPrefectClient:
 
 
 def started_by_prefect() -> bool:
-    """Whether a runner or a worker of Prefect started this process, and sees to its end."""
+    """Return whether a runner or a worker of Prefect started this process, and sees to its end."""
     return os.environ.get(CANCELS_BY_ITSELF, "true").lower() == "false"
 
 

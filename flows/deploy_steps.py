@@ -76,13 +76,13 @@ def transfer(step: str, root: Path, names: Collection[str] | None = None) -> str
                 return f"No default DVC remote: nothing to {step}. DVC's cache on this machine is all that remains of a run."
             if step == "push":
                 return f"dvc push to {remote!r}: done; new entries of the record of runs: {run_cache.push(repo, names)}"
-            taken = run_cache.pull(repo)
+            result = run_cache.pull(repo)
     except (UserError, OSError) as error:
         if remote is None:
             raise
         raise UserError(f"dvc {step} with the remote {remote!r} failed:\n{error}") from None
-    refused = "".join(f"\nnot taken, it is not what its name promises: {path}" for path in taken.refused)
-    return f"dvc pull from {remote!r}: done; stages that ran before: {taken.restored}{refused}"
+    refused = "".join(f"\nnot taken, it is not what its name promises: {path}" for path in result.refused)
+    return f"dvc pull from {remote!r}: done; stages that ran before: {result.restored}{refused}"
 
 
 def vet(root: Path) -> list[str]:

@@ -43,7 +43,7 @@ def lock_for_life(path: Path, text: str) -> int:
 
 
 def is_free(path: Path) -> bool:
-    """Whether nobody holds the lock of a file; a file that is not there any more is somebody's who has removed it."""
+    """Return whether nobody holds the lock of a file; a missing file counts as held by the process that removed it."""
     try:
         with path.open("r+") as file:
             return _take(file)

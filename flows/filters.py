@@ -43,7 +43,7 @@ def select(
 
 
 def _matches(node: Node, datasets: Sequence[str], seeds: Sequence[int], methods: Sequence[str]) -> bool:
-    """Whether a stage belongs to the filters. One that has no such coordinate does only if something kept needs it."""
+    """Return whether the filters keep a stage. One without such a coordinate is kept only if a kept stage needs it."""
     return (
         (not datasets or node.dataset in datasets)
         and (not seeds or node.seed in seeds)

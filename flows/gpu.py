@@ -60,20 +60,20 @@ def limit_exists() -> bool:
 def gpu_slot(needed: bool, stopping: Event, log: Callable[[str], None]) -> Generator[None]:
     """Hold one slot of the limit if one is needed; waits for it, until the run is stopped, and says so now and then."""
     slot, begun = None, time.monotonic()
-    told = begun - AGAIN
+    reported = begun - AGAIN
     while needed and slot is None and not stopping.is_set():
         # Prefect logs an error for each attempt that ends without a slot, so none is made before there is one.
         if free_slots() > 0:
             slot = _take_slot()
             continue
-        if time.monotonic() - told >= AGAIN:
-            waited = f", {(time.monotonic() - begun) / 60:.0f} min so far" if told > begun - AGAIN else ""
+        if time.monotonic() - reported >= AGAIN:
+            waited = f", {(time.monotonic() - begun) / 60:.0f} min so far" if reported > begun - AGAIN else ""
             log(
                 f"waits for a slot of the limit '{LIMIT}' of Prefect{waited} (who has one: `prefect gcl inspect {LIMIT}`)"
             )
-            told = time.monotonic()
+            reported = time.monotonic()
         stopping.wait(POLL)
-    if slot is not None and told >= begun:
+    if slot is not None and reported >= begun:
         log(f"has a slot of the limit '{LIMIT}' after {time.monotonic() - begun:.0f} s")
     try:
         yield

@@ -1,6 +1,7 @@
 """The pipeline's graph: every stage, its needs, and the reasons why it is out of date. Nothing is run."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from flows.dvc_adapter.repository import PATIENCE, Repository, open_repository
 from flows.dvc_adapter.tracked import DvcStage
 from flows.reasons import CODE, WorkspaceStatus, why
 
-OF_MPDISTIL = ("meta_teacher", "curriculum")  # stages of one method; their commands need not name it
+# Stages of one module differ in the family of their methods alone: evaluate_curriculum is an `evaluate`, too.
+MODULE = re.compile(r"\btasks\.(\w+)")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Node:
     name: str
     """DVC's address: student@rte-mse_kd-42."""
     stage: str
+    """The module of tasks/ that it runs: evaluate of evaluate_curriculum@rte-mpdistil-42, too."""
     dataset: str | None
     method: str | None
     seed: int | None
@@ -69,13 +72,13 @@ def _nodes(repo: Repository, root: Path) -> Iterator[Node]:
     statuses = WorkspaceStatus(root)
     for name, stage in stages.items():
         reasons, restores = why(stage, statuses, [stages[need] for need in stage.needs])
-        kind, options = name.split("@")[0], _options(stage.command)
+        module, options = MODULE.search(stage.command), _options(stage.command)
         seed = options.get("seed")
         yield Node(
             name=name,
-            stage=kind,
+            stage=module[1] if module else name.partition("@")[0],
             dataset=options.get("dataset"),
-            method="mpdistil" if kind in OF_MPDISTIL else options.get("method"),
+            method=options.get("method"),
             seed=None if seed is None else int(seed),
             needs=stage.needs,
             reasons=reasons,

@@ -21,7 +21,7 @@ from pydantic import Field, WithJsonSchema
 
 import environment
 import paths
-from config.parameters import Method
+from config.method_parameters import Method
 from errors import UserError
 from flows import process_notes, rwlock
 from flows.cancelling import cancellable, started_by_prefect, was_cancelled
@@ -122,8 +122,8 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
             on_gpu if on_gpu and limit_exists() else frozenset(),
         )
         logger.info("%d stages in %s, %d at once", len(graph.nodes), tree, options.parallel)
-        if mended := rwlock.repair(tree):
-            logger.warning("%s", mended)
+        if repaired := rwlock.repair(tree):
+            logger.warning("%s", repaired)
         try:
             with cancellable(run_id, context.runner.stop) as cancelled:
                 run_stages(context, options.parallel)

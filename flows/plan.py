@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from flows.filters import select
 from flows.graph import Graph, Node, read_graph
@@ -77,22 +77,19 @@ def _text(plan: list[PlannedStage]) -> Iterator[str]:
         if one.state in COMPUTED
     ]
     if rows:
-        yield from aligned([HEADINGS, *rows])
-        yield ""
+        yield from (*aligned([HEADINGS, *rows]), "")
     counts = _counts(plan)
     yield (
         f"{counts['run']} of {len(plan)} stages would run, {counts['may run']} may run after them, "
         f"{counts['restore']} come from DVC's cache, {counts['cached']} are up to date."
     )
-    if counts["run"] or counts["may run"]:
-        yield _time(*_known_seconds(plan))
-
-
-def _time(seconds: float, unknown: int) -> str:
-    never = f"{unknown} of them {'was' if unknown == 1 else 'were'} never timed here"
-    if not seconds:
-        return f"How long that takes is not known: {never}."
-    return f"Last time that took {duration(seconds)}, one after another{f'; {never}' if unknown else ''}."
+    if rows:
+        seconds, unknown = _known_seconds(plan)
+        never = f"{unknown} of them {'was' if unknown == 1 else 'were'} never timed here"
+        if seconds:
+            yield f"Last time that took {duration(seconds)}, one after another{f'; {never}' if unknown else ''}."
+        else:
+            yield f"How long that takes is not known: {never}."
 
 
 def _why(one: PlannedStage) -> str:
@@ -110,8 +107,7 @@ def _some(words: tuple[str, ...], separator: str = ", ") -> str:
 
 def _counts(plan: list[PlannedStage]) -> dict[State, int]:
     counted = Counter(one.state for one in plan)
-    states: tuple[State, ...] = ("run", "may run", "restore", "cached")
-    return {state: counted[state] for state in states}
+    return {state: counted[state] for state in get_args(State)}
 
 
 def _known_seconds(plan: list[PlannedStage]) -> tuple[float, int]:

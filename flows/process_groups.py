@@ -48,7 +48,7 @@ def _descendants(pid: int) -> set[psutil.Process]:
 def _all_gone(
     groups: Collection[int], family: set[psutil.Process], grace: float, collect: Callable[[], object] | None
 ) -> bool:
-    """Whether, within `grace` seconds, all processes of the groups and of the family have ended."""
+    """Return whether all processes of the groups and of the family have ended within `grace` seconds."""
     end = time.monotonic() + grace
     while True:
         if collect:

@@ -65,7 +65,7 @@ def why(stage: DvcStage, statuses: WorkspaceStatus, needs: Sequence[DvcStage]) -
     Args:
         stage: as DVC reads it, with the checksums of dvc.lock.
         statuses: shared by all stages of a graph.
-        needs: the stages before this one; what is wrong with their outputs is theirs to tell.
+        needs: the stages before this one; their own outputs are their own reasons.
     """
     always = ("always runs",) if stage.always else ()
     if not stage.has_run:
@@ -81,8 +81,8 @@ def _changed_deps(stage: DvcStage, statuses: WorkspaceStatus, theirs: Sequence[P
     for dep in stage.deps:
         status = statuses.of(dep)
         if status is not None and not _overlaps(dep.path, theirs):
-            said = WORDS.get(status, status) if dep.checksum else "new dependency"
-            yield f"{said}: {_changed_modules(stage, dep.path, statuses) or dep.written}"
+            word = WORDS.get(status, status) if dep.checksum else "new dependency"
+            yield f"{word}: {_changed_modules(stage, dep.path, statuses) or dep.written}"
     for tracked in stage.params:
         yield from _changed_params(tracked, statuses)
 

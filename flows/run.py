@@ -6,13 +6,13 @@
 import os
 import sys
 from pathlib import Path
-from typing import get_args
 
 import httpx
 from prefect.exceptions import PrefectException
 
 import environment
 from config import parameters
+from config.methods import METHODS
 from errors import UserError
 from flows.checkouts import check_repository
 from flows.filters import select
@@ -40,8 +40,8 @@ def check(root: Path, options: RunOptions) -> None:
     """Raise UserError for what is wrong with the options, before any server is started."""
     environment.check(os.environ)
     for method in options.methods:
-        if method not in get_args(parameters.Method):
-            raise UserError(f"--methods {method}: no such method; those are {', '.join(get_args(parameters.Method))}")
+        if method not in METHODS:
+            raise UserError(f"--methods {method}: no such method; those are {', '.join(METHODS)}")
     if options.profile or options.overrides:
         check_repository(root)
         params_text(root, Path(options.profile) if options.profile else None, options.overrides)

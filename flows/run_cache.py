@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from errors import UserError
-from flows.dvc_adapter.repository import Fetched, Repository, warnings_hidden
+from flows.dvc_adapter.repository import Repository, warnings_hidden
 from flows.dvc_adapter.run_cache_entries import FILES, RUNS, RemoteRunCache, entry_name
 from flows.dvc_adapter.tracked import DvcStage
 
@@ -97,8 +96,7 @@ def push(repo: Repository, names: Collection[str] | None = None) -> int:
     finds it finds its outputs. Stages whose outputs are not all in the cache are left out.
     """
     stages = [stage for stage in repo.stages() if (names is None or stage.name in names) and stage.is_cached]
-    if failed := repo.push(stages):
-        raise UserError(f"{failed} files could not be pushed")
+    repo.push(stages)
     remote, new = repo.remote_run_cache(), 0
     if remote is None:
         return 0
@@ -109,11 +107,9 @@ def push(repo: Repository, names: Collection[str] | None = None) -> int:
     return new
 
 
-def _note_forged(repo: Repository, fetched: Fetched, result: PullResult) -> None:
-    """Add what was not true in a download to the result. Raises UserError if files could not be fetched."""
-    if fetched.failed:
-        raise UserError(f"{fetched.failed} files could not be fetched")
-    forged = (*fetched.forged, *remove_forged(repo.cache))
+def _note_forged(repo: Repository, on_remote: list[str], result: PullResult) -> None:
+    """Add what was not true in a download to the result."""
+    forged = (*on_remote, *remove_forged(repo.cache))
     result.refused += [path for path in forged if path not in result.refused]
 
 

@@ -113,9 +113,9 @@ def _run_first(server: Server, stop: threading.Event) -> None:
             stop.wait(PAUSE)
     finally:
         end_groups({process.pid}, SIGNALS, process.poll)
-    _, said = process.communicate()
+    _, stderr = process.communicate()
     if process.returncode and not stop.is_set():
-        lines = said.decode(errors="replace").strip().splitlines() or [f"status {process.returncode}"]
+        lines = stderr.decode(errors="replace").strip().splitlines() or [f"status {process.returncode}"]
         raise UserError(f"{server.name}: {lines[-1]}")
 
 

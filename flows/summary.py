@@ -24,7 +24,6 @@ REPORT_KEY = "distilflow-report"
 TEXTS = ("table.txt", "comparison.txt")
 PICTURES = ("margins.png", "comparison-margins.png")  # of figures/; with many methods there is only the second
 PICTURE_BYTES = 500_000  # a larger one would make Prefect's page slow
-UNSCALED = ("loss", "mse")  # metrics that are no shares of 100
 SHOWN = 12  # rows of the terminal's table: what is cached is only counted
 
 
@@ -135,12 +134,12 @@ def report_markdown(results: Results) -> str:
 
 def _stages(outcome: Outcome) -> Iterator[str]:
     """List what was not simply cached, with the last lines of what failed, and a line for all the others."""
-    told = [stage for stage in outcome.stages if stage.state != "Cached"]
-    cached = len(outcome.stages) - len(told)
+    listed = [stage for stage in outcome.stages if stage.state != "Cached"]
+    cached = len(outcome.stages) - len(listed)
     yield "## Stages"
     yield ""
-    if told:
-        yield from _markdown_table([("stage", "state", "seconds", ""), *map(_row, told)])
+    if listed:
+        yield from _markdown_table([("stage", "state", "seconds", ""), *map(_row, listed)])
         yield ""
     if cached:
         yield f"{cached} stage{'s' * (cached != 1)} cached."
@@ -157,10 +156,10 @@ def _where(page: Path) -> str:
 
 def table(outcome: Outcome) -> str:
     """The summary for a terminal: what was not simply cached, the slowest first where there is too much."""
-    told = [stage for stage in outcome.stages if stage.state != "Cached"]
-    shown = sorted(told, key=lambda stage: (STATES.index(stage.state) < 2, -stage.seconds))[:SHOWN]
-    lines = aligned([_row(stage) for stage in told if stage in shown])
-    more = [f"... and {len(told) - len(shown)} more"] if len(told) > len(shown) else []
+    listed = [stage for stage in outcome.stages if stage.state != "Cached"]
+    shown = sorted(listed, key=lambda stage: (STATES.index(stage.state) < 2, -stage.seconds))[:SHOWN]
+    lines = aligned([_row(stage) for stage in listed if stage in shown])
+    more = [f"... and {len(listed) - len(shown)} more"] if len(listed) > len(shown) else []
     report = [f"Report: {outcome.report}"] if outcome.report else []
     return "\n".join([*lines, *more, *outcome.gate, f"{outcome.headline}, {outcome.seconds:.0f} s", *report])
 
@@ -202,7 +201,9 @@ def _margin(margin: Mapping | None, metric: str) -> str:
 
 def _number(value: float, metric: str, sign: str = "") -> str:
     """A value in points of 100, or as it is for a metric that has none."""
-    return f"{value:{sign}.3f}" if metric in UNSCALED else f"{100 * value:{sign}.1f}"
+    from kinds import LOWER_IS_BETTER  # here: it imports numpy, which a flow does not need at its start
+
+    return f"{value:{sign}.3f}" if metric in LOWER_IS_BETTER else f"{100 * value:{sign}.1f}"
 
 
 def _is_web(address: str) -> bool:

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    # What it reports of the processes is what the stage has said, or a launcher's own way of saying it.
+    # Its reports on the processes repeat the stage's own words, or are about the launcher itself.
     for name in (multiprocessing_api.__name__, server_api.__name__):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     file = FOLDER / f"{arguments[0]}.yaml"

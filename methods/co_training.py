@@ -1,4 +1,4 @@
-"""What a method whose teacher moves gets from the loop: two learners on one dataset, and quiz batches.
+"""Interface of methods whose teacher moves: two learners on one dataset, and quiz batches.
 
 A learner is a network with its optimiser. Its gradients are taken and averaged over processes here, by hand: the exact
 teacher gradients need them as values, and hooks of a distributed wrapper never see `autograd.grad`.
@@ -154,7 +154,7 @@ class Pair:
     followed: frozenset[int] = frozenset()
     """Training rows whose figures a method keeps over time."""
     influence: list[dict[str, float]] = field(default_factory=list)
-    """What a method keeps of them: row, step and its figures."""
+    """Their row, step and figures, as a method keeps them."""
 
     def loss_inputs(self, batch: TrainingBatch, student: Outputs, teacher: Outputs) -> LossInputs:
         """Both networks' outputs on a batch, as a loss reads them."""
@@ -184,6 +184,6 @@ def detached(outputs: Outputs) -> Outputs:
 
 
 def used(outputs: Outputs, layers: LayerPairs, pooled: bool) -> dict[str, Tensor]:
-    """What a loss reads of the student's outputs, by name."""
+    """Those of the student's outputs that a loss reads, by name."""
     tensors = {f"vectors.{ours}": outputs.vectors[ours] for ours, _ in layers}
     return {"logits": outputs.logits, **tensors, **({"pooled": outputs.pooled} if pooled else {})}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class RandomState:
-    """What dropout draws from, on the CPU and on a batch's device."""
+    """State of the generators that dropout draws from, on the CPU and on a batch's device."""
 
     cpu: Tensor
     device: torch.device

@@ -1,4 +1,4 @@
-"""What a distillation method is, as the training loop sees it.
+"""Interface of distillation methods to the training loop.
 
 A method is a frozen dataclass of its parameters. It says what it needs from the teacher, and turns the
 outputs of both models on one batch into a loss; it does not know whether the teacher ran or its stored
@@ -20,7 +20,7 @@ TeacherUse = Literal["none", "signals", "trajectory", "runs", "moves", "head_mov
 
 @dataclass(frozen=True)
 class Needs:
-    """What the loop has to provide: nothing, the stored signals, those of every teacher epoch, a teacher that
+    """Demands of a method on the loop: nothing, the stored signals, those of every teacher epoch, a teacher that
     runs, one that moves, or one whose head moves on the stored pooled vectors.
 
     Pairs (student layer, teacher layer) that the loss reads: `layers` of sequence vectors; of both networks as they run,
@@ -46,7 +46,7 @@ class Needs:
         return numbers(self.layers, 1)
 
     def wider(self, side: Literal[0, 1]) -> dict[str, tuple[int, ...]]:
-        """What the student's (0) or the teacher's (1) forward pass is asked for beyond sequence vectors, by argument."""
+        """Further arguments of the student's (0) or the teacher's (1) forward pass, beyond sequence vectors."""
         asked = {"tokens": numbers(self.tokens, side), "attentions": numbers(self.attentions, side)}
         return {name: layers for name, layers in asked.items() if layers}
 
@@ -58,7 +58,7 @@ def numbers(pairs: LayerPairs, side: Literal[0, 1]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Phase:
-    """What a scheduled method minimises in one epoch of the student."""
+    """The loss of a scheduled method in one epoch of the student."""
 
     name: str
     """For the records."""

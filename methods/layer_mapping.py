@@ -1,4 +1,4 @@
-"""Which layer of the student is compared with which layer of the teacher.
+"""Pairs of a student's and a teacher's layers that are compared.
 
 Layers are hidden-state numbers: 0 is the embeddings, n is what comes out of layer n.
 """

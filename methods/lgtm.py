@@ -112,7 +112,7 @@ class Lgtm:
         return (rows.detach() * per_row_cross_entropy(student, teacher, kind)).mean(), rows.detach()
 
     def _shares(self, pair: Pair, influence: Tensor, own: Tensor) -> dict[str, float]:
-        """How large the influence's part of the teacher's gradient is, measured on its logits' layer (the head)."""
+        """The influence's share of the teacher's gradient, measured on its head."""
         head = list(pair.teacher.network.head.parameters())
         norms: list[float] = []
         for loss in (influence, own):

@@ -108,7 +108,7 @@ class MetaDistil:
         return values
 
     def comes_nearer(self, student: Outputs, before: Outputs, after: Outputs, kind: Kind) -> float:
-        """Whether the teacher's update lowers the soft term between both: 1 if so, 0 if not, one half for a tie."""
+        """Tell if the teacher's update lowers the soft term between both: 1 if so, 0 if not, one half for a tie."""
         ours = student.logits.detach()
         old, new = (
             probability_error(ours, said.logits.detach(), kind, self.temperature).item() for said in (before, after)
@@ -126,7 +126,7 @@ class MetaDistil:
 
 
 def beats(real: Mapping[str, Tensor], pilot: Mapping[str, Tensor], direction: Gradients) -> float:
-    """Whether a step along `real` lowers the quiz loss more than one along `pilot`, to first order; `direction` is v.
+    """Tell if a step along `real` lowers the quiz loss more than one along `pilot`, to first order; `direction` is v.
 
     <real - pilot, v> > 0: 1 if so, 0 if not, one half for a tie.
     """

@@ -1,4 +1,4 @@
-"""What the methods share whose loss changes over the student's epochs: how epochs are divided, and the losses of phases."""
+"""Shares of epochs and losses of phases, for methods whose loss changes over the student's epochs."""
 
 from dataclasses import dataclass
 
@@ -46,5 +46,5 @@ def taught_epochs(epochs: int, label_share: float) -> int:
 
 
 def steps_taken(epoch: int, epochs: int, steps: int) -> int:
-    """Which of `steps` (1 to steps) an epoch (1 to epochs) belongs to, spread evenly; the last epoch has the last."""
+    """The one of `steps` (1 to steps) that an epoch (1 to epochs) belongs to, spread evenly; the last epoch has the last."""
     return -(-epoch * steps // epochs)

@@ -1,4 +1,4 @@
-"""How far the student's outputs are from the teacher's: the terms that many methods share.
+"""Distances of the student's outputs from the teacher's, as many methods share them.
 
 Nothing is detached here: a teacher that stays as it is comes without a graph, and one that moves needs its gradient.
 Regression has no softmax: every term is the squared error of the outputs, and no temperature is read.

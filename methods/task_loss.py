@@ -29,7 +29,7 @@ def task_loss(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
 
 
 def true_class_score(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
-    """How right each row is: the probability of the true class, or minus the absolute error for regression.
+    """Return each row's score of the truth: probability of the true class, or minus the absolute error for regression.
 
     logits (B, C), labels (B,) -> (B,). This is y-bar of MPDistil's section 3, and what its rewards compare.
     """

@@ -1,4 +1,4 @@
-"""How a small step of the student along its loss changes its quiz loss, as a gradient on the teacher: exact, first order.
+"""Exact first-order gradient on the teacher of the change in quiz loss that a small step of the student causes.
 
 With the pilot student theta' = theta - lambda * grad L_S(theta; T) and v = d L_quiz / d theta' (a constant),
 

@@ -13,7 +13,7 @@ from seeds import torch_generator
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """What a head answers: the dataset, its kind, and its label names in order (empty for regression)."""
+    """The outputs of a head: the dataset, its kind, and its label names in order (empty for regression)."""
 
     dataset: str
     kind: Kind

@@ -30,7 +30,7 @@ CARD, HEADS, PROJECTION = "distilflow.json", "heads.safetensors", "projection.sa
 
 @dataclass(frozen=True)
 class StoredModel:
-    """What distilflow.json says of a model folder."""
+    """The content of distilflow.json in a model folder."""
 
     spec: HeadSpec
     tokenizer_fingerprint: str
@@ -84,7 +84,7 @@ def load_model(folder: Path, *, attention: str = "sdpa") -> Classifier:
 
 
 def read_stored(folder: Path) -> StoredModel:
-    """What distilflow.json says; UserError if the folder is none of ours or of a newer format."""
+    """Return the content of distilflow.json; UserError if the folder is none of ours or of a newer format."""
     if not (folder / CARD).is_file():
         raise UserError(f"{folder}: no {CARD}; a model trained elsewhere is loaded as a supplied teacher")
     card = read_json(folder / CARD)

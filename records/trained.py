@@ -177,7 +177,7 @@ class AnyStudentMetrics(Record):
 
 
 class StudentMetrics(AnyStudentMetrics):
-    """metrics.json of student, assisted and meta_taught."""
+    """metrics.json of student, assisted_student and meta_student."""
 
     trained_on: tuple[str, ...] = ()
     """Splits."""
@@ -212,8 +212,8 @@ class CurriculumMetrics(AnyStudentMetrics):
 
 STUDENT_METRICS: dict[str, type[AnyStudentMetrics]] = {
     "student": StudentMetrics,
-    "assisted": StudentMetrics,
-    "meta_taught": StudentMetrics,
+    "assisted_student": StudentMetrics,
+    "meta_student": StudentMetrics,
     "multi_task": MultiTaskMetrics,
     "curriculum": CurriculumMetrics,
 }

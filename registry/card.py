@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import yaml
 
+from config.methods import row_of, training_of
 from kinds import KINDS, LOWER_IS_BETTER
 from registry.evidence import Student
 from registry.lineage import Checkout
@@ -13,39 +14,6 @@ from reporting.statistics import Interval
 from reporting.verdict.check_result import Check, Verdict, names_of
 
 MINUS = "\N{MINUS SIGN}"
-PAPER = 'MPDistil: "A Good Learner can Teach Better: Teacher-Student Collaborative Knowledge Distillation", ICLR 2024'
-SOFT = {
-    "kd": "its teacher's softened probabilities (Hinton et al., 2015)",
-    "mse_kd": f"its teacher's softened probabilities and hidden vectors (Eq. 1 of {PAPER})",
-    "pkd": "its teacher's softened probabilities and the vectors of middle layers (PKD, Sun et al., 2019)",
-    "dist": "how its teacher's probabilities correlate between and within classes (DIST, Huang et al., 2022)",
-    "skd": "the direction of its teacher's logits (spherical distillation, Guo et al., 2022)",
-    "annealing_kd": "its teacher's logits as they grow to their size, then labels (Annealing-KD, Jafari et al., 2021)",
-}
-METHODS = {
-    "finetune": "fine-tuned on the labels alone, without a teacher: what distillation is measured against",
-    **{name: f"distilled from {what}" for name, what in SOFT.items()},
-    **{
-        f"{name}_meta": f"distilled from {what}, the teacher's head replaced by the meta-teacher's"
-        for name, what in SOFT.items()
-    },
-    **{
-        f"{name}_multi": f"{what}, then as long as MPDistil's curriculum on the quizzes of all datasets, each as often"
-        for name, what in (("finetune", "fine-tuned on the labels alone"), ("kd", f"distilled from {SOFT['kd']}"))
-    },
-    "rco": "distilled from its teacher's epochs, one after the other (RCO, Jin et al., 2019)",
-    "prokd": "distilled along its teacher's own training, then from labels (Pro-KD, Rezagholizadeh et al., 2022)",
-    "takd": "distilled from an assistant between it and its teacher in size (TAKD, Mirzadeh et al., 2020)",
-    "sftn": "distilled from a teacher that was fine-tuned with student branches (SFTN, Park et al., 2021)",
-    "tinybert": "distilled from its teacher's attention, hidden states, embeddings and logits (TinyBERT, Jiao et al., 2020)",
-    "ckd": "distilled from how its teacher relates words and layers (CKD, Park et al., 2021)",
-    "dml": "trained with a larger peer, each learning from the other (DML, Zhang et al., 2018)",
-    "prokt": "trained with a teacher that stays near it (ProKT, Shi et al., 2021)",
-    "pesf_kd": "trained with its teacher's head, which follows it (PESF-KD, Rao et al., 2022)",
-    "metadistil": "trained with a teacher that learns to teach it (MetaDistil, Zhou et al., 2022)",
-    "lgtm": "trained with a teacher that weighs rows by their influence on it (LGTM, Ren et al., 2023)",
-    "mpdistil": f"distilled with a meta-teacher and a curriculum over datasets ({PAPER})",
-}
 
 
 def render_card(
@@ -89,7 +57,7 @@ def _header(student: Student) -> dict[str, object]:
 
 
 def _what(student: Student) -> str:
-    made = METHODS.get(student.method, f"made by the method {student.method}")
+    made = training_of(student.method)
     teacher = int(_number(student.metrics, "parameters", "teacher"))
     return (
         f"A small model that {KINDS[student.spec.kind].purpose}: the dataset {student.dataset} of the benchmark "
@@ -241,7 +209,7 @@ def _limits(student: Student) -> str:
         f"Texts longer than {student.manifest.get('max_length')} tokens are cut.",
         "One seed of training and one split of the rows: the interval above holds the chance of the dev rows alone.",
     ]
-    if student.method != "finetune":
+    if row_of(student.method).teacher != "none":
         limits.append("It repeats its teacher's mistakes; where the teacher knows little, so does the student.")
     noise = (student.spec.generate or {}).get("label_noise")
     if student.spec.generate is not None:

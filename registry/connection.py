@@ -67,7 +67,7 @@ class RegistryUnreachable(UserError):
 
 
 def is_server(address: str) -> bool:
-    """Whether an MLflow server answers there, and not a database."""
+    """Return whether an MLflow server answers there, and not a database."""
     return urlsplit(address).scheme in SERVERS
 
 
@@ -108,7 +108,7 @@ def _quiet() -> None:
 
 
 def artifact_folder(address: str) -> Path | None:
-    """Where the files of new experiments go; None where a server decides."""
+    """Return the folder or address for the files of new experiments; None where a server decides."""
     return None if is_server(address) else paths.artifact_folder(address)
 
 
@@ -260,7 +260,7 @@ def _knock(address: str) -> None:
 
 
 def _no_answer(error: Exception) -> str | None:
-    """Why an error means that nobody, or a gateway without its server, answered; None if somebody refused."""
+    """Return why an error means that nobody, or a gateway without its server, answered; None if it was refused."""
     from requests.exceptions import HTTPError, RequestException
 
     for cause in (error, error.__cause__, error.__context__):
@@ -274,7 +274,7 @@ def _no_answer(error: Exception) -> str | None:
 
 
 def _gone(error: Exception) -> str | None:
-    """What a driver said of a database that is not there; None where it refused."""
+    """Return the driver's message about a database that is not there; None where it refused."""
     text = str(error).lower()
     return next((said for said in GONE if said in text), None)
 

@@ -144,9 +144,9 @@ def find_students(parameters: Parameters) -> tuple[list[Student], list[str]]:
     found: list[Student] = []
     missing: list[str] = []
     for dataset in parameters.datasets:
-        for method in parameters.methods:
+        for method in parameters.methods.names:
             for seed in parameters.seeds:
-                one = _student(parameters.benchmark, dataset, method, seed, tuple(parameters.methods))
+                one = _student(parameters.benchmark, dataset, method, seed, parameters.methods.names)
                 if isinstance(one, Student):
                     found.append(one)
                 else:

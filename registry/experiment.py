@@ -60,7 +60,7 @@ def local_path(location: str) -> Path | None:
 
 
 def _lost(location: str) -> str | None:
-    """Why nobody finds the files of such a location again; None where they may be found."""
+    """Return the reason why nobody finds the files of such a location again; None where they may be found."""
     path = local_path(location)
     if path is None:
         return None

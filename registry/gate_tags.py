@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from config.methods import BASELINE
 from config.stages import Registry
 from errors import UserError
 from registry import names
@@ -73,7 +74,7 @@ def stored_checks(
                 metric=like.headline,
                 kind=like.spec.kind,
                 finetune=None,
-                no_finetune=NO_FINETUNE if "finetune" in like.methods else NOT_A_METHOD,
+                no_finetune=NO_FINETUNE if BASELINE in like.methods else NOT_A_METHOD,
                 constant=like.dev_rows.constant,
             )
             return own_checks(rows, settings) if rows.rows else None

@@ -5,11 +5,11 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import yaml
 
-from config.parameters import Method, Parameters, load
+from config.methods import BY_NAME, family_of
+from config.parameters import Parameters, load
 from errors import UserError
 from outputs import output_folder
 from paths import git_environment
@@ -75,14 +75,14 @@ def records(student: Student) -> dict[str, dict[str, object]]:
         "split": output_folder("split", dataset=dataset),
         "teacher": output_folder("teacher", dataset=dataset, seed=seed),
     }
-    if student.method == "mpdistil":
+    family, name = family_of(student.method)
+    if family == "curriculum":
         own = read_json(student.folder / "run.json") if (student.folder / "run.json").is_file() else {}
-        base = str(_inner(_inner(own.get("params"), "mpdistil"), "base"))
+        base = str(_inner(_inner(own.get("params"), name), "base"))
         folders["base"] = output_folder("student", dataset=dataset, method=base, seed=seed)
         folders["meta_teacher"] = output_folder("meta_teacher", dataset=dataset, seed=seed)
-    if student.method.endswith("_multi"):
-        before = student.method.removesuffix("_multi")
-        folders["base"] = output_folder("student", dataset=dataset, method=before, seed=seed)
+    if family == "multi_task":
+        folders["base"] = output_folder("student", dataset=dataset, method=name, seed=seed)
     folders |= {"student": student.folder, "evaluate": student.evaluated}
     paths = {stage: folder / "run.json" for stage, folder in folders.items()}
     return {stage: read_json(path) for stage, path in paths.items() if path.is_file()}
@@ -94,10 +94,9 @@ def run_parameters(student: Student, found: Mapping[str, Mapping[str, object]]) 
     for stage in ("split", "teacher", "base", "meta_teacher", "evaluate", "student"):
         given = found.get(stage, {}).get("params")
         values |= flattened(given) if isinstance(given, Mapping) else {}
-    base = values.get("mpdistil.base")
-    own = (student.method.removesuffix("_multi"), *([base] if student.method == "mpdistil" else []))
-    methods = set(get_args(Method)) - set(own)
-    kept = {key: value for key, value in values.items() if key.partition(".")[0] not in methods}
+    family, name = family_of(student.method)
+    own = {name, *([values.get(f"{name}.base")] if family == "curriculum" else [])}
+    kept = {key: value for key, value in values.items() if key.partition(".")[0] not in BY_NAME.keys() - own}
     fixed = {"benchmark": student.benchmark, "dataset": student.dataset, "method": student.method}
     return {**fixed, "seed": str(student.seed), **kept}
 

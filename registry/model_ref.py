@@ -1,4 +1,4 @@
-"""What a MODEL argument names: a version in the registry or a pulled folder; found, downloaded, loaded."""
+"""Resolution of a MODEL argument, a version in the registry or a pulled folder: found, downloaded, loaded."""
 
 import logging
 import os
@@ -113,7 +113,7 @@ def download(version: Version, folder: Path) -> None:
 
 
 def is_pulled(folder: Path) -> bool:
-    """Whether a folder is one that `download` made."""
+    """Return whether a folder is one that `download` made."""
     return not missing_files(folder)
 
 

@@ -1,4 +1,4 @@
-"""What the registry holds now: registered models with their versions, aliases and tags."""
+"""The present state of the registry: registered models with their versions, aliases and tags."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Version:
 
     @property
     def lost(self) -> bool:
-        """Whether its files are gone."""
+        """True if its files are gone."""
         return names.LOST in self.tags
 
     @property

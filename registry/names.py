@@ -1,4 +1,4 @@
-"""What things are called in the registry: registered models, aliases and tags."""
+"""Names in the registry: registered models, aliases and tags."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ CANDIDATE, CHAMPION = "candidate", "champion"
 
 # Tags of a model version, and of the run behind it.
 KEY = "distilflow.key"
-"""What makes a student the same student: see evidence.py."""
+"""The identity of a student: see evidence.py."""
 STUDENT_HASH, EVALUATE_HASH = "distilflow.student_hash", "distilflow.evaluate_hash"
 BENCHMARK, DATASET, METHOD, SEED = "benchmark", "dataset", "method", "seed"
 MARGIN, SELECTED_ON = "margin_points", "selected_on"
@@ -27,11 +27,11 @@ CHECK = "gate.test."
 CHECKED = "gate.tested"
 """The settings with which the tests were made."""
 BY_HAND = "champion.by_hand"
-"""Who made it champion by hand: when, from which version, why."""
+"""The move by hand that made it champion: time, previous version, reason."""
 
 # Tags of a model version about its files.
 LOST = "distilflow.files_gone"
-"""When they were missed, and which; the student is registered again if it is still among the outputs."""
+"""The time at which files were missed, and their names; a student still among the outputs is registered again."""
 REPLACES = "distilflow.replaces"
 """Number of the first version of the same student, whose files are gone."""
 

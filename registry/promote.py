@@ -35,7 +35,7 @@ EXAMPLES = """examples:
 
 @dataclass(frozen=True)
 class Wish:
-    """What the command line asks for."""
+    """Read the command line."""
 
     name: str
     version: int | None

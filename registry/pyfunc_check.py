@@ -1,4 +1,4 @@
-"""Whether a downloaded version is what `register` made: nothing outside its folder, no pickle, no damaged file.
+"""True if a downloaded version is what `register` made: nothing outside its folder, no pickle, no damaged file.
 
 A registry is somebody's server. Its files are looked at here before any of them is opened by something that trusts it;
 the one file of code that a version holds runs all the same when rows are scored, so registries must be trusted.
@@ -24,7 +24,7 @@ LOADER = "mlflow.pyfunc.loaders.code_model"
 
 
 def missing_files(folder: Path) -> list[str]:
-    """What a folder lacks of a pulled student."""
+    """List the files of a pulled student that a folder lacks."""
     return [name for name in PACKAGE if not (folder / name).is_file()]
 
 

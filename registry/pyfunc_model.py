@@ -1,4 +1,4 @@
-"""What a registered version holds: a stock Hugging Face folder, scoring.json, and one file of code.
+"""Content of a registered version: a stock Hugging Face folder, scoring.json, and one file of code.
 
     MLmodel                        MLflow's description: signature, where things are
     student_scorer.py              data/rendering.py and scorer.py in one file
@@ -55,7 +55,7 @@ LEFT_OUT = ("__future__", "data.rendering")
 
 
 def scoring_settings(tokens: Path) -> Scoring:
-    """What the scorer must know, from the split stage's tokens folder. OSError or UserError where it is not whole."""
+    """Collect the scorer's settings from the split stage's tokens folder. OSError or UserError if it is incomplete."""
     spec = DatasetSpec.from_json(json.loads((tokens / "spec.json").read_text(encoding="utf-8")))
     header = open_split(tokens, "train").header
     return {
@@ -108,7 +108,7 @@ def log_student(*, run_id: str, student: Path, tokens: Path, card: str, name: st
 
 
 def _write_sums(folder: Path) -> None:
-    """What `check_package` compares a version with that somebody pulled."""
+    """The checksums that `check_package` compares a pulled version with."""
     named = {CODE: folder / CODE, f"artifacts/{SCORING}": folder / SCORING, f"artifacts/{STUDENT}": folder / STUDENT}
     (folder / SUMS).write_text(json.dumps(sums_of(named), indent=2) + "\n", encoding="utf-8")
 
@@ -135,7 +135,7 @@ def stock_files(student: Path, card: str, folder: Path) -> None:
 
 
 def stock_paths(student: Path) -> list[Path]:
-    """What transformers reads of a model folder."""
+    """The files of a model folder that transformers reads."""
     weights = weight_files(student)
     index = student / "model.safetensors.index.json"
     kept = [student / "config.json", *weights, *(path for path in (index,) if path.is_file())]

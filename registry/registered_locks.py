@@ -36,7 +36,7 @@ class Registered:
     key: str
     """Of its student."""
     lost: bool
-    """Whether `register` found that its files are gone."""
+    """True if `register` found that its files are gone."""
 
     def __str__(self) -> str:
         return f"{self.name}/{self.number}"

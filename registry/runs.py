@@ -79,12 +79,12 @@ def log_run(
 
 
 def this_process() -> str:
-    """Who registers: host and process."""
+    """The process that registers: host and process id."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _still_at_work(process: str, started: float) -> bool:
-    """Whether the process that began a run may still live; one on another machine is given a day."""
+    """Return whether the process that began a run may still live; one on another machine is given a day."""
     host, _, number = process.rpartition(":")
     if host == socket.gethostname():
         return number != str(os.getpid()) and Path("/proc", number).exists()
@@ -92,7 +92,7 @@ def _still_at_work(process: str, started: float) -> bool:
 
 
 def version_tags(student: Student, checkout: Checkout) -> dict[str, str]:
-    """What a version says of its student; its run says the same."""
+    """Tags that say of a version what its student is; its run has the same."""
     return {
         names.KEY: student.key,
         names.STUDENT_HASH: student.student_hash,

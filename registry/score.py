@@ -38,7 +38,7 @@ EXAMPLES = """examples:
 
 @dataclass(frozen=True)
 class Scored:
-    """How a file was scored: rows that were cut, and rows whose answers an interrupted run had kept."""
+    """The result of scoring a file: rows that were truncated, and rows whose answers an interrupted run had kept."""
 
     cut: int
     kept: int
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def target_of(source: Path, output: Path | None, *, force: bool) -> Path:
-    """Where the scored rows go; UserError for another format, the file itself, or a file that is there already."""
+    """Return the file for the scored rows; UserError for another format, the file itself, or an existing file."""
     suffix = suffix_of(source)
     target = output or source.with_name(f"{source.name.removesuffix(suffix)}.scored{suffix}")
     same = {suffix, *({".jsonl", ".jsonl.gz"} if "jsonl" in suffix else ())}
@@ -89,7 +89,7 @@ def target_of(source: Path, output: Path | None, *, force: bool) -> Path:
 
 
 def check(student: Student, source: Path) -> int:
-    """How many rows there are, after a look at every one: an error in the last must not come after an hour."""
+    """Count the rows, after a look at every one: an error in the last must not come after an hour."""
     given = header_of(source)
     if given is not None:
         _check_columns(student, source, given, "")
@@ -104,7 +104,7 @@ def check(student: Student, source: Path) -> int:
 
 
 def made_of(student: Student, source: Path, batch_size: int, threads: int) -> Made:
-    """What the answers for a file depend on; sets torch's threads."""
+    """Collect all that the answers for a file depend on; set torch's threads."""
     import torch  # it is there since the student was loaded
 
     torch.set_num_threads(threads)

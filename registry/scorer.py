@@ -28,7 +28,7 @@ TRUNCATED = "truncated"
 """The column that says whether a row's text was cut."""
 STRATEGIES = {"longest": "longest_first", "first": "only_first", "second": "only_second"}
 KEPT_WHOLE = {"first": 1, "second": 0}
-"""Where one text gives way, the other (by its position) must not be cut."""
+"""Check that where one text is truncated, the other (by its position) need not be."""
 
 
 class Scoring(TypedDict):
@@ -220,7 +220,7 @@ def listed(problems: Sequence[str]) -> str:
 
 
 def answers(scoring: Scoring, logits: np.ndarray, index: pd.Index, truncated: Sequence[bool]) -> pd.DataFrame:
-    """What logits (N, C) say: label, score and the probability of each class; the predicted value for regression.
+    """Turn logits (N, C) into label, score and the probability of each class; into the predicted value for regression.
 
     truncated: (N,) whether a row was longer than the student reads, so that the answer is about a part of it.
     """

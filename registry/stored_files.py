@@ -1,4 +1,4 @@
-"""Whether the files of a version are where the registry says: listed with their sizes, never read or downloaded."""
+"""True if the files of a version are where the registry says: listed with their sizes, never read or downloaded."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
 
 @dataclass(frozen=True)
 class Location:
-    """Where the files of a version are; an address of MLflow's is empty where the registry has forgotten it."""
+    """Return the location of a version's files; an address of MLflow's is empty where the registry has forgotten it."""
 
     model: str
     run: str
@@ -35,7 +35,7 @@ class Location:
 
 
 def locate(client: "MlflowClient", name: str, version: "Version") -> Location:
-    """Where the files of a version are."""
+    """Return the location of a version's files."""
     from mlflow.exceptions import MlflowException
 
     model = client.get_model_version_download_uri(name, str(version.number))
@@ -49,7 +49,7 @@ def locate(client: "MlflowClient", name: str, version: "Version") -> Location:
 
 
 def missing_files(location: Location, sizes: Mapping[str, int]) -> list[str]:
-    """What a version lacks: files of its model and of the evidence, and those of `sizes` that have another size.
+    """List the files that a version lacks, of its model and the evidence, and those of `sizes` that have another size.
 
     Args:
         location: of the version's files.

@@ -1,4 +1,4 @@
-"""Whether a registration belongs to a trial: a run with other values, which makes no versions unless it is asked to.
+"""True if a registration belongs to a trial: a run with other values, which makes no versions unless it is asked to.
 
 A trial is what `dvc exp run` starts, in the workspace, aside or from the queue, and what `flows run --set` starts. A run
 of params.yaml as it stands, filtered or not, is none, nor is one of a whole profile: that is how a pipeline is run every
@@ -24,7 +24,7 @@ def trial() -> str | None:
 
 
 def way_out() -> str:
-    """How the students of this trial are registered after all."""
+    """Return the command that registers the students of this trial after all."""
     if os.environ.get(TRIAL, "").strip():
         return f"`--set {KEY}=true` beside the others registers it"
     if is_thrown_away(Path.cwd()):

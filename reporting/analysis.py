@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from config.methods import BASELINE, CURRICULUM
 from kinds import KINDS, LOWER_IS_BETTER, Floats
 from records.trained import InfluenceRow
-from reporting.effort import CURRICULUM_METHOD
 from reporting.gather import DatasetOutputs
 from reporting.method_records import Records
 from reporting.propositions import FirstProposition, SecondProposition, first_propositions, second_propositions
@@ -134,9 +134,9 @@ def _improvements(outputs: Sequence[DatasetOutputs]) -> tuple[list[Improvement],
         if one.metrics[0] in LOWER_IS_BETTER:
             continue
         for seed in sorted(one.meta_teacher):
-            if all((name, seed) in one.evaluations for name in (CURRICULUM_METHOD, "finetune")):
-                columns = (META_TEACHER, TEACHER, CURRICULUM_METHOD, "finetune")
-                values = [headlines(one, column, [seed], [CURRICULUM_METHOD]) for column in columns]
+            if all((name, seed) in one.evaluations for name in (CURRICULUM, BASELINE)):
+                columns = (META_TEACHER, TEACHER, CURRICULUM, BASELINE)
+                values = [headlines(one, column, [seed], [CURRICULUM]) for column in columns]
                 if all(values):
                     meta, teacher, student, plain = (100 * value[0] for value in values)
                     found.append(Improvement(one.name, seed, meta - teacher, student - plain))

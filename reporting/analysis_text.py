@@ -10,7 +10,7 @@ from reporting.tables import Table
 
 
 def correlation_text(analysis: Analysis) -> str:
-    """Whether a better meta-teacher goes with a better student, and how far these points can say so."""
+    """Return whether a better meta-teacher goes with a better student, and how far these points can say so."""
     points = len(analysis.improvements)
     if not points:
         return ""

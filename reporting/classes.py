@@ -43,7 +43,7 @@ class ClassLine:
 
     @property
     def fell(self) -> bool:
-        """Whether the student is worse at it beyond the interval."""
+        """True if the student is worse at it beyond the interval."""
         return self.change.high is not None and self.change.high < 0
 
 

@@ -58,7 +58,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _compared(options: argparse.Namespace, given: Parameters) -> Comparison:
     datasets = options.datasets or given.datasets
-    methods = options.methods or given.methods
+    methods = options.methods or given.methods.names
     if methods == ["all"]:
         methods = evaluated_methods(datasets)
     seeds = options.seeds or given.seeds

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from config.methods import BASELINE, refusal
 from errors import UserError
 from kinds import KINDS, LOWER_IS_BETTER
 from reporting.effort import Effort, mean_effort
@@ -18,10 +19,9 @@ from reporting.margins import Margin, margin_of
 from reporting.ranking import Ranking, rank_methods
 from reporting.scores import DEV, TEACHER, dev_rows, headlines
 from reporting.statistics import LEVEL, Interval, Spread, mean_interval, mean_sd, paired_interval
-from tasks.student_training.unsupported import refusal
 
 Outcome = Literal["win", "tie", "loss"]
-BASELINES = ("kd", "finetune")
+BASELINES = ("kd", BASELINE)
 NOT_RUN = "not run"
 
 
@@ -146,9 +146,8 @@ def _line(
 
 
 def refused_text(one: DatasetOutputs, method: str) -> str | None:
-    """Why a method has no meaning for a dataset. After a hyphen stands a variant's name, _meta is another teacher."""
-    classes = KINDS[one.kind].columns(one.label_names)
-    return refusal(method.partition("-")[0].removesuffix("_meta"), one.name, one.kind, classes)
+    """Why a method has no meaning for a dataset. After a hyphen stands a variant's name."""
+    return refusal(method.partition("-")[0], one.name, one.kind, KINDS[one.kind].columns(one.label_names))
 
 
 def _cell(one: DatasetOutputs, method: str, seeds: Sequence[int], baseline: str, level: float) -> Cell:

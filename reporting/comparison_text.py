@@ -36,14 +36,14 @@ def margin_table(comparison: Comparison) -> Table:
 
 
 def _mean_header(comparison: Comparison) -> str:
-    """How many datasets the mean is over, where some are left out."""
+    """Return the number of datasets behind the mean, where some are left out."""
     every = len(comparison.datasets)
     kept = every - len(comparison.left_out)
     return "mean over\ndatasets" if kept == every else f"mean over\n{kept} of {every}"
 
 
 def effort_table(comparison: Comparison) -> Table:
-    """What each method's training took, means over datasets and seeds; beside it the grid points tried."""
+    """Tabulate each method's training cost, means over datasets and seeds; beside it the grid points tried."""
     header = ["method", "points\ntried", "labelled\nrows", "of other\ndatasets", "for its\nteacher"]
     header += ["student\nupdates", "to the\nkept", "teacher\nupdates", "CPU time\nof training"]
     header += [f"times\n{comparison.baseline}", "peak\nmemory"]
@@ -56,7 +56,7 @@ def effort_table(comparison: Comparison) -> Table:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What the tables mean, and what they can't show; one sentence or two a line."""
+    """Explain the tables and their limits; one sentence or two a line."""
     seeds = wording.seeds_text(comparison.seeds)
     chosen = wording.selected_text(comparison.selected_on)
     found = [
@@ -109,7 +109,7 @@ def brackets_text(comparison: Comparison) -> str:
 
 
 def budget_text(comparison: Comparison) -> str:
-    """Whether all methods had the rows and the updates of the baseline, and which had others."""
+    """Return whether all methods had the rows and the updates of the baseline, and which had others."""
     budgets = {line.method: _budgets(line) for line in comparison.lines}
     base = budgets.pop(comparison.baseline)
     different = [
@@ -137,7 +137,7 @@ def _budget(effort: Effort) -> tuple[float | None, ...]:
 
 
 def points_text(comparison: Comparison) -> str:
-    """How many settings each method could choose from, and by what."""
+    """Return the number of settings each method could choose from, and the criterion."""
     tried = {line.method: comparison.points.get(line.method, 1) for line in comparison.lines}
     if set(tried.values()) == {1}:
         return "Every method was run at one setting; no grid was searched."

@@ -1,4 +1,4 @@
-"""What all pictures of the report share: colours, style, scale, smoothing, and a figure as PNG bytes."""
+"""Drawing shared by all figures of the report: colours, style, scale, smoothing, and a figure as PNG bytes."""
 
 import io
 from collections.abc import Sequence

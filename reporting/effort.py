@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from config.methods import CURRICULUM
 from outputs import OUTPUTS, has_record, output_folder, read_record, student_folder
 from records.stage_run import RunRecord
 from records.trained import STUDENT_METRICS, AssistantMetrics
-
-CURRICULUM_METHOD = "mpdistil"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def effort_of(dataset: str, method: str, seed: int, root: Path = Path()) -> Effo
 def base_of(run: RunRecord) -> str | None:
     """The method whose student a curriculum or a multi-task training went on from; None for any other student."""
     if run.stage == "curriculum":
-        return str(run.parameter(f"{CURRICULUM_METHOD}.base"))
+        return str(run.parameter(f"{CURRICULUM}.base"))
     return run.method if run.stage == "multi_task" else None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from config.methods import CURRICULUM
 from data.records import DatasetSpec
 from kinds import Kind
 from outputs import (
@@ -19,7 +20,7 @@ from records.base import Scores
 from records.prepared import SplitManifest, SplitMetrics
 from records.stage_run import RunRecord
 from records.trained import CurveRow, EpisodeRow, MetaTeacherMetrics
-from reporting.effort import CURRICULUM_METHOD, Effort, effort_of
+from reporting.effort import Effort, effort_of
 from reporting.evaluations import Evaluation, read_evaluation
 
 
@@ -95,10 +96,10 @@ def _add_seed(outputs: DatasetOutputs, methods: Sequence[str], seed: int) -> Non
             outputs.runs[stage, seed] = read_record(RunRecord, folder)
         if stage == "teacher" and (folder / CurveRow.FILE).exists():
             outputs.curves["teacher", seed] = [row.numbers for row in read_rows(CurveRow, folder)]
-    if CURRICULUM_METHOD in methods:
+    if CURRICULUM in methods:
         _add_curriculum(outputs, seed)
     for method in methods:
-        if method != CURRICULUM_METHOD:
+        if method != CURRICULUM:
             student = student_folder(outputs.name, method, seed)
             outputs.curves[method, seed] = [row.numbers for row in read_rows(CurveRow, student)]
             outputs.runs[f"student {method}", seed] = read_record(RunRecord, student)
@@ -120,6 +121,6 @@ def _add_curriculum(outputs: DatasetOutputs, seed: int) -> None:
     folder = output_folder("meta_teacher", dataset=outputs.name, seed=seed)
     outputs.meta_teacher[seed] = read_record(MetaTeacherMetrics, folder).scores
     outputs.runs["meta_teacher", seed] = read_record(RunRecord, folder)
-    folder = output_folder("curriculum", dataset=outputs.name, seed=seed)
+    folder = student_folder(outputs.name, CURRICULUM, seed)
     outputs.episodes[seed] = read_rows(EpisodeRow, folder)
     outputs.runs["curriculum", seed] = read_record(RunRecord, folder)

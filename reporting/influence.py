@@ -9,7 +9,7 @@ Classes = NDArray[np.int64]
 
 
 def count_influence(metric: str, counts: Floats, true: Classes, predicted: Classes) -> Floats:
-    """How much a metric of the counts (C, C) by true and predicted class grows with one more row of each kind (N,)."""
+    """Return the growth of a metric of the counts (C, C), true by predicted class, with one more of each row (N,)."""
     right = np.diagonal(counts)
     of_true, of_predicted = counts.sum(axis=1), counts.sum(axis=0)
     hit = true == predicted

@@ -46,7 +46,7 @@ def tango(more: float, fewer: float, count: float, level: float) -> Bounds:
     difference, z = more - fewer, normal_quantile(level)
 
     def beyond(delta: float, side: float) -> float:
-        """How far the difference lies from `delta`, in standard errors under delta, less z."""
+        """Return the distance of the difference from `delta`, in standard errors under delta, less z."""
         # The most likely share of `fewer` under delta solves 2 q^2 + b q - fewer * delta * (1 - delta) = 0.
         b = (2 - more + fewer) * delta - (more + fewer)
         own = (math.sqrt(max(0.0, b * b + 8 * fewer * delta * (1 - delta))) - b) / 4
@@ -58,7 +58,7 @@ def tango(more: float, fewer: float, count: float, level: float) -> Bounds:
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where the function crosses 0; the end at which it is nearest to 0 where it does not."""
+    """Return the point where the function crosses 0; the end at which it is nearest to 0 where it does not."""
     from scipy.optimize import brentq  # 0.5 s, which stages that compare no shares need not pay
 
     ends = function(low), function(high)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
+from config.methods import CURRICULUM
 from kinds import Floats
 from outputs import has_record, must_exist, output_folder, read_record, read_rows, student_folder
 from records.stage_run import RunRecord
 from records.trained import CurriculumMetrics, CurveRow, InfluenceRow, MetaTeacherMetrics, StepRow
-from reporting.effort import CURRICULUM_METHOD
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_records(datasets: Sequence[str], methods: Sequence[str], seeds: Sequenc
     found = [Records(name) for name in datasets]
     for records in found:
         for seed in seeds:
-            if CURRICULUM_METHOD in methods:
+            if CURRICULUM in methods:
                 _add_curriculum(records, seed)
             for method in methods:
                 _add_student(records, method, seed)
@@ -59,7 +59,7 @@ def read_records(datasets: Sequence[str], methods: Sequence[str], seeds: Sequenc
 
 
 def _add_curriculum(records: Records, seed: int) -> None:
-    folder = output_folder("curriculum", dataset=records.name, seed=seed)
+    folder = output_folder("curriculum", dataset=records.name, method=CURRICULUM, seed=seed)
     before = output_folder("meta_teacher", dataset=records.name, seed=seed)
     if not (folder / StepRow.FILE).exists() or not (before / CurveRow.FILE).exists():
         return

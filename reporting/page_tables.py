@@ -114,7 +114,7 @@ def rows_table(summary: Summary) -> Table:
 
 
 def dev_text(summary: Summary) -> str:
-    """Whether dev is the benchmark's own or was held out of train, by dataset where they differ."""
+    """Return whether dev is the benchmark's own or was held out of train, by dataset where they differ."""
     held_out = [one.name for one in summary.datasets if one.dev_held_out]
     own = [one.name for one in summary.datasets if not one.dev_held_out]
     if not held_out:

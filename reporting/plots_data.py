@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
+from config.methods import CURRICULUM
 from kinds import KINDS
 from reporting.gather import DatasetOutputs
 from reporting.statistics import Spread
@@ -64,7 +65,7 @@ def _rewards(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
             for episode in episodes:
                 if episode.reward is not None:
                     selection = [episode.selection.get(key, "") for key in ("loss", one.metrics[0])]
-                    yield one.name, "mpdistil", seed, episode.episode, episode.reward, *selection
+                    yield one.name, CURRICULUM, seed, episode.episode, episode.reward, *selection
 
 
 def _actions(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:

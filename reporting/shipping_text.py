@@ -77,7 +77,7 @@ def overview_table(shipped: Mapping[str, Sequence[Shipping]]) -> Table:
 
 
 def rank_text(best: Best, method: str) -> str:
-    """How the main method's student stands among all."""
+    """Describe the main method's student among all students."""
     others = shown_names(best.not_apart)
     if best.method == method:
         return (

@@ -41,7 +41,7 @@ class Interval:
     rows: int
     seeds: int
     method: str
-    """How it was made, in words."""
+    """The method by which it was made, in words."""
 
 
 def mean_sd(values: Sequence[float]) -> Spread:
@@ -111,7 +111,7 @@ def fewest_rows(metric: str, classes: int) -> int:
 
 
 def _classes(kind: Kind, labels: NDArray[np.generic], predictions: Sequence[NDArray[np.generic]]) -> int:
-    """How many classes there are among labels and answers; 1 for regression."""
+    """Return the number of classes among labels and predictions; 1 for regression."""
     if not KINDS[kind].has_classes:
         return 1
     return len(np.unique(np.concatenate([labels, *(logits.argmax(axis=1) for logits in predictions)])))

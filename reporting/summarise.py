@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from config.methods import BASELINE, CURRICULUM
 from config.stages import Registry
 from epoch_choice import SelectedBy
 from kinds import Kind
@@ -17,9 +18,9 @@ from reporting.statistics import LEVEL, Spread, mean_sd
 
 LABELS = {
     TEACHER: "teacher",
-    "finetune": "student fine-tuned",
+    BASELINE: "student fine-tuned",
     META_TEACHER: "meta-teacher",
-    "mpdistil": "MPDistil student",
+    CURRICULUM: "MPDistil student",
 }
 # A stored metric may differ by rounding from the one computed here again from the predictions, not by more.
 AGREEMENT = 1e-4
@@ -121,7 +122,7 @@ def summarise(
         methods=tuple(methods),
         seeds=tuple(seeds),
         columns=_columns(methods),
-        main_method="mpdistil" if "mpdistil" in methods else methods[-1],
+        main_method=CURRICULUM if CURRICULUM in methods else methods[-1],
         selected_on=DEV if any(one.selected_on == DEV for one in datasets) else "selection",
         datasets=datasets,
         average_scores=_average_scores(kept, methods, seeds) if comparable else {},
@@ -142,8 +143,8 @@ def _columns(methods: Sequence[str]) -> dict[str, str]:
     """The report's columns in order: the teacher, the students, and the meta-teacher before MPDistil's student."""
     columns = {TEACHER: LABELS[TEACHER]}
     distilled = [method for method in methods if method not in LABELS]
-    for method in sorted(methods, key=lambda name: name == "mpdistil"):
-        if method == "mpdistil":
+    for method in sorted(methods, key=lambda name: name == CURRICULUM):
+        if method == CURRICULUM:
             columns[META_TEACHER] = LABELS[META_TEACHER]
         own = "student distilled" if len(distilled) == 1 else f"student {method}"
         columns[method] = LABELS.get(method, own)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from config.methods import BASELINE
 from epoch_choice import IN_WORDS
 from kinds import LOWER_IS_BETTER
 from reporting.effort import Effort
@@ -174,7 +175,7 @@ def shown_columns(summary: Summary) -> dict[str, str]:
     """The columns of the main table: all of a few methods; of many the plain student and the main one (see the comparison)."""
     if len(summary.methods) <= SHOWN_METHODS:
         return summary.columns
-    kept = ("teacher", "finetune", "meta_teacher", summary.main_method)
+    kept = ("teacher", BASELINE, "meta_teacher", summary.main_method)
     return {column: label for column, label in summary.columns.items() if column in kept}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
+from config.methods import BY_NAME
 from models.branches import Branched
 from models.classifier import Classifier
 from outputs import signals_folder, teacher_model
@@ -42,7 +43,7 @@ def assistant(stage: Stage) -> None:
     accelerator = start_torch(stage)
     teacher = stage.read(teacher_model(stage.dataset, stage.seed))
     student = start_student(stage, dataset, teacher).classifier
-    make = _between if stage.method == "takd" else _friendly
+    make = {"between": _between, "branched": _friendly}[BY_NAME[stage.method].assistant]
     model, curves, updates = make(stage, dataset, teacher, student, accelerator)
     write_model(stage, model, dataset)
     scores = store_signals(stage, model, dataset, device=accelerator.device)
@@ -74,7 +75,7 @@ def _between(
     check_between(model, student, dataset.load(teacher, attention=attention))
     folder = stage.read(signals_folder(stage.dataset, stage.seed))
     signals = open_signals(folder, "train", rows=len(dataset.split("train")))
-    method = make_assisted_method(stage.parameters, "takd")
+    method = make_assisted_method(stage.parameters, stage.method)
     run = train_on_fixed_teacher(stage, model, dataset, method, FixedTeacher(signals), accelerator)
     return model, run.curves, run.student_updates
 

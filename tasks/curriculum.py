@@ -1,6 +1,6 @@
 """curriculum: stage 4 of MPDistil, the student learns which dataset to learn from.
 
-    python -m tasks.curriculum --dataset rte --seed 42
+    python -m tasks.curriculum --dataset rte --method mpdistil --seed 42
 
 Reads: the student of `mpdistil.base`, the meta-teacher, the target's signals, the quiz splits of every dataset. Writes:
 outputs/student/<dataset>/mpdistil/<seed>/model, steps.jsonl (every action, log-probability, reward, both rewards of the
@@ -60,7 +60,7 @@ def curriculum(stage: Stage) -> None:
     head = stage.read(meta_teacher_folder(stage.dataset, stage.seed))
     exam, probe = _probe(stage, dataset)
     target = _target(stage, dataset, head, exam)
-    ticker = Ticker(stage.title, given.curriculum.episodes or 0)
+    ticker = Ticker(stage.title, given.curriculum.episodes)
 
     selection, batch_size = dataset.split("selection"), given.evaluate.batch_size
 
@@ -95,7 +95,7 @@ def _target(stage: Stage, dataset: TokenisedDataset, head: Path, exam: list[int]
     rows = rows_without(quiz, exam)
     # Another order than the action's own: the reward is taken on other rows than the step was.
     seed = stage.seed_of("batches of the reward")
-    passes = QuizBatches(quiz, stage.parameters.curriculum.batch_size or 1, seed=seed, rows=rows)
+    passes = QuizBatches(quiz, stage.parameters.curriculum.batch_size, seed=seed, rows=rows)
     trained = {f"train {name}" for name in dataset.split("train").row_ids}
     trained |= {f"train {quiz.row_ids[row]}" for row in rows}
     scores = load_file(head / "quiz.safetensors")["scores"]
@@ -107,7 +107,7 @@ def _probe(stage: Stage, dataset: TokenisedDataset) -> tuple[list[int], Probe | 
     exam = exam_rows(stage, dataset)
     if stage.parameters.curriculum.probe == "exam":
         return exam, _fixed(stage, dataset.split("quiz"), exam, "train")
-    selection, wanted = dataset.split("selection"), stage.parameters.curriculum.probe_rows or 1
+    selection, wanted = dataset.split("selection"), stage.parameters.curriculum.probe_rows
     # Row ids are unique within a file only: dev's are told apart from train's.
     file = "dev" if dataset.selected_on == "dev" else "train"
     return [], _fixed(stage, selection, draw_rows(len(selection), wanted, stage.seed_of("probe")), file)

@@ -55,7 +55,7 @@ def multi_task(stage: Stage) -> None:
     batches = {
         name: quiz_batches(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets
     }
-    ticker = Ticker(stage.title, given.curriculum.episodes or 0)
+    ticker = Ticker(stage.title, given.curriculum.episodes)
     selection = dataset.split("selection")
 
     def selection_scores() -> dict[str, float]:
@@ -69,7 +69,7 @@ def multi_task(stage: Stage) -> None:
         [QuizDataset(name, others[name].spec.kind, own) for name, own in batches.items()],
         QuizBatches(
             dataset.split("quiz"),
-            given.curriculum.batch_size or 1,
+            given.curriculum.batch_size,
             seed=stage.seed_of("batches of the reward"),
             rows=rows_without(dataset.split("quiz"), exam),
         ).one_pass,

@@ -41,11 +41,11 @@ def report(stage: Stage) -> None:
     from reporting.wording import terminal_table
 
     parameters = stage.parameters
-    outputs = gather(parameters.datasets, parameters.methods, parameters.seeds)
+    outputs = gather(parameters.datasets, parameters.methods.names, parameters.seeds)
     stage.read(OUTPUTS / "evaluate")
     summary = summarise(
         outputs,
-        parameters.methods,
+        parameters.methods.names,
         parameters.seeds,
         benchmark=parameters.benchmark,
         level=parameters.report.level,
@@ -69,7 +69,7 @@ def report(stage: Stage) -> None:
         "table.txt": f"{terminal_head(summary, shipped)}\n{terminal_table(summary)}\n",
         "rows.csv": rows_csv([one for parts in shipped.values() for one in parts]),
     }
-    if len(parameters.methods) > 1:
+    if len(parameters.methods.names) > 1:
         figures |= draw_comparison(studied.comparison)
         texts["comparison.txt"] = terminal_text(studied.comparison) + "\n"
     _write(stage.folder, {"report.html": render_page(summary, outputs, figures, shipped, studied), **texts})
@@ -93,13 +93,13 @@ def study(
     given = stage.parameters
     compared = compare(
         outputs,
-        given.methods,
+        given.methods.names,
         benchmark=given.benchmark,
-        points=points_of(given.datasets, given.methods, given.seeds),
+        points=points_of(given.datasets, given.methods.names, given.seeds),
         level=given.report.level,
         left_out=left_out,
     )
-    records = read_records(given.datasets, given.methods, given.seeds)
+    records = read_records(given.datasets, given.methods.names, given.seeds)
     return compared, analyse(outputs, records), records
 
 

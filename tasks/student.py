@@ -10,6 +10,7 @@ curves.jsonl (one row an epoch, with the parts of the loss), influence.jsonl (lg
 
 from pathlib import Path
 
+from config.methods import BY_NAME
 from methods.interface import TeacherUse
 from models.checkpoints import depth_of
 from models.classifier import Classifier
@@ -19,7 +20,6 @@ from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
 from tasks.runtime.torch_setup import start_torch
 from tasks.student_training.co_training import train_with_teacher
 from tasks.student_training.fixed_teacher import check_kind, train_on_fixed_teacher
-from tasks.student_training.layer_pairs import MOVING
 from tasks.student_training.method_factory import make_method
 from tasks.student_training.student_output import best_student, write_student
 from tasks.student_training.training_rows import row_counts, taught_splits, training_splits
@@ -38,7 +38,7 @@ def student(stage: Stage) -> None:
         stage.say(f"trains on {' and '.join(splits)} alone; split.quiz_joins_train is for methods that need no quiz")
 
     def train(own: Stage, model: Classifier) -> JointRun:
-        if own.method in MOVING:
+        if BY_NAME[own.method].teacher == "moves":
             return train_with_teacher(own, model, dataset, teacher, accelerator)
         depths = {"student_layers": model.num_layers, "teacher_layers": depth_of(teacher)}
         method = make_method(own.parameters, own.method, **depths)

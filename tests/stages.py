@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import yaml
 
+from config.methods import by_family
 from flows.command_line import FORWARDED
 
 ROOT = Path(__file__).parents[1]
@@ -54,8 +55,10 @@ def write_params(folder: Path, **sections: object) -> None:
 
 
 def merged(content: dict, changes: Mapping[str, object]) -> dict:
-    """The mapping with other values; mappings in it are merged."""
+    """The mapping with other values; mappings in it are merged, and a list of methods is put under their families."""
     for key, value in changes.items():
+        if key == "methods" and not isinstance(value, dict):
+            value = by_family(value)  # ty: ignore[invalid-argument-type]
         old = content.get(key)
         content[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
     return content
@@ -65,7 +68,7 @@ def stages_of(method: str) -> tuple[str, ...]:
     """The stages that make a method's student, but for those that come after the meta-teacher."""
     if method == "mpdistil" or method.endswith(("_meta", "_multi")):
         return ()
-    return ("assistant", "assisted") if method in ("takd", "sftn") else ("student",)
+    return ("assistant", "assisted_student") if method in ("takd", "sftn") else ("student",)
 
 
 def run_main_job(folder: Path, datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> None:
@@ -88,10 +91,10 @@ def run_main_job(folder: Path, datasets: Sequence[str], methods: Sequence[str], 
     for one in combinations:
         if "mpdistil" in methods:
             run("meta_teacher", *one)
-            run("curriculum", *one)
+            run("curriculum", *one, "--method", "mpdistil")
         for method in methods:
             if method.endswith("_meta"):
-                run("meta_taught", *one, "--method", method.removesuffix("_meta"))
+                run("meta_student", *one, "--method", method.removesuffix("_meta"))
             if method.endswith("_multi"):
                 run("multi_task", *one, "--method", method.removesuffix("_multi"))
         for method in methods:

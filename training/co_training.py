@@ -60,7 +60,7 @@ class JointSplits:
 
 @dataclass(frozen=True)
 class StoredTeacher:
-    """What a teacher with a frozen backbone says: its pooled vectors of both splits. Only its head then trains and runs."""
+    """Pooled vectors of both splits from a teacher with a frozen backbone. Only its head then trains and runs."""
 
     train: Signals
     selection: Signals
@@ -68,7 +68,7 @@ class StoredTeacher:
 
 @dataclass(frozen=True)
 class JointRun:
-    """What a joint training leaves beside the student's weights."""
+    """Records of a training, beside the student's weights."""
 
     curves: list[dict[str, float]]
     """One row an epoch: the method's figures (means over steps), selection scores of student and teacher, best."""

@@ -89,7 +89,7 @@ def run_shared(
 
 
 def all_rows(own: Tensor, rows: int, unit: int = 1) -> Tensor:
-    """What every process has of `rows` rows, `unit` entries each, in their order: (own * unit, ...) -> (rows * unit, ...)."""
+    """Gather what every process has of `rows` rows, `unit` entries each, in their order: (own * unit, ...) -> (rows * unit, ...)."""
     gathered = _AllRows.apply(own, rows, unit)
     assert isinstance(gathered, Tensor)
     return gathered
@@ -121,7 +121,7 @@ def is_part(value: Tensor) -> bool:
 
 
 class _Place(torch.autograd.function.FunctionCtx):
-    """What `_AllRows` remembers of one call."""
+    """Memory of `_AllRows` from one call."""
 
     rows: int
     unit: int

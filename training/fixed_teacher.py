@@ -17,7 +17,7 @@ from training.teacher_signals import Signals
 
 @dataclass(frozen=True)
 class FixedTeacher:
-    """What there is of it; none of the three is a teacher that says nothing.
+    """Its stored outputs or its network; none of the three is a teacher without outputs.
 
     signals: of the rows trained on. trajectory: their logits (N, C) after each of its epochs. network: it runs, in eval
     mode.
@@ -35,7 +35,7 @@ class FixedTeacher:
         return None if self.signals is None else self.signals.pooled.shape[-1]
 
     def outputs(self, batch: Batch, phase: Phase, dataset: str) -> Outputs | None:
-        """Its outputs of a train batch, as a phase's loss reads them."""
+        """Its outputs on a train batch, as a phase's loss reads them."""
         if self.network is not None:
             return run_frozen(self.network, batch, phase.method.needs, dataset)
         if self.signals is None:

@@ -28,7 +28,7 @@ from training.data_parallel import count, is_first, is_part
 from training.resume_files import State
 
 ASKED = "ACCELERATE_USE_FSDP"
-"""What accelerate's launcher sets for a hardware file of `distributed_type: FSDP`."""
+"""The variable that accelerate's launcher sets for a hardware file of `distributed_type: FSDP`."""
 
 
 def is_asked() -> bool:
@@ -38,7 +38,7 @@ def is_asked() -> bool:
 
 @contextmanager
 def split_while_training(network: nn.Module, accelerator: Accelerator) -> Generator[nn.Module]:
-    """What to train in place of a network: a copy in parts if the hardware file asks for it, else the network itself.
+    """The network to train in place of another: a copy in parts if the hardware file asks for it, else the network itself.
 
     The network waits in the host's memory meanwhile, and gets the copy's weights at the end, if all went well. A projection
     is the same object in both: losses that hold one go on with it.

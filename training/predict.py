@@ -1,4 +1,4 @@
-"""What a model says about the rows of a split, once per row and in the split's order."""
+"""Outputs of a model for the rows of a split, once per row and in the split's order."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Predictions:
 
 @dataclass
 class SoFar:
-    """What was said in the first batches of a split: an interrupted pass goes on from here."""
+    """Outputs for the first batches of a split: an interrupted pass goes on from here."""
 
     batches: int = 0
     parts: dict[str, list[np.ndarray]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What makes a training loop resumable: its state is kept by time and by step, and put back before it begins.
+"""Resumable training loops: its state is kept by time and by step, and put back before it begins.
 
 A loop holds all that changes in one object with `state_dict` and `load_state_dict` (networks, optimisers, schedules,
 position, curves) and calls what `Checkpoints.watching` gives it after each step. The state of the random generators of
@@ -28,7 +28,7 @@ GO_ON, KEEP, END = 0, 1, 2
 
 
 class Saved(Protocol):
-    """What a checkpoint holds the state of."""
+    """An object whose state a resume state holds."""
 
     def state_dict(self) -> State: ...
 
@@ -114,7 +114,7 @@ class Checkpoints:
         return KEEP if waited >= max(seconds, LONGEST_SHARE * self._cost) else GO_ON
 
     def _agreed(self, wanted: int) -> int:
-        """What all processes do: the most that one of them wants."""
+        """The decision of all processes: the most that one of them wants."""
         if self._accelerator is None or self._processes == 1:
             return wanted
         mine = torch.tensor([wanted], device=self._accelerator.device)

@@ -98,7 +98,7 @@ class CheckpointFiles:
         return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
 
     def _damage(self, folder: Path) -> str | None:
-        """Why a checkpoint can't be used; None if it can."""
+        """Return the reason why a checkpoint can't be used; None if it can."""
         try:
             content = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
             expected, identity = content["sha256"], content["identity"]

@@ -79,7 +79,7 @@ class Target:
     metrics: tuple[str, ...]
 
     def choice(self, by: SelectedBy) -> SelectionRule:
-        """How its epochs are chosen."""
+        """The choice of its epochs."""
         return SelectionRule(by, self.metrics[0])
 
 
@@ -263,7 +263,7 @@ class BestEpoch:
             self._chosen, self._weights = len(self._curves) - 1, copy.deepcopy(self._model.state_dict())
 
     def has_waited(self, patience: int | None, first: int = 1) -> bool:
-        """Whether the last `patience` epochs, none of them before `first`, brought no better one; None: never."""
+        """Return whether the last `patience` epochs, none before `first`, brought no better one; None: never."""
         return patience is not None and len(self._curves) - max(self._chosen + 1, first - 1) >= patience
 
     def state_dict(self) -> State:

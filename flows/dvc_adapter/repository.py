@@ -23,16 +23,6 @@ LINKS = ["reflink", "hardlink", "copy"]  # from the cache into a checkout that i
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """The result of a download of objects."""
-
-    failed: int
-    """Objects that could not be fetched."""
-    forged: list[str]
-    """Addresses on the remote of objects that have not the checksum in their name; DVC deleted the copies."""
-
-
-@dataclass(frozen=True)
 class Repository:
     """An open DVC repository; `open_repository` makes it."""
 
@@ -64,27 +54,31 @@ class Repository:
         self._repo._config = {**(self._repo._config or {}), "remote": verified}
         self._repo.__dict__.pop("config")
 
-    def fetch(self, stages: Iterable[DvcStage]) -> Fetched:
-        """Fetch the recorded outputs of these stages, as far as the default remote has them."""
+    def fetch(self, stages: Iterable[DvcStage]) -> list[str]:
+        """Fetch the recorded outputs of these stages, as far as the default remote has them.
+
+        Returns the remote's addresses of objects that have not the checksum in their name; DVC has deleted the copies.
+        Raises UserError if objects can't be fetched.
+        """
         return self._fetch([stage._stage for stage in stages])
 
-    def fetch_restorable(self, stage: DvcStage) -> Fetched:
-        """Fetch what `restore` would check out."""
+    def fetch_restorable(self, stage: DvcStage) -> list[str]:
+        """Fetch what `restore` would check out, as `fetch` does."""
         return self._fetch(self._restorable(stage._stage))
 
-    def _fetch(self, stages: Iterable["Stage"]) -> Fetched:
+    def _fetch(self, stages: Iterable["Stage"]) -> list[str]:
         known = [stage for stage in stages if any(out.hash_info for out in stage.outs)]
         objects = {one for stage in known for found in stage.get_used_objs(force=True).values() for one in found}
         wanted = {out.hash_info for stage in known for out in stage.outs if out.is_dir_checksum and out.use_cache}
         if objects:
             fetched, failed = self._repo.cloud.pull(objects)
             if failed:
-                return Fetched(len(failed), [])
+                raise UserError(f"{len(failed)} files could not be fetched")
             wanted |= fetched
         # DVC deletes a file that has not the checksum in its name, and counts it as fetched.
         remote, cache = self._repo.cloud.get_remote_odb(None, "pull"), self._repo.cache.local
         gone = sorted(name for one in wanted if one and not cache.exists(name := str(one.value)))
-        return Fetched(0, [remote.oid_to_path(name) for name in gone if remote.exists(name)])
+        return [remote.oid_to_path(name) for name in gone if remote.exists(name)]
 
     def check_out(self, stage: DvcStage) -> None:
         """Put the outputs that dvc.lock names for a stage in place, from the cache alone."""
@@ -112,11 +106,12 @@ class Repository:
         elif entry := self._repo.stage_cache._load(stage):
             yield self._repo.stage_cache._create_stage(entry, wdir=stage.wdir)
 
-    def push(self, stages: Iterable[DvcStage]) -> int:
-        """Push the recorded outputs of these stages; the number of objects that could not be pushed."""
+    def push(self, stages: Iterable[DvcStage]) -> None:
+        """Push the recorded outputs of these stages. Raises UserError if objects can't be pushed."""
         found = (used for stage in stages for used in stage._stage.get_used_objs(push=True).values())
         objects = {one for used in found for one in used}
-        return len(self._repo.cloud.push(objects).failed) if objects else 0
+        if objects and (failed := self._repo.cloud.push(objects).failed):
+            raise UserError(f"{len(failed)} files could not be pushed")
 
     def entry_key(self, stage: DvcStage) -> str | None:
         """The key in the run cache under which a run with the inputs that are here stands; None if none can."""

@@ -63,17 +63,17 @@ class DvcStage:
 
     @property
     def has_run(self) -> bool:
-        """Whether dvc.lock has anything about it."""
+        """True if dvc.lock has anything about it."""
         return any(entry.hash_info for entry in (*self._stage.outs, *self._stage.deps))
 
     @property
     def command_changed(self) -> bool:
-        """Whether its command is another one than in dvc.lock."""
+        """True if its command is another one than in dvc.lock."""
         return self._stage.changed_stage()
 
     @property
     def is_cached(self) -> bool:
-        """Whether DVC's cache holds all the outputs that dvc.lock names for it."""
+        """True if DVC's cache holds all the outputs that dvc.lock names for it."""
         return all(out.checksum for out in self.outs) and self._stage.outs_cached()
 
 

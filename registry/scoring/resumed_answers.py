@@ -29,7 +29,7 @@ RECORD, LOCK = "made_of.json", "lock"
 
 @dataclass(frozen=True)
 class Made:
-    """What answers are made of: of other ones, none is used."""
+    """The inputs that answers are made of: of other ones, none is used."""
 
     source: str
     """sha256 of the file of rows."""
@@ -74,7 +74,7 @@ class Progress:
 
     @property
     def chunks(self) -> int:
-        """How many chunks' answers are there."""
+        """Return the number of chunks whose answers are there."""
         return len(list(self._folder.glob("*.parquet")))
 
     def _file(self, number: int) -> Path:

@@ -1,4 +1,4 @@
-"""How many threads scoring takes if nobody says."""
+"""Return the default number of threads for scoring."""
 
 import os
 from pathlib import Path

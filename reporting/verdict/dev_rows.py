@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
+from config.methods import BASELINE
 from kinds import KINDS, LOWER_IS_BETTER, Kind
 from metrics import compute_metrics
 from outputs import output_folder
@@ -17,7 +18,6 @@ from tasks.runtime.record_values import number_in
 
 Array = NDArray[np.generic]
 DEV = "dev"
-BASELINE = "finetune"
 IS_FINETUNE = "it is the fine-tuned student"
 NOT_A_METHOD = "finetune is not among the methods"
 NOT_EVALUATED = "finetune is among the methods, and its student of this seed was not evaluated on these rows"

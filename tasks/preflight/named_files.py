@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from config.methods import refusal
 from data.description import load_spec
 from data.records import DatasetSpec
 from data.sources import check_first_rows
 from errors import UserError
 from models.checkpoints import incomplete_folders
 from tasks.preflight.named_networks import EMBEDDED, network_problems, refused
-from tasks.student_training.unsupported import refusal
 from training.curriculum.agreement import disagreement
 
 if TYPE_CHECKING:
@@ -28,13 +28,11 @@ def problems(given: Parameters) -> list[str]:
     found: list[str] = []
     specs = [spec for name in given.datasets if (spec := _dataset(given, name, found)) is not None]
     for spec in specs:
-        reasons = (
-            refusal(name.removesuffix("_multi"), spec.name, spec.kind, spec.num_classes) for name in given.methods
-        )
+        reasons = (refusal(name, spec.name, spec.kind, spec.num_classes) for name in given.methods.names)
         found += [f"methods: {reason}" for reason in reasons if reason is not None]
     found += _launcher(given.launch)
     found += network_problems(given, specs)
-    if "mpdistil" in given.methods and (reason := disagreement(given.curriculum.update, given.curriculum.reward)):
+    if given.methods.curriculum and (reason := disagreement(given.curriculum.update, given.curriculum.reward)):
         found.append(reason)
     return list(dict.fromkeys(found))
 

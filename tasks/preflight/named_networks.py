@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from config.methods import row_of
 from data.records import DatasetSpec
 from errors import UserError
 from models.checkpoints import depth_of, model_type_of, resolve_checkpoint, weight_files
@@ -65,13 +66,14 @@ def network_problems(given: Parameters, specs: list[DatasetSpec]) -> Iterator[st
                 f"split.max_length: {given.split.max_length} tokens, but the {name} reads {network.longest} at most; lower "
                 "it to that"
             )
-    for method in given.methods:
+    for method in given.methods.names:
         yield from refused("methods", lambda method=method: _method(given, method, student, teacher))
 
 
 def _method(given: Parameters, method: str, student: Network, teacher: Network) -> None:
     """Refuse two networks that a method can't compare."""
-    if method == "tinybert":
+    row = row_of(method)
+    if row.attention:
         for network in (student, teacher):
             if network.family is not None:
                 network.family.check_scores()
@@ -79,8 +81,8 @@ def _method(given: Parameters, method: str, student: Network, teacher: Network) 
             check_heads(method, student.heads, teacher.heads)
     if student.layers is None or teacher.layers is None:
         return
-    layer_pairs(given, method.removesuffix("_meta"), student_layers=student.layers, teacher_layers=teacher.layers)
-    if method == "sftn":
+    layer_pairs(given, row.name, student_layers=student.layers, teacher_layers=teacher.layers)
+    if row.assistant == "branched":
         check_branch_depths(student.layers, teacher.layers)
 
 
@@ -112,7 +114,7 @@ def _student(given: Parameters, teacher: Network) -> Network:
 
 def _assistant(given: Parameters, teacher: Network) -> None:
     own = given.takd
-    if "takd" not in given.methods:
+    if not any(row_of(name).assistant == "between" for name in given.methods.names):
         return
     if own.layers is None:
         _network(given, "takd", None, own.config)

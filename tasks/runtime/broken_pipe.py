@@ -1,4 +1,4 @@
-"""Who reads what a stage prints may be gone: `python -m tasks.STAGE | head`, a terminal that was closed."""
+"""Output to a closed pipe: `python -m tasks.STAGE | head`, a terminal that was closed."""
 
 import contextlib
 import os

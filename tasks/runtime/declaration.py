@@ -15,6 +15,7 @@ from config.parameters import Parameters
 
 PARAMS = "params.yaml"
 ITEM = re.compile(r"\$\{item\.(\w+)\}")
+OPTION = re.compile(r"--(\w+) \$\{item")
 VARIABLE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -24,7 +25,7 @@ class Declaration:
 
     stage: str
     keys: tuple[str, ...]
-    """Of dataset, method, seed: those that the matrix runs over."""
+    """Options of its command, of dataset, method and seed."""
     output: str
     """The output folder, with ${item.KEY} in it."""
     tracked: tuple[tuple[str, str], ...]
@@ -55,10 +56,12 @@ def declaration(root: Path, stage: str) -> Declaration:
     """Read the declaration of a stage from dvc.yaml in `root`. Raises KeyError if there is none of that name."""
     content = _read(root / "dvc.yaml")["stages"][stage]
     (output,) = content.get("outs", [f"outputs/{stage}"])
+    output = output if isinstance(output, str) else next(iter(output))
+    own = {name: value for entry in content.get("vars", []) for name, value in entry.items()}
     return Declaration(
         stage,
-        tuple(key for key in ("dataset", "method", "seed") if key in content.get("matrix", {})),
-        output if isinstance(output, str) else next(iter(output)),
+        tuple(OPTION.findall(content["cmd"])),
+        VARIABLE.sub(lambda found: str(own.get(found[1], found[0])), output),
         tuple(_tracked(content.get("params", []))),
     )
 

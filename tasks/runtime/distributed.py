@@ -19,7 +19,7 @@ def _number(name: str, default: int) -> int:
 PROCESSES = _number("WORLD_SIZE", 1)
 NUMBER = _number("RANK", 0) if PROCESSES > 1 else 0
 FIRST = NUMBER == 0
-"""Whether this process writes, and speaks for all."""
+"""True if this process writes, and speaks for all."""
 FAILED = "distilflow/failed"
 SECONDS_TO_ASK = 5
 # What gloo and NCCL say of a connection whose other end is gone, or has long been silent.
@@ -27,7 +27,7 @@ LOST = re.compile(r"Connection (?:closed|reset) by peer|Broken pipe|ncclRemoteEr
 
 
 def first_to_fail() -> bool:
-    """Whether no other process of this stage has failed before: one line is enough, and what follows is its echo.
+    """Return whether no other process of this stage has failed before: one line is enough, later ones are its echo.
 
     Asks the launcher's store; where it is gone, the first process speaks.
     """

@@ -1,4 +1,4 @@
-"""Where a stage's checkpoints lie, and what has to be equal before one is used.
+"""The folder of a stage's resume states, and what has to be equal before one is used.
 
 `outputs/checkpoints/<stage>-<dataset>[-<method>]-<seed>/<identity>/`, in the repository that a worktree or a temporary
 experiment was made from, so that a run that is started again finds them there, too. The identity is a digest of the
@@ -132,7 +132,7 @@ def _say_what_is_set_aside(stage: Stage, parent: Path, folder: Path, identity: M
 
 
 def _changed_at(folder: Path) -> float:
-    """When a folder last changed; 0 for one that another process has just removed."""
+    """Return when a folder last changed; 0 for one that another process has just removed."""
     try:
         return folder.stat().st_mtime
     except FileNotFoundError:

@@ -176,15 +176,15 @@ class Stage:
 
 # A student is drawn alike by whatever method it learns (seeds.py says what is shared, and why).
 # Multi-task training draws what a curriculum with the sampler `uniform` draws.
-SEEDED_AS = {"assisted": "student", "meta_taught": "student", "multi_task": "curriculum"}
+SEEDED_AS = {"assisted_student": "student", "meta_student": "student", "multi_task": "curriculum"}
 SEEDED = (
     "teacher",
     "signals",
     "assistant",
     "student",
-    "assisted",
+    "assisted_student",
     "meta_teacher",
-    "meta_taught",
+    "meta_student",
     "curriculum",
     "multi_task",
     "evaluate",
@@ -253,13 +253,14 @@ def _check_chosen(stage: Stage, keys: tuple[str, ...]) -> None:
     """Raise UserError if the command line names what params.yaml does not list."""
     given = stage.parameters
     lists: dict[str, tuple[str, tuple[str, ...]]] = {
-        "student": ("student.methods", given.student.methods),
-        "assistant": ("assisted.methods", given.assisted.methods),
-        "assisted": ("assisted.methods", given.assisted.methods),
-        "meta_taught": ("mpdistil.teaches", given.mpdistil.teaches),
-        "multi_task": ("mpdistil.multi_task", given.mpdistil.multi_task),
+        "student": ("methods.student", given.methods.student),
+        "assistant": ("methods.assisted", given.methods.assisted),
+        "assisted_student": ("methods.assisted", given.methods.assisted),
+        "meta_student": ("methods.meta_taught", given.methods.meta_taught),
+        "multi_task": ("methods.multi_task", given.methods.multi_task),
+        "curriculum": ("methods.curriculum", given.methods.curriculum),
     }
-    known = {"dataset": ("datasets", given.datasets), "method": lists.get(stage.name, ("methods", given.methods))}
+    known = {"dataset": ("datasets", given.datasets), "method": lists.get(stage.name, ("methods", given.methods.names))}
     for key in (key for key in keys if key in known):
         value, (listed_as, allowed) = str(getattr(stage, key)), known[key]
         if value not in allowed:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
-from config.method_parameters import MetaDistil, Moving
+from config.method_parameters import Moving
 from config.parameters import Parameters
 from models.checkpoints import depth_of
 from models.classifier import Classifier
@@ -43,7 +43,8 @@ def train_with_teacher(
         teacher = start_teacher(stage, dataset).classifier
     if method.needs.pooled and teacher.hidden_size != model.hidden_size:
         model.add_projection(teacher.hidden_size, stage.seed_of("projection"))
-    if stage.method == "lgtm" and given.lgtm.zero_heads:
+    section = moving_section(given, stage.method)
+    if section.heads_at_zero:
         for network in (model, teacher):
             zero_head(network)
     train_on = training_splits(given, stage.method)
@@ -53,8 +54,7 @@ def train_with_teacher(
     for network in (model, teacher):
         compile_if_asked(stage, network)
     start_all(stage.seed_of("dropout"))
-    feedback = given.lgtm.feedback if stage.method == "lgtm" else "quiz"
-    splits = JointSplits(dataset.rows_of(train_on), dataset.split(feedback), dataset.split("selection"))
+    splits = JointSplits(dataset.rows_of(train_on), dataset.split(section.feedback_split), dataset.split("selection"))
     settings = joint_settings(given, stage.method, stage.seed_of("training"))
     return train_jointly(
         model,
@@ -80,15 +80,23 @@ def _stored(stage: Stage, dataset: TokenisedDataset, train_on: tuple[str, ...]) 
 def joint_settings(given: Parameters, method: str, seed: int) -> JointSettings:
     """The student's section for both, but for the teacher's own learning rate, decay and clipping."""
     own = training_settings(given, given.student, seed)
-    section: Moving = getattr(given, method)
+    section = moving_section(given, method)
     teacher = replace(
         own,
-        learning_rate=section.teacher_learning_rate or given.teacher.learning_rate,
+        learning_rate=given.teacher.learning_rate
+        if section.teacher_learning_rate is None
+        else section.teacher_learning_rate,
         weight_decay=given.teacher.weight_decay,
         clip_norm=given.teacher.clip_norm,
     )
-    quiz = section.quiz_batch_size if isinstance(section, MetaDistil) else given.lgtm.quiz_batch_size
-    return JointSettings(own, teacher, quiz)
+    return JointSettings(own, teacher, section.feedback_rows)
+
+
+def moving_section(given: Parameters, method: str) -> Moving:
+    """The section of a method whose teacher trains with the student."""
+    section = given.of_method(method)
+    assert isinstance(section, Moving)
+    return section
 
 
 def zero_head(network: Classifier) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from accelerate import Accelerator
 
+from config.methods import refusal
 from data.batches import Batch
 from errors import UserError
 from methods.interface import Lasting, LossInputs, Method, Needs, Phase, Scheduled, schedule_of
@@ -21,7 +22,6 @@ from tasks.runtime.torch_setup import compile_if_asked
 from tasks.student_training.initial_models import parameter_count
 from tasks.student_training.layer_pairs import check_heads
 from tasks.student_training.training_settings import training_settings
-from tasks.student_training.unsupported import refusal
 from training.co_training import JointRun
 from training.fixed_teacher import FixedTeacher
 from training.supervised import BatchLoss, train

@@ -1,34 +1,30 @@
 """Which layers of student and teacher the methods of a pipeline compare, known before anything trains."""
 
-from collections.abc import Sequence
-
+from config.methods import BY_NAME, ROWS, MethodRow, row_of
 from config.parameters import Parameters
 from errors import UserError
 from methods.layer_mapping import LayerPairs, match_layers, patient_layers
 from models.checkpoints import depth_of, fetch
 
-MOVING = ("dml", "prokt", "pesf_kd", "metadistil", "lgtm")
-"""Methods whose teacher trains with the student, or whose head does: they read no stored sequence vectors."""
-
-
-RUNNING = ("tinybert", "ckd")
-"""Methods whose teacher stays as it is and runs, because they read all tokens: no signals."""
-
 
 def layer_pairs(given: Parameters, name: str, *, student_layers: int, teacher_layers: int) -> LayerPairs:
     """The layers that a method compares, () for those that compare none. Raises UserError where it can't."""
+    if given.of_method(name).model_dump().get("beta") == 0:  # no weight, no comparison
+        return ()
+    return _pairs(given, BY_NAME[name], student_layers, teacher_layers)
+
+
+def _pairs(given: Parameters, row: MethodRow, student_layers: int, teacher_layers: int) -> LayerPairs:
+    values = given.of_method(row.name).model_dump()
     try:
-        if name == "mse_kd" or (name == "metadistil" and given.metadistil.beta):
-            mapping = given.mse_kd.mapping if name == "mse_kd" else given.metadistil.mapping
-            return tuple(match_layers(mapping, student_layers, teacher_layers))
-        if name == "tinybert":
-            return tuple(match_layers(given.tinybert.mapping, student_layers, teacher_layers))
-        if name == "ckd":
+        if row.layers == "mapped":
+            return tuple(match_layers(values["mapping"], student_layers, teacher_layers))
+        if row.layers == "patient":
+            return patient_layers(values["layers"], student_layers, teacher_layers)
+        if row.layers == "all":
             return _embeddings_and_layers(student_layers, teacher_layers)
-        if name == "pkd":
-            return patient_layers(given.pkd.layers, student_layers, teacher_layers)
     except ValueError as error:
-        raise UserError(f"{name}: {error}") from None
+        raise UserError(f"{row.name}: {error}") from None
     return ()
 
 
@@ -42,13 +38,22 @@ def check_heads(method: str, ours: int, theirs: int) -> None:
 
 
 def stored_layers(given: Parameters, *, student_layers: int, teacher_layers: int) -> tuple[int, ...]:
-    """The teacher's layers whose sequence vectors the signals hold for the methods of the pipeline."""
+    """The teacher's layers whose sequence vectors the signals hold, for all methods that may be named later.
+
+    They are the same whatever `methods` says: a method that is added finds its layers. One that can't compare networks of
+    these depths is passed over while it isn't named, else UserError is raised.
+    """
     wanted: set[int] = set()
-    for name in {*given.student.methods, *given.mpdistil.teaches}:
-        if name in (*MOVING, *RUNNING) or (name == "mse_kd" and given.mse_kd.beta == 0):
-            continue
-        pairs = layer_pairs(given, name, student_layers=student_layers, teacher_layers=teacher_layers)
-        wanted.update(theirs for _, theirs in pairs)
+    named = {row_of(method) for method in given.methods.names}
+    for row in ROWS if given.signals.layers == "compared" else ():
+        if row.stored_layers:
+            try:
+                pairs = _pairs(given, row, student_layers, teacher_layers)
+            except UserError:
+                if row in named:
+                    raise
+                continue
+            wanted.update(theirs for _, theirs in pairs)
     return tuple(sorted(wanted))
 
 
@@ -64,11 +69,9 @@ def _embeddings_and_layers(student_layers: int, teacher_layers: int) -> LayerPai
 
 def student_depth(given: Parameters) -> int:
     """How many layers the student has, known before there is one."""
-    chosen = given.student
-    if isinstance(chosen.layers, int):
-        return chosen.layers
-    if isinstance(chosen.layers, Sequence):
-        return len(chosen.layers)
-    if chosen.config is not None:
-        return int(chosen.config.get("num_hidden_layers", 12))
-    return depth_of(fetch(str(chosen.checkpoint), given.models.folders, given.models.revision))
+    known = given.student.depth
+    return (
+        depth_of(fetch(str(given.student.checkpoint), given.models.folders, given.models.revision))
+        if known is None
+        else known
+    )

@@ -33,7 +33,7 @@ def quiz_batches(stage: Stage, dataset: TokenisedDataset, exam: list[int]) -> Qu
     quiz = dataset.split("quiz")
     rows = rows_without(quiz, exam)
     seed = stage.seed_of(f"batches of {dataset.spec.name}")
-    return QuizBatches(quiz, stage.parameters.curriculum.batch_size or 1, seed=seed, rows=rows)
+    return QuizBatches(quiz, stage.parameters.curriculum.batch_size, seed=seed, rows=rows)
 
 
 def exam_rows(stage: Stage, dataset: TokenisedDataset) -> list[int]:
@@ -41,7 +41,7 @@ def exam_rows(stage: Stage, dataset: TokenisedDataset) -> list[int]:
     given, quiz = stage.parameters.curriculum, dataset.split("quiz")
     if given.probe != "exam":
         return []
-    return draw_rows(len(quiz), min(given.probe_rows or 1, len(quiz) // 2), stage.seed_of("exam"))
+    return draw_rows(len(quiz), min(given.probe_rows, len(quiz) // 2), stage.seed_of("exam"))
 
 
 def rows_without(split: TokenSplit, exam: list[int]) -> list[int]:
@@ -52,22 +52,21 @@ def rows_without(split: TokenSplit, exam: list[int]) -> list[int]:
 def curriculum_settings(stage: Stage, target: Target) -> CurriculumSettings:
     """The stage's section, as the training code takes it; what goes with the reward where a key is null."""
     given = stage.parameters.curriculum
-    reward = given.reward or "gain"
-    own = credit_for(reward)
+    own = credit_for(given.reward)
     credit = Credit(
         gamma=own.gamma if given.gamma is None else given.gamma,
         baseline=own.baseline if given.baseline is None else given.baseline,
         policy_lr=own.policy_lr if given.policy_learning_rate is None else given.policy_learning_rate,
     )
     return CurriculumSettings(
-        episodes=given.episodes or 1,
+        episodes=given.episodes,
         max_steps_per_episode=given.max_steps_per_episode,
-        update=given.update or "step",
-        sampler=given.sampler or "policy",
-        reward=reward,
+        update=given.update,
+        sampler=given.sampler,
+        reward=given.reward,
         credit=credit,
-        student_lr=given.student_learning_rate or 0.0,
-        weight_decay=given.weight_decay or 0.0,
+        student_lr=given.student_learning_rate,
+        weight_decay=given.weight_decay,
         clip_norm=given.clip_norm,
         choice=target.choice(stage.parameters.selected_by),
         seed=stage.seed_of("curriculum"),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
+from config.methods import BY_NAME
 from config.parameters import Parameters
 from epoch_choice import SelectionRule, of_row
 from records.base import Scores
@@ -26,27 +27,6 @@ SHARES = (0.1, 0.9)
 """Between these lie the weights that are shares."""
 STEPS = (0.7548776662466927, 0.5698402909980532)
 """1/p and 1/p^2 of p^3 = p + 1: multiples of both, without their whole parts, fill the unit square evenly."""
-MAIN_WEIGHT: Mapping[str, str | None] = {
-    "finetune": None,
-    "kd": "alpha",
-    "mse_kd": "beta",
-    "pkd": "beta",
-    "dist": "alpha",  # of the task loss, against both relations
-    "skd": "alpha",
-    "annealing_kd": None,  # its phases have no weight
-    "rco": "alpha",
-    "prokd": None,
-    "dml": "weight",
-    "prokt": "alpha",
-    "pesf_kd": "alpha",
-    "metadistil": "alpha",
-    "lgtm": "alpha",
-    "tinybert": None,
-    "ckd": "alpha",
-    "takd": "alpha",
-    "sftn": "alpha",
-}
-"""Parameter that is varied beside the learning rate, by method; None: nothing. A weight of 0 stays 0."""
 UNBOUNDED = ("beta", "weight")
 """Weights that are factors; dist's alpha is one, too, but between its bounds a share does."""
 
@@ -146,7 +126,7 @@ def point(given: Parameters, section: Literal["teacher", "student"], method: str
     right, up = ((0.5 + (number - 1) * step) % 1 for step in STEPS)
     rate = getattr(given, section).learning_rate
     found = {f"{section}.learning_rate": min(1.0, rate * _factor(RATES, right))}
-    weight = MAIN_WEIGHT[method] if section == "student" else None
+    weight = BY_NAME[method].main_weight if section == "student" else None
     if weight is None:
         return found
     own = float(getattr(getattr(given, method), weight))

@@ -1,4 +1,4 @@
-"""What a network that teaches says about every row, stored for those who learn from it."""
+"""Outputs of a teaching network for every row, stored for the students."""
 
 from typing import cast
 
@@ -58,7 +58,7 @@ def store_signals(
 
 
 class _Run:
-    """What was said of each split so far: what a checkpoint holds. The output's files go with a process that is killed."""
+    """Outputs so far by split, the content of a resume state. The output's files go with a process that is killed."""
 
     def __init__(self) -> None:
         self._said: dict[str, SoFar] = {}

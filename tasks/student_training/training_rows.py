@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
+from config.methods import BY_NAME
 from config.parameters import Parameters
 from tasks.runtime.stage_datasets import TokenisedDataset
 
-NEED_THE_QUIZ = ("metadistil", "lgtm")
-"""Their teacher learns from rows that the student does not train on."""
 TRAIN = ("train",)
 WITH_QUIZ = ("train", "quiz")
 
@@ -18,7 +17,7 @@ def training_splits(given: Parameters, method: str) -> tuple[str, ...]:
     in the split's section, too (config/parameters.py compares): students then don't depend on mpdistil's keys, and train no other way
     when those change.
     """
-    keeps_to_train = method in NEED_THE_QUIZ or method == given.split.quiz_kept_from
+    keeps_to_train = BY_NAME[method].keeps_quiz or method == given.split.quiz_kept_from
     return TRAIN if keeps_to_train else taught_splits(given)
 
 

@@ -25,7 +25,7 @@ import transformers  # noqa: F401  -- imported before the fork, so that each sta
 import tasks.assistant
 import tasks.curriculum
 import tasks.evaluate
-import tasks.meta_taught
+import tasks.meta_student
 import tasks.multi_task
 import tasks.report
 import tasks.student  # noqa: F401
@@ -35,7 +35,7 @@ from tests.chaos.targets import make_inputs, targets
 
 LONG_FORM = 100
 """Kills from which on servers are killed, too, and the `dvc repro` that is killed makes a student."""
-TRAINING = ("teacher", "student", "assistant", "assisted", "meta_taught", "curriculum", "multi_task")
+TRAINING = ("teacher", "student", "assistant", "assisted_student", "meta_student", "curriculum", "multi_task")
 
 
 def main() -> int:

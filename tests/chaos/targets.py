@@ -3,19 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
 
 import yaml
 from stages import ROOT, merged, write_params
 
-from config.method_parameters import AssistedMethod, StudentMethod
+from config.methods import LISTED
 from outputs import output_folder
 
 DATASETS = ("standing", "payment", "worth")
 SEED = 1
 NETWORK = {"model_type": "bert", "num_attention_heads": 2, "intermediate_size": 32, "initializer_range": 0.05}
-STUDENTS = get_args(StudentMethod)
-ASSISTED = get_args(AssistedMethod)
+STUDENTS = LISTED["student"]
+ASSISTED = LISTED["assisted"]
 # The curriculum's state differs by these.
 CURRICULA: Mapping[str, Mapping[str, object]] = {
     "policy-gain": {"sampler": "policy", "reward": "gain"},
@@ -28,9 +27,6 @@ CURRICULA: Mapping[str, Mapping[str, object]] = {
 REPORTED: Mapping[str, object] = {
     "datasets": ["standing"],
     "methods": ["mse_kd"],
-    "student": {"methods": ["mse_kd"]},
-    "assisted": {"methods": []},
-    "mpdistil": {"datasets": [], "teaches": [], "multi_task": []},
 }
 """Values of the report: it shows what has been evaluated."""
 
@@ -88,16 +84,14 @@ def _write(folder: Path, curriculum: Mapping[str, object], others: Mapping[str, 
         "split": {"selection_minimum": 16, "max_length": 24},
         "teacher": {"epochs": 2, "trajectory": True, "config": {**NETWORK, "hidden_size": 24, "num_hidden_layers": 4}},
         "student": {
-            "methods": list(STUDENTS),
             "epochs": 2,
             "batch_size": 16,
             "config": {**NETWORK, "hidden_size": 16, "num_hidden_layers": 2},
         },
-        "assisted": {"methods": list(ASSISTED)},
         "takd": {"layers": 3},
         "rco": {"anchors": 2},  # both along two teacher epochs in two of the student's
         "prokd": {"label_share": 0.0},
-        "mpdistil": {"base": "mse_kd", "datasets": list(DATASETS), "teaches": ["kd"], "multi_task": ["finetune"]},
+        "mpdistil": {"base": "mse_kd"},
         "metadistil": {"quiz_batch_size": 8},
         "lgtm": {"quiz_batch_size": 8},
         "meta_teacher": {"epochs": 3},
@@ -117,13 +111,16 @@ def targets() -> list[Target]:
     found += [
         Target(stage, {"dataset": "standing", "method": method, "seed": SEED})
         for method in ASSISTED
-        for stage in ("assistant", "assisted")
+        for stage in ("assistant", "assisted_student")
     ]
     found.append(Target("meta_teacher", one))
-    found.append(Target("meta_taught", {"dataset": "standing", "method": "kd", "seed": SEED}))
+    found.append(Target("meta_student", {"dataset": "standing", "method": "kd", "seed": SEED}))
     # Of kd the signals of all datasets would be needed.
     found.append(Target("multi_task", {"dataset": "standing", "method": "finetune", "seed": SEED}))
-    found += [Target("curriculum", one, f"{name}.yaml") for name in CURRICULA]
+    found += [
+        Target("curriculum", {"dataset": "standing", "method": "mpdistil", "seed": SEED}, f"{name}.yaml")
+        for name in CURRICULA
+    ]
     # Not mpdistil's student: the curricula above take turns in its folder.
     found.append(Target("evaluate", {"dataset": "standing", "method": "mse_kd", "seed": SEED}))
     found.append(Target("report", params="evaluated.yaml"))

@@ -33,12 +33,9 @@ SMALL: dict[str, object] = {
     "split": {"selection_minimum": 8},
     "teacher": {"epochs": 1, "config": NETWORK, "trajectory": True},
     "student": {
-        "methods": ["mse_kd", "prokd", "metadistil"],
         "epochs": 1,
         "config": {**NETWORK, "num_hidden_layers": 1},
     },
-    "assisted": {"methods": ["takd"]},
-    "mpdistil": {"datasets": [DATASET], "teaches": ["mse_kd"]},
     "meta_teacher": {"epochs": 1},
     "curriculum": {"episodes": 1, "max_steps_per_episode": 2, "batch_size": 8, "reward": "gain", "probe_rows": 8},
     "evaluate": {"latency_repeats": 3},
@@ -52,9 +49,9 @@ OUTPUTS = {
     "signals": f"signals/{DATASET}/{SEED}",
     "student": f"student/{DATASET}/mse_kd/{SEED}",
     "assistant": f"assistant/{DATASET}/takd/{SEED}",
-    "assisted": f"student/{DATASET}/takd/{SEED}",
+    "assisted_student": f"student/{DATASET}/takd/{SEED}",
     "meta_teacher": f"meta_teacher/{DATASET}/{SEED}",
-    "meta_taught": f"student/{DATASET}/mse_kd_meta/{SEED}",
+    "meta_student": f"student/{DATASET}/mse_kd_meta/{SEED}",
     "curriculum": f"student/{DATASET}/mpdistil/{SEED}",
     "evaluate": f"evaluate/{DATASET}/mpdistil/{SEED}",
     "report": "report",
@@ -67,8 +64,9 @@ OPTIONS = {
     "split": _OF_DATASET,
     "student": (*_SEEDED, "--method", "mse_kd"),
     "assistant": (*_SEEDED, "--method", "takd"),
-    "assisted": (*_SEEDED, "--method", "takd"),
-    "meta_taught": (*_SEEDED, "--method", "mse_kd"),
+    "assisted_student": (*_SEEDED, "--method", "takd"),
+    "meta_student": (*_SEEDED, "--method", "mse_kd"),
+    "curriculum": (*_SEEDED, "--method", "mpdistil"),
     "evaluate": (*_SEEDED, "--method", "mpdistil"),
     "report": (),
     "compare": (),
@@ -171,7 +169,7 @@ def refused(made: Made, ended: Ended, *parts: str) -> None:
 
 def _commands() -> list[tuple[str, tuple[str, ...]]]:
     alone = ("source", "split", "teacher", "signals")
-    later = ("assistant", "assisted", "meta_teacher", "curriculum", "meta_taught")
+    later = ("assistant", "assisted_student", "meta_teacher", "curriculum", "meta_student")
     students = [("student", (*_SEEDED, "--method", name)) for name in ("mse_kd", "prokd", "metadistil")]
     evaluated = [("evaluate", (*_SEEDED, "--method", name)) for name in METHODS]
     named = [[(stage, options_of(stage)) for stage in stages] for stages in (alone, later)]

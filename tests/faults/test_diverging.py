@@ -45,8 +45,8 @@ _SEEDED = ("--dataset", DATASET, "--seed", SEED)
             {"takd": {"layers": None, "config": {**HUGE, "num_hidden_layers": 2}}},
             "the loss is nan",
         ),
-        ("assisted", "takd", {"student": {"config": {**HUGE, "num_hidden_layers": 1}}}, "step 1: the loss is"),
-        ("meta_taught", "mse_kd", {"student": {"config": {**HUGE, "num_hidden_layers": 1}}}, "step 1: the loss is"),
+        ("assisted_student", "takd", {"student": {"config": {**HUGE, "num_hidden_layers": 1}}}, "step 1: the loss is"),
+        ("meta_student", "mse_kd", {"student": {"config": {**HUGE, "num_hidden_layers": 1}}}, "step 1: the loss is"),
     ],
 )
 def test_a_loss_that_is_no_number_names_the_step_and_the_way_out(
@@ -115,12 +115,7 @@ def test_an_infinite_gradient_of_a_finite_loss_stops_the_training(clip_norm: flo
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_half_precision_finds_it_as_well(made: Made, precision: str) -> None:
-    few = {
-        "methods": ["finetune"],
-        "assisted": {"methods": []},
-        "mpdistil": {"base": "finetune", "datasets": [], "teaches": []},
-    }
-    made.params(precision=precision, teacher={"config": HUGE}, student={"methods": ["finetune"]}, **few)
+    made.params(precision=precision, teacher={"config": HUGE}, methods=["finetune"])
     AcceleratorState._reset_state(reset_partial_state=True)  # stages that other tests ran here had the other precision
     try:
         refused(made, made.run("teacher"), "teacher reviews 1, epoch 1/1, step 1: the loss is")

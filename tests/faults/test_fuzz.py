@@ -26,7 +26,6 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
         benchmark="own",
         datasets=["reviews"],
-        mpdistil={"datasets": ["reviews"]},
         source={"folder": "data"},
         split={"selection_minimum": 1},
     )

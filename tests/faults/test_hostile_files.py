@@ -21,8 +21,6 @@ NAME = "own-reviews-mse_kd"
 SUPPLIED = {
     "methods": ["mse_kd"],
     "teacher": {"from": "supplied", "config": None, "trajectory": False},
-    "assisted": {"methods": []},
-    "mpdistil": {"datasets": [], "teaches": []},
 }
 
 
@@ -71,7 +69,7 @@ def test_a_link_out_of_a_data_folder_is_not_followed_but_for_dvcs_own_cache(made
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/b", "..", "", "a\nb"])
 def test_a_dataset_or_benchmark_is_a_word_and_no_path(made: Made, name: str) -> None:
-    for section in ({"datasets": [name], "mpdistil": {"datasets": [name]}}, {"benchmark": name}):
+    for section in ({"datasets": [name]}, {"benchmark": name}):
         made.params(**section)
         ended = made.run("source", "--dataset", name)
         assert ended.status == 2 and "is not allowed" in ended.errors, ended
@@ -97,7 +95,7 @@ def test_pickled_weights_beside_or_instead_of_safetensors_are_never_read(made: M
         (model / name).write_bytes(pickled(mark))
     if not keep_safetensors:
         (model / "model.safetensors").unlink()
-    made.params(student={"methods": ["mse_kd"]}, **SUPPLIED)
+    made.params(**SUPPLIED)
     ended = made.run("teacher")
     assert not mark.exists()
     if keep_safetensors:
@@ -113,7 +111,7 @@ def test_code_that_a_checkpoint_brings_along_is_never_run(made: Made) -> None:
     config = json.loads((model / "config.json").read_text())
     config["auto_map"] = {"AutoConfig": "evil.Evil", "AutoModelForSequenceClassification": "evil.Evil"}
     (model / "config.json").write_text(json.dumps(config))
-    made.params(student={"methods": ["mse_kd"]}, **SUPPLIED)
+    made.params(**SUPPLIED)
     made.run("teacher")
     (model / "config.json").write_text(json.dumps({**config, "model_type": "evil"}))
     refused(made, made.run("teacher"), "evil")
@@ -165,9 +163,6 @@ def pulled(made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_of(made))
     made.params(
         methods=["mse_kd"],
-        student={"methods": ["mse_kd"]},
-        assisted={"methods": []},
-        mpdistil={"datasets": [], "teaches": []},
     )
     ended = made.run("register")
     assert ended.status == 0, ended.errors

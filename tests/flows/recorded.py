@@ -12,6 +12,7 @@ from dvc.repo import Repo  # here, and not in a test: its log keeps the stream t
 from stages import merged
 from workspace import CATALOG, Workspace, make_workspace
 
+from flows.graph import MODULE
 from stage_code import SourceTree, code_file, code_text
 
 SECONDS = 2.5
@@ -24,7 +25,7 @@ def make_unrun(root: Path, *, datasets: Sequence[str], seeds: Sequence[int]) -> 
         if not (root / CATALOG / name).exists():
             shutil.copytree(root / CATALOG / workspace.datasets[0], root / CATALOG / name)
     path = root / "params.yaml"
-    changes = {"datasets": list(datasets), "seeds": list(seeds), "mpdistil": {"datasets": list(datasets)}}
+    changes = {"datasets": list(datasets), "seeds": list(seeds)}
     path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), changes), sort_keys=False))
     return workspace
 
@@ -33,7 +34,7 @@ def pretend_all_ran(root: Path) -> None:
     """Make every output, with what later stages read in it, and record it in dvc.lock."""
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
     with contextlib.chdir(root), Repo() as repo:
-        outs = {Path(out.fs_path): stage.addressing.split("@")[0] for stage in repo.index.stages for out in stage.outs}
+        outs = {Path(out.fs_path): MODULE.findall(stage.cmd)[0] for stage in repo.index.stages for out in stage.outs}
         read = [Path(dep.fs_path) for dep in repo.index.deps]
         source = SourceTree(root)
         for out, stage in outs.items():

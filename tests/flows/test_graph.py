@@ -67,7 +67,7 @@ def test_coordinates_come_whole_out_of_names_with_dashes(graph: Graph) -> None:
 
 
 def test_the_curriculum_belongs_to_mpdistil_and_needs_the_splits_of_every_dataset(graph: Graph) -> None:
-    found = graph.nodes[f"curriculum@{PLAIN}-7"]
+    found = graph.nodes[f"curriculum@{PLAIN}-mpdistil-7"]
     assert (found.dataset, found.method, found.seed) == (PLAIN, "mpdistil", 7)
     assert {f"split@{DASHED}", f"split@{PLAIN}", f"student@{PLAIN}-mse_kd-7"} <= set(found.needs)
     assert f"student@{DASHED}-mse_kd-7" not in found.needs
@@ -142,7 +142,7 @@ def test_changed_parameters_are_shown_with_both_values(copy: Path) -> None:
     path = copy / "params.yaml"
     path.write_text(path.read_text().replace("reward: gain", "reward: real"))
     found = out_of_date(copy)
-    assert set(found) == {f"curriculum@{name}-{seed}" for name in (DASHED, PLAIN) for seed in (7, 42)}
+    assert set(found) == {f"curriculum@{name}-mpdistil-{seed}" for name in (DASHED, PLAIN) for seed in (7, 42)}
     assert {node.reasons for node in found.values()} == {("params curriculum.reward: gain -> real",)}
 
 

@@ -324,7 +324,7 @@ def test_wrong_values_end_a_run_with_one_error_that_is_its_message(
         "launch=torchrun --no-python touch -m",
         "datasets=['north; touch by-a-run']",
         "mpdistil.base=$(touch by-a-run)",
-        "student.methods=['`touch by-a-run`']",
+        "methods.student=['`touch by-a-run`']",
     ],
 )
 def test_a_shell_command_among_the_values_of_a_run_is_an_error_and_runs_nothing(

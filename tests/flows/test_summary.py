@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flows.outcome import Outcome, StageOutcome, newly_registered, ordered
-from flows.summary import UNSCALED, Results, gate_lines, markdown, read_results, report_markdown, table
-from kinds import LOWER_IS_BETTER
+from flows.summary import Results, gate_lines, markdown, read_results, report_markdown, table
 
 STAGES = (
     StageOutcome("source@rte", "Cached", note="up to date"),
@@ -75,7 +74,6 @@ def test_a_metric_that_is_no_share_of_100_is_shown_as_it_is(tmp_path: Path) -> N
     assert "| rte | mse | 0.802 | 0.774 ± 0.012 | -0.028 [-0.058, +0.004] |" in markdown(
         WHOLE, read_results(tmp_path, WHOLE)
     )
-    assert UNSCALED == LOWER_IS_BETTER
 
 
 def test_the_report_opens_in_prefect_with_its_tables_and_its_picture_and_without_a_link_to_a_file(

@@ -38,7 +38,7 @@ stages:
   evaluate:
     matrix:
       dataset: ${datasets}
-      method: ${methods}
+      method: ${methods.student}
       seed: ${seeds}
     cmd: sh scripts/evaluate --dataset ${item.dataset} --method ${item.method} --seed ${item.seed}
     deps:
@@ -132,8 +132,6 @@ def make_tiny_pipeline(
         datasets=list(datasets),
         seeds=[42],
         methods=["finetune"],
-        student={"methods": ["finetune"]},
-        mpdistil={"base": "finetune", "datasets": []},
     )
     tiny = TinyPipeline(root)
     for stage, text in SCRIPTS.items():

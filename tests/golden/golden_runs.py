@@ -77,7 +77,7 @@ class Stopped(Exception):
 
 @dataclass
 class Run:
-    """What a training leaves."""
+    """The result of a training."""
 
     losses: list[float] = field(default_factory=list)
     curves: list[dict[str, float]] = field(default_factory=list)

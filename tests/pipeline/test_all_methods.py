@@ -30,13 +30,11 @@ def params(folder: Path, **changes: object) -> None:
         "split": {"selection_minimum": 16, "max_length": 24},
         "teacher": {"epochs": 2, "config": {**SIZES, "hidden_size": 24, "num_hidden_layers": 4}},
         "student": {
-            "methods": ["kd", "tinybert", "ckd", "pesf_kd"],
             "epochs": 2,
             "config": {**SIZES, "hidden_size": 16, "num_hidden_layers": 2},
         },
-        "assisted": {"methods": ["takd", "sftn"]},
         "takd": {"layers": 3},
-        "mpdistil": {"base": "takd", "datasets": ["payment", "worth"], "teaches": ["kd", "pkd"]},
+        "mpdistil": {"base": "takd"},
         "meta_teacher": {"epochs": 1},
         "curriculum": {"episodes": 1, "max_steps_per_episode": 2, "reward": "gain", "probe_rows": 8},
         "evaluate": {"latency_repeats": 3},
@@ -132,10 +130,10 @@ def test_the_teacher_of_pesf_kd_is_scored_by_its_head_alone(ran: Path) -> None:
 
 @pytest.mark.parametrize("base", ["pesf_kd", "sftn", "ckd"])
 def test_the_curriculum_stands_on_any_student(workspace: Path, base: str) -> None:
-    given = {"base": base, "datasets": ["payment", "worth"], "teaches": ["kd", "pkd"]}
-    params(workspace, mpdistil=given, curriculum={"sampler": "kd_only", "episodes": 1, "max_steps_per_episode": 2})
-    for stage in ("meta_teacher", "curriculum"):
-        ended = run_stage_here(workspace, stage, *ONE)
+    few = {"sampler": "kd_only", "episodes": 1, "max_steps_per_episode": 2}
+    params(workspace, mpdistil={"base": base}, curriculum=few)
+    for stage, method in (("meta_teacher", ()), ("curriculum", ("--method", "mpdistil"))):
+        ended = run_stage_here(workspace, stage, *ONE, *method)
         assert ended.status == 0, ended.errors
 
 
@@ -143,9 +141,9 @@ def test_the_curriculum_stands_on_any_student(workspace: Path, base: str) -> Non
     ("stage", "method", "changes", "message"),
     [
         ("assistant", "takd", {"takd": {"layers": None, "config": {**SIZES, "hidden_size": 32}}}, "must lie between"),
-        ("assistant", "kd", {}, "not among `assisted.methods`"),
-        ("meta_taught", "mse_kd", {}, "not among `mpdistil.teaches`"),
-        ("student", "takd", {}, "not among `student.methods`"),
+        ("assistant", "kd", {}, "not among `methods.assisted`"),
+        ("meta_student", "mse_kd", {}, "not among `methods.meta_taught`"),
+        ("student", "takd", {}, "not among `methods.student`"),
     ],
 )
 def test_a_combination_without_meaning_is_one_line(
@@ -160,7 +158,7 @@ def test_a_combination_without_meaning_is_one_line(
 
 def test_heads_that_have_no_counterpart_are_one_line(workspace: Path) -> None:
     config = {**SIZES, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4}
-    student = {"methods": ["kd", "tinybert", "ckd", "pesf_kd"], "epochs": 2, "config": config}
+    student = {"epochs": 2, "config": config}
     params(workspace, student=student)
     ended = run_stage_here(workspace, "student", *ONE, "--method", "tinybert")
     assert ended.status == 2

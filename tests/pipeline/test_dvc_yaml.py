@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from typing import get_args
 
 import pytest
 import yaml
 from source_imports import ROOT
 
-from config.method_parameters import AssistedMethod, StudentMethod
+from config.methods import FAMILIES, SUFFIXES, TRAINED
 from config.stages import Split, Student
 from stage_code import BY_METHOD, CODE, code_file
 
@@ -16,11 +15,11 @@ DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES: Mapping[str, dict] = DVC["stages"]
 ALWAYS_RUN = "register"
 # Stages whose matrix runs over methods and that train a student, or what teaches it.
-STUDENTS = ("student", "assistant", "assisted", "meta_taught")
+STUDENTS = ("student", "assistant", "assisted_student", "meta_student")
 # What a stage reads of the folders of code that is no module: descriptions of the built-in benchmarks, the page's form.
 FILES = {"source": ["data/catalog/glue", "data/catalog/superglue"], "report": ["reporting/templates"]}
 # Whose rows, or what is stored of the teacher, change with split.quiz_joins_train.
-JOINING = {"teacher", "signals", "student", "assisted", "multi_task"}
+JOINING = {"teacher", "signals", "student", "assisted_student", "multi_task"}
 VERSIONS = "outputs/register/versions.json"
 METHOD = "methods/${item.method}.py"
 
@@ -29,7 +28,7 @@ METHOD = "methods/${item.method}.py"
 def test_code_is_one_dependency_of_a_stage_and_its_method_another(stage: str) -> None:
     code = [path for path in STAGES[stage]["deps"] if _is_code(path)]
     own = [METHOD] if stage in BY_METHOD else []
-    assert sorted(code) == sorted([*FILES.get(stage, []), *own, str(code_file(stage))])
+    assert sorted(code) == sorted([*FILES.get(stage, []), *own, str(code_file(_module(stage)))])
 
 
 def test_the_stage_code_depends_on_everything_that_a_stage_may_import() -> None:
@@ -38,7 +37,31 @@ def test_the_stage_code_depends_on_everything_that_a_stage_may_import() -> None:
 
 
 def _is_code(path: str) -> bool:
-    return path.split("/")[0].removesuffix(".py") in CODE or path.startswith("outputs/code")
+    if path.startswith("outputs/"):  # a module, outputs.py, has the folder's name
+        return path.startswith("outputs/code")
+    return path.split("/")[0].removesuffix(".py") in CODE
+
+
+def _module(stage: str) -> str:
+    """The module of tasks/ that a stage runs."""
+    return STAGES[stage]["cmd"].split("tasks.")[1].split()[0]
+
+
+def _params(stage: str) -> set[str]:
+    """The keys of params.yaml that a stage tracks."""
+    listed = STAGES[stage].get("params", [])
+    shared = [key for one in listed if isinstance(one, dict) for key in one.get("params.yaml", [])]
+    return {*shared, *(one for one in listed if isinstance(one, str))}
+
+
+def test_evaluate_is_one_body_with_a_matrix_for_each_family() -> None:
+    families = {stage: content["matrix"]["method"] for stage, content in STAGES.items() if _module(stage) == "evaluate"}
+    assert sorted(families.values()) == sorted(f"${{methods.{family}}}" for family in FAMILIES)
+    bodies = [{key: STAGES[stage][key] for key in ("cmd", "deps", "params", "outs")} for stage in families]
+    assert all(body == bodies[0] for body in bodies)
+    suffixes = {STAGES[stage]["matrix"]["method"]: STAGES[stage]["vars"] for stage in families}
+    for family in FAMILIES:
+        assert suffixes[f"${{methods.{family}}}"] == [{"made_as": SUFFIXES.get(family, "")}]
 
 
 def test_register_always_runs_and_so_depends_on_no_code() -> None:
@@ -64,56 +87,52 @@ def test_no_stage_but_those_of_all_datasets_depends_on_a_whole_output() -> None:
 
 
 @pytest.mark.parametrize("stage", STUDENTS)
-def test_a_student_depends_on_every_key_of_its_section_but_the_list_of_methods(stage: str) -> None:
-    listed = {key for key in STAGES[stage]["params"] if isinstance(key, str)}
-    assert {f"student.{name}" for name in Student.model_fields if name != "methods"} <= listed
-    assert not {"student", "student.methods"} & listed
+def test_a_student_depends_on_every_key_of_its_section(stage: str) -> None:
+    assert {f"student.{name}" for name in Student.model_fields} <= _params(stage)
 
 
 def test_the_split_depends_on_every_key_of_its_section_but_those_that_change_no_row() -> None:
-    listed = {key for key in STAGES["split"]["params"] if key.startswith("split")}
+    listed = {key for key in _params("split") if key.startswith("split")}
     assert listed == {
         f"split.{name}" for name in Split.model_fields if name not in ("quiz_joins_train", "quiz_kept_from")
     }
     assert _listing("split.quiz_joins_train") == JOINING
-    assert _listing("split.quiz_kept_from") == {"student", "assisted", "multi_task"}
+    assert _listing("split.quiz_kept_from") == {"student", "assisted_student", "multi_task"}
 
 
 def _listing(key: str) -> set[str]:
     """The stages that list a parameter."""
-    return {stage for stage, content in STAGES.items() if key in content.get("params", [])}
+    return {stage for stage in STAGES if key in _params(stage)}
 
 
 @pytest.mark.parametrize(
     "stage", [name for name in STAGES if name not in ("code", "source", "split", "report", ALWAYS_RUN)]
 )
 def test_every_training_stage_depends_on_the_threads(stage: str) -> None:
-    assert "threads" in STAGES[stage]["params"]
+    assert "threads" in _params(stage)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_chooses_epochs_and_episodes_is_tracked_by_the_stages_that_choose_any(stage: str) -> None:
     # The meta-teacher's epochs are chosen by its own loss; the report says by what the others were; `candidate` is a seed.
     choosing = {*STUDENTS, "teacher", "curriculum", "multi_task", "register", "report"}
-    assert ("selected_by" in STAGES[stage].get("params", [])) is (stage in choosing)
+    assert ("selected_by" in _params(stage)) is (stage in choosing)
 
 
 def test_a_stage_that_reads_a_weight_which_goes_with_the_students_start_depends_on_that() -> None:
-    reading = {"signals", "curriculum", *STUDENTS}
-    assert all(
-        {"student.init"} <= {key for key in STAGES[stage]["params"] if isinstance(key, str)} for stage in reading
-    )
-    named = {stage for stage, content in STAGES.items() if {"mse_kd", "mse_kd.beta", "${item.method}"} & {key for key in content.get("params", []) if isinstance(key, str)}}  # fmt: skip
+    reading = {"curriculum", *STUDENTS}
+    assert all("student.init" in _params(stage) for stage in reading)
+    named = {stage for stage in STAGES if {"mse_kd", "mse_kd.beta", "${item.method}"} & _params(stage)}
     assert named - {"multi_task"} == reading  # finetune and kd have no such weight
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_search_is_tracked_by_the_stages_that_make_one_and_by_the_report(stage: str) -> None:
-    searching = ("teacher", "student", "assisted", "meta_taught", "report")
-    assert ("search" in STAGES[stage].get("params", [])) is (stage in searching)
+    searching = ("teacher", "student", "assisted_student", "meta_student", "report")
+    assert ("search" in _params(stage)) is (stage in searching)
 
 
-@pytest.mark.parametrize("method", get_args(StudentMethod) + get_args(AssistedMethod))
+@pytest.mark.parametrize("method", TRAINED)
 def test_every_method_has_a_section_of_its_own_for_its_stage_to_depend_on(method: str) -> None:
-    assert all("${item.method}" in STAGES[stage]["params"] for stage in STUDENTS)
+    assert all("${item.method}" in _params(stage) for stage in STUDENTS)
     assert method in yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

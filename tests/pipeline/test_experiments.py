@@ -32,8 +32,8 @@ def test_an_experiment_runs_what_it_changes_and_its_numbers_can_be_compared(pipe
     output = pipeline.dvc("exp", "run", "--set-param", "curriculum.reward=binary", "--name", "other-reward")
     # A student that came out the same isn't evaluated again: the chain stops there.
     others = {name for name in pipeline.datasets if pipeline.weights(f"student/{name}/mpdistil/42") != students[name]}
-    curricula = {f"curriculum@{name}-42" for name in pipeline.datasets}
-    assert ran(output) == curricula | {f"evaluate@{name}-mpdistil-42" for name in others} | {"report"}
+    curricula = {f"curriculum@{name}-mpdistil-42" for name in pipeline.datasets}
+    assert ran(output) == curricula | {f"evaluate_curriculum@{name}-mpdistil-42" for name in others} | {"report"}
     for name in pipeline.datasets:
         assert pipeline.json("student", name, "mpdistil", "42", "metrics.json")["reward"] == "binary"
     assert "outputs/report/metrics.json" in pipeline.dvc("metrics", "diff", "--all", "HEAD")

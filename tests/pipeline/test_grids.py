@@ -35,8 +35,8 @@ def workspace(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def grid(workspace: Workspace, *arguments: str) -> "subprocess.Popen[str]":
     """Start a grid on one dataset and seed; its command names folders of this machine."""
-    alone = (f"datasets=[{workspace.datasets[0]}]", f"mpdistil.datasets=[{workspace.datasets[0]}]")
-    asked = ("--datasets", workspace.datasets[0], "--seeds", "42", "--set", *SMALL, *alone)
+    alone = f"datasets=[{workspace.datasets[0]}]"
+    asked = ("--datasets", workspace.datasets[0], "--seeds", "42", "--set", *SMALL, alone)
     return subprocess.Popen(
         [
             sys.executable,
@@ -90,10 +90,10 @@ def test_a_killed_grid_ends_all_that_it_started_and_goes_on_and_two_cells_share_
         time.sleep(0.1)
     assert workers(workspace) == []
     first = started(said)
-    assert {f"teacher@{name}-42", f"student@{name}-mse_kd-42", f"curriculum@{name}-42"} <= first
+    assert {f"teacher@{name}-42", f"student@{name}-mse_kd-42", f"curriculum@{name}-mpdistil-42"} <= first
     (row,) = read_rows(rows)
     later = finished(workspace)
-    assert later <= {f"curriculum@{name}-42", f"evaluate@{name}-mpdistil-42"}
+    assert later <= {f"curriculum@{name}-mpdistil-42", f"evaluate_curriculum@{name}-mpdistil-42"}
     assert finished(workspace) == set()
     assert [one.cell.sampler for one in read_rows(rows)] == ["policy", "uniform"]
     assert read_rows(rows)[1].scores["teacher"] == row.scores["teacher"]

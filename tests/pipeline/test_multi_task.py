@@ -27,11 +27,10 @@ def params(folder: Path, **changes: object) -> None:
         "split": {"selection_minimum": 16, "max_length": 24},
         "teacher": {"epochs": 2, "config": {**SIZES, "hidden_size": 24, "num_hidden_layers": 3}},
         "student": {
-            "methods": ["finetune", "kd"],
             "epochs": 2,
             "config": {**SIZES, "hidden_size": 16, "num_hidden_layers": 2},
         },
-        "mpdistil": {"base": "finetune", "datasets": list(DATASETS), "teaches": [], "multi_task": ["finetune", "kd"]},
+        "mpdistil": {"base": "finetune"},
         "meta_teacher": {"epochs": 1},
         "curriculum": {
             "episodes": 4,
@@ -140,4 +139,4 @@ def test_kd_multi_learns_from_each_datasets_own_teacher(ran: Path, tmp_path: Pat
 def test_a_method_that_is_not_asked_for_is_one_line(ran: Path) -> None:
     ended = run_stage_here(ran, "multi_task", "--dataset", "payment", "--seed", "1", "--method", "mse_kd")
     assert ended.status == 2
-    assert "not among `mpdistil.multi_task` of params.yaml; those are finetune, kd" in ended.errors
+    assert "not among `methods.multi_task` of params.yaml; those are finetune, kd" in ended.errors

@@ -87,7 +87,7 @@ def play(folder: Path, arm: str) -> Arm:
     settings(folder, arm)
     for seed in SEEDS:
         own = ("--dataset", TARGET, "--seed", str(seed))
-        run(folder, "curriculum", *own)
+        run(folder, "curriculum", *own, "--method", "mpdistil")
         run(folder, "evaluate", *own, "--method", "mpdistil")
     halves = [second_half(folder, seed) for seed in SEEDS]
     shares = {name: fmean(row[f"share_{name}"] for half in halves for row in half) for name in NAMES}
@@ -138,8 +138,7 @@ def settings(folder: Path, arm: str) -> None:
         methods=["mse_kd", "mpdistil"],
         source={"folder": "rows"},
         split={"quiz": 0.05, "selection_minimum": 80, "selection_maximum": 0.45},
-        student={"methods": ["mse_kd"], "epochs": 15},
-        mpdistil={"datasets": list(NAMES)},
+        student={"epochs": 15},
         # The probe is the whole of selection. With one seed of five either policy settles on the target alone.
         curriculum={
             "episodes": 150,

@@ -74,8 +74,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Registered:
         source={"folder": "catalog"},
         split={"selection_minimum": 32},
         teacher={"epochs": 1},
-        student={"epochs": 10, "learning_rate": 3e-3, "methods": ["finetune"]},
-        mpdistil={"base": "finetune", "datasets": []},
+        student={"epochs": 10, "learning_rate": 3e-3},
         evaluate={"latency_repeats": 3},
     )
     run_main_job(folder, list(KINDS), ["finetune"], [42])

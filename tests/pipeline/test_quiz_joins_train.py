@@ -35,14 +35,12 @@ def params(folder: Path, *, joins: bool) -> None:
         },
         teacher={"epochs": 2, "trajectory": True, "config": {**SIZES, "hidden_size": 16, "num_hidden_layers": 4}},
         student={
-            "methods": list(METHODS),
             "epochs": 2,
             "config": {**SIZES, "hidden_size": 16, "num_hidden_layers": 2},
         },
         prokd={"label_share": 0.0},
-        assisted={"methods": ["takd"]},
         takd={"layers": 3},
-        mpdistil={"base": "mse_kd", "datasets": ["payment"]},
+        mpdistil={"base": "mse_kd"},
     )
 
 
@@ -63,7 +61,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Mapping[bool, Path]:
             run(folder, stage, *ONE)
         for method in METHODS:
             run(folder, "student", *ONE, "--method", method)
-        for stage in ("assistant", "assisted"):
+        for stage in ("assistant", "assisted_student"):
             run(folder, stage, *ONE, "--method", "takd")
     return folders
 

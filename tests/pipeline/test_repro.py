@@ -23,9 +23,9 @@ def test_a_second_run_runs_nothing_and_is_quick(pipeline: Workspace) -> None:
 def test_another_reward_changes_the_curricula_and_what_follows(pipeline: Workspace) -> None:
     with pipeline.params(curriculum={"reward": "real"}):
         changed, after = pipeline.changed()
-    curricula = {f"curriculum@{name}-42" for name in pipeline.datasets}
+    curricula = {f"curriculum@{name}-mpdistil-42" for name in pipeline.datasets}
     assert changed == curricula
-    assert after == curricula | {f"evaluate@{name}-mpdistil-42" for name in pipeline.datasets} | {"report"}
+    assert after == curricula | {f"evaluate_curriculum@{name}-mpdistil-42" for name in pipeline.datasets} | {"report"}
 
 
 def test_a_new_seed_runs_only_itself(pipeline: Workspace) -> None:
@@ -38,11 +38,11 @@ def test_a_new_seed_runs_only_itself(pipeline: Workspace) -> None:
 
 def test_a_new_dataset_runs_no_teacher_or_student_of_another_and_every_curriculum(pipeline: Workspace) -> None:
     names = [*pipeline.datasets, pipeline.another]
-    with pipeline.params(datasets=names, mpdistil={"datasets": names}):
+    with pipeline.params(datasets=names):
         _, after = pipeline.changed()
     old = {stage for stage in after if not stage.partition("@")[2].startswith(pipeline.another)}
-    again = {f"{stage}@{name}-42" for stage in ("curriculum",) for name in pipeline.datasets}
-    assert old == again | {f"evaluate@{name}-mpdistil-42" for name in pipeline.datasets} | {"report"}
+    again = {f"curriculum@{name}-mpdistil-42" for name in pipeline.datasets}
+    assert old == again | {f"evaluate_curriculum@{name}-mpdistil-42" for name in pipeline.datasets} | {"report"}
     assert f"teacher@{pipeline.another}-42" in after
 
 
@@ -55,16 +55,32 @@ def test_a_parameter_of_one_method_leaves_the_others_alone(pipeline: Workspace) 
 
 
 def test_a_method_that_is_left_out_runs_only_the_report(pipeline: Workspace) -> None:
-    with pipeline.params(methods=["finetune", "mse_kd"], mpdistil={"datasets": []}):
+    with pipeline.params(methods=["finetune", "mse_kd"]):
         _, after = pipeline.changed()
     assert after == {"report"}
 
 
 def test_a_method_that_comes_back_runs_no_student_of_another(pipeline: Workspace) -> None:
-    alone = {"methods": ["finetune"], "student": {"methods": ["finetune"]}}
-    with pipeline.params(**alone, mpdistil={"base": "finetune", "datasets": []}):
+    with pipeline.params(methods=["finetune"]):
         changed, _ = pipeline.changed()
-    assert not [stage for stage in changed if stage.startswith(("teacher", "student"))]
+    assert not [stage for stage in changed if stage.startswith(("teacher", "student", "signals"))]
+
+
+def test_a_method_that_is_added_runs_its_own_stages_and_no_signals(pipeline: Workspace) -> None:
+    added = ("kd", "kd_multi", "mse_kd_meta", "takd", "tinybert")
+    with pipeline.params(methods=["finetune", "mse_kd", "mpdistil", *added], takd={"layers": 2}):
+        changed, _ = pipeline.changed()
+    own = {"student", "assistant", "assisted_student", "meta_student", "multi_task", "evaluate"}
+    assert {stage.partition("@")[0] for stage in changed} == {
+        *own,
+        "evaluate_assisted_student",
+        "evaluate_meta_student",
+        "evaluate_multi_task",
+        "report",
+    }
+    assert not [
+        stage for stage in changed if "-finetune-" in stage or (stage.startswith("student") and "mse_kd" in stage)
+    ]
 
 
 def test_code_that_changes_nothing_stops_after_its_own_stage(pipeline: Workspace) -> None:

@@ -42,7 +42,7 @@ def test_a_stage_run_by_hand_twice_gives_the_weights_that_dvc_got(apart: Workspa
 
 def test_without_the_other_datasets_of_the_benchmark_teacher_and_student_are_the_same(apart: Workspace) -> None:
     name = apart.datasets[1]
-    alone = {"datasets": [name], "mpdistil": {"datasets": [name]}}
+    alone = {"datasets": [name]}
     for stage in ("teacher", "student"):
         options, output = STAGES[stage][0], STAGES[stage][1].format(name)
         among_others = apart.weights(output)
@@ -85,9 +85,9 @@ def _wait_for(folder: Path, name: str) -> None:
 
 def test_what_is_selected_on_dev_says_so_wherever_it_is_shown(apart: Workspace) -> None:
     name = apart.datasets[0]
-    alone = {"datasets": [name], "methods": ["finetune"], "mpdistil": {"base": "finetune", "datasets": []}}
+    alone = {"datasets": [name], "methods": ["finetune"]}
     seed, method = ("--seed", "42"), ("--method", "finetune")
-    with apart.params(split={"selection": "dev"}, student={"methods": ["finetune"]}, **alone):
+    with apart.params(split={"selection": "dev"}, **alone):
         for stage, options in (
             ("split", ()),
             ("teacher", seed),

@@ -147,7 +147,6 @@ def make_workspace(root: Path) -> Workspace:
         "datasets": [plain, choice],
         "seeds": [42],
         "threads": 1,
-        "mpdistil": {"datasets": [plain, choice]},
         **SMALL,
     }
     path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text(encoding="utf-8")), small), sort_keys=False))

@@ -1,4 +1,4 @@
-"""What each of two launched processes runs: `parts.py FOLDER`, small networks trained whole and in parts, on shared rows.
+"""The job of each of two launched processes: `parts.py FOLDER`, small networks trained whole and in parts.
 
 Both ways draw the same dropout masks, so weights differ by rounding at most. What it finds goes to FOLDER/<rank>.json.
 """
@@ -47,7 +47,7 @@ class Watch:
 
 
 def loss(outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-    """What a teacher minimises."""
+    """The loss of a teacher."""
     return Finetune().loss(LossInputs(outputs, None, batch.labels, SPEC.kind))
 
 

@@ -50,13 +50,16 @@ def steps() -> list[Step]:
     for name, methods in students.items():
         plan += [Step(f"student-{name}-{method}", "student", name, method) for method in methods]
     for method in ("takd", "sftn"):
-        plan += [Step(f"{stage}-{PAIR}-{method}", stage, PAIR, method) for stage in ("assistant", "assisted")]
+        plan += [Step(f"{stage}-{PAIR}-{method}", stage, PAIR, method) for stage in ("assistant", "assisted_student")]
     plan += [Step(f"meta_teacher-{name}", "meta_teacher", name) for name in (PAIR, CHOICE)]
-    plan.append(Step(f"meta_taught-{PAIR}-kd", "meta_taught", PAIR, "kd"))
+    plan.append(Step(f"meta_student-{PAIR}-kd", "meta_student", PAIR, "kd"))
     plan.append(Step(f"multi_task-{PAIR}-kd", "multi_task", PAIR, "kd"))
-    plan += [Step(f"curriculum-{PAIR}-{reward}", "curriculum", PAIR, params=f"{reward}.yaml") for reward in REWARDS]
-    plan.append(Step(f"curriculum-{PAIR}-episode", "curriculum", PAIR, params="episode.yaml"))
-    plan.append(Step(f"curriculum-{CHOICE}-gain", "curriculum", CHOICE, params="gain.yaml"))
+    plan += [
+        Step(f"curriculum-{PAIR}-{reward}", "curriculum", PAIR, "mpdistil", params=f"{reward}.yaml")
+        for reward in REWARDS
+    ]
+    plan.append(Step(f"curriculum-{PAIR}-episode", "curriculum", PAIR, "mpdistil", params="episode.yaml"))
+    plan.append(Step(f"curriculum-{CHOICE}-gain", "curriculum", CHOICE, "mpdistil", params="gain.yaml"))
     return [*plan, *(Step(f"evaluate-{name}", "evaluate", name, "mpdistil") for name in (PAIR, CHOICE))]
 
 
@@ -64,7 +67,7 @@ def steps_in_parts() -> list[Step]:
     """Those that run once more with their networks' parameters split, one of each kind; the rest trains no other way."""
     methods = ("mse_kd", "tinybert", "ckd")  # with a projection; in phases, on attention scores; a teacher that runs
     students = {f"student-{PAIR}-{method}" for method in methods} | {f"student-{CHOICE}-pkd"}
-    makers = {f"assistant-{PAIR}-sftn", f"meta_taught-{PAIR}-kd", f"curriculum-{PAIR}-episode"}
+    makers = {f"assistant-{PAIR}-sftn", f"meta_student-{PAIR}-kd", f"curriculum-{PAIR}-episode"}
     others = {f"teacher-{PAIR}", f"teacher-{REGRESSION}", f"signals-{PAIR}", f"evaluate-{PAIR}"}
     return [step for step in steps() if step.label in students | makers | others]
 
@@ -123,18 +126,16 @@ def _params(folder: Path, name: str, curriculum: Mapping[str, object]) -> None:
             "config": {**SIZES, "hidden_size": 24, "num_hidden_layers": 4},
         },
         "student": {
-            "methods": [*SIGNALS, *RUNS, *MOVING],
             "epochs": 2,
             "batch_size": 8,
             "config": {**SIZES, "hidden_size": 16, "num_hidden_layers": 2},
         },
-        "assisted": {"methods": ["takd", "sftn"]},
         # Its teacher follows a difference of gradients: at the others' rate (1e-3) rounding grows to 1.02e-5 in two epochs.
         "lgtm": {"teacher_learning_rate": 3e-4},
         "takd": {"layers": 3},
         "rco": {"anchors": 2},  # both along two teacher epochs in two of the student's
         "prokd": {"label_share": 0.0},
-        "mpdistil": {"base": "mse_kd", "datasets": [PAIR, CHOICE, REGRESSION], "teaches": ["kd"], "multi_task": ["kd"]},
+        "mpdistil": {"base": "mse_kd"},
         "meta_teacher": {"epochs": 2},
         "curriculum": {
             "episodes": 2,

@@ -1,4 +1,4 @@
-"""What each of the launched processes runs: `python -m hardware cpu_2 resuming RUN=BLOW ...`, one after the other.
+"""The job of each launched process: `python -m hardware cpu_2 resuming RUN=BLOW ...`, one after the other.
 
 A blow falls in a run's seventh step of training: `sigkill-0` or `sigkill-1` ends that process at once, `sigterm` goes to
 the launcher, `one-sigterm` to the second process alone. With `none` the run goes to its end, and what it left is moved to

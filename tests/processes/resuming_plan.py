@@ -65,12 +65,11 @@ def _params(folder: Path, reward: str) -> None:
         split={"quiz": 0.1, "selection_minimum": 16, "max_length": 24},
         teacher={"epochs": 1, "batch_size": 8, "config": {**NETWORK, "hidden_size": 24, "num_hidden_layers": 3}},
         student={
-            "methods": ["kd"],
             "epochs": 2,
             "batch_size": 8,
             "config": {**NETWORK, "hidden_size": 16, "num_hidden_layers": 2},
         },
-        mpdistil={"base": "kd", "datasets": [PAIR, CHOICE]},
+        mpdistil={"base": "kd"},
         meta_teacher={"epochs": 2},
         curriculum={
             "episodes": 4,

@@ -19,7 +19,6 @@ METHODS = ("finetune", "mse_kd", "mpdistil")
 DATASETS = ("cb", "copa")
 SMALL = {
     "datasets": "[cb,copa]",
-    "mpdistil.datasets": "[cb,copa]",
     "seeds": "[42]",
     "threads": 1,
     "source.folder": "rows",

@@ -29,7 +29,7 @@ def named_kinds(node: ast.AST) -> set[str]:
 
 
 def branches_on_a_kind(source: str) -> bool:
-    """Whether a name of a kind is compared, matched, or looked up in a table of several."""
+    """Return whether a name of a kind is compared, matched, or looked up in a table of several."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Compare | ast.MatchValue) and named_kinds(node):
             return True

@@ -12,7 +12,8 @@ from source_imports import ROOT
 from torch import Tensor, nn
 
 import seeds
-from config.parameters import Curriculum, MetaTeacher, Parameters, load
+from config.method_parameters import Curriculum, MetaTeacher
+from config.parameters import Parameters, load
 from methods.task_loss import task_loss
 from models.classifier import Classifier
 from models.heads import HeadSpec
@@ -70,8 +71,8 @@ def test_students_of_one_dataset_and_seed_draw_alike_by_whatever_method() -> Non
     made = [
         stage("student", "rte", method="kd"),
         stage("student", "rte", method="lgtm"),
-        stage("assisted", "rte"),
-        stage("meta_taught", "rte"),
+        stage("assisted_student", "rte"),
+        stage("meta_student", "rte"),
     ]
     assert len({one.seed_of("training") for one in made}) == 1
     both = [stage(name, "rte").seed_of("curriculum") for name in ("curriculum", "multi_task")]

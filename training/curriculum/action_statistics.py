@@ -1,4 +1,4 @@
-"""What section 5 of MPDistil reads from the curricula: shares, similarity and distance of consecutive
+"""Statistics of the curricula as in section 5 of MPDistil: shares, similarity and distance of consecutive
 episodes.
 
 A curriculum is the sequence of actions of one episode.

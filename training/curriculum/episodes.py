@@ -82,7 +82,7 @@ def run_curriculum(
 
 
 class TrainingEpisode(Saved, Protocol):
-    """How an episode goes; what lives from the first to the last."""
+    """The settings of an episode; what lives from the first to the last."""
 
     @property
     def learner(self) -> CurriculumLearner: ...

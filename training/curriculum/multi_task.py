@@ -64,7 +64,7 @@ def train_multi_task(
 
 @dataclass(frozen=True)
 class MultiTask:
-    """How an episode goes."""
+    """The settings of an episode."""
 
     learner: CurriculumLearner
     sampler: UniformSampler

@@ -37,7 +37,7 @@ class QuizBatches:
         return self._batches[position]
 
     def state_dict(self) -> State:
-        """How far `next_batch` has come."""
+        """The position of `next_batch`."""
         return {"given": self._given}
 
     def load_state_dict(self, state: State) -> None:
@@ -45,7 +45,7 @@ class QuizBatches:
         self._given = cast(int, state["given"])
 
     def rows_in(self, batches: int) -> int:
-        """How many different rows the first so many batches hold."""
+        """Return the number of different rows in the first so many batches."""
         return sum(len(batch) for batch in self.one_pass(0)[:batches])
 
     def one_pass(self, number: int) -> list[Batch]:

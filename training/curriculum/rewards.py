@@ -29,7 +29,7 @@ Level = Literal["binary", "real"]
 
 
 class StepReward(Saved, Protocol):
-    """What the policy learns from: the reward of one step, asked for at two moments."""
+    """The reward of one step, from which the policy learns; it is asked for at two moments."""
 
     def after_backward(self) -> None: ...
 

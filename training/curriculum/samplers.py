@@ -1,4 +1,4 @@
-"""Who picks the dataset of each step of the curriculum: the policy, chance, or nobody."""
+"""Samplers of the dataset of each step of the curriculum: the policy, chance, or a fixed choice."""
 
 import math
 from collections.abc import Callable, Sequence

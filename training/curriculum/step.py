@@ -1,4 +1,4 @@
-"""One episode of the curriculum, step by step: who lives from the first episode to the last, and how a step goes."""
+"""One episode of the curriculum, step by step."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from training.supervised import check_finite
 
 @dataclass(frozen=True)
 class CurriculumEpisode:
-    """What lives from the first episode to the last."""
+    """Parts of the curriculum that live from the first episode to the last."""
 
     learner: CurriculumLearner
     sampler: Sampler
@@ -54,7 +54,7 @@ class CurriculumEpisode:
         return quiz
 
     def learn(self, rows: Sequence[Row]) -> None:
-        """What the policy learns from an episode's rows, to which returns and advantages are added."""
+        """Let the policy learn from an episode's rows, to which returns and advantages are added."""
         if self.settings.update == "episode":
             self._move()
         returns = discounted_returns([float(row["reward"] or 0.0) for row in rows], self.credit.gamma)

@@ -1,4 +1,4 @@
-"""What the curriculum asks of its surroundings: a student, quiz batches, a probe, settings; and what it gives back."""
+"""Types of the curriculum: its student, quiz batches, probe and settings, and its result."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Row = dict[str, float | int | str | None]
 
 
 class CurriculumStudent(Protocol):
-    """What `models.classifier.Classifier` offers and the curriculum uses; any nn.Module with these will do."""
+    """Those parts of `models.classifier.Classifier` that the curriculum uses; any nn.Module with these will do."""
 
     heads: nn.ModuleDict
 

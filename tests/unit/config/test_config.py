@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from config.parameters import Parameters, load, main
+from config.__main__ import main
+from config.methods import FAMILIES
+from config.parameters import Parameters, load
 from errors import UserError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 
 
@@ -119,26 +121,17 @@ def test_nothing_that_a_command_or_a_path_of_a_stage_names_is_more_than_a_word(
     dvc_yaml = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
     # Their items, and themselves; `launch` and `source.folder`, which is in no command, have tests of their own.
     assert set(re.findall(r"\$\{([^}]+)\}", dvc_yaml)) == {
-        *(
-            "datasets",
-            "seeds",
-            "methods",
-            "student.methods",
-            "assisted.methods",
-            "mpdistil.datasets",
-            "mpdistil.teaches",
-            "mpdistil.multi_task",
-        ),
+        *("datasets", "seeds", *(f"methods.{family}" for family in FAMILIES)),
+        "made_as",  # of dvc.yaml itself
         *("item.dataset", "item.seed", "item.method", "mpdistil.base", "mpdistil.preset", "launch", "source.folder"),
     }
     assert "source.folder" not in "".join(re.findall(r"cmd: .*", dvc_yaml))
-    params.update(benchmark=bad, datasets=[bad], seeds=[bad], methods=[bad])
-    params["student"]["methods"] = params["assisted"]["methods"] = [bad]
-    params["mpdistil"].update(datasets=[bad], teaches=[bad], multi_task=[bad], base=bad, preset=bad)
+    params.update(benchmark=bad, datasets=[bad], seeds=[bad], methods={family: [bad] for family in FAMILIES})
+    params["mpdistil"].update(base=bad, preset=bad)
     errors = errors_of(tmp_path, params).splitlines()
     for key in (
-        *("benchmark", "datasets.1", "seeds.1", "methods.1", "student.methods.1", "assisted.methods.1"),
-        *("mpdistil.datasets.1", "mpdistil.teaches.1", "mpdistil.multi_task.1", "mpdistil.base", "mpdistil.preset"),
+        *("benchmark", "datasets.1", "seeds.1", *(f"methods.{family}.1" for family in FAMILIES)),
+        *("mpdistil.base", "mpdistil.preset"),
     ):
         assert any(line.strip().startswith(f"{key}: {bad!r} is not allowed") for line in errors), (key, errors)
 
@@ -161,16 +154,18 @@ def test_an_unknown_key_names_the_nearest_known_one(tmp_path: Path, params: dict
 
 
 def test_a_method_that_is_misspelt_is_told_the_nearest(tmp_path: Path, params: dict) -> None:
-    error = errors_of(tmp_path, {**params, "methods": ["finetun", "mse_kd", "mpdistil"]})
-    assert "methods.1: 'finetun' is not allowed: did you mean 'finetune'? input should be 'finetune', " in error
-    error = errors_of(tmp_path, {**params, "methods": ["nonsense", "mse_kd", "mpdistil"]})
-    assert "methods.1: 'nonsense' is not allowed: input should be 'finetune', " in error
+    params["methods"]["student"] = ["finetun", "mse_kd"]
+    error = errors_of(tmp_path, params)
+    assert "methods.student.1: 'finetun' is not allowed: did you mean 'finetune'? input should be 'finetune', " in error
+    params["methods"]["student"] = ["nonsense", "mse_kd"]
+    error = errors_of(tmp_path, params)
+    assert "methods.student.1: 'nonsense' is not allowed: input should be 'finetune', " in error
 
 
 def test_a_list_that_is_missing_is_told_with_what_to_write(tmp_path: Path, params: dict) -> None:
-    del params["mpdistil"]["teaches"], params["datasets"]
+    del params["methods"]["meta_taught"], params["datasets"]
     error = errors_of(tmp_path, params)
-    assert "mpdistil.teaches: missing; write `teaches: []` for none" in error
+    assert "methods.meta_taught: missing; write `meta_taught: []` for none" in error
     assert re.search(r"^  datasets: missing$", error, re.MULTILINE)
 
 
@@ -205,8 +200,17 @@ def test_a_value_of_several_types_gives_one_line(tmp_path: Path, params: dict) -
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda p: p.update(methods=["finetune", "mpdistil"]), "student.methods must be `methods` without mpdistil"),
-        (lambda p: p["mpdistil"].update(datasets=[]), "mpdistil.datasets must be [standing, payment, worth]"),
+        (lambda p: p["methods"].update(student=["finetune", "finetune"]), "methods: student: finetune is named twice"),
+        (lambda p: p["methods"].update(student=[], curriculum=[]), "methods: name one method at least"),
+        (
+            lambda p: p["methods"].update(student=["takd"]),
+            "takd is of another family; write takd into methods.assisted",
+        ),
+        (lambda p: p["methods"].update(student=["kd_meta"]), "write kd into methods.meta_taught"),
+        (
+            lambda p: p["signals"].update(layers="none"),
+            "signals.layers: none, but mse_kd compares the teacher's layers",
+        ),
         (lambda p: p.update(seeds=[1, 1]), "seeds: 1 is named twice"),
         (lambda p: p["teacher"].update(checkpoint="x"), "exactly one of teacher.checkpoint and teacher.config"),
         (lambda p: p["student"].update(layers=2), "student.layers has no meaning with student.init: config"),
@@ -226,8 +230,8 @@ def test_values_that_disagree_are_an_error(tmp_path: Path, params: dict, change,
 
 
 def test_mpdistil_can_be_left_out(tmp_path: Path, params: dict) -> None:
-    params["methods"], params["mpdistil"]["datasets"] = ["finetune", "mse_kd"], []
-    assert load(written(tmp_path, params)).mpdistil.datasets == ()
+    params["methods"]["curriculum"] = []
+    assert load(written(tmp_path, params)).methods.names == ("finetune", "mse_kd")
 
 
 def test_a_preset_fills_what_is_null_and_nothing_else(tmp_path: Path, params: dict) -> None:

@@ -1,30 +1,29 @@
 """config/parameters.py: which stage makes which method's student, and methods that need other sizes than are given."""
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
 
-from config.method_parameters import BudgetMethod, MultiMethod, ProKd, Rco, SignalMethod, TaughtMethod
-from config.parameters import META, MULTI, load
-from config.stages import Student, Teacher, check_epochs
+from config.method_parameters import MethodSections, ProKd, Section
+from config.methods import LISTED, METHODS, ROWS, by_family, full_names, row_of
+from config.parameters import load
+from config.stages import Student, Teacher
 from errors import UserError
 from methods.phases import taught_epochs
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIZES = {"model_type": "bert", "hidden_size": 16, "num_attention_heads": 2}
 
 
 @pytest.fixture
 def params() -> dict:
     content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    content["methods"] = ["kd", "takd", "mpdistil", "kd_meta", "tinybert"]
-    content["student"] |= {"methods": ["kd", "tinybert"], "config": {**SIZES, "num_hidden_layers": 2}}
+    content["methods"] = by_family(["kd", "takd", "mpdistil", "kd_meta", "tinybert"])
+    content["student"]["config"] = {**SIZES, "num_hidden_layers": 2}
     content["teacher"]["config"] = {**SIZES, "num_hidden_layers": 6}
-    content["assisted"]["methods"] = ["takd"]
     content["takd"]["layers"] = 4
-    content["mpdistil"] |= {"base": "takd", "teaches": ["kd"]}
+    content["mpdistil"]["base"] = "takd"
     return content
 
 
@@ -35,24 +34,39 @@ def written(folder: Path, content: dict) -> Path:
 
 
 def test_every_method_that_reads_signals_can_be_taught_by_the_meta_teacher() -> None:
-    assert {f"{name}{META}" for name in get_args(SignalMethod)} == set(get_args(TaughtMethod))
-    assert {f"{name}{MULTI}" for name in get_args(BudgetMethod)} == set(get_args(MultiMethod))
+    signals = {row.name for row in ROWS if row.family == "student" and row.teacher == "signals"}
+    assert set(LISTED["meta_taught"]) == signals
+    assert {f"{name}_meta" for name in signals} == {name for name in METHODS if name.endswith("_meta")}
+
+
+def test_a_method_has_one_row_and_a_section_of_its_name() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+    others = {"meta_teacher", "curriculum"}
+    assert {row.name for row in ROWS} == set(MethodSections.model_fields) - others
+    for row in ROWS:
+        section = MethodSections.model_fields[row.name].annotation
+        assert isinstance(section, type) and issubclass(section, Section)
+        assert row.main_weight is None or row.main_weight in section.model_fields, row.name
+
+
+def test_full_names_and_families_are_each_others_reverse() -> None:
+    assert full_names(by_family(METHODS)) == METHODS
+    assert by_family(["kd_meta", "kd"])["meta_taught"] == ["kd"] and row_of("kd_multi").name == "kd"
+    with pytest.raises(KeyError):
+        row_of("takd_meta")
 
 
 def test_a_student_may_go_on_without_a_curriculum_whether_or_not_there_is_one(tmp_path: Path, params: dict) -> None:
-    params["methods"].append("kd_multi")
-    params["mpdistil"] |= {"multi_task": ["kd"]}
-    assert load(written(tmp_path, params)).mpdistil.multi_task == ("kd",)
-    params["methods"] = ["kd", "takd", "tinybert", "kd_multi"]
-    params["mpdistil"] |= {"datasets": [], "teaches": []}
+    params["methods"]["multi_task"] = ["kd"]
+    assert load(written(tmp_path, params)).methods.multi_task == ("kd",)
+    params["methods"] |= {"curriculum": [], "meta_taught": []}
     assert "kd_multi" in load(written(tmp_path, params)).methods
 
 
 def test_the_quiz_is_kept_from_the_students_of_no_method_but_a_curriculums_base(tmp_path: Path, params: dict) -> None:
     params["split"] |= {"quiz_joins_train": True, "quiz_kept_from": "takd"}
     assert load(written(tmp_path, params)).split.quiz_kept_from == "takd"
-    params["methods"] = ["kd", "takd", "tinybert"]
-    params["mpdistil"] |= {"datasets": [], "teaches": []}
+    params["methods"] |= {"curriculum": [], "meta_taught": []}
     params["split"] |= {"quiz_kept_from": None}
     assert load(written(tmp_path, params)).split.quiz_joins_train
 
@@ -88,37 +102,30 @@ def test_the_papers_profiles_say_their_weights_themselves() -> None:
 
 def test_methods_may_be_of_every_stage_and_in_any_order(tmp_path: Path, params: dict) -> None:
     assert load(written(tmp_path, params)).mpdistil.base == "takd"
-    params["methods"].reverse()
-    assert load(written(tmp_path, params)).assisted.methods == ("takd",)
+    params["methods"] = dict(reversed(params["methods"].items()))
+    assert load(written(tmp_path, params)).methods.names == ("kd", "tinybert", "takd", "kd_meta", "mpdistil")
 
 
 def test_no_method_of_the_student_stage_is_needed(tmp_path: Path, params: dict) -> None:
-    params["methods"], params["student"]["methods"] = ["takd", "mpdistil"], []
-    params["mpdistil"]["teaches"] = []
-    assert load(written(tmp_path, params)).student.methods == ()
+    params["methods"] |= {"student": [], "meta_taught": []}
+    assert load(written(tmp_path, params)).methods.names == ("takd", "mpdistil")
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda p: p["student"].update(methods=["kd"]), "student.methods must be `methods` without mpdistil"),
-        (
-            lambda p: p["assisted"].update(methods=[]),
-            "assisted.methods must be what `methods` names of takd and sftn: [takd]",
-        ),
-        (lambda p: p["mpdistil"].update(teaches=["pkd"]), "mpdistil.teaches must be what `methods` names with _meta"),
         (lambda p: p["mpdistil"].update(base="sftn"), "mpdistil.base: sftn must be among `methods`"),
         (lambda p: p["mpdistil"].update(base="kd_meta"), "mpdistil.base: 'kd_meta' is not allowed"),
-        (lambda p: p["mpdistil"].update(teaches=["lgtm"]), "'lgtm' is not allowed"),
         (
-            lambda p: p["mpdistil"].update(multi_task=["kd"]),
-            "mpdistil.multi_task must be what `methods` names with _multi behind it, without that: []",
+            lambda p: p["methods"].update(meta_taught=["lgtm"]),
+            "lgtm is of another family; write lgtm into methods.student",
         ),
+        (lambda p: p["methods"].update(meta_taught=["nosuch"]), "methods.meta_taught.1: 'nosuch' is not allowed"),
         (
-            lambda p: (p["methods"].append("finetune_multi"), p["mpdistil"].update(multi_task=["finetune"])),
-            "mpdistil.multi_task: finetune_multi goes on from finetune, which must be among `methods`",
+            lambda p: p["methods"].update(multi_task=["finetune"]),
+            "methods.multi_task: finetune_multi goes on from finetune, which must be in methods.student",
         ),
-        (lambda p: p["mpdistil"].update(multi_task=["pkd"]), "'pkd' is not allowed"),
+        (lambda p: p["methods"].update(multi_task=["pkd"]), "pkd is of another family; write pkd into methods.student"),
         (lambda p: p["split"].update(quiz_joins_train=True), "split.quiz_kept_from must be takd: mpdistil.base where"),
         (lambda p: p["split"].update(quiz_kept_from="takd"), "split.quiz_kept_from must be null"),
         (
@@ -142,8 +149,7 @@ def test_values_that_disagree_are_an_error(tmp_path: Path, params: dict, change,
 
 
 def test_the_meta_teacher_teaches_only_where_there_is_one(tmp_path: Path, params: dict) -> None:
-    params["methods"].remove("mpdistil")
-    params["mpdistil"]["datasets"] = []
+    params["methods"]["curriculum"] = []
     with pytest.raises(UserError, match="made for mpdistil, which is not among"):
         load(written(tmp_path, params))
 
@@ -152,8 +158,7 @@ def test_the_meta_teacher_teaches_only_where_there_is_one(tmp_path: Path, params
 def test_a_student_of_one_layer_is_too_small_for_relations_and_branches(
     tmp_path: Path, params: dict, method: str
 ) -> None:
-    params["methods"].append(method)
-    params["assisted" if method == "sftn" else "student"]["methods"].append(method)
+    params["methods"]["assisted" if method == "sftn" else "student"].append(method)
     params["student"]["config"]["num_hidden_layers"] = 1
     with pytest.raises(UserError, match=f"{method} needs a student of 2 layers or more"):
         load(written(tmp_path, params))
@@ -161,8 +166,7 @@ def test_a_student_of_one_layer_is_too_small_for_relations_and_branches(
 
 def learning_from_epochs(params: dict, method: str, **values: object) -> dict:
     """The same for one method that learns from a teacher of 10 epochs."""
-    params["methods"], params["student"]["methods"], params["assisted"]["methods"] = [method], [method], []
-    params["mpdistil"] |= {"base": "finetune", "datasets": [], "teaches": []}
+    params["methods"] = by_family([method])
     params["teacher"] |= {"trajectory": True, "epochs": 10}
     return params | {method: values}
 
@@ -195,12 +199,12 @@ def test_no_epoch_of_the_teacher_is_left_out_in_silence(
 @pytest.mark.parametrize("share", [0.0, 0.13, 0.3, 0.5, 0.9])
 def test_what_the_config_takes_for_prokds_first_phase_is_what_it_lasts(share: float) -> None:
     """The config has no torch, and so a formula of its own: it refuses one teacher epoch more than there is room for."""
-    method, rco = ProKd(label_share=share), Rco()
+    method = ProKd(label_share=share)
     for epochs in range(1, 40):
         room, student = taught_epochs(epochs, share), Student.model_construct(epochs=epochs)
-        check_epochs(["prokd"], student, Teacher.model_construct(epochs=room), method, rco)
+        method.check(student, Teacher.model_construct(epochs=room))
         with pytest.raises(ValueError, match=f"leaves {room} of them"):
-            check_epochs(["prokd"], student, Teacher.model_construct(epochs=room + 1), method, rco)
+            method.check(student, Teacher.model_construct(epochs=room + 1))
 
 
 @pytest.mark.parametrize("method", ["metadistil", "lgtm"])

@@ -13,7 +13,7 @@ from config.reading import read_yaml
 from errors import UserError
 from strict_yaml import DescriptionLoader, StrictLoader
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ALIKE = {
     "042": 42,
     "-042": -42,

@@ -44,7 +44,7 @@ def test_a_cell_is_run_once_and_its_row_can_be_read_back(tmp_path: Path, pipelin
     assert run(tmp_path, *asked) == 0
     ((values, targets),) = pipeline.asked
     assert values["curriculum.reward"] == "alignment"
-    assert targets == tuple(f"evaluate@cb-{method}-42" for method in ("finetune", "mse_kd", "mpdistil"))
+    assert targets == ("evaluate@cb-finetune-42", "evaluate@cb-mse_kd-42", "evaluate_curriculum@cb-mpdistil-42")
     (row,) = read_rows(tmp_path / "runs.jsonl")
     evaluated = json.loads((pipeline.folder / "outputs/evaluate/cb/mpdistil/42/metrics.json").read_text())
     score = round(100 * evaluated["dev"]["accuracy"], 4)

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from made_up_pipeline import MadeUpPipeline
 
+from config.methods import by_family
 from experiments import grid
-from experiments.grid_types import by_family, method_of
+from experiments.grid_types import evaluation, method_of
 from experiments.method_runs import read_method_rows
 from experiments.methods_grid import Budget
 
@@ -39,19 +41,19 @@ def test_the_budget_is_reckoned_in_whole_epochs_and_episodes() -> None:
     assert Budget(None, 8).values("kd", rows) == {"student.batch_size": 8}
 
 
-def test_methods_share_the_lists_that_signals_depend_on_and_only_a_curriculum_names_all_datasets(
+def test_params_name_only_what_is_run_and_only_a_curriculum_names_all_datasets(
     tmp_path: Path, pipeline: MadeUpPipeline
 ) -> None:
     assert run(tmp_path, "--datasets", "payment", "--methods", "kd", "pkd", "mpdistil", "--updates", "20") == 0
     kd, pkd, mpdistil = (values for values, _ in pipeline.asked[1:])
-    assert kd["student.methods"] == pkd["student.methods"] == mpdistil["student.methods"] == ["mse_kd", "kd", "pkd"]
-    assert kd["datasets"] == ["payment"]
+    assert (kd["methods"], mpdistil["methods"]) == (by_family(["kd"]), by_family(["mse_kd", "mpdistil"]))
+    assert kd["datasets"] == pkd["datasets"] == ["payment"]
     assert mpdistil["datasets"] == ["standing", "payment", "worth"]
     assert [targets for _, targets in pipeline.asked] == [
         ("split@payment",),
         ("evaluate@payment-kd-42",),
         ("evaluate@payment-pkd-42",),
-        ("evaluate@payment-mpdistil-42",),
+        ("evaluate_curriculum@payment-mpdistil-42",),
     ]
 
 
@@ -111,12 +113,13 @@ def points_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[st
     return [line.partition(": ")[2].replace("'", '"') for line in listed(tmp_path, capsys)]
 
 
-def test_params_name_only_what_is_run() -> None:
-    assert by_family(["kd"], ["cb"])["mpdistil.datasets"] == []
-    both = by_family(["mse_kd", "mpdistil"], ["cb", "rte"])
-    assert (both["methods"], both["mpdistil.datasets"]) == (["mse_kd", "mpdistil"], ["cb", "rte"])
-    assisted = by_family(["takd"], ["cb"])
-    assert (assisted["student.methods"], assisted["assisted.methods"]) == (["finetune"], ["takd"])
+@pytest.mark.parametrize("method", ["kd", "takd", "kd_meta", "kd_multi", "mpdistil"])
+def test_students_are_evaluated_by_a_stage_of_the_pipeline(method: str) -> None:
+    stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    stage, _, keys = evaluation("payment", method, 42).partition("@")
+    name = keys.split("-")[1]
+    made_as = "".join(one["made_as"] for one in stages[stage].get("vars", []))
+    assert f"{name}{made_as}" == method
 
 
 def test_a_variant_is_of_the_method_before_its_first_hyphen() -> None:

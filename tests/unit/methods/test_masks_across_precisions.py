@@ -1,4 +1,4 @@
-"""Whether a bf16 pass and its float32 replay draw one set of dropout masks: metadistil and lgtm would need that under bf16.
+"""Dropout masks of a bf16 pass and of its float32 replay: metadistil and lgtm would need one set of them under bf16.
 
 config/parameters.py refuses both with `precision: bf16`. A kernel of dropout draws for several numbers at once, and how many can
 depend on their type. If these tests pass on a GPU, the refusal can go for that kind of GPU; where one fails, it is right:
@@ -90,7 +90,7 @@ def on(device: str, rows: Rows) -> Rows:
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_derivative_of_bf16_passes_is_that_of_their_float32_replay(device: str) -> None:
-    """What masks alone change of it, from pass to pass, is the same in both; with the masks of another pass it is not."""
+    """Change caused by masks alone, from pass to pass, is the same in both; with another pass's masks it is not."""
     at, states = Derivative(device), list[RandomState]()
     for seed in range(8):
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""What each of two networks minimises in dml, prokt, lgtm and metadistil, against float64 numpy.
+"""Losses of both networks in dml, prokt, lgtm and metadistil, against float64 numpy.
 
 A step's losses are watched through `Learner.descend`, so that what is compared is what the optimiser was given.
 """

@@ -12,7 +12,7 @@ from methods.rco import Rco
 
 
 def factors(method: Scheduled, epochs: int, teacher_epochs: int) -> list[float | None]:
-    """What the teacher's logits are multiplied by, epoch by epoch; None where the labels teach."""
+    """Return the factor of the teacher's logits, epoch by epoch; None where the labels teach."""
     methods = [method.phase(epoch, epochs, teacher_epochs).method for epoch in range(1, epochs + 1)]
     return [one.factor if isinstance(one, ScaledLogits) else None for one in methods]
 

@@ -18,7 +18,7 @@ SPEC, BATCH, QUIZ = BATCHES["pair"]
 
 
 def answers(name: str, monkeypatch: pytest.MonkeyPatch, *, same_masks: bool, rate: float = 0.0) -> list[Tensor]:
-    """What the teacher says of a batch in one step: before its own step and after it; at rate 0 it does not move."""
+    """Return the teacher's outputs for a batch before its own step and after it; at rate 0 it does not move."""
     own: Pair = pair("bert", SPEC)
     own.teacher.optimizer.param_groups[0]["lr"] = rate
     said: list[Tensor] = []

@@ -42,7 +42,7 @@ def learner(layers: int, seed: int) -> Learner:
 
 
 def step_on(name: str, train: Rows, quiz: Rows) -> list[Tensor]:
-    """What one step changes in every parameter of both networks."""
+    """Return the change of every parameter of both networks in one step."""
     torch.set_num_threads(1)
     own = Pair(learner(2, 11), learner(3, 5), RTE.kind)
     parameters = [value for one in (own.student, own.teacher) for value in one.parameters().values()]
@@ -64,7 +64,7 @@ def one_of(number: int, processes: int, folder: str) -> None:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, list[Tensor]]]:
-    """What changed in each of two processes."""
+    """The changes in each of two processes."""
     folder = tmp_path_factory.mktemp("processes")
     multiprocessing.spawn(one_of, args=(2, str(folder)), nprocs=2)
     return [torch.load(folder / f"{number}.pt") for number in range(2)]

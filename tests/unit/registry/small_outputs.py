@@ -21,9 +21,8 @@ NAME = f"quickstart-{DATASET}-{METHOD}"
 SMALL: dict[str, dict[str, object]] = {
     "source": {"folder": str(ROOT / "data/catalog/quickstart")},
     "teacher": {"epochs": 4},
-    "student": {"epochs": 6, "methods": [METHOD]},
+    "student": {"epochs": 6},
     "evaluate": {"latency_repeats": 3},
-    "mpdistil": {"base": METHOD, "datasets": []},
     "registry": {"margin": -200.0},
 }
 

@@ -25,7 +25,7 @@ POSTGRES = os.environ.get("DISTILFLOW_TEST_POSTGRES", "")
 
 ELSEWHERE = """
 import pathlib, runpy, sys
-import places
+import paths
 folder = pathlib.Path(sys.argv.pop(1))
 paths.registry_folder = lambda: folder
 sys.argv.pop(0)

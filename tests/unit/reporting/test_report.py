@@ -330,7 +330,7 @@ def test_the_final_line_names_the_highest_student_and_whether_it_may_be_shipped(
 def test_the_stage_writes_everything_into_its_folder(tmp_path: Path) -> None:
     parameters = load(ROOT / "profiles" / "quickstart.yaml")
     datasets = [FakeDataset(name, "single", ("no", "yes"), ("accuracy",), 60) for name in parameters.datasets]
-    write_outputs(datasets, parameters.seeds, parameters.methods, episodes=4)
+    write_outputs(datasets, parameters.seeds, parameters.methods.names, episodes=4)
     (tmp_path / "report").mkdir()
     stage = Stage("report", parameters, folder=tmp_path / "report")
     report(stage)
@@ -344,7 +344,7 @@ def test_the_stage_writes_everything_into_its_folder(tmp_path: Path) -> None:
     assert "<h3>What the papers ask of their methods</h3>" in papers and "Fig. 4" in papers
     assert "Fig. 4" not in page.partition('<details class="papers">')[0]
     numbers = json.loads((stage.folder / "report.json").read_text())
-    assert [line["method"] for line in numbers["comparison"]["lines"]] == list(parameters.methods)
+    assert [line["method"] for line in numbers["comparison"]["lines"]] == list(parameters.methods.names)
     assert set(
         json.loads((stage.folder / "metrics.json").read_text())[parameters.datasets[0]]["selection_loss"]
-    ) == set(parameters.methods)
+    ) == set(parameters.methods.names)

@@ -2,7 +2,6 @@
 
 import subprocess
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
@@ -11,16 +10,13 @@ from source_imports import ROOT
 from stages import merged
 
 from benchmarks.repository_copy import copy_repository
-from config.method_parameters import AssistedMethod
+from config.methods import LISTED
 from config.parameters import load
 from tasks.runtime.declaration import PARAMS, declaration
 
 # One method of each family, so that every stage is there.
 ALL = {
     "methods": ["finetune", "kd", "mse_kd", "takd", "mpdistil", "kd_meta", "kd_multi"],
-    "student": {"methods": ["finetune", "kd", "mse_kd"]},
-    "assisted": {"methods": ["takd"]},
-    "mpdistil": {"teaches": ["kd"], "multi_task": ["kd"]},
 }
 
 
@@ -71,16 +67,20 @@ def leaves_at(key: str, values: dict[str, object]) -> set[str]:
     return leaves(content, f"{file}.{inner}" if file else inner)
 
 
-@pytest.mark.parametrize("stage", ["teacher", "student", "assistant", "assisted", "meta_taught", "multi_task"])
+@pytest.mark.parametrize("stage", ["teacher", "student", "assistant", "assisted_student", "meta_student", "multi_task"])
 def test_what_changes_the_bits_of_a_student_is_recorded(stage: str) -> None:
-    method = get_args(AssistedMethod)[0] if stage in ("assistant", "assisted") else "kd"
+    method = LISTED["assisted"][0] if stage in ("assistant", "assisted_student") else "kd"
     recorded = leaves(declaration(ROOT, stage).parameters(load(ROOT / PARAMS), method, ROOT))
     assert {"precision", "compile", "threads", "evaluate.batch_size"} <= recorded
 
 
-def test_options_and_output_of_a_stage_are_those_of_its_matrix() -> None:
-    declared = declaration(ROOT, "meta_taught")
+def test_options_and_output_of_a_stage_are_those_of_its_command() -> None:
+    declared = declaration(ROOT, "meta_student")
     assert declared.keys == ("dataset", "method", "seed")
     chosen = {"dataset": "rte", "method": "kd", "seed": 7}
     assert declared.output_of(chosen) == Path("outputs/student/rte/kd_meta/7")
+    assert declaration(ROOT, "evaluate").output_of({**chosen, "method": "kd_meta"}) == Path(
+        "outputs/evaluate/rte/kd_meta/7"
+    )
+    assert declaration(ROOT, "meta_teacher").keys == ("dataset", "seed")
     assert declaration(ROOT, "register").output_of({}) == Path("outputs/register")

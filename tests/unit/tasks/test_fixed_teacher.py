@@ -1,4 +1,4 @@
-"""What a fixed teacher says of a batch, and pairs of networks that a method can't compare."""
+"""Outputs of a fixed teacher for a batch, and pairs of networks that a method can't compare."""
 
 import pytest
 import torch

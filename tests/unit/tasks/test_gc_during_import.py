@@ -13,8 +13,8 @@ import gc, sys
 sys.argv[0] = {found!r}
 import tasks
 print(*gc.get_threshold())
-from tasks.runtime import collector
-collector.as_usual()
+from tasks.runtime import gc_during_import
+gc_during_import.as_usual()
 print(*gc.get_threshold(), gc.get_freeze_count() > 0)
 """
 

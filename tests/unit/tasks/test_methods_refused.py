@@ -33,13 +33,12 @@ def params(folder: Path, method: str, **sections: object) -> None:
         "benchmark": "own",
         "datasets": ["reviews", "scores"],
         "methods": [method],
-        "mpdistil": {"datasets": []},
         "seeds": [1],
         "threads": 1,
         "source": {"folder": "data"},
         "split": {"selection_minimum": 8},
         "teacher": {"epochs": 1, "config": {**TINY, "num_hidden_layers": 3}},
-        "student": {"epochs": 1, "config": TINY, "methods": [method]},
+        "student": {"epochs": 1, "config": TINY},
     }
     write_params(folder, **merged(small, sections))
 

@@ -61,8 +61,7 @@ def made(folder: Path, family: str = "bert", **params: object) -> Path:
         "source": {"folder": "data"},
         "split": {"selection_minimum": 8, "tokenizer": "checkpoint", "max_length": 16},
         "teacher": {"epochs": 1, "config": None, "checkpoint": "checkpoint"},
-        "student": {"methods": ["finetune"], "epochs": 1, "init": "teacher_layers", "layers": 1, "config": None},
-        "mpdistil": {"datasets": []},
+        "student": {"epochs": 1, "init": "teacher_layers", "layers": 1, "config": None},
     }
     write_params(folder, **merged(given, params))
     return checkpoint

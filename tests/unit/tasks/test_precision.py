@@ -25,7 +25,6 @@ from training.predict import predict
 pytestmark = pytest.mark.xdist_group("precision")
 SMALL = {
     "datasets": ["standing"],
-    "mpdistil": {"datasets": ["standing"]},
     "teacher": {"epochs": 1},
     "student": {"epochs": 1},
 }
@@ -116,12 +115,11 @@ def test_whatever_is_scored_or_chosen_by_is_float32_in_bf16_training_too(tmp_pat
     run("signals")
     for method in ("mse_kd", "dml"):
         methods = ["mse_kd", "mpdistil", *({method} - {"mse_kd"})]
-        listed = {"methods": methods, "student": {"epochs": 1, "methods": [m for m in methods if m != "mpdistil"]}}
-        run("student", "--method", method, **listed)
+        run("student", "--method", method, methods=methods)
         assert passes.trained_under_autocast()
     run("meta_teacher")
     for reward in ("binary", "real", "gain", "alignment"):
-        run("curriculum", curriculum={**few, "reward": reward, "gamma": None, "baseline": None})
+        run("curriculum", "--method", "mpdistil", curriculum={**few, "reward": reward, "gamma": None, "baseline": None})
         assert passes.trained_under_autocast()
     run("evaluate", "--method", "mpdistil")
 
@@ -169,8 +167,7 @@ def test_compiled_training_ends_with_the_same_names_and_nearly_the_same_weights(
 
 def test_methods_with_forward_derivatives_refuse_compile(tmp_path: Path) -> None:
     methods = ["finetune", "metadistil"]
-    nothing = {"base": "finetune", "datasets": []}
-    write_params(tmp_path, compile=True, methods=methods, student={"methods": methods}, mpdistil=nothing)
+    write_params(tmp_path, compile=True, methods=methods)
     with pytest.raises(UserError, match="metadistil takes forward derivatives"):
         load(tmp_path / "params.yaml")
 

@@ -13,7 +13,7 @@ import yaml
 from safetensors.numpy import save_file
 from stages import ROOT, merged, run_stage_here, write_params
 
-from config.parameters import main
+from config.__main__ import main
 from data.quickstart import vocabulary
 from models.tokenizer import build_word_tokenizer, save_tokenizer
 
@@ -31,9 +31,8 @@ OWN: dict[str, object] = {
     "datasets": ["tickets"],
     "source": {"folder": "mine", "search": []},
     "methods": ["finetune", "mse_kd"],
-    "student": {"methods": ["finetune", "mse_kd"], "config": {**NET, "num_hidden_layers": 2}},
+    "student": {"config": {**NET, "num_hidden_layers": 2}},
     "teacher": {"config": NET},
-    "mpdistil": {"datasets": []},
 }
 
 
@@ -145,7 +144,7 @@ def test_methods_are_held_against_the_kind_of_dataset(
     describe(description)
     value = "3.0" if description is SCORE else "billing"
     Path("mine/tickets/train.csv").write_text("message,queue\n" + f"a,{value}\n" * 3)
-    status, said = told(capsys, methods=[method], student={"methods": [method]})
+    status, said = told(capsys, methods=[method])
     assert status == 2 and expected in said
 
 
@@ -170,10 +169,10 @@ LAYERS = {"init": "pretrained_teacher_layers", "config": None, "layers": 2}
         ({"split": {"tokenizer": "empty"}}, "split.tokenizer: empty: no config.json"),
         ({"split": {"tokenizer": "cut"}}, "split.tokenizer: cut/tokenizer.json: holds no whole tokenizer .*missing field"),
         ({"mse_kd": {"mapping": [[3, 1]]}}, r"methods: mse_kd: layer mapping \[3, 1\]: a pair is \[student layer 0-2"),
-        ({"methods": ["pkd"], "student": {"methods": ["pkd"], "config": {**NET, "num_hidden_layers": 4}}}, "methods: pkd: needs a student of 2 layers or more and a deeper teacher"),
-        ({"methods": ["tinybert"], "student": {**LAYERS, "methods": ["tinybert"]}, "teacher": {"checkpoint": "deberta", "config": None}}, "methods: DeBERTa-v2 gives no attention scores"),
-        ({"methods": ["tinybert"], "student": {"methods": ["tinybert"], "config": {**NET, "num_attention_heads": 2}}, "teacher": {"checkpoint": "bert", "config": None}}, "methods: tinybert: compares attention head by head, but the student has 2 heads"),
-        ({"methods": ["ckd"], "student": {"methods": ["ckd"]}, "teacher": {"checkpoint": "flat", "config": None}}, "methods: ckd: relates .* needs 2 layers or more"),
+        ({"methods": ["pkd"], "student": {"config": {**NET, "num_hidden_layers": 4}}}, "methods: pkd: needs a student of 2 layers or more and a deeper teacher"),
+        ({"methods": ["tinybert"], "student": LAYERS, "teacher": {"checkpoint": "deberta", "config": None}}, "methods: DeBERTa-v2 gives no attention scores"),
+        ({"methods": ["tinybert"], "student": {"config": {**NET, "num_attention_heads": 2}}, "teacher": {"checkpoint": "bert", "config": None}}, "methods: tinybert: compares attention head by head, but the student has 2 heads"),
+        ({"methods": ["ckd"], "teacher": {"checkpoint": "flat", "config": None}}, "methods: ckd: relates .* needs 2 layers or more"),
         ({"launch": "python -m hardware cpu_9"}, "launch: hardware/cpu_9.yaml is not there; there are .*cpu_2"),
     ],
 )  # fmt: skip
@@ -201,7 +200,7 @@ def test_checkpoints_that_fit_are_valid_and_those_of_the_hub_are_not_looked_at(
     assert told(capsys, models=search, teacher={"checkpoint": "org/bert", "config": None}, student=LAYERS)[0] == 0
     assert told(capsys, models=search, teacher={"from": "bert"})[0] == 0
     assert told(capsys, teacher={"checkpoint": "org/no-such-model", "config": None}, student=LAYERS)[0] == 0
-    ckd = {"methods": ["ckd"], "config": {"model_type": "distilbert", "dim": 32, "n_heads": 4, "n_layers": 2}}
+    ckd = {"config": {"model_type": "distilbert", "dim": 32, "n_heads": 4, "n_layers": 2}}
     assert told(capsys, methods=["ckd"], student=ckd)[0] == 0
 
 
@@ -220,7 +219,6 @@ def test_a_search_folder_that_lacks_a_config_is_named(capsys: pytest.CaptureFixt
 def test_settings_of_the_curriculum_that_contradict_each_other_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     changes = {
         "methods": ["finetune", "mse_kd", "mpdistil"],
-        "mpdistil": {"datasets": ["tickets"]},
         "curriculum": {"update": "episode", "reward": "gain"},
     }
     status, said = told(capsys, **changes)

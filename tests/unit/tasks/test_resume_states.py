@@ -26,7 +26,6 @@ def params(folder: Path, **changes: object) -> None:
     """The smallest teacher; a checkpoint only where a test asks for one."""
     values: dict[str, object] = {
         "datasets": ["standing"],
-        "mpdistil": {"datasets": ["standing"]},
         "source": {"folder": "catalog"},
         "split": {"selection_minimum": 16},
         "teacher": {"epochs": 2, "config": {**SIZES, "hidden_size": 16, "num_hidden_layers": 2}},

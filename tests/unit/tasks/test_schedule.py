@@ -14,9 +14,8 @@ def params(folder: Path, epochs: int) -> None:
         folder,
         datasets=["standing"],
         methods=["prokd"],
-        mpdistil={"base": "finetune", "datasets": []},
         teacher={"epochs": 2, "trajectory": True},
-        student={"methods": ["prokd"], "epochs": epochs},
+        student={"epochs": epochs},
         prokd={"label_share": 0.3},
     )
 

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
@@ -14,9 +13,9 @@ from source_imports import ROOT
 from stages import run_stage_here, write_params
 
 import training.supervised
-from config.method_parameters import AssistedMethod, StudentMethod
+from config.methods import BY_NAME, TRAINED
 from config.parameters import Parameters, load
-from tasks.student_training.search import MAIN_WEIGHT, point, with_values
+from tasks.student_training.search import point, with_values
 from tests.chaos.comparison import differences
 from tests.unit.tasks.test_resume_states import in_call
 
@@ -29,18 +28,18 @@ POINTS = 3
 
 
 def test_every_method_has_a_main_weight_of_its_own_section_or_none() -> None:
-    assert MAIN_WEIGHT.keys() == {*get_args(StudentMethod), *get_args(AssistedMethod)}
-    for method, weight in MAIN_WEIGHT.items():
-        assert weight is None or isinstance(getattr(getattr(GIVEN, method), weight), float)
+    for method in TRAINED:
+        weight = BY_NAME[method].main_weight
+        assert weight is None or isinstance(getattr(GIVEN.of_method(method), weight), float)
 
 
-@pytest.mark.parametrize("method", MAIN_WEIGHT)
+@pytest.mark.parametrize("method", TRAINED)
 def test_the_first_point_is_what_the_file_says(method: str) -> None:
     assert with_values(GIVEN, point(GIVEN, "student", method, 1)) == GIVEN
     assert with_values(GIVEN, point(GIVEN, "teacher", method, 1)) == GIVEN
 
 
-@pytest.mark.parametrize("method", MAIN_WEIGHT)
+@pytest.mark.parametrize("method", TRAINED)
 def test_every_point_is_another_one_and_a_valid_params_file(method: str) -> None:
     points = [point(GIVEN, "student", method, number) for number in range(1, 17)]
     assert len({tuple(values.values()) for values in points}) == len(points)
@@ -87,11 +86,10 @@ def params(folder: Path, *, points: int, rate: float = 1e-3, selected_by: str = 
         folder,
         datasets=["standing"],
         methods=["finetune", "kd"],
-        mpdistil={"datasets": []},
         source={"folder": "catalog"},
         split={"selection_minimum": 16},
         teacher={"epochs": 2, "config": {**NET, "num_hidden_layers": 2}},
-        student={"methods": ["finetune", "kd"], "epochs": 2, "learning_rate": rate, "config": {**NET, "num_hidden_layers": 1}},
+        student={"epochs": 2, "learning_rate": rate, "config": {**NET, "num_hidden_layers": 1}},
         search={"points": points},
         selected_by=selected_by,
         checkpoint={"minutes": 60, "steps": 3},

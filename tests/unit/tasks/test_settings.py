@@ -5,7 +5,8 @@ from typing import get_args
 
 from source_imports import ROOT
 
-from config.parameters import Curriculum, MetaTeacher, Student, Teacher, load
+from config.method_parameters import Curriculum, MetaTeacher
+from config.parameters import Student, Teacher, load
 from epoch_choice import SelectionRule
 from methods.curriculum_rewards import Reward
 from methods.returns import BaselineName
@@ -52,7 +53,8 @@ def test_every_key_of_meta_teacher_arrives() -> None:
 
 
 def test_every_key_of_curriculum_arrives() -> None:
-    given = Curriculum.model_validate(CURRICULUM)
+    batches = {"batch_size": 8, "probe": "selection", "probe_rows": 64}  # the stage makes them itself
+    given = Curriculum.model_validate(CURRICULUM | batches)
     made = curriculum_settings(stage("curriculum", curriculum=given), TARGET)
     arrived = {name: getattr(made, own) for own, name in _pairs(CurriculumSettings)}
     arrived |= {name: getattr(made.credit, own) for own, name in _pairs(Credit)}

@@ -27,8 +27,6 @@ def ended(
         "benchmark": "own",
         "datasets": ["reviews"],
         "methods": ["finetune"],
-        "student": {"methods": ["finetune"]},
-        "mpdistil": {"datasets": []},
         "source": {"folder": "data"},
         "split": {"selection_minimum": 8, **split},
     }

@@ -47,7 +47,6 @@ def params(folder: Path, **sections: object) -> None:
     small: dict[str, object] = {
         "benchmark": "own",
         "datasets": ["reviews"],
-        "mpdistil": {"datasets": ["reviews"]},
         "seeds": [1],
         "threads": 1,
         "source": {"folder": "data"},
@@ -110,7 +109,7 @@ def test_a_stage_says_every_error_of_params_yaml_and_writes_nothing(reviews: Pat
         ("source", ["--dataset", "review"], "--dataset review: not among `datasets` of params.yaml; did you mean"),
         ("source", ["--dataset", "../x"], "--dataset ../x: not among `datasets`"),
         ("teacher", ["--dataset", "reviews", "--seed", "-1"], "--seed -1: a seed is a whole number from 0"),
-        ("student", ["--dataset", "reviews", "--method", "mpdistil", "--seed", "1"], "among `student.methods`"),
+        ("student", ["--dataset", "reviews", "--method", "mpdistil", "--seed", "1"], "among `methods.student`"),
         ("evaluate", ["--dataset", "reviews", "--method", "kd", "--seed", "1"], "--method kd: not among `methods`"),
         ("teacher", ["--dataset", "reviews", "--seed", "1"], "split has not run for this combination"),
     ],
@@ -122,7 +121,7 @@ def test_a_command_line_that_names_what_is_not_there_is_one_error(
 
 
 def test_an_unknown_dataset_is_told_the_nearest_known_one(reviews: Path) -> None:
-    params(reviews, datasets=["reviewz"], mpdistil={"datasets": ["reviewz"]})
+    params(reviews, datasets=["reviewz"])
     ended = run_stage_here(reviews, "source", "--dataset", "reviewz")
     refused(reviews, ended, "'reviewz'", "is unknown; did you mean 'reviews'?")
 
@@ -144,7 +143,7 @@ def test_bad_rows_are_listed_together_by_file_row_and_field(reviews: Path) -> No
 
 def test_an_unreachable_hub_is_an_error_that_says_what_to_set(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    params(tmp_path, benchmark="superglue", datasets=["cb"], mpdistil={"datasets": ["cb"]})
+    params(tmp_path, benchmark="superglue", datasets=["cb"])
     nowhere = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "cache")}
     done = subprocess.run(
         [sys.executable, "-m", "tasks.source", "--dataset", "cb"],
@@ -217,7 +216,8 @@ def test_a_curriculum_that_contradicts_itself_is_one_line(split: Path) -> None:
     for stage, options in (("signals", TEACHER), ("student", student), ("meta_teacher", TEACHER)):
         assert run_stage_here(split, stage, *options).status == 0
     params(split, curriculum={"update": "episode", "reward": "gain"})
-    refused(split, run_stage_here(split, "curriculum", *TEACHER), "curriculum.update: episode", "use update: step")
+    curriculum = run_stage_here(split, "curriculum", *TEACHER, "--method", "mpdistil")
+    refused(split, curriculum, "curriculum.update: episode", "use update: step")
 
 
 def test_a_bug_keeps_its_traceback(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:

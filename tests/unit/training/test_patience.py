@@ -27,7 +27,7 @@ class Broken(Exception):
 
 @dataclass
 class Trained:
-    """What a run leaves, and after how many of its steps it is broken off."""
+    """Return the result of a run, and the number of steps after which it is broken off."""
 
     stop: int | None = None
     curves: list[dict[str, float]] = field(default_factory=list)

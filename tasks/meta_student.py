@@ -1,6 +1,6 @@
-"""meta_taught: a student by a method on the teacher's signals, with the meta-teacher's answers in place of the teacher's.
+"""meta_student: a student by a method on the teacher's signals, with the meta-teacher's answers in place of the teacher's.
 
-    python -m tasks.meta_taught --dataset rte --method kd --seed 42
+    python -m tasks.meta_student --dataset rte --method kd --seed 42
 
 Hidden vectors are the teacher's own: the meta-teacher is a head on them. Reads: the dataset's tokens, the signals, the
 meta-teacher's head, and the teacher where `student.init: teacher_layers` asks for it. Writes:
@@ -25,7 +25,7 @@ from training.fixed_teacher import FixedTeacher, reworded
 from training.teacher_signals import open_signals
 
 
-def meta_taught(stage: Stage) -> None:
+def meta_student(stage: Stage) -> None:
     """Train one student on the meta-teacher's answers."""
     dataset = open_dataset(stage, stage.dataset)
     accelerator = start_torch(stage)
@@ -46,4 +46,4 @@ def meta_taught(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("meta_taught", meta_taught)
+    run_stage("meta_student", meta_student)

@@ -1,6 +1,6 @@
-"""assisted: the student of takd or sftn, distilled from what its assistant says.
+"""assisted_student: the student of takd or sftn, distilled from what its assistant says.
 
-    python -m tasks.assisted --dataset rte --method takd --seed 42
+    python -m tasks.assisted_student --dataset rte --method takd --seed 42
 
 Reads: the dataset's tokens, the assistant's signals, and the teacher where `student.init: teacher_layers` asks for it.
 Writes: outputs/student/<dataset>/<method>/<seed>, as the student stage does.
@@ -20,7 +20,7 @@ from training.fixed_teacher import FixedTeacher
 from training.teacher_signals import open_joined
 
 
-def assisted(stage: Stage) -> None:
+def assisted_student(stage: Stage) -> None:
     """Train one student on its assistant's signals."""
     dataset = open_dataset(stage, stage.dataset)
     accelerator = start_torch(stage)
@@ -37,4 +37,4 @@ def assisted(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("assisted", assisted)
+    run_stage("assisted_student", assisted_student)
