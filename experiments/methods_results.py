@@ -201,7 +201,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         rows = read_method_rows(options.runs)
         if not rows:
-            raise ValueError(f"{options.runs}: no row has a method; run `python -m experiments.methods_grid` first")
+            raise ValueError(
+                f"{options.runs}: no row has a method; run `python -m experiments.grid --methods ...` first"
+            )
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

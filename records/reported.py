@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class ChosenPoints(BaseModel):
-    """points.json of `experiments.points choose`; the rest of it is for people."""
+    """points.json of `experiments.grid --grids`; the rest of it is for people."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
     points: dict[str, int]

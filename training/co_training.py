@@ -13,6 +13,7 @@ from accelerate import Accelerator
 
 from data.batches import Batch, batch_order, collate, draw_rows
 from data.tokens import TokenSplit
+from errors import UserError
 from methods.co_training import Learner, MovingTeacher, Pair, ProjectedModel
 from methods.interface import Lasting
 from metrics import compute_metrics
@@ -148,7 +149,7 @@ class QuizBatches:
     def __next__(self) -> Batch:
         each = math.ceil(len(self._split) / self._batch_size)
         if each == 0:
-            raise ValueError(
+            raise UserError(
                 "the quiz split has no rows, but a teacher learns from its student on them; raise split.quiz"
             )
         number, position = self.given // each + 1, self.given % each

@@ -14,6 +14,7 @@ from typing import cast
 from accelerate import Accelerator
 
 from data.batches import Batch
+from errors import UserError
 from seeds import torch_generator
 from training.curriculum.episodes import run_episodes
 from training.curriculum.learner import CurriculumLearner
@@ -52,7 +53,7 @@ def train_multi_task(
         distillations: losses in place of the task loss, by dataset.
 
     Raises:
-        ValueError: the target's quiz has no rows.
+        UserError: the target's quiz has no rows.
         Diverged: the loss became NaN or infinite.
     """
     learner = CurriculumLearner(student, settings, accelerator, distillations or {})
@@ -76,7 +77,7 @@ class MultiTask:
         """The target's quiz batches: as many as there are steps. Only their number counts."""
         quiz = self.one_pass(number)[: self.settings.max_steps_per_episode]
         if not quiz:
-            raise ValueError("a quiz split without rows, so an episode has no steps; enlarge split.quiz")
+            raise UserError("a quiz split without rows, so an episode has no steps; enlarge split.quiz")
         return quiz
 
     def step(self, number: int, step: int, quiz: Sequence[Batch]) -> Row:

@@ -7,6 +7,7 @@ import numpy as np
 
 from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
+from errors import UserError
 from training.resume_files import State
 
 
@@ -24,7 +25,7 @@ class QuizBatches:
         self._split, self._batch_size, self._seed = split, batch_size, seed
         self._rows = np.arange(len(split)) if rows is None else np.asarray(rows)
         if len(self._rows) == 0:
-            raise ValueError("a quiz split without rows: enlarge split.quiz, or take fewer rows out of it for the exam")
+            raise UserError("a quiz split without rows: enlarge split.quiz, or take fewer rows out of it for the exam")
         self._given, self._pass, self._batches = 0, -1, list[Batch]()
 
     def next_batch(self) -> Batch:

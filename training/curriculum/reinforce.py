@@ -13,6 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from errors import UserError
 from methods.policy import Policy
 from training.resume_files import State
 
@@ -48,7 +49,7 @@ class Reinforce:
     def update(self, advantages: Sequence[float]) -> None:
         """One AdamW step on -sum_t A_t log pi(a_t | s_t), over the choices since the last update, in their order."""
         if len(advantages) != len(self._scores):
-            raise ValueError(f"{len(advantages)} advantages for {len(self._scores)} choices")
+            raise UserError(f"{len(advantages)} advantages for {len(self._scores)} choices")
         for index, parameter in enumerate(self._parameters):
             terms = [
                 -advantage * score
