@@ -3,14 +3,30 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 
-def append_line(path: Path, row: Mapping[str, object]) -> None:
-    """Append a row as one line, in one write."""
-    line = json.dumps(row, sort_keys=True, allow_nan=False) + "\n"
+class _HasCommit(Protocol):
+    @property
+    def commit_time(self) -> datetime: ...
+
+
+Made = TypeVar("Made", bound=_HasCommit)
+
+
+def append_checked(path: Path, row: Mapping[str, object], parse: Callable[[Mapping[str, object], str], object]) -> None:
+    """Append a row as one line, in one write; `commit_time` is asked of git where it isn't given.
+
+    Raises ValueError, and writes nothing, if `parse` does: a field is missing or of a wrong kind.
+    """
+    complete = dict(row)
+    if "commit_time" not in complete:
+        complete["commit_time"] = commit_time_of(str(row.get("commit", "")))
+    parse(complete, "the row to append")
+    line = json.dumps(complete, sort_keys=True, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     # One write to a file opened for appending is not torn apart by another process that appends.
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -34,6 +50,12 @@ def read_lines(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
         if not isinstance(content, dict):
             raise ValueError(f"{where}: expected a JSON object, found {type(content).__name__}")
         yield where, content
+
+
+def latest_of(rows: Iterable[Made], key: Callable[[Made], object]) -> list[Made]:
+    """One row for each key: the latest by commit time, then by line."""
+    # A stable sort keeps the order of lines.
+    return list({key(row): row for row in sorted(rows, key=lambda row: row.commit_time)}.values())
 
 
 def time_field(text: str, where: str) -> datetime:

@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from experiments.json_lines import (
-    append_line,
-    commit_time_of,
+    append_checked,
+    latest_of,
     mapping_field,
     number_field,
     read_lines,
@@ -54,12 +54,8 @@ class MethodRow:
 
 
 def append_method_row(path: Path, row: Mapping[str, object]) -> None:
-    """Check a row and append it; `commit_time` is asked of git where it isn't given. ValueError for a bad one."""
-    complete = dict(row)
-    if "commit_time" not in complete:
-        complete["commit_time"] = commit_time_of(str(row.get("commit", "")))
-    _parse(complete, "the row to append")
-    append_line(path, complete)
+    """Check a row and append it; ValueError for a bad one."""
+    append_checked(path, row, _parse)
 
 
 def read_method_rows(path: Path) -> list[MethodRow]:
@@ -69,10 +65,7 @@ def read_method_rows(path: Path) -> list[MethodRow]:
 
 def latest_method_rows(rows: Iterable[MethodRow]) -> list[MethodRow]:
     """One row for each run: the latest by commit time, then by line."""
-    kept: dict[tuple[Experiment, str, str, int], MethodRow] = {}
-    for row in sorted(rows, key=lambda row: row.commit_time):  # a stable sort keeps the order of lines
-        kept[row.experiment, row.dataset, row.method, row.seed] = row
-    return list(kept.values())
+    return latest_of(rows, lambda row: (row.experiment, row.dataset, row.method, row.seed))
 
 
 def _parse(row: Mapping[str, object], where: str) -> MethodRow:

@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from experiments.json_lines import (
-    append_line,
-    commit_time_of,
+    append_checked,
+    latest_of,
     mapping_field,
     number_field,
     read_lines,
@@ -65,15 +65,8 @@ class RunRow:
 
 
 def append_row(path: Path, row: Mapping[str, object]) -> None:
-    """Check a row and append it as one line, in one write; `commit_time` is asked of git where it isn't given.
-
-    Raises ValueError, and writes nothing, if a field is missing or of a wrong kind.
-    """
-    complete = dict(row)
-    if "commit_time" not in complete:
-        complete["commit_time"] = commit_time_of(str(row.get("commit", "")))
-    _parse(complete, "the row to append")
-    append_line(path, complete)
+    """Check a row and append it; ValueError for a bad one."""
+    append_checked(path, row, _parse)
 
 
 def read_rows(path: Path) -> list[RunRow]:
@@ -83,10 +76,7 @@ def read_rows(path: Path) -> list[RunRow]:
 
 def latest(rows: Iterable[RunRow]) -> list[RunRow]:
     """One row for each cell: the latest by commit time, then by line."""
-    kept: dict[tuple[Experiment, str, int, Cell], RunRow] = {}
-    for row in sorted(rows, key=lambda row: row.commit_time):  # a stable sort keeps the order of lines
-        kept[row.experiment, row.dataset, row.seed, row.cell] = row
-    return list(kept.values())
+    return latest_of(rows, lambda row: (row.experiment, row.dataset, row.seed, row.cell))
 
 
 def _parse(row: Mapping[str, object], where: str) -> RunRow:
