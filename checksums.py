@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from errors import UserError
-from records.stage_run import FileChecksums, RunRecord
+from records.stage_run import PastRun, RunRecord
 
 RECORD = RunRecord.FILE
 
@@ -94,7 +94,7 @@ def _recorded(path: Path, top: Path) -> Iterator[Path]:
 def _kept_sums(record: Path) -> dict[str, str] | None:
     """The sums in a record; None where it was written without. Raises UserError if it is no record."""
     try:
-        return FileChecksums.model_validate_json(record.read_bytes()).files
+        return PastRun.model_validate_json(record.read_bytes()).files
     except ValidationError as error:
         raise UserError(
             f"{record}: {first_fault(error)}; delete {record.parent} and run `dvc repro`: it comes from the cache, or its "

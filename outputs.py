@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from checksums import check_unchanged, file_sums, first_fault
 from errors import UserError
@@ -17,6 +17,7 @@ OUTPUTS = Path("outputs")
 Kept = TypeVar("Kept")
 OneRecord = TypeVar("OneRecord", bound=Record)
 OneRow = TypeVar("OneRow", bound=RecordRow)
+Whole = TypeVar("Whole", bound=BaseModel)
 
 
 def output_folder(
@@ -107,6 +108,14 @@ def read_rows(kind: type[OneRow], folder: Path) -> list[OneRow]:
     path = folder / kind.FILE
     must_exist(path)
     return [_parsed(kind, line, path) for line in path.read_bytes().splitlines() if line]
+
+
+def read_if_whole(kind: type[Whole], path: Path) -> Whole | None:
+    """Read a record that may not be there, or be of another release; None then."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def read_json(path: Path) -> dict[str, object]:

@@ -5,7 +5,7 @@ A section has the parameters of its method and no other's; equations and sources
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import CoreSchema, core_schema
@@ -41,19 +41,6 @@ TrainedMethod = Annotated[str, OneOf(TRAINED)]
 """A method whose student starts from no other student."""
 
 
-# The papers' weights of their hidden terms are for a student whose hidden vectors are near the teacher's from the start. They
-# keep any other one from learning its labels: docs/papers/methods.md, "What the papers' weights do to a random student".
-HIDDEN_WEIGHTS: dict[str, dict[str, tuple[float, float]]] = {
-    "mse_kd": {"beta": (90.0, 1.0)},
-    "pkd": {"beta": (100.0, 1.0)},
-    "ckd": {
-        "word_pairs": (1.0, 0.1),
-        "word_angles": (10.0, 0.1),
-        "layer_pairs": (1.0, 0.1),
-        "layer_angles": (10.0, 0.1),
-    },
-}
-"""Method -> its weights that may be null -> (of a student that starts from the teacher's layers, of any other)."""
 BERT_LAYERS = 12  # of a configuration that doesn't say
 OF_THE_TEACHER = ("pretrained_teacher_layers", "teacher_layers")
 """Values of student.init with which the student starts from the teacher's layers."""
@@ -76,6 +63,11 @@ class Section(BaseModel):
 
 class MethodSection(Section):
     """Parameters of one method."""
+
+    # The papers' weights of their hidden terms are for a student whose hidden vectors are near the teacher's from the start.
+    # They keep any other one from learning its labels: docs/papers/methods.md, "What the papers' weights do to a random student".
+    with_start: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    """Weights that may be null -> (of a student that starts from the teacher's layers, of any other)."""
 
     def check(self, student: "Student", teacher: "Teacher") -> None:
         """Raise ValueError where the method needs other sizes or epochs than params.yaml gives, as far as it says them."""
@@ -142,6 +134,8 @@ class Kd(MethodSection):
 class MseKd(MethodSection):
     """MPDistil's Eq. 1: task loss, squared error of softened probabilities, squared error of normalised hidden vectors."""
 
+    with_start = {"beta": (90.0, 1.0)}
+
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     alpha_on: Literal["task", "soft"] = Field("task", description="Term that alpha weighs; soft: the authors' code.")
     beta: Weight | None = Field(
@@ -156,6 +150,8 @@ class MseKd(MethodSection):
 
 class Pkd(MethodSection):
     """kd, and the sequence vectors of middle layers (Sun et al., 2019)."""
+
+    with_start = {"beta": (100.0, 1.0)}
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     beta: Weight | None = Field(
@@ -359,6 +355,13 @@ class TinyBert(MethodSection):
 
 class Ckd(MethodSection):
     """How words relate, within a layer and across layers (Park et al., 2021). The teacher runs."""
+
+    with_start = {
+        "word_pairs": (1.0, 0.1),
+        "word_angles": (10.0, 0.1),
+        "layer_pairs": (1.0, 0.1),
+        "layer_angles": (10.0, 0.1),
+    }
 
     alpha: Share = Field(0.3, description="Weight of the task loss; the soft term has 1 - alpha.")
     temperature: Temperature = Field(3.0, description="Softens logits; without effect for regression.")

@@ -11,7 +11,6 @@ from pydantic import Field, ValidationError, model_validator
 
 from config import upgrade
 from config.method_parameters import (
-    HIDDEN_WEIGHTS,
     OF_THE_TEACHER,
     Answering,
     Methods,
@@ -185,13 +184,9 @@ def _missing_sections(content: Mapping[str, object]) -> list[str]:
 
 def _with_hidden_weights(given: Parameters) -> Parameters:
     """Fill the null weights of hidden terms from where the student starts."""
-    of_the_teacher, filled = given.student.init in OF_THE_TEACHER, dict[str, Section]()
-    for method, weights in HIDDEN_WEIGHTS.items():
-        section: Section = getattr(given, method)
-        null = {
-            key: ours if of_the_teacher else others
-            for key, (ours, others) in weights.items()
-            if getattr(section, key) is None
-        }
-        filled[method] = section.model_copy(update=null)
+    place, filled = int(given.student.init not in OF_THE_TEACHER), dict[str, Section]()
+    for row in ROWS:
+        section = given.of_method(row.name)
+        null = {key: weights[place] for key, weights in section.with_start.items() if getattr(section, key) is None}
+        filled[row.name] = section.model_copy(update=null)
     return given.model_copy(update=filled)

@@ -111,7 +111,7 @@ def tokenize_split(
     header = Header(
         dataset=spec.name,
         choices=spec.choices,
-        pad_id=_pad_id(tokenizer) if pad_id is None else pad_id,
+        pad_id=padding_id(tokenizer) if pad_id is None else pad_id,
         max_length=max_length,
         truncated=truncated,
         tokenizer=tokenizer_fingerprint(tokenizer),
@@ -223,7 +223,7 @@ def _encode(
     return tokenizer.encode_batch_fast([first if second is None else (first, second) for first, second in texts])
 
 
-def _pad_id(tokenizer: Tokenizer) -> int:
+def padding_id(tokenizer: Tokenizer) -> int:
     """The tokenizer's padding id, else that of a known padding token."""
     if tokenizer.padding:
         return int(tokenizer.padding["pad_id"])

@@ -142,7 +142,7 @@ def _leftovers(root: Path, older_than: float | None) -> Leftovers:
 
 
 def _lives(name: str) -> bool:
-    """Whether the process whose number ends the name of a partial output is still there."""
+    """Return whether the process whose number ends the name of a partial output is still there."""
     number = re.search(r"-(\d+)(-replaced)?$", name)
     return number is None or psutil.pid_exists(int(number[1]))
 

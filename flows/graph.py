@@ -1,6 +1,5 @@
 """The pipeline's graph: every stage, its needs, and the reasons why it is out of date. Nothing is run."""
 
-import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from config import parameters
 from flows.dvc_adapter.repository import PATIENCE, Repository, open_repository
 from flows.dvc_adapter.tracked import DvcStage
 from flows.reasons import CODE, WorkspaceStatus, why
+from outputs import read_if_whole
+from records.stage_run import PastRun
 
 # Stages of one module differ in the family of their methods alone: evaluate_curriculum is an `evaluate`, too.
 MODULE = re.compile(r"\btasks\.(\w+)")
@@ -98,10 +99,7 @@ def _last_duration(stage: DvcStage, root: Path) -> float | None:
     for out in stage.outs:
         inside = out.path.relative_to(root)
         for base in dict.fromkeys((root, paths.home(root))):
-            try:
-                seconds = json.loads((base / inside / "run.json").read_text(encoding="utf-8"))["duration_s"]
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-            if isinstance(seconds, int | float):
-                return float(seconds)
+            past = read_if_whole(PastRun, base / inside / PastRun.FILE)
+            if past is not None and past.duration_s is not None:
+                return past.duration_s
     return None

@@ -1,15 +1,17 @@
 """Outcomes of the stages of one run of the flow."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from outputs import output_folder, read_if_whole
+from records.registered import RegistrationRecord
 
 StageState = Literal["Ran", "Cached", "Failed", "Skipped", "Stopped"]
 STATES: tuple[StageState, ...] = ("Ran", "Cached", "Failed", "Skipped", "Stopped")
-REGISTERED = Path("outputs", "register", "registered.json")
+REGISTERED = output_folder("register") / RegistrationRecord.FILE
 
 
 @dataclass(frozen=True)
@@ -78,24 +80,9 @@ class PipelineStopped(RuntimeError):
         super().__init__(message)
 
 
-class Registered(NamedTuple):
-    """Result of `register`."""
-
-    new: int
-    """Students that are new in the registry."""
-    reachable: bool
-    """Whether the registry answered."""
-    trial: str = ""
-    """Name of the trial; nothing is registered then."""
-
-
-def newly_registered(root: Path) -> Registered | None:
+def newly_registered(root: Path) -> RegistrationRecord | None:
     """Read the result of the last `register`; None if it wrote nothing."""
-    try:
-        content = json.loads((root / REGISTERED).read_text(encoding="utf-8"))
-        return Registered(int(content["new"]), bool(content.get("reachable", True)), content.get("trial") or "")
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return read_if_whole(RegistrationRecord, root / REGISTERED)
 
 
 def ordered(ended: dict[str, StageOutcome], names: Iterable[str]) -> tuple[StageOutcome, ...]:

@@ -35,7 +35,7 @@ class ProcessId:
 
     @property
     def lives(self) -> bool:
-        """Whether the process still runs; only its own host can tell."""
+        """True if the process still runs; only its own host can tell."""
         now = process_id(self.pid)
         return now is not None and abs(now.started - self.started) < CLOCK_S
 
@@ -54,7 +54,7 @@ class Note:
 
     @property
     def orphaned(self) -> bool:
-        """Whether the owner was a process of this host and is gone."""
+        """True if the owner was a process of this host and is gone."""
         return self.owner.host == socket.gethostname() and not self.owner.lives and is_free(self.path)
 
 

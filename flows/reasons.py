@@ -1,11 +1,12 @@
 """Reasons why DVC would run a stage, in words, from the same comparisons that DVC itself makes."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flows.dvc_adapter.tracked import DvcStage, TrackedParams, TrackedPath
+from outputs import read_if_whole
+from records.stage_run import PastRun
 from stage_code import SourceTree, changed_modules, code_file, code_text
 
 WORDS = {"modified": "changed", "deleted": "missing", "not in cache": "not in DVC's cache"}
@@ -92,11 +93,10 @@ def _changed_modules(stage: DvcStage, path: Path, statuses: WorkspaceStatus) -> 
     name = statuses.stage_of_code(path)
     if name is None:
         return ""
-    try:
-        ran = dict(json.loads((stage.outs[0].path / "run.json").read_text(encoding="utf-8"))["code"])
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    past = read_if_whole(PastRun, stage.outs[0].path / PastRun.FILE) if stage.outs else None
+    if past is None or past.code is None:
         return ""
-    changed = changed_modules(ran, statuses.modules(name))
+    changed = changed_modules(past.code, statuses.modules(name))
     more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
     return f"{', '.join(changed[:NAMED])}{more}"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from errors import UserError
 from flows.graph import read_graph
+from flows.outcome import REGISTERED
 
 RUNS = Path("outputs", "runs")
 REPORT = Path("outputs", "report")
-REGISTERED = Path("outputs", "register", "registered.json")
 LAST = "evaluate"
 RECORDS = ("metrics.json", "run.json")
 

@@ -57,7 +57,7 @@ class StageFailed(RuntimeError):
 
     @property
     def is_transient(self) -> bool:
-        """Whether another try can help: the last lines tell of a network's failure, not of a wrong value."""
+        """True if another try can help: the last lines tell of a network's failure, not of a wrong value."""
         return any(TRANSIENT.search(line) for line in self.tail)
 
 
@@ -182,7 +182,7 @@ class _StageOutput:
 
     @property
     def rwlock_unreadable(self) -> bool:
-        """Whether DVC can't read its rwlock file, before or after the command ran."""
+        """True if DVC can't read its rwlock file, before or after the command ran."""
         return any(repro.RWLOCK_UNREADABLE.search(line) for line in self.tail)
 
     @property

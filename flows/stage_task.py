@@ -104,7 +104,7 @@ def _run(
     registered = newly_registered(context.graph.root) if node.always else None
     if registered and registered.trial:
         return StageOutcome(node.name, "Ran", seconds, f"trial ({registered.trial}): nothing registered", changed=True)
-    if registered == (0, True, ""):
+    if registered and registered.reachable and not registered.new:
         return StageOutcome(node.name, "Cached", seconds, "nothing new", changed=True)
     note = "" if registered is None or registered.reachable else "the registry did not answer; the next run catches up"
     return StageOutcome(

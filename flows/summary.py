@@ -1,10 +1,9 @@
 """The summary of a run for Prefect's page and for the terminal: its stages, the scores, and where to look."""
 
 import base64
-import json
 import shlex
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +11,11 @@ import httpx
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.exceptions import PrefectException
 
-from flows.outcome import REGISTERED, STATES, Outcome, StageOutcome
-from flows.registered_table import Student, read_student, unfit_line
+from flows.outcome import STATES, Outcome, StageOutcome, newly_registered
+from outputs import read_if_whole
 from paths import without_password
+from records.registered import RegisteredStudent
+from records.reported import ReportMargin, ReportRecord, ReportScore
 from reporting.tables import Table, aligned, markdown_table
 
 REPORT = Path("outputs", "report", "report.json")
@@ -34,7 +35,7 @@ class Results:
     scores: tuple[tuple[str, ...], ...] = ()
     """A row for each dataset, the header first."""
     protocol: str = ""
-    students: tuple[Student, ...] = ()
+    students: tuple[RegisteredStudent, ...] = ()
     registry: str = ""
     unfit: tuple[str, ...] = ()
     """Champions that would not pass the gate, a sentence each."""
@@ -56,16 +57,18 @@ def read_results(root: Path, outcome: Outcome, kept: Path | None = None) -> Resu
         outcome: what became of them. What an earlier run wrote is no result of this one.
         kept: folder in which a copy of the report stays if `root` does not.
     """
-    report = _json(root / REPORT) if outcome.up_to_date("report") else {}
-    registered = _json(root / REGISTERED) if outcome.up_to_date("register") else {}
+    report = read_if_whole(ReportRecord, root / REPORT) if outcome.up_to_date("report") else None
+    registered = newly_registered(root) if outcome.up_to_date("register") else None
     page = root / PAGE
     return Results(
         scores=tuple(_scores(report)) if report else (),
-        protocol=f"{report.get('protocol', '')}; {report.get('seeds_note', '')}" if report else "",
-        students=tuple(map(read_student, registered.get("students", ()))),
-        registry=str(registered.get("address", "")),
-        unfit=tuple(map(unfit_line, registered.get("unfit_champions", ()))),
-        trial=registered.get("trial") or "",
+        protocol=f"{report.protocol}; {report.seeds_note}" if report else "",
+        students=registered.students if registered else (),
+        registry=registered.address if registered else "",
+        unfit=tuple(f"{one.sentence}: {'; '.join(one.failed)}" for one in registered.unfit_champions)
+        if registered
+        else (),
+        trial=(registered.trial or "") if registered else "",
         report=(kept / "report" / PAGE.name if kept else page.absolute()) if report and page.is_file() else None,
         texts=tuple(filter(None, (_text(page.with_name(name)) for name in TEXTS))) if report else (),
         picture=next(filter(None, (_picture(page.parent / "figures" / name) for name in PICTURES)), "")
@@ -174,29 +177,30 @@ def _row(stage: StageOutcome) -> tuple[str, str, str, str]:
     )
 
 
-def _scores(report: Mapping) -> Iterator[tuple[str, ...]]:
+def _scores(report: ReportRecord) -> Iterator[tuple[str, ...]]:
     """A row for each dataset: the scores in points, and each method's margin to the teacher with its interval."""
-    columns, methods = report["columns"], report["methods"]
-    yield ("dataset", "metric", *columns.values(), *(f"margin of {columns[method]}" for method in methods))
-    for dataset in report["datasets"]:
-        metric = dataset["headline"]
-        scores = (_points(dataset["scores"].get(column), metric) for column in columns)
-        margins = (_margin(dataset["margins"].get(method), metric) for method in methods)
-        yield (dataset["name"], metric, *scores, *margins)
+    columns = report.columns
+    yield ("dataset", "metric", *columns.values(), *(f"margin of {columns[method]}" for method in report.methods))
+    for dataset in report.datasets:
+        scores = (_points(dataset.scores.get(column), dataset.headline) for column in columns)
+        margins = (_margin(dataset.margins.get(method), dataset.headline) for method in report.methods)
+        yield (dataset.name, dataset.headline, *scores, *margins)
 
 
-def _points(score: Mapping | None, metric: str) -> str:
-    if not score or score.get("mean") is None:
+def _points(score: ReportScore | None, metric: str) -> str:
+    if score is None:
         return ""
-    spread = f" ± {_number(score['sd'], metric)}" if score.get("sd") is not None else ""
-    return f"{_number(score['mean'], metric)}{spread}"
+    spread = "" if score.sd is None else f" ± {_number(score.sd, metric)}"
+    return f"{_number(score.mean, metric)}{spread}"
 
 
-def _margin(margin: Mapping | None, metric: str) -> str:
-    if not margin:
+def _margin(margin: ReportMargin | None, metric: str) -> str:
+    if margin is None:
         return ""
-    difference, low, high = (_number(margin["interval"][key], metric, "+") for key in ("difference", "low", "high"))
-    return f"{difference} [{low}, {high}]"
+    difference, ends = _number(margin.interval.difference, metric, "+"), (margin.interval.low, margin.interval.high)
+    # Without an interval where the dev rows are too few for one.
+    shown = [_number(end, metric, "+") for end in ends if end is not None]
+    return f"{difference} [{', '.join(shown)}]" if shown else difference
 
 
 def _number(value: float, metric: str, sign: str = "") -> str:
@@ -210,21 +214,13 @@ def _is_web(address: str) -> bool:
     return address.startswith(("http://", "https://"))
 
 
-def _link(student: Student) -> str:
+def _link(student: RegisteredStudent) -> str:
     text = f"{student.name} {student.version}"
     return f"[{text}]({student.url})" if student.url else text
 
 
 def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
     return markdown_table(Table(rows[0], rows[1:], names=len(rows[0]))).splitlines()
-
-
-def _json(path: Path) -> Mapping:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _text(path: Path) -> str:

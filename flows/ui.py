@@ -122,7 +122,7 @@ def _announcement(servers: list[Server], registry: str) -> str:
 
 
 def _is_server(address: str) -> bool:
-    """Whether it is the address of a server and not of a database."""
+    """Return whether it is the address of a server and not of a database."""
     return address.startswith(("http://", "https://"))
 
 

@@ -12,7 +12,6 @@ from models.checkpoints import fetch
 from models.json_files import read_json, write_json
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-PADDING_NAMES = ("[PAD]", "<pad>")
 VOCABULARIES = ("vocab.txt", "vocab.json", "spm.model")
 FILES = (
     "tokenizer.json",
@@ -59,15 +58,6 @@ def _converted(folder: Path) -> Tokenizer:
     if not isinstance(backend, Tokenizer):
         raise UserError(f"{folder}: no tokenizer.json, and its tokenizer has no fast form")
     return Tokenizer.from_str(backend.to_str())
-
-
-def padding_id(tokenizer: Tokenizer) -> int:
-    """The id of the padding token; UserError if it has none."""
-    for name in PADDING_NAMES:
-        number = tokenizer.token_to_id(name)
-        if number is not None:
-            return number
-    raise UserError(f"the tokenizer has no padding token; looked for {' and '.join(PADDING_NAMES)}")
 
 
 def vocabulary_size(tokenizer: Tokenizer) -> int:

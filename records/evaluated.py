@@ -84,7 +84,8 @@ class EvaluateMetrics(Record):
     teacher_dev_mismatched: Scores | None = None
     rows: dict[str, int]
     """Set -> rows."""
-    truncated: dict[str, int]
+    truncated: dict[str, int] | None = None
+    """Set -> rows that were cut."""
     selected_on: SelectedOn
     constant: float | None = None
     """Constant baseline: train's most frequent class, or its mean."""

@@ -1,8 +1,34 @@
 """Records of register."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from records.base import Record, RecordPart
+
+CHAMPION = "champion"
+"""Alias of a registered model's version that its users load."""
+STATES = {True: "passed", False: "failed", None: "not asked"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One test of the gate on one student."""
+
+    name: str
+    """One of `reporting.verdict.check_result.NAMES`."""
+    passed: bool | None
+    """None: not asked; `text` says why."""
+    figure: str
+    """Measured value, with its unit and interval."""
+    threshold: str
+    """Threshold, with the key that sets it."""
+    text: str
+    """One clause with both."""
+
+    @property
+    def state(self) -> str:
+        """'passed', 'failed' or 'not asked'."""
+        return STATES[self.passed]
 
 
 class RegisterMetrics(Record):
@@ -14,8 +40,8 @@ class RegisterMetrics(Record):
     reachable: bool
 
 
-class Version(RecordPart):
-    """One student of params.yaml in the registry."""
+class RegisteredStudent(RecordPart):
+    """One student of params.yaml; version and what follows are None if it has none, or the server was gone before."""
 
     dataset: str
     method: str
@@ -23,17 +49,85 @@ class Version(RecordPart):
     name: str
     """The registered model."""
     version: int | None
-    """None: it has none, or it is not known."""
+    new: bool
     aliases: tuple[str, ...]
     gate: str | None
     """The gate's sentence, with the comparison with the present champion."""
+    checks: tuple[Check, ...]
+    run_id: str | None
+    url: str | None
+
+    @property
+    def pull(self) -> str | None:
+        """The command that downloads it: the champion by its alias, as the programs of its users do; others by number."""
+        if self.version is None:
+            return None
+        model = f"{self.name}@{CHAMPION}" if CHAMPION in self.aliases else f"models:/{self.name}/{self.version}"
+        return f"python -m flows pull {model} --to outputs/pulled/{self.name}"
 
 
-class ShownVersion(Version):
-    """A version as the report shows it."""
+class UnfitChampion(RecordPart):
+    """A champion that the gate of today would not let in."""
 
+    name: str
+    version: int
+    failed: tuple[str, ...]
+    """Tests that it fails by itself, a clause each."""
+
+    @property
+    def sentence(self) -> str:
+        return f"!! {self.name}: version {self.version} is champion and would NOT pass the gate"
+
+
+class RegistryState(RecordPart):
+    """What a registration depends on; see `registry.up_to_date`."""
+
+    database: tuple[tuple[int, int, int], ...]
+    """Time of change, bytes and inode of its files."""
+    path: str
+    """Of the database: a copy of a registry is another one."""
+    folders: tuple[str, ...]
+    """Folders with the files of the students' versions."""
+    files: str
+    """Checksum over the names and sizes of all files in them."""
+    students: tuple[str, ...]
+    """Keys; of equals the first is the candidate."""
+    settings: str
+
+
+class RegistrationRecord(Record):
+    """registered.json: what a registration came to, with every test of the gate for every student."""
+
+    FILE: ClassVar[str] = "registered.json"
+    address: str
+    reachable: bool
+    students: tuple[RegisteredStudent, ...]
+    unfit_champions: tuple[UnfitChampion, ...]
+    trial: str | None
+    """Name of the trial, whose students are not registered."""
+    new: int
+    state: RegistryState | None
+
+    @property
+    def shown(self) -> "ShownVersions":
+        """The part for the report."""
+        kept = set(ShownVersion.model_fields) - {"pull"}
+        students = tuple(ShownVersion(**one.model_dump(include=kept), pull=one.pull) for one in self.students)
+        # Not the trial's name, which is drawn anew each time.
+        return ShownVersions(reachable=self.reachable, trial=bool(self.trial), students=students)
+
+
+class ShownVersion(RecordPart):
+    """A student as the report shows it; see `RegisteredStudent`."""
+
+    dataset: str
+    method: str
+    seed: int
+    name: str
+    version: int | None
+    aliases: tuple[str, ...]
+    gate: str | None
     pull: str | None
-    """The command that downloads it."""
 
 
 class ShownVersions(Record):

@@ -1,11 +1,60 @@
 """Records of report, and of what else its readers are given: those parts that a program of ours reads."""
 
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict
 
 
-class ChosenPoints(BaseModel):
-    """points.json of `experiments.grid --grids`; the rest of it is for people."""
+class ReportPart(BaseModel):
+    """A part of report.json, which has more for other programs."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+
+class ReportScore(ReportPart):
+    """Mean over seeds, and its standard deviation where there are several."""
+
+    mean: float
+    sd: float | None
+
+
+class ReportInterval(ReportPart):
+    """A difference with the ends of its interval; None where the rows are too few for one."""
+
+    difference: float
+    low: float | None
+    high: float | None
+
+
+class ReportMargin(ReportPart):
+    """Student minus teacher."""
+
+    interval: ReportInterval
+
+
+class ReportDataset(ReportPart):
+    """One dataset, by column."""
+
+    name: str
+    headline: str
+    scores: dict[str, ReportScore]
+    margins: dict[str, ReportMargin]
+
+
+class ReportRecord(ReportPart):
+    """report.json; scores are fractions."""
+
+    FILE: ClassVar[str] = "report.json"
+    protocol: str
+    seeds_note: str
+    columns: dict[str, str]
+    """Column -> heading."""
+    methods: tuple[str, ...]
+    datasets: tuple[ReportDataset, ...]
+
+
+class ChosenPoints(ReportPart):
+    """points.json of `experiments.grid --grids`."""
+
     points: dict[str, int]
     """Method -> points that were tried."""

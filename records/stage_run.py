@@ -7,12 +7,14 @@ from pydantic import BaseModel, ConfigDict
 from records.base import Record
 
 
-class FileChecksums(BaseModel):
-    """The part of run.json that a reader of the folder's other files checks them by, of whatever release."""
+class PastRun(BaseModel):
+    """The part of run.json that is read of whatever release: before the stage runs again, and by readers of its files."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    FILE: ClassVar[str] = "run.json"
+    code: dict[str, str] | None = None
     files: dict[str, str] | None = None
-    """File of the folder -> sha256; None in a record that was written without, which nobody checks."""
+    duration_s: float | None = None
 
 
 class RunRecord(Record):
@@ -30,7 +32,7 @@ class RunRecord(Record):
     code: dict[str, str]
     """Module -> sha256."""
     files: dict[str, str] | None = None
-    """See `FileChecksums`."""
+    """Other files of the folder -> sha256; None in a record that was written without, which nobody checks."""
     versions: dict[str, str]
     device: str
     threads: int

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from config.parameters import Registry
 from epoch_choice import SelectedBy, SelectionRule
+from records.registered import Check
 from registry import names
 from registry.connection import RegistryUnreachable, explained
 from registry.evidence import Student
 from registry.gate import Holder, Judged, Losses, judge, read_losses
 from registry.gate_tags import note_checks, settings_text
 from registry.model_state import Shelf, Version
-from reporting.verdict.check_result import Check
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,12 +6,13 @@ import yaml
 
 from config.methods import row_of, training_of
 from kinds import KINDS, LOWER_IS_BETTER
+from records.registered import Check
 from registry.evidence import Student
 from registry.lineage import Checkout
 from reporting.chosen import how_chosen
 from reporting.effort import effort_of
 from reporting.statistics import Interval
-from reporting.verdict.check_result import Check, Verdict, names_of
+from reporting.verdict.check_result import Verdict, names_of
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -58,7 +59,7 @@ def _header(student: Student) -> dict[str, object]:
 
 def _what(student: Student) -> str:
     made = training_of(student.method)
-    teacher = int(_number(student.metrics, "parameters", "teacher"))
+    teacher = student.metrics.parameters.teacher
     return (
         f"A small model that {KINDS[student.spec.kind].purpose}: the dataset {student.dataset} of the benchmark "
         f"{student.benchmark}.{_answers(student)} It was {made}. Its teacher has {teacher:,} parameters, it has "
@@ -125,11 +126,11 @@ def _rows(student: Student) -> str:
     lines = ["| split | rows | what for |", "|---|---:|---|"]
     dev = "reported on; the gate of `champion` reads it"
     lines += [f"| {name} | {_count(student, name):,} | {uses.get(name, dev)} |" for name in splits]
-    held_out = " Dev was held out of the train rows, as the dataset has none." if manifest.get("dev_held_out") else ""
+    held_out = " Dev was held out of the train rows, as the dataset has none." if manifest.dev_held_out else ""
     return "\n".join(lines) + (
-        f"\n\nTrain rows dropped because dev holds the same input: {manifest.get('dropped_equal_to_dev', 0)}. Inputs "
-        f"that occur more than once in train, quiz and selection: {manifest.get('duplicate_inputs', 0)} repetitions, all "
-        f"kept in one split; {manifest.get('inputs_with_two_labels', 0)} inputs carry two labels.{held_out} "
+        f"\n\nTrain rows dropped because dev holds the same input: {manifest.dropped_equal_to_dev}. Inputs "
+        f"that occur more than once in train, quiz and selection: {manifest.duplicate_inputs} repetitions, all "
+        f"kept in one split; {manifest.inputs_with_two_labels} inputs carry two labels.{held_out} "
         f"{_cut(student)}\n\n{_taken(student)}"
     )
 
@@ -153,10 +154,8 @@ def _taken(student: Student) -> str:
 
 def _cut(student: Student) -> str:
     """What of the rows did not fit."""
-    truncated = student.manifest.get("truncated")
-    counts = truncated if isinstance(truncated, Mapping) else {}
-    cut = ", ".join(f"{count} of {name}" for name, count in counts.items() if count)
-    return f"Inputs are cut at {student.manifest.get('max_length')} tokens: {cut or 'no row was longer'}."
+    cut = ", ".join(f"{count} of {name}" for name, count in student.manifest.truncated.items() if count)
+    return f"Inputs are cut at {student.manifest.max_length} tokens: {cut or 'no row was longer'}."
 
 
 def _selection(student: Student) -> str:
@@ -181,23 +180,19 @@ def _selection(student: Student) -> str:
 
 
 def _size(student: Student) -> str:
-    size, latency = (student.metrics.get(key) for key in ("size_bytes", "latency_ms"))
-    assert isinstance(size, Mapping) and isinstance(latency, Mapping)
+    found, latency = student.metrics, student.metrics.latency_ms
     lines = ["| | student | teacher |", "|---|---:|---:|"]
     pairs = {
-        "parameters": [f"{int(_number(student.metrics, 'parameters', who)):,}" for who in WHO],
-        "weights, MB": [f"{_number(size, who) / 1e6:.1f}" for who in WHO],
-        "latency p50, ms": [f"{_number(latency, who, 'p50'):.2f}" for who in WHO],
-        "latency p95, ms": [f"{_number(latency, who, 'p95'):.2f}" for who in WHO],
+        "parameters": [f"{count:,}" for count in found.parameters.by_name.values()],
+        "weights, MB": [f"{size / 1e6:.1f}" for size in found.size_bytes.by_name.values()],
+        "latency p50, ms": [f"{times.p50:.2f}" for times in latency.by_name.values()],
+        "latency p95, ms": [f"{times.p95:.2f}" for times in latency.by_name.values()],
     }
     lines += [f"| {name} | {' | '.join(cells)} |" for name, cells in pairs.items()]
     return "\n".join(lines) + (
-        f"\n\nLatency is of a forward pass on CPU: {latency.get('threads')} thread(s), a batch of {latency.get('batch')}, "
-        f"{latency.get('length')} tokens, {latency.get('repeats')} repeats, both models in turns. Tokenising is not in it."
+        f"\n\nLatency is of a forward pass on CPU: {latency.threads} thread(s), a batch of {latency.batch}, "
+        f"{latency.length} tokens, {latency.repeats} repeats, both models in turns. Tokenising is not in it."
     )
-
-
-WHO = ("student", "teacher")
 
 
 def _limits(student: Student) -> str:
@@ -206,7 +201,7 @@ def _limits(student: Student) -> str:
         "languages than those rows', not on adversarial or deliberately misleading input, not for bias between groups of "
         "people.",
         "Its probabilities were not calibrated.",
-        f"Texts longer than {student.manifest.get('max_length')} tokens are cut.",
+        f"Texts longer than {student.manifest.max_length} tokens are cut.",
         "One seed of training and one split of the rows: the interval above holds the chance of the dev rows alone.",
     ]
     if row_of(student.method).teacher != "none":
@@ -283,11 +278,4 @@ def _count(student: Student, split: str) -> int:
     """Rows of a split, by the manifest."""
     if split == "selection" and student.selected_on == "dev":
         split = student.spec.dev_sets[0]
-    return int(_number(student.manifest, "splits", split, "rows"))
-
-
-def _number(content: Mapping[str, object], *keys: str) -> float:
-    value: object = content
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return float(value) if isinstance(value, int | float) else 0.0
+    return student.manifest.splits[split].rows

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,20 +12,22 @@ import pyarrow.parquet as parquet
 from checksums import check_unchanged, combined, file_sums
 from config.parameters import Parameters
 from data.records import DatasetSpec
-from errors import UserError
-from outputs import OUTPUTS, output_folder, student_model, tokens_folder
-from registry.names import PREDICTIONS, model_name
+from outputs import OUTPUTS, evaluate_folder, read_json, read_record, read_rows, student_model, tokens_folder
+from records.evaluated import PREDICTIONS, EvaluateMetrics
+from records.prepared import SplitManifest
+from records.stage_run import RunRecord
+from records.trained import CurveRow, EpisodeRow
+from registry.names import model_name
 from reporting.statistics import Interval, paired_interval
 from reporting.verdict.dev_rows import DevRows, read_dev_rows
-from tasks.runtime.record_values import number_in
 
 # Digits of a metric that count in the key: another machine's arithmetic differs in later ones.
 DIGITS = 4
 KEYED = ("rows", "truncated", "selected_on", "majority_dev", "parameters", "size_bytes")
 """What of evaluate's metrics.json is in the key beside the scores. Not what is measured anew each time, such as latency,
 nor what a later release adds, which would make every student a new one."""
-CURVES = {"curves.jsonl": "epoch", "episodes.jsonl": "episode"}
-"""File beside a student -> its column that counts."""
+CURVES = {CurveRow: "epoch", EpisodeRow: "episode"}
+"""Rows beside a student -> their column that counts."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,7 @@ class Student:
     dataset: str
     method: str
     seed: int
-    metrics: Mapping[str, object]
-    """metrics.json of evaluate."""
+    metrics: EvaluateMetrics
     student_hash: str
     evaluate_hash: str
     methods: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ class Student:
     @property
     def evaluated(self) -> Path:
         """The evaluate stage's output."""
-        return output_folder("evaluate", dataset=self.dataset, method=self.method, seed=self.seed)
+        return evaluate_folder(self.dataset, self.method, self.seed)
 
     @property
     def tokens(self) -> Path:
@@ -84,9 +85,9 @@ class Student:
         return DatasetSpec.from_json(read_json(self.tokens / "spec.json"))
 
     @cached_property
-    def manifest(self) -> Mapping[str, object]:
+    def manifest(self) -> SplitManifest:
         """The split stage's account of the rows."""
-        return read_json(self.tokens / "manifest.json")
+        return read_record(SplitManifest, self.tokens)
 
     @property
     def headline(self) -> str:
@@ -96,7 +97,7 @@ class Student:
     @property
     def selected_on(self) -> str:
         """'selection', or 'dev' under the papers' protocol, which labels every number."""
-        return str(self.metrics["selected_on"])
+        return self.metrics.selected_on
 
     @property
     def selection(self) -> dict[str, float]:
@@ -122,16 +123,16 @@ class Student:
 
     @property
     def parameters(self) -> int:
-        return int(number_in(self.metrics, "parameters", "student"))
+        return self.metrics.parameters.student
 
     @property
     def latency_ms(self) -> float:
         """Median of a forward pass."""
-        return number_in(self.metrics, "latency_ms", "student", "p50")
+        return self.metrics.latency_ms.student.p50
 
     def score(self, rows: str, metric: str) -> float:
         """One of evaluate's scores; `rows` is selection, dev, teacher_dev, ..."""
-        return number_in(self.metrics, rows, metric)
+        return self.metrics.scores[rows][metric]
 
     def margin_interval(self, level: float) -> Interval:
         """Student minus teacher on dev in the headline metric (fractions), over rows."""
@@ -157,8 +158,8 @@ def find_students(parameters: Parameters) -> tuple[list[Student], list[str]]:
 def _student(benchmark: str, dataset: str, method: str, seed: int, methods: tuple[str, ...]) -> Student | str:
     """One student, or what it lacks."""
     model = student_model(dataset, method, seed)
-    evaluated = output_folder("evaluate", dataset=dataset, method=method, seed=seed)
-    files = (model / "config.json", evaluated / "metrics.json", evaluated / PREDICTIONS, evaluated / "run.json")
+    evaluated = evaluate_folder(dataset, method, seed)
+    files = (model / "config.json", *(evaluated / name for name in (EvaluateMetrics.FILE, PREDICTIONS, RunRecord.FILE)))
     for path in (*files, tokens_folder(dataset) / "spec.json"):
         if not path.is_file():
             return f"{path} is missing"
@@ -166,23 +167,20 @@ def _student(benchmark: str, dataset: str, method: str, seed: int, methods: tupl
     check_unchanged(model, sums, OUTPUTS)
     check_unchanged(evaluated, file_sums(evaluated), OUTPUTS)
     student_hash = combined(model, sums)
-    evaluated_hash = read_json(evaluated / "run.json").get("input_hashes")
-    if isinstance(evaluated_hash, Mapping) and evaluated_hash.get(str(model)) != student_hash:
+    if read_record(RunRecord, evaluated).input_hashes.get(str(model)) != student_hash:
         return f"{evaluated} is of another student than {model}"
-    metrics = read_json(evaluated / "metrics.json")
+    metrics = read_record(EvaluateMetrics, evaluated)
     return Student(benchmark, dataset, method, seed, metrics, student_hash, _evaluate_hash(evaluated, metrics), methods)
 
 
-def _evaluate_hash(evaluated: Path, metrics: Mapping[str, object]) -> str:
+def _evaluate_hash(evaluated: Path, metrics: EvaluateMetrics) -> str:
     """The rows that were predicted and how well, without what another machine or hour would measure differently.
 
     The weights are in the key already; so what was predicted shows in the scores.
     """
     table = parquet.read_table(evaluated / PREDICTIONS, columns=["set", "row_id", "label"])
     rows = [table.column(name).to_pylist() for name in ("set", "row_id", "label")]
-    splits = metrics.get("rows")
-    sets = [f"{model}{name}" for name in (splits if isinstance(splits, Mapping) else ()) for model in ("", "teacher_")]
-    scores = {key: value for key, value in metrics.items() if key in sets or key in KEYED}
+    scores = {key: value for key, value in metrics.tree().items() if key in metrics.scores or key in KEYED}
     return _digest(json.dumps(rows), json.dumps(_rounded(scores), sort_keys=True))
 
 
@@ -197,32 +195,16 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def read_json(path: Path) -> dict[str, object]:
-    """The object in a JSON file that a stage wrote. Raises UserError if it holds none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, FileNotFoundError) as error:
-        raise UserError(f"{path}: no valid JSON ({error}); run the stage that writes it again") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}")
-    return content
-
-
 def curves(student: Student) -> list[tuple[str, int, float]]:
     """(name, step, value) of every number in the student's curves."""
     points: list[tuple[str, int, float]] = []
-    for file, counter in CURVES.items():
-        path = student.folder / file
-        if path.is_file():
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-            points += _points(rows, counter)
+    for kind, counter in CURVES.items():
+        if (student.folder / kind.FILE).is_file():
+            rows = [row.numbers for row in read_rows(kind, student.folder)]
+            points += [
+                (f"curves/{name}", int(row[counter]), value)
+                for row in rows
+                for name, value in row.items()
+                if name != counter
+            ]
     return points
-
-
-def _points(rows: Sequence[Mapping[str, object]], counter: str) -> list[tuple[str, int, float]]:
-    return [
-        (f"curves/{name}", int(float(str(row[counter]))), float(value))
-        for row in rows
-        for name, value in row.items()
-        if name != counter and isinstance(value, int | float)
-    ]

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow.parquet as parquet
 
 from config.stages import Registry
+from records.registered import Check
 from reporting.statistics import Interval, paired_mean_interval
-from reporting.verdict.check_result import CHAMPION, Check, Verdict, unasked
+from reporting.verdict.check_result import CHAMPION, Verdict, unasked
 
 Losses = Mapping[tuple[str, str, float], float]
 """(set, row id, label) -> task loss."""

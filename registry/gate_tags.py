@@ -11,11 +11,14 @@ import pyarrow as pa
 from config.methods import BASELINE
 from config.stages import Registry
 from errors import UserError
+from outputs import read_file
+from records.evaluated import EvaluateMetrics
+from records.registered import STATES, Check
 from registry import names
 from registry.connection import RegistryUnreachable, explained
-from registry.evidence import Student, read_json
+from registry.evidence import Student
 from registry.model_state import Shelf, Version
-from reporting.verdict.check_result import CHAMPION, NAMES, STATES, Check
+from reporting.verdict.check_result import CHAMPION, NAMES
 from reporting.verdict.dev_rows import NOT_A_METHOD, dev_rows, read_table
 from reporting.verdict.own_checks import own_checks
 
@@ -70,7 +73,7 @@ def stored_checks(
                 ]
             rows = dev_rows(
                 read_table(paths[0]),
-                read_json(paths[1]),
+                read_file(EvaluateMetrics, paths[1]),
                 metric=like.headline,
                 kind=like.spec.kind,
                 finetune=None,

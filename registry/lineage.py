@@ -11,9 +11,11 @@ import yaml
 from config.methods import BY_NAME, family_of
 from config.parameters import Parameters, load
 from errors import UserError
-from outputs import output_folder
+from outputs import has_record, output_folder, read_record, student_folder
 from paths import git_environment
-from registry.evidence import Student, read_json
+from records.stage_run import RunRecord
+from registry.evidence import Student
+from reporting.effort import base_of
 from stage_code import CODE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,7 +67,7 @@ def _code_hash() -> str:
     return digest.hexdigest()
 
 
-def records(student: Student) -> dict[str, dict[str, object]]:
+def records(student: Student) -> dict[str, RunRecord]:
     """run.json by stage, of the stages behind a student; a stage whose output isn't here is left out.
 
     'base' is the student that a curriculum went on from.
@@ -75,36 +77,30 @@ def records(student: Student) -> dict[str, dict[str, object]]:
         "split": output_folder("split", dataset=dataset),
         "teacher": output_folder("teacher", dataset=dataset, seed=seed),
     }
-    family, name = family_of(student.method)
-    if family == "curriculum":
-        own = read_json(student.folder / "run.json") if (student.folder / "run.json").is_file() else {}
-        base = str(_inner(_inner(own.get("params"), name), "base"))
-        folders["base"] = output_folder("student", dataset=dataset, method=base, seed=seed)
+    own = read_record(RunRecord, student.folder) if has_record(student.folder) else None
+    base = None if own is None else base_of(own)
+    if base is not None:
+        folders["base"] = student_folder(dataset, base, seed)
+    if own is not None and own.stage == "curriculum":
         folders["meta_teacher"] = output_folder("meta_teacher", dataset=dataset, seed=seed)
-    if family == "multi_task":
-        folders["base"] = output_folder("student", dataset=dataset, method=name, seed=seed)
     folders |= {"student": student.folder, "evaluate": student.evaluated}
-    paths = {stage: folder / "run.json" for stage, folder in folders.items()}
-    return {stage: read_json(path) for stage, path in paths.items() if path.is_file()}
+    return {stage: read_record(RunRecord, folder) for stage, folder in folders.items() if has_record(folder)}
 
 
-def run_parameters(student: Student, found: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+def run_parameters(student: Student, found: Mapping[str, RunRecord]) -> dict[str, str]:
     """'section.key' -> value, as the stages recorded them; the student's own stage has the last word."""
     values: dict[str, str] = {}
     for stage in ("split", "teacher", "base", "meta_teacher", "evaluate", "student"):
-        given = found.get(stage, {}).get("params")
-        values |= flattened(given) if isinstance(given, Mapping) else {}
-    family, name = family_of(student.method)
-    own = {name, *([values.get(f"{name}.base")] if family == "curriculum" else [])}
+        values |= flattened(found[stage].params) if stage in found else {}
+    own = {family_of(student.method)[1], *([found["base"].method] if "base" in found else [])}
     kept = {key: value for key, value in values.items() if key.partition(".")[0] not in BY_NAME.keys() - own}
     fixed = {"benchmark": student.benchmark, "dataset": student.dataset, "method": student.method}
     return {**fixed, "seed": str(student.seed), **kept}
 
 
-def versions(found: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+def versions(found: Mapping[str, RunRecord]) -> dict[str, str]:
     """Versions of Python and of the packages that the student was made with."""
-    given = found.get("student", {}).get("versions")
-    return {str(name): str(value) for name, value in given.items()} if isinstance(given, Mapping) else {}
+    return found["student"].versions if "student" in found else {}
 
 
 def flattened(content: Mapping[str, object], prefix: str = "") -> dict[str, str]:
@@ -127,7 +123,3 @@ def params_text(parameters: Parameters) -> str:
     except UserError:
         pass
     return yaml.safe_dump(parameters.model_dump(mode="json", by_alias=True), sort_keys=False)
-
-
-def _inner(value: object, key: str) -> object:
-    return value.get(key) if isinstance(value, Mapping) else None

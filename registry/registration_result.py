@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from paths import without_password
+from records.registered import Check, RegisteredStudent, RegistrationRecord, RegistryState, UnfitChampion
 from registry import names
 from registry.connection import is_server
 from registry.evidence import Student
 from registry.gate_tags import champion_check
 from registry.model_state import Shelf, Version
 from registry.stored_files import Location
-from registry.up_to_date import STATE
-from reporting.verdict.check_result import Check
 
 
 @dataclass
@@ -31,54 +30,52 @@ class Progress:
     gates: dict[str, str | None] = field(default_factory=dict)
     """The gate's sentence on a registered model's candidate."""
     candidates: dict[str, int] = field(default_factory=dict)
-    state: dict[str, object] | None = None
+    state: RegistryState | None = None
     """What the registration found and left; see `registry.up_to_date`."""
 
 
-def registered(students: Sequence[Student], done: Progress, address: str, reachable: bool) -> dict[str, object]:
-    """registered.json."""
-    return {
-        "address": without_password(address),
-        "reachable": reachable,
-        "students": [_entry(student, done, address) for student in students],
-        "unfit_champions": _unfit(done),
-        "trial": None,
-        "new": len(done.new),
-        STATE: done.state,
-    }
+def registered(students: Sequence[Student], done: Progress, address: str, reachable: bool) -> RegistrationRecord:
+    """What the registration came to."""
+    return RegistrationRecord(
+        address=without_password(address),
+        reachable=reachable,
+        students=tuple(_entry(student, done, address) for student in students),
+        unfit_champions=_unfit(done),
+        trial=None,
+        new=len(done.new),
+        state=done.state,
+    )
 
 
-def _unfit(done: Progress) -> list[dict[str, object]]:
+def _unfit(done: Progress) -> tuple[UnfitChampion, ...]:
     """The champions that fail the gate's tests and are champions still."""
     held = {name: shelf.aliases.get(names.CHAMPION) for name, shelf in done.shelves.items()}
-    return [
-        {"name": name, "version": held[name], "failed": failed}
+    return tuple(
+        UnfitChampion(name=name, version=tested, failed=tuple(failed))
         for name, (tested, failed) in done.unfit.items()
         if held.get(name) == tested
-    ]
+    )
 
 
-def _entry(student: Student, done: Progress, address: str) -> dict[str, object]:
-    """One student's line of registered.json; version and what follows are null if the server was gone before."""
+def _entry(student: Student, done: Progress, address: str) -> RegisteredStudent:
     version, shelf = done.versions.get(student.key), done.shelves.get(student.name, Shelf(student.name))
     number = version.number if version else None
-    aliases = sorted(alias for alias, held in shelf.aliases.items() if held == number)
     is_candidate = number is not None and done.candidates.get(student.name) == number
     gate = done.gates.get(student.name) if is_candidate else version.tags.get(names.GATE) if version else None
     compared = champion_check(shelf.versions[number].tags) if is_candidate and number in shelf.versions else None
-    against = [compared] if compared is not None else []
+    against = () if compared is None else (compared,)
     shown = without_password(address).replace("***@", "")
     page = f"{shown.rstrip('/')}/#/models/{student.name}/versions/{number}" if is_server(address) and number else None
-    return {
-        "dataset": student.dataset,
-        "method": student.method,
-        "seed": student.seed,
-        "name": student.name,
-        "version": number,
-        "new": student.key in done.new,
-        "aliases": aliases,
-        "gate": gate,
-        "checks": [check.record() for check in (*done.checks[student.key], *against)],
-        "run_id": version.run_id if version else None,
-        "url": page,
-    }
+    return RegisteredStudent(
+        dataset=student.dataset,
+        method=student.method,
+        seed=student.seed,
+        name=student.name,
+        version=number,
+        new=student.key in done.new,
+        aliases=tuple(sorted(alias for alias, held in shelf.aliases.items() if held == number)),
+        gate=gate,
+        checks=(*done.checks[student.key], *against),
+        run_id=version.run_id if version else None,
+        url=page,
+    )

@@ -1,6 +1,5 @@
 """The MLflow run behind a version: its parameters, scores, curves and files; and what to do with one that was left half."""
 
-import json
 import os
 import shutil
 import socket
@@ -13,11 +12,14 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from checksums import combined, file_sums
 from config.parameters import Parameters
+from outputs import json_text
+from records.evaluated import EvaluateMetrics
+from records.stage_run import RunRecord
 from registry import names
 from registry.evidence import CURVES, Student, curves
 from registry.lineage import Checkout, flattened, params_text, run_parameters, versions
-from tasks.runtime.stage import folder_hash
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,7 +57,7 @@ def log_run(
     experiment: str,
     student: Student,
     checkout: Checkout,
-    found: Mapping[str, Mapping[str, object]],
+    found: Mapping[str, RunRecord],
     *,
     params: Parameters,
     card: str,
@@ -67,7 +69,7 @@ def log_run(
     tags = {
         **version_tags(student, checkout),
         names.PROCESS: this_process(),
-        "dataset_hash": folder_hash(student.tokens),
+        "dataset_hash": combined(student.tokens, file_sums(student.tokens)),
         "code_hash": checkout.code_hash,
         **{f"versions.{name}": version for name, version in versions(found).items()},
     }
@@ -108,13 +110,11 @@ def version_tags(student: Student, checkout: Checkout) -> dict[str, str]:
     }
 
 
-def _log_numbers(
-    client: "MlflowClient", run_id: str, student: Student, found: Mapping[str, Mapping[str, object]]
-) -> None:
+def _log_numbers(client: "MlflowClient", run_id: str, student: Student, found: Mapping[str, RunRecord]) -> None:
     """Parameters, scores and curves in as few requests as MLflow allows."""
     from mlflow.entities import Metric, Param
 
-    at = int(datetime.fromisoformat(str(found["evaluate"]["started"])).timestamp() * 1000)
+    at = int(datetime.fromisoformat(found["evaluate"].started).timestamp() * 1000)
     metrics = [Metric(key, value, at, 0) for key, value in _scores(student, found).items()]
     metrics += [Metric(key, value, at, step) for key, step, value in curves(student)]
     params = [Param(key, value) for key, value in run_parameters(student, found).items()]
@@ -123,11 +123,12 @@ def _log_numbers(
         client.log_batch(run_id, metrics=some_metrics, params=some_params)
 
 
-def _scores(student: Student, found: Mapping[str, Mapping[str, object]]) -> dict[str, float]:
+def _scores(student: Student, found: Mapping[str, RunRecord]) -> dict[str, float]:
     """Everything that evaluate measured, the margin, and what the stages cost."""
-    texts = {key.replace(".", "/"): value for key, value in flattened(student.metrics).items()}
+    texts = {key.replace(".", "/"): value for key, value in flattened(student.metrics.tree()).items()}
     for stage in ("teacher", "student", "evaluate"):
-        texts |= {f"cost/{stage}/{cost}": str(found.get(stage, {}).get(cost)) for cost in COSTS}
+        if stage in found:
+            texts |= {f"cost/{stage}/{cost}": str(getattr(found[stage], cost)) for cost in COSTS}
     return {key: float(text) for key, text in texts.items() if _number(text)} | {names.MARGIN: student.margin_points}
 
 
@@ -143,17 +144,17 @@ def _number(text: str) -> bool:
 
 
 @contextmanager
-def _evidence(student: Student, found: Mapping[str, Mapping[str, object]], params: str, card: str) -> Generator[Path]:
+def _evidence(student: Student, found: Mapping[str, RunRecord], params: str, card: str) -> Generator[Path]:
     """A folder with the files that a run keeps."""
     with tempfile.TemporaryDirectory(prefix="distilflow-") as made:
         folder = Path(made)
-        files = [student.predictions, student.evaluated / "metrics.json", Path("dvc.lock")]
-        files += [student.folder / file for file in CURVES]
+        files = [student.predictions, student.evaluated / EvaluateMetrics.FILE, Path("dvc.lock")]
+        files += [student.folder / kind.FILE for kind in CURVES]
         for path in files:
             if path.is_file():
                 shutil.copyfile(path, folder / path.name)
         for stage, record in found.items():
-            (folder / f"run-{stage}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            (folder / f"run-{stage}.json").write_text(json_text(record.tree()), encoding="utf-8")
         (folder / "params.yaml").write_text(params, encoding="utf-8")
         (folder / "README.md").write_text(card, encoding="utf-8")
         yield folder

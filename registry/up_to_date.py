@@ -8,20 +8,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 from config.parameters import Parameters
+from outputs import read_if_whole
 from paths import sqlite_path
+from records.registered import RegistrationRecord, RegistryState
 from registry.evidence import Student
 from registry.stored_files import stamp
-
-STATE = "state"
-FOLDERS = "folders"
 
 
 def state_of(
     address: str, students: Sequence[Student], parameters: Parameters, folders: Sequence[str] | None
-) -> dict[str, object] | None:
+) -> RegistryState | None:
     """What a registration depends on; None where it can't be told without asking.
 
     Any commit changes the database's file, or its write-ahead log: somebody's promotion or deletion is seen. `folders`
@@ -30,28 +28,30 @@ def state_of(
     path = sqlite_path(address)
     if path is None or not path.exists() or folders is None:
         return None
-    files = [file for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
+    found = [file.stat() for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
     given = [parameters.benchmark, parameters.selected_by, parameters.registry.model_dump(mode="json")]
-    return {
-        "database": [[file.stat().st_mtime_ns, file.stat().st_size, file.stat().st_ino] for file in files],
-        "path": str(path),  # a copy of a registry is another one
-        FOLDERS: list(folders),
-        "files": stamp(folders),
-        "students": [student.key for student in students],  # of equals the first is the candidate
-        "settings": hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest(),
-    }
+    return RegistryState(
+        database=tuple((file.st_mtime_ns, file.st_size, file.st_ino) for file in found),
+        path=str(path),
+        folders=tuple(folders),
+        files=stamp(folders),
+        students=tuple(student.key for student in students),
+        settings=hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest(),
+    )
 
 
 def unchanged(
     previous: Path, address: str, students: Sequence[Student], parameters: Parameters
-) -> dict[str, object] | None:
-    """The last registration's registered.json, nothing in it new any more; None where there is something to do."""
-    try:
-        last = json.loads(previous.read_text(encoding="utf-8"))
-        folders = last[STATE][FOLDERS]
-    except (OSError, ValueError, KeyError, TypeError):
+) -> RegistrationRecord | None:
+    """The last registration, nothing in it new any more; None where there is something to do.
+
+    What another release wrote counts as something to do, as does what is not there.
+    """
+    last = read_if_whole(RegistrationRecord, previous / RegistrationRecord.FILE)
+    if last is None or not last.reachable or last.state is None:
         return None
-    if last.get("reachable") is not True or last[STATE] != state_of(address, students, parameters, folders):
+    if last.state != state_of(address, students, parameters, last.state.folders):
         return None
-    entries = [{**student, "new": False} for student in cast(list[dict[str, object]], last["students"])]
-    return {**last, "students": entries, "new": 0}
+    return last.model_copy(
+        update={"students": tuple(one.model_copy(update={"new": False}) for one in last.students), "new": 0}
+    )

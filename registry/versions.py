@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from config.parameters import Parameters
 from errors import UserError
 from paths import without_password
+from records.registered import Check
 from registry import names
 from registry.aliases import described
 from registry.card import render_card
@@ -23,7 +24,7 @@ from registry.lineage import Checkout, records, versions
 from registry.model_state import Version, read_shelves
 from registry.runs import delete_run, log_run, version_tags
 from registry.stored_files import Location
-from reporting.verdict.check_result import Check, Verdict
+from reporting.verdict.check_result import Verdict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

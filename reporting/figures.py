@@ -188,5 +188,5 @@ def _rows(summary: Summary) -> str:
 
 
 def _label(summary: Summary) -> str:
-    """What a picture of dev numbers must carry wherever it is shown."""
+    """The caption that a figure of dev numbers must carry wherever it is shown."""
     return ", selected on dev" if summary.selected_on == "dev" else ""

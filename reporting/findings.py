@@ -38,7 +38,7 @@ class Best:
 
     @property
     def named(self) -> bool:
-        """Whether intervals tell it from all others."""
+        """True if intervals tell it from all others."""
         return not self.not_apart
 
 
@@ -83,7 +83,7 @@ def find(
 
 
 def averaged(outputs: Sequence[DatasetOutputs], kept: Sequence[DatasetOutputs]) -> bool:
-    """Whether a mean over these datasets says something: two or more, or all there are, of scores."""
+    """Return whether a mean over these datasets says something: two or more, or all there are, of scores."""
     enough = len(kept) > 1 or len(kept) == len(outputs)
     return enough and all(one.metrics[0] not in LOWER_IS_BETTER for one in kept)
 
@@ -100,7 +100,7 @@ def untaught(
 def nothing_to_teach(
     one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], settings: Registry
 ) -> str | None:
-    """Why there is nothing to distil: no seed's teacher passes the gate's test against a constant; None if one does."""
+    """Say why there is nothing to distil: no seed's teacher passes the gate's test against a constant; else None."""
     own = [
         (method, seed)
         for seed in seeds

@@ -89,7 +89,7 @@ def registered_text(one: Shipping) -> str:
 
 
 def champion_text(one: Shipping) -> str:
-    """What became of `champion`, where that is not this version: 'version 2 stays champion, ...', or taken away by hand.
+    """Describe the fate of `champion` if that is not this version: 'version 2 stays champion, ...', or removed by hand.
 
     The tests alone would not say so: a student may pass all of them and not be champion.
     """

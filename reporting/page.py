@@ -24,7 +24,7 @@ LEADING = "margins"
 
 @dataclass(frozen=True)
 class Studied:
-    """What is shown beside the summary: all methods side by side, and what the papers ask of their own methods."""
+    """The sections beside the summary: all methods side by side, and the papers' analyses of their own methods."""
 
     comparison: Comparison
     analysis: Analysis

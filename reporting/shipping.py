@@ -81,7 +81,7 @@ class Shipping:
             "seed": self.seed,
             "passed": self.verdict.passed,
             "verdict": self.verdict.text,
-            "tests": [check.record() for check in self.verdict.checks],
+            "tests": [asdict(check) for check in self.verdict.checks],
             "scores": self.scores,
             "margin": asdict(self.margin),
             "margin_to_finetune": None if self.finetune is None else asdict(self.finetune),

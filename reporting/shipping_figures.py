@@ -93,7 +93,7 @@ def confusion(one: DatasetOutputs, method: str, seed: int) -> Figure:
 
 
 def _label(selected_on: str) -> str:
-    """What a picture of dev numbers must carry wherever it is shown."""
+    """The caption that a figure of dev numbers must carry wherever it is shown."""
     return " (selected on dev)" if selected_on == "dev" else ""
 
 

@@ -11,12 +11,12 @@ stops nothing: the files stay the record, and the next run catches up.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from errors import UserError
 from outputs import output_folder
-from records.registered import RegisterMetrics
-from registry import names, report_versions
+from records.registered import Check, RegisterMetrics, RegistrationRecord
+from registry import names
 from registry.aliases import replace_lost_champion, set_candidate, set_champion
 from registry.connection import (
     REGISTERING,
@@ -39,7 +39,6 @@ from registry.table import registered_table
 from registry.trials import trial, way_out
 from registry.up_to_date import state_of, unchanged
 from registry.versions import Registration, mark_lost
-from reporting.verdict.check_result import Check
 from reporting.verdict.own_checks import own_checks
 from tasks.runtime.stage import Stage, run_stage
 
@@ -62,12 +61,13 @@ def register(stage: Stage) -> None:
     address = tracking_address()
     checks = {student.key: _own_checks(student, stage) for student in students}
     result = _result_of(stage, students, checks, address)
-    stage.write_json("registered.json", result)
-    stage.write_json(report_versions.FILE, report_versions.shown_versions(result))
+    stage.write(result)
+    stage.write(result.shown)
     (stage.folder / "table.txt").write_text(registered_table(result), encoding="utf-8")
-    counts = {"students": len(students), "new": cast(int, result["new"]), "missing": len(missing)}
-    stage.write(RegisterMetrics(**counts, reachable=bool(result["reachable"])))
-    stage.headline = _headline(counts, result)
+    stage.write(
+        RegisterMetrics(students=len(students), new=result.new, missing=len(missing), reachable=result.reachable)
+    )
+    stage.headline = _headline(result, len(missing))
 
 
 def _own_checks(student: Student, stage: Stage) -> tuple[Check, ...]:
@@ -80,19 +80,20 @@ def _own_checks(student: Student, stage: Stage) -> tuple[Check, ...]:
 
 def _result_of(
     stage: Stage, students: Sequence[Student], checks: Mapping[str, tuple[Check, ...]], address: str
-) -> dict[str, object]:
-    """registered.json: of a trial without asking the registry, of what the last registration left, or of a new one."""
+) -> RegistrationRecord:
+    """The registration: of a trial without asking the registry, of what the last registration left, or of a new one."""
     of_trial = None if stage.parameters.registry.trials else trial()
     if of_trial is not None:
-        return {**registered(students, Progress(checks), address, reachable=True), "trial": of_trial}
-    previous = output_folder("register") / "registered.json"
-    return unchanged(previous, address, students, stage.parameters) or _registered(stage, students, checks, address)
+        return registered(students, Progress(checks), address, reachable=True).model_copy(update={"trial": of_trial})
+    return unchanged(output_folder("register"), address, students, stage.parameters) or _registered(
+        stage, students, checks, address
+    )
 
 
 def _registered(
     stage: Stage, students: Sequence[Student], checks: Mapping[str, tuple[Check, ...]], address: str
-) -> dict[str, object]:
-    """Fill the registry, and what registered.json says of it."""
+) -> RegistrationRecord:
+    """Fill the registry."""
     done, reachable = Progress(checks), True
     try:
         client = connect()
@@ -200,14 +201,14 @@ def _register_new(registration: Registration, new: Sequence[Student], stage: Sta
         stage.say(f"{student.title}: version {version.number} of {student.name}")
 
 
-def _headline(counts: Mapping[str, int], result: Mapping[str, object]) -> str:
-    if result.get("trial"):
-        return f"trial ({result['trial']}): nothing registered; {way_out()}"
-    missing = f", {counts['missing']} missing" if counts["missing"] else ""
-    gone = "" if result["reachable"] else ", the registry does not answer"
-    unfit = len(cast(list[object], result.get("unfit_champions", [])))
+def _headline(result: RegistrationRecord, missing: int) -> str:
+    if result.trial:
+        return f"trial ({result.trial}): nothing registered; {way_out()}"
+    left_out = f", {missing} missing" if missing else ""
+    gone = "" if result.reachable else ", the registry does not answer"
+    unfit = len(result.unfit_champions)
     told = f", {unfit} champion{'s' * (unfit > 1)} would NOT pass the gate (table.txt)" if unfit else ""
-    return f"{counts['new']} new of {counts['students']} students{missing}{gone}{told}"
+    return f"{result.new} new of {len(result.students)} students{left_out}{gone}{told}"
 
 
 if __name__ == "__main__":

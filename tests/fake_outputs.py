@@ -32,7 +32,7 @@ FED_BACK = ("metadistil", "lgtm")
 
 @dataclass(frozen=True)
 class FakeDataset:
-    """What the fake outputs need to know of a dataset."""
+    """The facts about a dataset that the fake outputs need."""
 
     name: str
     kind: Kind

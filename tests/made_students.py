@@ -18,12 +18,12 @@ from data.description import read_description, to_spec
 from data.problems import Problems
 from data.quickstart_world import random_goods, vocabulary
 from data.records import DatasetSpec, Row
-from data.tokens import open_split, save_split, tokenize_split
+from data.tokens import open_split, padding_id, save_split, tokenize_split
 from models.classifier import Classifier
 from models.heads import HeadSpec
 from models.initialise import from_config
 from models.store import save_model
-from models.tokenizer import build_word_tokenizer, padding_id, save_tokenizer
+from models.tokenizer import build_word_tokenizer, save_tokenizer
 from registry.connection import connect
 from registry.pyfunc_model import log_student
 from training.predict import predict

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from records.registered import Check
+
 LIMITS = "limits"
 ROWS = "enough rows"
 TEACHER = "teacher above the majority"
@@ -12,38 +14,6 @@ FINETUNE = "not worse than finetune"
 CHAMPION = "present champion"
 NAMES = (LIMITS, ROWS, TEACHER, STUDENT, MARGIN, FINETUNE, CHAMPION)
 """Every test, in the order in which they are asked."""
-STATES = {True: "passed", False: "failed", None: "not asked"}
-
-
-@dataclass(frozen=True)
-class Check:
-    """One test of one student."""
-
-    name: str
-    """One of NAMES."""
-    passed: bool | None
-    """None: not asked; `text` says why."""
-    figure: str
-    """Measured value, with its unit and interval."""
-    threshold: str
-    """Threshold, with the key that sets it."""
-    text: str
-    """One clause with both."""
-
-    @property
-    def state(self) -> str:
-        """'passed', 'failed' or 'not asked'."""
-        return STATES[self.passed]
-
-    def record(self) -> dict[str, object]:
-        """The test for a JSON file."""
-        return {
-            "name": self.name,
-            "passed": self.passed,
-            "figure": self.figure,
-            "threshold": self.threshold,
-            "text": self.text,
-        }
 
 
 @dataclass(frozen=True)

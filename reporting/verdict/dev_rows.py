@@ -1,7 +1,6 @@
 """One student's evidence: what it, its teacher, the fine-tuned student and a constant answer on the dev rows."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +10,17 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from config.methods import BASELINE
+from errors import UserError
 from kinds import KINDS, LOWER_IS_BETTER, Kind
 from metrics import compute_metrics
-from outputs import output_folder
-from tasks.runtime.record_values import number_in
+from outputs import evaluate_folder, read_record
+from records.evaluated import PREDICTIONS, EvaluateMetrics
 
 Array = NDArray[np.generic]
 DEV = "dev"
 IS_FINETUNE = "it is the fine-tuned student"
 NOT_A_METHOD = "finetune is not among the methods"
+NO_CONSTANT = "evaluate's metrics.json has no number at 'constant'; run evaluate again"
 NOT_EVALUATED = "finetune is among the methods, and its student of this seed was not evaluated on these rows"
 
 
@@ -71,11 +72,10 @@ class DevRows:
 def read_dev_rows(dataset: str, method: str, seed: int, *, metric: str, kind: Kind, methods: Sequence[str]) -> DevRows:
     """The evidence that evaluate left of one student, and of the fine-tuned one where `methods` has it.
 
-    Raises OSError where evaluate left nothing, KeyError or ValueError where it left something else.
+    Raises OSError where evaluate left no predictions, ValueError where it left something else.
     """
-    own = output_folder("evaluate", dataset=dataset, method=method, seed=seed)
-    other = output_folder("evaluate", dataset=dataset, method=BASELINE, seed=seed)
-    table, metrics = _dev_table(own), _metrics(own)
+    own, other = evaluate_folder(dataset, method, seed), evaluate_folder(dataset, BASELINE, seed)
+    table, metrics = _dev_table(own), read_record(EvaluateMetrics, own)
     finetune, why = None, IS_FINETUNE if method == BASELINE else NOT_A_METHOD
     if method != BASELINE and BASELINE in methods:
         finetune = _student_of(other, table)
@@ -85,7 +85,7 @@ def read_dev_rows(dataset: str, method: str, seed: int, *, metric: str, kind: Ki
 
 def dev_rows(
     table: pa.Table,
-    metrics: Mapping[str, object],
+    metrics: EvaluateMetrics,
     *,
     metric: str,
     kind: Kind,
@@ -98,17 +98,20 @@ def dev_rows(
     `constant` is of a metrics.json that has none: one that was written before evaluate recorded it.
     """
     labels = np.array(table.column("label").to_pylist())
+    constant = constant if metrics.constant is None else metrics.constant
+    if constant is None:
+        raise UserError(NO_CONSTANT)
     return DevRows(
         metric=metric,
         kind=kind,
         labels=labels.astype(KINDS[kind].label_type),
         student=_logits(table, "student_logits"),
         teacher=_logits(table, "teacher_logits"),
-        constant=number_in(metrics, "constant") if "constant" in metrics or constant is None else constant,
+        constant=constant,
         finetune=finetune,
-        selected_on=str(metrics["selected_on"]),
-        parameters=int(number_in(metrics, "parameters", "student")),
-        latency_ms=number_in(metrics, "latency_ms", "student", "p50"),
+        selected_on=metrics.selected_on,
+        parameters=metrics.parameters.student,
+        latency_ms=metrics.latency_ms.student.p50,
         no_finetune=no_finetune,
     )
 
@@ -119,7 +122,7 @@ def read_table(path: Path) -> pa.Table:
 
 
 def _dev_table(folder: Path) -> pa.Table:
-    return read_table(folder / "predictions.parquet")
+    return read_table(folder / PREDICTIONS)
 
 
 def _student_of(folder: Path, rows: pa.Table) -> Array | None:
@@ -146,10 +149,3 @@ def _keys(table: pa.Table) -> list[tuple[str, float]]:
 
 def _logits(table: pa.Table, column: str) -> Array:
     return np.array(table.column(column).to_pylist(), dtype=np.float64)
-
-
-def _metrics(folder: Path) -> dict[str, object]:
-    content = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError(f"{folder / 'metrics.json'}: expected a JSON object, found {type(content).__name__}")
-    return content

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from config.stages import Registry
 from kinds import KINDS, LOWER_IS_BETTER
+from records.registered import Check
 from reporting.statistics import Interval, paired_interval
-from reporting.verdict.check_result import FINETUNE, LIMITS, MARGIN, ROWS, STUDENT, TEACHER, Check, unasked
+from reporting.verdict.check_result import FINETUNE, LIMITS, MARGIN, ROWS, STUDENT, TEACHER, unasked
 from reporting.verdict.dev_rows import NOT_EVALUATED, Array, DevRows
 
 LEARNED = 0.999

@@ -56,12 +56,10 @@ def declaration(root: Path, stage: str) -> Declaration:
     """Read the declaration of a stage from dvc.yaml in `root`. Raises KeyError if there is none of that name."""
     content = _read(root / "dvc.yaml")["stages"][stage]
     (output,) = content.get("outs", [f"outputs/{stage}"])
-    output = output if isinstance(output, str) else next(iter(output))
-    own = {name: value for entry in content.get("vars", []) for name, value in entry.items()}
     return Declaration(
         stage,
         tuple(OPTION.findall(content["cmd"])),
-        VARIABLE.sub(lambda found: str(own.get(found[1], found[0])), output),
+        output if isinstance(output, str) else next(iter(output)),
         tuple(_tracked(content.get("params", []))),
     )
 

@@ -373,8 +373,3 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
-
-
-def folder_hash(path: Path) -> str:
-    """sha256 over the names and contents of a file or of a folder's files, in sorted order."""
-    return combined(path, file_sums(path))

@@ -21,7 +21,7 @@ SPEC, TOKENIZER = "spec.json", "tokenizer"
 
 @dataclass(frozen=True)
 class TokenisedDataset:
-    """What the split stage left of one dataset."""
+    """The split stage's output for one dataset."""
 
     spec: DatasetSpec
     folder: Path
@@ -89,7 +89,7 @@ class TokenisedDataset:
 
     @property
     def head(self) -> HeadSpec:
-        """What a head for this dataset answers."""
+        """Return the outputs of a head for this dataset."""
         return HeadSpec(self.spec.name, self.spec.kind, self.spec.label_names)
 
     @property
@@ -99,7 +99,7 @@ class TokenisedDataset:
 
 
 def open_dataset(stage: Stage, dataset: str, *, record: bool = True) -> TokenisedDataset:
-    """What the split stage left of a dataset; noted as an input of the stage. Raises UserError if it has not run."""
+    """Return the split stage's output for a dataset, noted as an input of the stage; UserError if it has not run."""
     folder = tokens_folder(dataset)
     if record:
         stage.read(folder)

@@ -58,7 +58,7 @@ def clean(*, dry_run: bool = False, yes: bool = True, older_than: float | None =
 
 
 def nothing_is_missing(tiny: TinyPipeline, lock: Path | None = None) -> bool:
-    """Whether all outputs of a dvc.lock, or the workspace's own, can be had from the cache."""
+    """Return whether all outputs of a dvc.lock, or the workspace's own, can be had from the cache."""
     if lock is not None:
         shutil.copy(lock, tiny.root / "dvc.lock")
     shutil.rmtree(tiny.output())

@@ -56,7 +56,7 @@ def context(names: list[str]) -> set[str]:
 
 
 def _fits(path: str, pattern: str) -> bool:
-    """Whether a path fits a pattern, in which `*` stands for no slash."""
+    """Return whether a path fits a pattern, in which `*` stands for no slash."""
     return path.count("/") == pattern.count("/") and fnmatch.fnmatchcase(path, pattern)
 
 

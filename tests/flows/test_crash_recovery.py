@@ -160,7 +160,7 @@ def deployment(api: SyncPrefectClient, name: str) -> UUID:
 
 
 def starts(api: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether the server lets a run start now."""
+    """Return whether the server lets a run start now."""
     answer = api.set_flow_run_state(run.id, Pending())
     return answer.state is not None and answer.state.name == "Pending"
 

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from recorded import SECONDS, make_unrun, pretend_all_ran
+from stages import merged
 from workspace import Workspace
 
 from errors import BusyError, UserError
@@ -103,7 +105,7 @@ def test_changed_code_is_named_at_the_stages_that_run_it_and_nowhere_else(copy: 
 def test_modules_that_came_or_went_are_named_too_and_the_fourth_is_counted(copy: Path) -> None:
     rewrite(copy / "reporting/wording.py", "", "from models import heads\n")
     rewrite(copy / "tasks/evaluate.py", "from training.memory import", "from memory import")
-    for name in ("classifier", "layers", "outputs"):
+    for name in ("classifier", "layers", "model_outputs"):
         rewrite(copy / "models" / f"{name}.py", "", "# changed\n")
     found = {node.stage: node.reasons for node in out_of_date(copy).values()}
     assert found["report"] == ("changed: models/heads.py, reporting/wording.py",)
@@ -144,6 +146,30 @@ def test_changed_parameters_are_shown_with_both_values(copy: Path) -> None:
     found = out_of_date(copy)
     assert set(found) == {f"curriculum@{name}-mpdistil-{seed}" for name in (DASHED, PLAIN) for seed in (7, 42)}
     assert {node.reasons for node in found.values()} == {("params curriculum.reward: gain -> real",)}
+
+
+def test_a_method_that_is_added_runs_its_own_stages_and_no_signals(copy: Path) -> None:
+    added = ("kd", "tinybert", "kd_multi", "mse_kd_meta", "takd")
+    content = merged(
+        yaml.safe_load((copy / "params.yaml").read_text()), {"methods": ["finetune", "mse_kd", "mpdistil", *added]}
+    )
+    (copy / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    found = out_of_date(copy)
+    own = {name.partition("@")[0] for name, node in found.items() if node.reasons == ("never run",)}
+    assert own == {
+        *("student", "assistant", "assisted_student", "meta_student", "multi_task"),
+        *("evaluate", "evaluate_assisted_student", "evaluate_meta_student", "evaluate_multi_task"),
+    }
+    assert {name for name, node in found.items() if node.reasons != ("never run",)} == {"report"}
+    assert {node.method for node in found.values()} == {
+        "kd",
+        "tinybert",
+        "kd_multi",
+        "mse_kd_meta",
+        "mse_kd",
+        "takd",
+        None,
+    }
 
 
 def test_missing_outputs_that_the_cache_has_are_restored_and_are_no_reason_for_stages_after_them(copy: Path) -> None:

@@ -30,12 +30,18 @@ REPORT = {
         }
     ],
 }
-STUDENT = {"name": "glue-rte-mse_kd", "version": "3", "seed": 42, "new": True, "aliases": ["champion"], "url": None}
+STUDENT = {
+    **{"dataset": "rte", "method": "mse_kd", "seed": 42, "name": "glue-rte-mse_kd", "version": 3, "new": True},
+    **{"aliases": ["champion"], "gate": None, "checks": [], "run_id": None, "url": None},
+}
 
 
 def written(root: Path, *, url: str | None = None) -> Path:
     """Outputs of a report and a registration."""
-    address = {"address": "http://registry:5000", "reachable": True, "students": [STUDENT | {"url": url}], "new": 1}
+    address = {
+        **{"address": "http://registry:5000", "reachable": True, "students": [STUDENT | {"url": url}], "new": 1},
+        **{"unfit_champions": [], "trial": None, "state": None},
+    }
     for folder, name, content in (
         ("report", "report.json", REPORT),
         ("report", "report.html", {}),
@@ -121,10 +127,12 @@ def test_a_stage_of_which_nothing_is_known_was_stopped() -> None:
 
 
 def test_what_register_wrote_is_read_and_nothing_is_made_of_a_broken_file(tmp_path: Path) -> None:
-    assert newly_registered(written(tmp_path)) == (1, True, "")
+    found = newly_registered(written(tmp_path))
+    assert found is not None and (found.new, found.reachable, found.trial) == (1, True, None)
     path = tmp_path / "outputs" / "register" / "registered.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"new": 0, "trial": "dvc exp run, hot-kd"}))
-    assert newly_registered(tmp_path) == (0, True, "dvc exp run, hot-kd")
+    found = newly_registered(tmp_path)
+    assert found is not None and (found.new, found.reachable, found.trial) == (0, True, "dvc exp run, hot-kd")
     (tmp_path / "outputs" / "register" / "registered.json").write_text("{")
     assert newly_registered(tmp_path) is None
 

@@ -249,7 +249,7 @@ def test_killed_while_it_makes_mlflows_database_it_leaves_none_that_cannot_be_op
 
 
 def has_begun(file: Path) -> bool:
-    """Whether MLflow's migrations of a database have begun; they can't go on where they were broken off."""
+    """Return whether MLflow's migrations of a database have begun; they can't go on where they were broken off."""
     try:
         with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
             return bool(database.execute("select name from sqlite_master where name = 'alembic_version'").fetchall())

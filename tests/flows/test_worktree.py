@@ -63,7 +63,7 @@ def left(root: Path) -> list[str]:
 
 
 def nothing_is_left(tiny: TinyPipeline) -> bool:
-    """Whether neither git nor the disk remembers a worktree."""
+    """Return whether neither git nor the disk remembers a worktree."""
     listed = tiny.run("git", "worktree", "list").stdout.splitlines()
     return len(listed) == 1 and left(tiny.root) == [".guard", "processes"]
 

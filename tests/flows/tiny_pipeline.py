@@ -77,7 +77,7 @@ SCRIPTS = {
         record=outputs/register/registered.json
         now=$(cat outputs/evaluate/*/*/*/metrics.json | cksum)
         grep -q "$now" $record 2>/dev/null && new=0 || new=1
-        echo '{"address": "'$now'", "reachable": true, "students": [], "new": '$new'}' > $record""",
+        echo '{"address": "'$now'", "reachable": true, "students": [], "unfit_champions": [], "trial": null, "new": '$new', "state": null}' > $record""",
 }
 
 

@@ -1,14 +1,18 @@
 """dvc.yaml says of every stage which code it runs and which parameters it reads; no pipeline is run here."""
 
+import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 import yaml
 from source_imports import ROOT
 
-from config.methods import FAMILIES, SUFFIXES, TRAINED
+from config.methods import FAMILIES, SUFFIXES, TRAINED, family_of
+from config.parameters import load
 from config.stages import Split, Student
+from errors import UserError
 from stage_code import BY_METHOD, CODE, code_file
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
@@ -54,14 +58,16 @@ def _params(stage: str) -> set[str]:
     return {*shared, *(one for one in listed if isinstance(one, str))}
 
 
-def test_evaluate_is_one_body_with_a_matrix_for_each_family() -> None:
+def test_evaluate_is_the_same_for_every_family_but_for_the_ending_of_its_methods_names() -> None:
     families = {stage: content["matrix"]["method"] for stage, content in STAGES.items() if _module(stage) == "evaluate"}
     assert sorted(families.values()) == sorted(f"${{methods.{family}}}" for family in FAMILIES)
-    bodies = [{key: STAGES[stage][key] for key in ("cmd", "deps", "params", "outs")} for stage in families]
-    assert all(body == bodies[0] for body in bodies)
-    suffixes = {STAGES[stage]["matrix"]["method"]: STAGES[stage]["vars"] for stage in families}
-    for family in FAMILIES:
-        assert suffixes[f"${{methods.{family}}}"] == [{"made_as": SUFFIXES.get(family, "")}]
+    endings = {stage: {} for stage in families} | {
+        stage: STAGES[stage]["vars"][0] for stage in families if "vars" in STAGES[stage]
+    }
+    for stage, family in families.items():
+        assert endings[stage].get("ending", "") == SUFFIXES.get(family[len("${methods.") : -1], "")
+    bodies = [json.dumps({key: STAGES[stage][key] for key in ("cmd", "deps", "params", "outs")}) for stage in families]
+    assert {body.replace("${ending}", "") for body in bodies} == {bodies[0]}
 
 
 def test_register_always_runs_and_so_depends_on_no_code() -> None:
@@ -133,6 +139,13 @@ def test_a_search_is_tracked_by_the_stages_that_make_one_and_by_the_report(stage
 
 
 @pytest.mark.parametrize("method", TRAINED)
-def test_every_method_has_a_section_of_its_own_for_its_stage_to_depend_on(method: str) -> None:
+def test_every_method_has_a_section_of_its_own_for_its_stage_to_depend_on(tmp_path: Path, method: str) -> None:
     assert all("${item.method}" in _params(stage) for stage in STUDENTS)
-    assert method in yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    family = family_of(method)[0]
+    named = tmp_path / "params.yaml"
+    content["methods"][family] = [method]
+    content.pop(method, None)
+    named.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(UserError, match=f"{method}: the section is missing"):
+        load(named)

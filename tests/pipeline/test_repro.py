@@ -66,23 +66,6 @@ def test_a_method_that_comes_back_runs_no_student_of_another(pipeline: Workspace
     assert not [stage for stage in changed if stage.startswith(("teacher", "student", "signals"))]
 
 
-def test_a_method_that_is_added_runs_its_own_stages_and_no_signals(pipeline: Workspace) -> None:
-    added = ("kd", "kd_multi", "mse_kd_meta", "takd", "tinybert")
-    with pipeline.params(methods=["finetune", "mse_kd", "mpdistil", *added], takd={"layers": 2}):
-        changed, _ = pipeline.changed()
-    own = {"student", "assistant", "assisted_student", "meta_student", "multi_task", "evaluate"}
-    assert {stage.partition("@")[0] for stage in changed} == {
-        *own,
-        "evaluate_assisted_student",
-        "evaluate_meta_student",
-        "evaluate_multi_task",
-        "report",
-    }
-    assert not [
-        stage for stage in changed if "-finetune-" in stage or (stage.startswith("student") and "mse_kd" in stage)
-    ]
-
-
 def test_code_that_changes_nothing_stops_after_its_own_stage(pipeline: Workspace) -> None:
     with (pipeline.root / "tasks/source.py").open("a", encoding="utf-8") as file:
         file.write("# A comment.\n")

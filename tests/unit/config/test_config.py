@@ -122,7 +122,7 @@ def test_nothing_that_a_command_or_a_path_of_a_stage_names_is_more_than_a_word(
     # Their items, and themselves; `launch` and `source.folder`, which is in no command, have tests of their own.
     assert set(re.findall(r"\$\{([^}]+)\}", dvc_yaml)) == {
         *("datasets", "seeds", *(f"methods.{family}" for family in FAMILIES)),
-        "made_as",  # of dvc.yaml itself
+        "ending",  # of dvc.yaml itself
         *("item.dataset", "item.seed", "item.method", "mpdistil.base", "mpdistil.preset", "launch", "source.folder"),
     }
     assert "source.folder" not in "".join(re.findall(r"cmd: .*", dvc_yaml))

@@ -24,7 +24,6 @@ from methods.takd import Takd
 from methods.tinybert import TinyBert
 
 METHODS: list[type] = [AnnealingKd, Ckd, Dist, Dml, Influence, Kd, Lgtm, MetaDistil, MseKd]
-NAMES: dict[type, str] = {MseKd: "mse_kd", Pkd: "pkd", Ckd: "ckd"}
 METHODS += [PesfKd, Pkd, ProKd, ProKt, Rco, Sftn, Skd, Takd, TinyBert]
 
 
@@ -37,6 +36,6 @@ def test_defaults_of_a_loss_are_those_of_its_section(method: type):
     for name in shared:
         own, given = getattr(made, name), getattr(section, name)
         if given is None:  # goes with the student's start; the loss has the paper's, for one of the teacher's layers
-            given, _ = method_parameters.HIDDEN_WEIGHTS[NAMES[method]][name]
+            given, _ = section.with_start[name]
         if not is_dataclass(own):
             assert own == given, name

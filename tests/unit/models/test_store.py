@@ -10,10 +10,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from errors import UserError
 from models.classifier import Classifier
-from models.hashing import weights_hash
 from models.heads import HeadSpec
 from models.store import load_model, read_stored, save_model
 from models.tokenizer import build_word_tokenizer, save_tokenizer
+from tests.weights_hash import weights_hash
 
 
 def full(family: str = "bert", spec: HeadSpec = RTE) -> Classifier:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from data.tokens import padding_id
 from errors import UserError
-from models.tokenizer import build_word_tokenizer, check_same_tokenizer, load_tokenizer, padding_id, save_tokenizer
+from models.tokenizer import build_word_tokenizer, check_same_tokenizer, load_tokenizer, save_tokenizer
 
 
 def test_words_follow_the_special_tokens_in_their_order() -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from stages import ROOT, Ended, merged, run_main_job, run_stage_here, write_params
 
-from tasks.runtime.stage import folder_hash
+from checksums import combined, file_sums
 
 DATASET, METHOD, SEED = "payment", "finetune", 42
 NAME = f"quickstart-{DATASET}-{METHOD}"
@@ -88,7 +88,10 @@ class Place:
         write(config, {**read(config), "note": note})
         record = read(self.evaluated(seed) / "run.json")
         model = f"outputs/student/{DATASET}/{METHOD}/{seed}/model"
-        record["input_hashes"] = {**record["input_hashes"], model: folder_hash(self.root / model)}
+        record["input_hashes"] = {
+            **record["input_hashes"],
+            model: combined(self.root / model, file_sums(self.root / model)),
+        }
         write(self.evaluated(seed) / "run.json", record)
 
     def change_metrics(self, seed: int, section: str, key: str, more: float) -> None:

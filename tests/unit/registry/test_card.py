@@ -74,7 +74,7 @@ def test_it_says_whether_it_may_be_shipped_by_the_gates_own_tests(here: Place) -
     strict = card_of(student, settings=Registry(margin=50.0))
     assert "**No**, by the tests of its dev rows at registration: margin to its teacher failed." in strict
     assert "| **failed** | margin to its teacher: accuracy" in strict
-    labelled = card_of(replace(student, metrics={**student.metrics, "selected_on": "dev"}))
+    labelled = card_of(replace(student, metrics=student.metrics.model_copy(update={"selected_on": "dev"})))
     assert "at registration (selected on dev)." in labelled
 
 
@@ -83,7 +83,7 @@ def test_what_chose_the_student_is_said(here: Place) -> None:
     run, metrics = here.student() / "run.json", here.student() / "metrics.json"
     kept = read(run), read(metrics)
     write(run, kept[0] | {"params": kept[0]["params"] | {"selected_by": "metric"}})
-    write(metrics, kept[1] | {"search": {"points": 4, "chosen": 2}, "epochs": {"run": 3, "asked": 5}})
+    write(metrics, kept[1] | {"search": {"points": 4, "chosen": 2, "tried": []}, "epochs": {"run": 3, "asked": 5}})
     card = card_of(student_of(here))
     write(run, kept[0])
     write(metrics, kept[1])
@@ -102,7 +102,7 @@ def test_the_limits_are_said(here: Place) -> None:
 @pytest.mark.parametrize("selected_on", ["selection", "dev"])
 def test_it_says_that_the_gate_reads_dev_and_what_that_does_to_a_champion(here: Place, selected_on: str) -> None:
     student = student_of(here)
-    card = card_of(replace(student, metrics={**student.metrics, "selected_on": selected_on}))
+    card = card_of(replace(student, metrics=student.metrics.model_copy(update={"selected_on": selected_on})))
     assert "| dev | 500 | reported on; the gate of `champion` reads it |" in card
     assert "a gate that reads **dev** rows: those tests above, and a comparison of task losses" in card
     assert "chosen on dev many times: its dev scores, and the interval above" in card
@@ -117,7 +117,7 @@ def test_label_noise_that_nobody_knows_is_said_to_be_unknown(here: Place) -> Non
 
 def test_a_student_selected_on_dev_is_labelled(here: Place) -> None:
     student = student_of(here)
-    card = card_of(replace(student, metrics={**student.metrics, "selected_on": "dev"}))
+    card = card_of(replace(student, metrics=student.metrics.model_copy(update={"selected_on": "dev"})))
     assert "**Selected on dev**" in card
     assert "| on (selected on dev) |" in card
     assert "dev rows chose none of them" not in card

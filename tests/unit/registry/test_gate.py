@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from config.parameters import Registry
+from records.registered import Check
 from registry.gate import Holder, Losses, against_champion, judge, read_losses
-from reporting.verdict.check_result import CHAMPION, FINETUNE, LIMITS, MARGIN, ROWS, Check, unasked
+from reporting.verdict.check_result import CHAMPION, FINETUNE, LIMITS, MARGIN, ROWS, unasked
 
 ROWS_IN_ALL = 200
 GOOD = (

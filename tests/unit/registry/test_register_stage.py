@@ -185,7 +185,7 @@ def test_a_damaged_metrics_file_is_named(place: Place) -> None:
     (place.evaluated() / "metrics.json").write_text('{"dev":')
     ended = place.register()
     assert ended.status == 2
-    assert "evaluate/payment/finetune/42/metrics.json: no valid JSON" in ended.errors
+    assert "evaluate/payment/finetune/42/metrics.json: not valid JSON" in ended.errors
 
 
 def test_a_dead_server_stops_nothing_and_the_next_run_catches_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

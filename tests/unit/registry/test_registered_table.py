@@ -1,20 +1,33 @@
 """Output of `make demo` about the registry."""
 
+from records.registered import Check, RegisteredStudent, RegistrationRecord, UnfitChampion
 from registry.table import registered_table
 
-CHECKS = [
-    {"name": "limits", "passed": None, "text": "limits (none is set)"},
-    {"name": "enough rows", "passed": True, "text": "enough rows: 500 dev rows, at least registry.minimum_rows 100"},
-    {"name": "margin to its teacher", "passed": False, "text": "margin to its teacher: accuracy -12.0 points"},
-]
+CHECKS = (
+    Check("limits", None, "", "", "limits (none is set)"),
+    Check("enough rows", True, "", "", "enough rows: 500 dev rows, at least registry.minimum_rows 100"),
+    Check("margin to its teacher", False, "", "", "margin to its teacher: accuracy -12.0 points"),
+)
 
 
-def student(name: str, version: int | None, aliases: list[str], gate: str | None = None) -> dict[str, object]:
-    return {"name": name, "version": version, "seed": 7, "aliases": aliases, "gate": gate, "checks": CHECKS}
+def student(name: str, version: int | None, aliases: list[str], gate: str | None = None) -> RegisteredStudent:
+    own = {"dataset": "x", "method": "kd", "seed": 7, "name": name, "version": version, "new": False}
+    rest = {"aliases": tuple(aliases), "gate": gate, "checks": CHECKS, "run_id": None, "url": None}
+    return RegisteredStudent.model_validate(own | rest)
 
 
-def result(*students: dict[str, object], **more: object) -> dict[str, object]:
-    return {"address": "http://registry", "reachable": True, "students": list(students), **more}
+def result(
+    *students: RegisteredStudent, address: str = "http://registry", unfit: tuple[UnfitChampion, ...] = ()
+) -> RegistrationRecord:
+    return RegistrationRecord(
+        address=address,
+        reachable=address == "http://registry",
+        students=students,
+        unfit_champions=unfit,
+        trial=None,
+        new=0,
+        state=None,
+    )
 
 
 def test_candidates_and_champions_are_listed_test_by_test_and_a_champion_of_mpdistil_is_the_one_to_pull() -> None:
@@ -40,24 +53,14 @@ def test_candidates_and_champions_are_listed_test_by_test_and_a_champion_of_mpdi
 
 
 def test_a_champion_that_would_not_pass_stands_first_with_the_way_out() -> None:
-    unfit = {"name": "b-x-kd", "version": 1, "failed": ["student above the majority: accuracy 0.0 points"]}
-    lines = registered_table(result(student("b-x-kd", 1, ["champion"]), unfit_champions=[unfit])).splitlines()
+    failed = ("student above the majority: accuracy 0.0 points",)
+    unfit = UnfitChampion(name="b-x-kd", version=1, failed=failed)
+    lines = registered_table(result(student("b-x-kd", 1, ["champion"]), unfit=(unfit,))).splitlines()
     assert lines[1] == "!! b-x-kd: version 1 is champion and would NOT pass the gate"
     assert lines[2] == "   failed     student above the majority: accuracy 0.0 points"
     assert lines[3].endswith('python -m flows promote b-x-kd --none --reason "..."')
 
 
 def test_a_registry_that_does_not_answer_is_said_and_offers_nothing_to_pull() -> None:
-    text = registered_table(result(student("b-x-kd", None, [])) | {"address": "http://gone", "reachable": False})
+    text = registered_table(result(student("b-x-kd", None, []), address="http://gone"))
     assert text == "Registered in http://gone (does not answer)\n"
-
-
-def test_what_an_earlier_release_wrote_is_read() -> None:
-    old: dict[str, object] = {
-        "name": "b-x-kd",
-        "version": 1,
-        "seed": 7,
-        "aliases": ["champion"],
-        "gate": "version 1 is the first champion",
-    }
-    assert "  b-x-kd  version 1  champion\n" in registered_table(result(old))

@@ -7,19 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from config.parameters import Registry
+from records.registered import Check
 from reporting.statistics import paired_interval
-from reporting.verdict.check_result import (
-    CHAMPION,
-    FINETUNE,
-    LIMITS,
-    MARGIN,
-    NAMES,
-    ROWS,
-    STUDENT,
-    TEACHER,
-    Check,
-    Verdict,
-)
+from reporting.verdict.check_result import CHAMPION, FINETUNE, LIMITS, MARGIN, NAMES, ROWS, STUDENT, TEACHER, Verdict
 from reporting.verdict.dev_rows import IS_FINETUNE, NOT_EVALUATED, DevRows
 from reporting.verdict.own_checks import own_checks, points
 

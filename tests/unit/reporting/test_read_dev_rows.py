@@ -11,10 +11,16 @@ import pytest
 from reporting.verdict.dev_rows import IS_FINETUNE, NOT_A_METHOD, NOT_EVALUATED, DevRows, read_dev_rows
 
 METRICS = {
+    **{"selection": {}, "teacher_selection": {}, "dev": {}, "teacher_dev": {}, "rows": {"selection": 1, "dev": 2}},
     "selected_on": "selection",
     "constant": 1.0,
+    "majority_dev": 0.5,
     "parameters": {"student": 10, "teacher": 20},
-    "latency_ms": {"student": {"p50": 1.5}},
+    "size_bytes": {"student": 40, "teacher": 80},
+    "latency_ms": {
+        **{"student": {"p50": 1.5, "p95": 2.0}, "teacher": {"p50": 3.0, "p95": 4.0}},
+        **{"batch": 1, "length": 8, "threads": 1, "repeats": 3},
+    },
 }
 
 

@@ -15,6 +15,7 @@ from config.parameters import load
 from config.stages import Registry
 from epoch_choice import SelectedBy
 from metrics import compute_metrics
+from records.reported import ReportRecord
 from reporting.figures import draw_figures
 from reporting.gather import DatasetOutputs, gather
 from reporting.page import Studied, render_page
@@ -99,6 +100,7 @@ def test_a_margin_says_how_many_rows_it_stands_for() -> None:
     rows = outputs[0].evaluations["finetune", 42].predictions["dev"]
     fewer = (rows.teacher.argmax(1) == rows.labels).sum() - (rows.student.argmax(1) == rows.labels).sum()
     tree = json.loads(json.dumps(report_tree(summary)))
+    assert ReportRecord.model_validate_json(json.dumps(tree)).methods == tuple(tree["methods"])
     assert f"points = {fewer} of 300 rows" in tree["datasets"][0]["margins"]["finetune"]["rows_behind_it"]
     assert "no share of rows" in tree["datasets"][1]["margins"]["finetune"]["rows_behind_it"]
 

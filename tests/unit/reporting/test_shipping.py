@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 
 from config.stages import Registry
 from kinds import Kind
-from registry.report_versions import shown_versions
+from outputs import json_text
+from records.registered import RegisteredStudent, RegistrationRecord, RegistryState
 from reporting.calibration import calibrate
 from reporting.classes import class_lines
 from reporting.drawing import colours_of
@@ -31,7 +32,7 @@ from reporting.shipping_figures import draw_shipping
 from reporting.shipping_text import alarms, best_text, overview_table, rank_text, summary_answer, terminal_head
 from reporting.summarise import Summary, summarise
 from reporting.tables import Table, split_columns
-from tests.fake_outputs import METHODS, SKILL, FakeDataset, write_outputs
+from tests.fake_outputs import METHODS, SKILL, FakeDataset, write_outputs, write_record
 
 LONG = (
     "Rechnung & Zahlung / Mahnung, Lastschrift",
@@ -252,23 +253,26 @@ def test_a_damaged_file_of_versions_is_an_error_that_names_it() -> None:
         studied((dataset,))
 
 
-def registered(**changes: object) -> dict[str, object]:
+def registered(**changes: object) -> RegistrationRecord:
     student: dict[str, object] = {
-        "dataset": "notes",
-        "method": "mpdistil",
-        "seed": 42,
-        "name": "b-notes-mpdistil",
-        "version": 3,
+        **{"dataset": "notes", "method": "mpdistil", "seed": 42, "name": "b-notes-mpdistil", "version": 3, "new": True},
+        **{"aliases": ("candidate", "champion"), "gate": "passed: all", "checks": (), "run_id": "1", "url": None},
     }
-    student |= {"new": True, "aliases": ["candidate", "champion"], "gate": "passed: all", "run_id": "1", "url": None}
-    return {"address": "sqlite:///a", "reachable": True, "new": 1, "students": [student | changes], "state": {"a": 1}}
+    return RegistrationRecord(
+        address="sqlite:///a",
+        reachable=True,
+        students=(RegisteredStudent.model_validate(student | changes),),
+        unfit_champions=(),
+        trial=None,
+        new=1,
+        state=None,
+    )
 
 
 def test_the_version_and_the_line_that_pulls_it_are_on_the_page() -> None:
     dataset = FakeDataset("notes", "single", ("yes", "no"), ("accuracy",), 200)
     write_outputs((dataset,))
-    Path("outputs/register").mkdir()
-    Path("outputs/register/versions.json").write_text(json.dumps(shown_versions(registered())))
+    write_record(Path("outputs/register"), registered().shown)
     summary, outputs, shipped = studied((dataset,))
     page = render_page(summary, outputs, {}, shipped)
     assert "b-notes-mpdistil, version 3 (candidate, champion)" in page
@@ -288,20 +292,19 @@ def test_the_version_and_the_line_that_pulls_it_are_on_the_page() -> None:
 def test_a_student_that_passes_and_is_not_champion_says_what_became_of_it(gate: str, said: str) -> None:
     dataset = FakeDataset("notes", "single", ("yes", "no"), ("accuracy",), 200)
     write_outputs((dataset,))
-    Path("outputs/register").mkdir()
-    versions = shown_versions(registered(gate=gate, aliases=["candidate"]))
-    Path("outputs/register/versions.json").write_text(json.dumps(versions))
+    write_record(Path("outputs/register"), registered(gate=gate, aliases=("candidate",)).shown)
     summary, outputs, shipped = studied((dataset,))
     assert f"b-notes-mpdistil, version 3 (candidate); {said}. Pull it" in render_page(summary, outputs, {}, shipped)
     assert f"\n    {said}\n    python -m flows pull models:/b-notes-mpdistil/3" in terminal_head(summary, shipped)
 
 
 def test_what_the_report_reads_of_the_registry_stays_the_same_when_nothing_new_was_registered() -> None:
-    again = {**registered(new=False, run_id="2"), "new": 0, "state": {"a": 2}, "address": "sqlite:///b"}
-    assert shown_versions(registered()) == shown_versions(again)
-    other = shown_versions(registered(aliases=["candidate"]))
-    assert other != shown_versions(registered())
-    assert "models:/b-notes-mpdistil/3" in json.dumps(other)
+    state = RegistryState(database=((2, 2, 2),), path="b", folders=(), files="", students=(), settings="")
+    again = registered(new=False, run_id="2").model_copy(update={"new": 0, "state": state, "address": "sqlite:///b"})
+    assert registered().shown == again.shown
+    other = registered(aliases=("candidate",)).shown
+    assert other != registered().shown
+    assert "models:/b-notes-mpdistil/3" in json_text(other.tree())
 
 
 def test_texts_of_rows_are_escaped_and_come_from_the_file_that_dev_was_made_of() -> None:

@@ -87,7 +87,7 @@ def test_own_rows_are_valid_and_the_demos_words_are_warned_of(capsys: pytest.Cap
 
 @pytest.mark.parametrize("name", ["params.yaml", "profiles/superglue-minilm.yaml"])
 def test_shipped_files_are_checked_without_torch_and_without_the_hub(name: str) -> None:
-    code = f"import sys, config; end = config.main([{name!r}]); print(end, 'torch' in sys.modules)"
+    code = f"import sys; from config.__main__ import main; end = main([{name!r}]); print(end, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 False"
     assert done.stderr == ""
