@@ -66,7 +66,7 @@ class Cells:
         return {
             (row.cell.meta_loss, row.cell.reward, row.cell.sampler)
             for row in read_rows(self.setting.rows)
-            if (row.experiment.profile, row.experiment.budget) == (self.setting.profile, budget)
+            if (row.profile, row.budget) == (self.setting.profile, budget)
             and (row.dataset, row.seed) == (dataset, seed)
         }
 

@@ -171,7 +171,7 @@ class Methods:
             return False
         budget = json.dumps(self._budget(), sort_keys=True)
         return any(
-            (row.experiment.profile, row.experiment.budget) == (self.setting.profile, budget)
+            (row.profile, row.budget) == (self.setting.profile, budget)
             and (row.dataset, row.method, row.seed, row.points) == (dataset, method, seed, points)
             for row in read_method_rows(self.setting.rows)
         )

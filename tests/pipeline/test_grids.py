@@ -108,9 +108,9 @@ def test_methods_share_teacher_signals_and_budget_and_a_variant_stands_beside_th
     assert {f"{stage}@{name}-{method}-42" for stage in ("student", "evaluate") for method in ("kd", "prokt")} <= ran
     assert finished(workspace, *asked, *variant) == {f"student@{name}-kd-42", f"evaluate@{name}-kd-42"}
     kd, prokt, hot = read_method_rows(rows)
-    assert kd.student_updates == prokt.student_updates == hot.student_updates >= 10
-    assert (kd.teacher_updates, prokt.teacher_updates) == (0, prokt.student_updates)
-    assert kd.dev["teacher"] == prokt.dev["teacher"] == hot.dev["teacher"]
+    assert kd.updates.student == prokt.updates.student == hot.updates.student >= 10
+    assert (kd.updates.teacher, prokt.updates.teacher) == (0, prokt.updates.student)
+    assert kd.dev.teacher == prokt.dev.teacher == hot.dev.teacher
     assert '"kd": {"alpha": 0.5' in kd.parameters
     assert hot.method == "kd-hot" and '"temperature": 9.0' in hot.parameters
     compared = subprocess.run(
