@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         entries = _entries(options)
         if options.list:
-            print(*(f"{entry.name}: {dict(entry.values)}" for entry in entries), sep="\n")
+            cells = [] if entries else VARIANTS[options.cells]
+            print(*map(", ".join, cells), *(f"{entry.name}: {dict(entry.values)}" for entry in entries), sep="\n")
             return 0
         grid = _grid(options, pipeline, entries, "python -m experiments.grid " + FOLDER.sub("FOLDER", " ".join(given)))
         grid.prepare()
@@ -123,7 +124,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         "--points", type=int, help="as many points of every paper's grid, drawn by --seed; all without it"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
-    parser.add_argument("--list", action="store_true", help="print methods, variants and points, and run nothing")
+    parser.add_argument("--list", action="store_true", help="print the points, and run nothing")
     parser.add_argument("--datasets", nargs="+", default=[])
     parser.add_argument("--seeds", nargs="+", type=int, default=[])
     parser.add_argument(

@@ -15,6 +15,7 @@ import yaml
 
 from config.methods import CURRICULUM, by_family, refusal
 from data.atomic_files import whole_file
+from errors import UserError
 from experiments.grid_types import Point, Setting, evaluation, method_of, points_of_100
 from experiments.kept_outputs import KeptOutputs
 from experiments.method_runs import append_method_row, read_method_rows
@@ -234,6 +235,15 @@ def entries_of(methods: Iterable[str], variants: Iterable[Sequence[str]]) -> lis
     """Methods as they are, and variants: a name and KEY=VALUE each."""
     found = [Entry(name, {}) for name in methods]
     for name, *assignments in variants:
-        given = dict(assignment.partition("=")[::2] for assignment in assignments)
-        found.append(Entry(name, {key: json.loads(value) for key, value in given.items()}))
+        found.append(Entry(name, dict(_assigned(name, assignment) for assignment in assignments)))
     return found
+
+
+def _assigned(name: str, assignment: str) -> tuple[str, object]:
+    key, _, value = assignment.partition("=")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        raise UserError(
+            f"--variant {name} {assignment}: expected KEY=VALUE with a value in JSON, as in kd.temperature=9.0"
+        ) from None

@@ -133,3 +133,8 @@ def test_methods_of_mpdistils_own_stages_are_left_to_dvc_repro(
     with pytest.raises(SystemExit, match="2"):
         run(tmp_path, "--datasets", "payment", "--methods", method)
     assert "run it by `dvc repro`" in capsys.readouterr().err
+
+
+def test_a_variant_without_a_value_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "--datasets", "payment", "--variant", "kd-hot", "kd.temperature") == 2
+    assert "--variant kd-hot kd.temperature: expected KEY=VALUE" in capsys.readouterr().err
