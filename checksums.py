@@ -30,7 +30,7 @@ def stamps(path: Path) -> dict[Path, tuple[int, int]]:
 
 
 def unchanged_since(path: Path, before: Mapping[Path, tuple[int, int]], own: str) -> bool:
-    """Whether a file or folder still has the stamps `before`, or else the sum `own` (`combined`)."""
+    """Return whether a file or folder still has the stamps `before`, or else the sum `own` (`combined`)."""
     try:
         return stamps(path) == before or combined(path, file_sums(path)) == own
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Where each stage's output lies, outputs/<stage>/<dataset>[/<method>][/<seed>], and the one way to read and write its records."""
+"""Folder of each stage's output, outputs/<stage>/<dataset>[/<method>][/<seed>]; reader and writer of its records."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -88,7 +88,7 @@ def evaluate_folder(dataset: str, method: str, seed: int) -> Path:
 
 
 def has_record(folder: Path) -> bool:
-    """Whether a stage left its record in a folder."""
+    """Return whether a stage left its record in a folder."""
     return (folder / RunRecord.FILE).exists()
 
 

@@ -1,4 +1,4 @@
-"""What the machine refuses, in one line with the way out: a full or read-only disk, too little memory."""
+"""Errors of a machine without resources, in one line with the way out: full or read-only disk, too little memory."""
 
 import errno
 import os
@@ -33,7 +33,7 @@ NO_MEMORY = re.compile(r"can't allocate memory|out of memory|cannot allocate mem
 
 
 def disk_error(error: BaseException) -> str | None:
-    """Where and why the disk takes no more, or may not be written; None for any other error."""
+    """Name the file and the reason if the disk is full or not writable; None for any other error."""
     if isinstance(error, OSError):
         number, place = error.errno, error.filename or OUTPUTS.absolute()
     elif isinstance(error, SafetensorError):  # it has the number in its text only
@@ -57,7 +57,7 @@ def _file_in_the_way(place: Path) -> Path | None:
 
 
 def no_memory(error: BaseException, stage: str, given: Parameters, method: str = "") -> str | None:
-    """Which keys make the stage smaller, with their values, where memory ran out; None for any other error."""
+    """Name the keys that make the stage smaller, with their values, if memory ran out; None for any other error."""
     if not isinstance(error, MemoryError) and not NO_MEMORY.search(str(error)):
         return None
     asked = re.search(r"(?:allocate|allocating|alloc of size) ([\d.]+ ?(?:[KMGT]i?B|bytes)?)", str(error))

@@ -110,7 +110,7 @@ class _Source:
 
     @property
     def holds_code(self) -> bool:
-        """Whether it holds more than a docstring."""
+        """True if it holds more than a docstring."""
         return not all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in self._tree.body)
 
 

@@ -30,12 +30,13 @@ def measure(shape: Shape, repetitions: int) -> list[Row]:
 def methods(shape: Shape) -> dict[str, Method]:
     """The fixed-teacher methods, for networks of this shape."""
     ours, theirs = shape.student_layers, shape.teacher_layers
+    pairs = tuple(match_layers("uniform", ours, theirs))
     return {
-        "kd": Kd(),
-        "mse_kd": MseKd(layers=tuple(match_layers("uniform", ours, theirs))),
-        "pkd": Pkd(layers=patient_layers("skip", ours, theirs)),
-        "dist": Dist(),
-        "annealing_kd": AnnealingKd().phase(1, 10, 10).method,
+        "kd": Kd(alpha=0.5, temperature=2.0),
+        "mse_kd": MseKd(0.5, 90.0, 5.0, temperature_squared=False, alpha_on="task", layers=pairs),
+        "pkd": Pkd(0.5, 100.0, 5.0, patient_layers("skip", ours, theirs)),
+        "dist": Dist(alpha=1.0, beta=1.0, gamma=1.0, temperature=1.0),
+        "annealing_kd": AnnealingKd(max_temperature=7, label_share=0.3).phase(1, 10, 10).method,
     }
 
 

@@ -7,7 +7,7 @@ from benchmarks.plain_steps import double_backward_step, finite_difference_step
 from benchmarks.problem import Shape, endless
 from data.batches import Batch
 from methods.co_training import Pair
-from methods.lgtm import Lgtm
+from methods.lgtm import Influence, Lgtm
 from methods.metadistil import MetaDistil
 
 MEGABYTE = 2**20
@@ -29,7 +29,18 @@ def measure(shape: Shape, repetitions: int) -> list[Row]:
 def metadistil_rows(shape: Shape, quiz_batches: int, repetitions: int) -> list[Row]:
     """Time and added memory of a step with so many quiz batches, against double backward."""
     # Section 5.1's comparison of both updates is a measurement of the paper, not a part of the step.
-    method = MetaDistil(quiz_batches=quiz_batches, analysis_every=10**9)
+    method = MetaDistil(
+        alpha=0.5,
+        beta=0.0,
+        temperature=2.0,
+        layers=(),
+        pilot=True,
+        quiz_batches=quiz_batches,
+        teacher_starts="finetuned",
+        teacher_warmup=0.0,
+        same_masks=False,
+        analysis_every=10**9,
+    )
 
     def plain(pair: Pair, batch: Batch, quiz: Iterator[Batch]) -> object:
         return double_backward_step(method, pair, batch, [next(quiz) for _ in range(quiz_batches)])
@@ -46,7 +57,15 @@ def metadistil_rows(shape: Shape, quiz_batches: int, repetitions: int) -> list[R
 
 def lgtm_rows(shape: Shape, repetitions: int) -> list[Row]:
     """Time and added memory of a step, against the finite difference as printed; and with a teacher's pass shared."""
-    method = Lgtm()
+    method = Lgtm(
+        alpha=0.6,
+        teacher_alpha=0.6,
+        influence=Influence(weight=1.0, form="mixed"),
+        auxiliary="kl",
+        quiz_batches=1,
+        teacher_starts="pretrained",
+        same_masks=False,
+    )
 
     def printed(pair: Pair, batch: Batch, quiz: Iterator[Batch]) -> object:
         return finite_difference_step(method, pair, batch, [next(quiz)])

@@ -28,7 +28,7 @@ from data.batches import draw_rows
 from methods.finetune import Finetune
 from reporting.tables import Table, markdown_table
 from tasks.runtime.malloc import keep_freed_memory
-from training.curriculum.quiz_batches import fixed_batches
+from training.quiz_batches import fixed_batches
 
 OUTPUT = Path("outputs/growth.json")
 BEGIN, END = "<!-- growth: begin -->", "<!-- growth: end -->"

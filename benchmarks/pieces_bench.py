@@ -21,9 +21,9 @@ from methods.task_loss import per_row_task_loss, task_loss
 from models.classifier import Classifier
 from models.store import load_model
 from training.curriculum.episodes import run_curriculum
-from training.curriculum.quiz_batches import QuizBatches, fixed_batches
 from training.curriculum.types import CurriculumSettings, Probe, QuizDataset, TargetQuiz
 from training.predict import Predictions
+from training.quiz_batches import QuizBatches, fixed_batches
 from training.resume_files import State
 from training.supervised import make_optimizer
 from training.teacher_signals import Signals, save_signals
@@ -53,7 +53,7 @@ def kd_rows(workspace: Workspace, repetitions: int) -> list[Row]:
         batches, signals = sampled_batches(split, repetitions + 1), random_signals(split)
         steps = {
             name: training_step(network("student", dataset), method, batches, signals)
-            for name, method in (("kd", Kd()), ("finetune", Finetune()))
+            for name, method in (("kd", Kd(alpha=0.5, temperature=2.0)), ("finetune", Finetune()))
         }
         seconds = cpu_seconds(steps, repetitions)
         name = f"student's kd step on signals, {dataset} rows, against fine-tuning"

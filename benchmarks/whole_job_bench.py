@@ -34,8 +34,8 @@ from data.tokens import TokenSplit
 from methods.finetune import Finetune
 from methods.layer_mapping import match_layers
 from methods.mse_kd import MseKd
-from training.curriculum.quiz_batches import fixed_batches
 from training.meta_teacher import MetaTeacherSettings, PooledRows, train_meta_teacher
+from training.quiz_batches import fixed_batches
 from training.teacher_signals import Signals
 
 TARGET = 0.40
@@ -68,7 +68,8 @@ def _training(workspace: Workspace, repetitions: int) -> list[Part]:
     """The steps of the teacher and of the student."""
     train = workspace.split("rte", "train")
     steps = math.ceil(len(train) / BATCH)
-    method = MseKd(layers=tuple(match_layers("uniform", LAYERS["student"], LAYERS["teacher"])))
+    layers = tuple(match_layers("uniform", LAYERS["student"], LAYERS["teacher"]))
+    method = MseKd(0.5, 90.0, 5.0, temperature_squared=False, alpha_on="task", layers=layers)
     ours, plain = sampled_batches(train, SAMPLES), padded_batches(train, SAMPLES, BATCH)
     signals = _signals(train, method.needs.teacher_layers)
     teacher = {

@@ -20,6 +20,8 @@ from models.heads import HeadSpec
 from models.initialise import from_config
 from models.store import save_model
 from models.tokenizer import build_word_tokenizer, save_tokenizer
+from outputs import read_record
+from records.prepared import SplitManifest
 
 VOCABULARY = 30522
 HIDDEN = 384
@@ -100,14 +102,13 @@ def network(kind: str, dataset: str = "rte") -> Classifier:
 def save_network(workspace: Workspace, model: Classifier, *place: str) -> None:
     """Put a network where a stage expects it, below outputs/."""
     tokens = workspace.folder / "outputs" / "split" / model.dataset / "tokens"
-    manifest = json.loads((tokens / "manifest.json").read_text(encoding="utf-8"))
     target = workspace.folder.joinpath("outputs", *place, "model")
     target.parent.mkdir(parents=True, exist_ok=True)
     save_model(
         target,
         model,
         tokenizer_folder=tokens / "tokenizer",
-        tokenizer_fingerprint=str(manifest["tokenizer_fingerprint"]),
+        tokenizer_fingerprint=read_record(SplitManifest, tokens).tokenizer_fingerprint,
     )
 
 

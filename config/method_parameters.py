@@ -74,7 +74,7 @@ class MethodSection(Section):
 
 
 class Methods(Section):
-    """What is trained, evaluated and reported: each method once, under its family."""
+    """Methods that are trained, evaluated and reported: each once, under its family."""
 
     student: tuple[Annotated[str, OneOf(LISTED["student"])], ...] = Field(
         description="Trained on the teacher's signals, or with the teacher; finetune without one."
@@ -224,7 +224,7 @@ class ProKd(MethodSection):
 
 
 class Moving(MethodSection):
-    """What methods share whose teacher trains with the student."""
+    """Parameters shared by the methods whose teacher trains with the student."""
 
     teacher_learning_rate: Rate | None = Field(None, description="The teacher's; null: teacher.learning_rate.")
 
@@ -240,12 +240,12 @@ class Moving(MethodSection):
 
     @property
     def heads_at_zero(self) -> bool:
-        """Whether both heads start at zero."""
+        """True if both heads start at zero."""
         return False
 
 
 class Answering(Moving):
-    """What methods share whose teacher answers a batch twice: for its own step, and after it for the student's."""
+    """Parameters shared by the methods whose teacher answers a batch before its step and, for the student, after it."""
 
     same_masks: bool = Field(False, description="Both answers have one set of dropout masks, and not one each.")
 
@@ -354,7 +354,7 @@ class TinyBert(MethodSection):
 
 
 class Ckd(MethodSection):
-    """How words relate, within a layer and across layers (Park et al., 2021). The teacher runs."""
+    """Relations between words, within a layer and across layers (Park et al., 2021). The teacher runs."""
 
     with_start = {
         "word_pairs": (1.0, 0.1),

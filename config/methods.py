@@ -38,24 +38,24 @@ class MethodRow:
     layers: Literal["none", "mapped", "patient", "all"] = "none"
     """Layers that are compared: those of its `mapping`, PKD's, or every one with the embeddings."""
     attention: bool = False
-    """Whether attention is compared head by head."""
+    """True if attention is compared head by head."""
     assistant: Literal["none", "between", "branched"] = "none"
     """Network that the assistant stage makes: one between both in size, or the teacher with student branches."""
     keeps_quiz: bool = False
-    """Whether its teacher learns from the quiz, so that its student never trains on those rows."""
+    """True if its teacher learns from the quiz, so that its student never trains on those rows."""
     forward_derivatives: bool = False
-    """Whether it takes derivatives in forward mode, with the masks of a pass repeated in float32."""
+    """True if it takes derivatives in forward mode, with the masks of a pass repeated in float32."""
     multi_task: bool = False
-    """Whether its student can go on with MPDistil's rows and steps, without a curriculum."""
+    """True if its student can go on with MPDistil's rows and steps, without a curriculum."""
 
     @property
     def meta_taught(self) -> bool:
-        """Whether the meta-teacher's answers can stand in for its teacher's."""
+        """True if the meta-teacher's answers can stand in for its teacher's."""
         return self.family == "student" and self.teacher == "signals"
 
     @property
     def stored_layers(self) -> bool:
-        """Whether it compares sequence vectors that the signals hold."""
+        """True if it compares sequence vectors that the signals hold."""
         return self.teacher == "signals" and self.layers != "none"
 
 
@@ -247,7 +247,7 @@ def training_of(method: str) -> str:
 
 
 def refusal(method: str, dataset: str, kind: str, classes: int) -> str | None:
-    """Why a method can't be trained on a dataset; None if it can. Raises KeyError for an unknown method.
+    """Return why a method can't be trained on a dataset; None if it can. Raises KeyError for an unknown method.
 
     Args:
         method: its full name.

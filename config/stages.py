@@ -36,7 +36,7 @@ Launch = Annotated[str, AfterValidator(_launches_stages_only), Field(json_schema
 
 
 class Source(Section):
-    """Where rows come from."""
+    """The source of rows."""
 
     folder: str = Field(description="A sub-folder a dataset: rows and dataset.yaml.")
     search: tuple[str, ...] = Field((), description="Folders searched for rows before the Hub.")
@@ -50,7 +50,7 @@ class Source(Section):
 
 
 class Split(Section):
-    """How rows become train, quiz, selection and dev, and text becomes tokens."""
+    """The split of rows into train, quiz, selection and dev, and the tokenizer."""
 
     seed: int = Field(0, ge=0, description="Seed of the hash that ranks rows.")
     quiz: float = Field(0.1, gt=0, lt=0.5, description="Share of train for stages 3 and 4.")
@@ -74,7 +74,7 @@ class Split(Section):
 
 
 class Models(Section):
-    """What all models of the pipeline share."""
+    """Settings that all models of the pipeline share."""
 
     search: tuple[str, ...] = Field((), description="Folders searched for a checkpoint before the Hub.")
     revision: str | None = Field(None, description="Hub revision of the checkpoints.")
@@ -129,7 +129,7 @@ class Teacher(Training):
 
 
 class Signals(Section):
-    """What the teacher says about every row, stored once."""
+    """The teacher's outputs for every row, stored once."""
 
     batch_size: Count = Field(32, description="Rows a forward pass.")
     layers: Literal["compared", "none"] = Field(
@@ -179,14 +179,14 @@ class Search(Section):
 
 
 class Checkpoint(Section):
-    """How often a training stage keeps its state, so that an interrupted one goes on. No result depends on it."""
+    """The interval at which a training stage keeps its resume state. No result depends on it."""
 
     minutes: float | None = Field(5.0, gt=0, description="Between two checkpoints; null: not by time.")
     steps: Count | None = Field(None, description="Updates between two checkpoints; null: not by step.")
 
 
 class Evaluate(Section):
-    """How models are scored and timed."""
+    """Scoring and timing of models."""
 
     batch_size: Count = Field(32, description="Rows a forward pass.")
     latency_batch: Count = Field(1, description="Rows in a timed forward pass.")

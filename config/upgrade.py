@@ -109,7 +109,7 @@ def _rewrite(path: Path, load: Callable[[Path], object]) -> str:
 
 
 def _edits(text: str, key: yaml.Node, value: yaml.Node, name: str) -> Iterator[Edit]:
-    """What changes at one section of the file."""
+    """Changes to one section of the file."""
     if key.value == "methods" and isinstance(value, yaml.SequenceNode):
         _check_own(key, value, name)
         start, end = key.start_mark.index, _end(value)
@@ -158,7 +158,7 @@ def _start(node: yaml.Node) -> int:
 
 
 def _end(node: yaml.Node) -> int:
-    """Where a node's own text ends; a block's mark is where the next token begins."""
+    """Return the end of a node's own text; a block's mark is where the next token begins."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(last[1] if isinstance(last, tuple) else last)

@@ -28,7 +28,7 @@ class Refused(ValueError):
 
 
 @dataclass(frozen=True)
-class Table:
+class RawTable:
     """The raw rows of one file, read as they are asked for, with the names that errors use."""
 
     file: str
@@ -38,7 +38,7 @@ class Table:
     """Parts of the file that could not be read; known once `rows` have been."""
 
 
-def check_table(spec: DatasetSpec, table: Table, problems: Problems) -> Iterator[Row]:
+def check_table(spec: DatasetSpec, table: RawTable, problems: Problems) -> Iterator[Row]:
     """The rows of one file, checked; what cannot be used is noted in `problems` and left out.
 
     A label of -1 is legal in the split `test` only. Ids must be unique within the file. `problems` are complete once
@@ -67,7 +67,7 @@ def check_table(spec: DatasetSpec, table: Table, problems: Problems) -> Iterator
         problems.add(table.file, None, "holds no rows")
 
 
-def _missing_columns(spec: DatasetSpec, table: Table, present: set[str], count: int) -> Problems:
+def _missing_columns(spec: DatasetSpec, table: RawTable, present: set[str], count: int) -> Problems:
     """Columns that no row of the file has: said once, and not for every row."""
     found = Problems(spec.name)
     needed = [*spec.columns, *(c for c in (spec.label_column, spec.id_column, spec.group_column) if c)]
@@ -79,7 +79,7 @@ def _missing_columns(spec: DatasetSpec, table: Table, present: set[str], count: 
     return found
 
 
-def _check_row(spec: DatasetSpec, table: Table, number: int, raw: RawRow, problems: Problems) -> Row | None:
+def _check_row(spec: DatasetSpec, table: RawTable, number: int, raw: RawRow, problems: Problems) -> Row | None:
     """One row, or None after noting each of its problems."""
     before = problems.count
     fields: dict[str, str | int] = {}

@@ -35,7 +35,7 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".tsv", ".parquet")
 """The formats of raw rows, by the end of the file name."""
 
 LISTED = 15
-"""How many known words an error lists."""
+"""Number of known words that an error lists."""
 LARGEST_LABEL = 1e15
 """Of a regression: mean squared errors of it are still far from what a 32-bit float holds (3e38)."""
 
@@ -207,7 +207,7 @@ def _disagreements(described: Description) -> Iterable[str]:
 
 
 def _leads_out(name: str) -> bool:
-    """Whether a name that is joined to a folder would leave it, or is none."""
+    """Return whether a name that is joined to a folder would leave it, or is none."""
     return Path(name).is_absolute() or ".." in Path(name).parts or not name.isprintable()
 
 

@@ -7,7 +7,7 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from data.checks import Table
+from data.checks import RawTable
 from data.problems import shown
 from data.records import DatasetSpec, HubSource
 from errors import UserError
@@ -18,7 +18,7 @@ PROBE_SECONDS = 10.0
 """Seconds in which the Hub has to answer at all. `datasets` itself would retry for half a minute or more."""
 
 
-def load_from_hub(spec: DatasetSpec, hub: HubSource, cache: Path | None) -> list[Table]:
+def load_from_hub(spec: DatasetSpec, hub: HubSource, cache: Path | None) -> list[RawTable]:
     """The raw rows of every split that the description names; `test` may be absent.
 
     Raises UserError, within seconds where there is no network.
@@ -42,7 +42,7 @@ def load_from_hub(spec: DatasetSpec, hub: HubSource, cache: Path | None) -> list
         if theirs in loaded:
             parts = (part.to_pylist() for part in loaded[theirs].with_format("arrow").iter(READ_AT_ONCE))
             rows = enumerate(chain.from_iterable(parts), start=1)
-            tables.append(Table(f"{hub.path}/{hub.config or ''} {theirs}", split, rows))
+            tables.append(RawTable(f"{hub.path}/{hub.config or ''} {theirs}", split, rows))
         elif split != "test":
             raise UserError(
                 f"dataset {spec.name}: {hub.path} has no split '{theirs}' (hub.splits.{split}); it has "

@@ -41,7 +41,7 @@ MOST_ROWS = 100_000
 
 
 @dataclass(frozen=True)
-class Parameters:
+class GeneratorParameters:
     """The `generate:` section of a description."""
 
     seed: int
@@ -105,7 +105,7 @@ def _finished(split: str, rows: list[Row]) -> list[dict[str, object]]:
     return finished
 
 
-def _checked(dataset: str, given: Mapping[str, object]) -> Parameters:
+def _checked(dataset: str, given: Mapping[str, object]) -> GeneratorParameters:
     """The parameters with their types, or one UserError that lists everything wrong with them."""
     where = f"quickstart/{dataset}: generate"
     known = ("seed", "train_rows", "dev_rows", "label_noise")
@@ -120,7 +120,7 @@ def _checked(dataset: str, given: Mapping[str, object]) -> Parameters:
         noise = 0.0
     if problems:
         raise UserError(f"{where}: {'; '.join(problems)}")
-    return Parameters(seed, train_rows, dev_rows, float(noise))
+    return GeneratorParameters(seed, train_rows, dev_rows, float(noise))
 
 
 def _whole(given: Mapping[str, object], key: str, low: int, high: int, problems: list[str]) -> int:

@@ -15,7 +15,7 @@ UNLABELLED = -1
 
 @dataclass(frozen=True)
 class HubSource:
-    """Where a dataset lies on the Hub, at a pinned revision; `path` may be a local folder in the Hub's layout."""
+    """The location of a dataset on the Hub, at a pinned revision; `path` may be a local folder in the Hub's layout."""
 
     path: str
     config: str | None
@@ -112,4 +112,4 @@ class SourceRows:
     rows: Mapping[str, Sequence[Row]]
     """"train", the dev sets and, where there is one, "test"."""
     origin: str
-    """Where the rows came from, for people."""
+    """The origin of the rows, for people."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
-from data.checks import Table, check_table
+from data.checks import RawTable, check_table
 from data.description import DESCRIPTION, SUFFIXES
 from data.file_formats import SAVE_AS_CSV, unread_format
 from data.hub import load_from_hub
@@ -72,7 +72,7 @@ def check_first_rows(spec: DatasetSpec, folder: Path, *, search: Sequence[Path] 
     problems = Problems(spec.name)
     for split, path in _find_files(spec, folder, search)[0]:
         unread = Problems("")
-        table = Table(f"{path} (its first {rows} rows)", split, islice(read_raw(path, unread), rows), unread)
+        table = RawTable(f"{path} (its first {rows} rows)", split, islice(read_raw(path, unread), rows), unread)
         deque(check_table(spec, table, problems), maxlen=0)
         problems.absorb(unread)
     problems.raise_if_any()
@@ -80,7 +80,7 @@ def check_first_rows(spec: DatasetSpec, folder: Path, *, search: Sequence[Path] 
 
 def _find(
     spec: DatasetSpec, folder: Path | None, search: Sequence[Path], hub_cache: Path | None
-) -> tuple[list[Table], str]:
+) -> tuple[list[RawTable], str]:
     """The raw rows of the first place that has any, and that place."""
     files, place = _find_files(spec, folder, search)
     if files:
@@ -202,18 +202,18 @@ def _named(spec: DatasetSpec, place: Path, split: str) -> list[Path]:
     return found
 
 
-def _table(split: str, path: Path) -> Table:
+def _table(split: str, path: Path) -> RawTable:
     """A file's rows, read as they are asked for."""
     unread = Problems("")
-    return Table(str(path), split, read_raw(path, unread), unread)
+    return RawTable(str(path), split, read_raw(path, unread), unread)
 
 
-def _generated(spec: DatasetSpec, parameters: dict[str, object]) -> list[Table]:
+def _generated(spec: DatasetSpec, parameters: dict[str, object]) -> list[RawTable]:
     """The rows that the project makes itself."""
     from data import quickstart  # only here: nothing else needs the generator
 
     splits = quickstart.generate(spec.name, parameters)
-    return [Table(f"generated {name}", name, enumerate(rows, start=1)) for name, rows in splits.items()]
+    return [RawTable(f"generated {name}", name, enumerate(rows, start=1)) for name, rows in splits.items()]
 
 
 def _expected(spec: DatasetSpec, split: str) -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.planted_pairs import Pair, Relation, draw, true_difference
+from experiments.planted_pairs import PlantedPair, Relation, draw, true_difference
 from reporting.statistics import FEWEST_ROWS, fewest_rows, paired_interval
 from reporting.tables import Table, markdown_table
 from seeds import numpy_generator
@@ -42,11 +42,11 @@ AGAIN = 5
 
 
 @dataclass(frozen=True)
-class Cell:
+class CoverageCell:
     """One kind of pair, as many dev rows, as many training seeds."""
 
     metric: str
-    pair: Pair
+    pair: PlantedPair
     rows: int
     seeds: int
 
@@ -55,7 +55,7 @@ class Cell:
 class Measured:
     """Shares of the draws whose interval holds the truth, and mean width, as fractions."""
 
-    cell: Cell
+    cell: CoverageCell
     draws: int
     coverage: float
     width: float
@@ -66,10 +66,10 @@ def cells(
     rows: Sequence[int] = ROWS,
     seeds: Sequence[int] = SEEDS,
     relations: Sequence[Relation] = RELATIONS,
-) -> list[Cell]:
+) -> list[CoverageCell]:
     """All that have intervals; of one seed the spread over seeds plays no part."""
     return [
-        Cell(metric, Pair(relation, shares, spread), count, seed)
+        CoverageCell(metric, PlantedPair(relation, shares, spread), count, seed)
         for metric, count, seed in itertools.product(metrics, rows, seeds)
         for shares in SHARES.get(metric, ((1.0,),))
         for relation in relations
@@ -78,7 +78,7 @@ def cells(
     ]
 
 
-def measure(cell: Cell, draws: int, first: int = 0) -> Measured:
+def measure(cell: CoverageCell, draws: int, first: int = 0) -> Measured:
     """Draw a cell's rows and models as often as asked, by the numbers from `first` on."""
     held, width, truth = 0, 0.0, 0.0
     pair = cell.pair
@@ -95,7 +95,7 @@ def measure(cell: Cell, draws: int, first: int = 0) -> Measured:
     return Measured(cell, draws, held / draws, width / draws)
 
 
-def measure_well(cell: Cell, draws: int) -> Measured:
+def measure_well(cell: CoverageCell, draws: int) -> Measured:
     """Measure a cell, and again if it seems to hold the truth less often than it should; a tenth where it can't but hold it."""
     if cell.pair.relation == "equal":
         return measure(cell, max(1, draws // 10))
@@ -103,7 +103,7 @@ def measure_well(cell: Cell, draws: int) -> Measured:
     return found if found.coverage >= LEVEL else measure(cell, AGAIN * draws, first=draws)
 
 
-def measure_all(cells: Sequence[Cell], draws: int, workers: int) -> list[Measured]:
+def measure_all(cells: Sequence[CoverageCell], draws: int, workers: int) -> list[Measured]:
     """Cells of 5,000 rows with a quarter of the draws."""
     counts = [draws if cell.rows < 5000 else max(1, draws // 4) for cell in cells]
     if workers == 1:

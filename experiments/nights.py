@@ -55,7 +55,7 @@ class Night:
 
 
 @dataclass(frozen=True)
-class Rule:
+class ComparisonRule:
     """One way to compare a candidate with the champion."""
 
     name: str
@@ -129,14 +129,18 @@ def accuracy(candidate: Night, champion: Night, level: float) -> Interval:
     return paired_interval("accuracy", "single", labels, [logits[0]], [logits[1]], level)
 
 
-def rules(level: float) -> tuple[Rule, ...]:
+def rules(level: float) -> tuple[ComparisonRule, ...]:
     """The rules that were tried; the second is the gate's, the last that of earlier releases."""
     return (
-        Rule("not told apart passes", lambda own, other: _not_worse(own, other, level)),
-        Rule("mean loss not higher", lambda own, other: loss(own, other, level).difference <= ARITHMETIC),
-        Rule("2 points worse excluded", lambda own, other: 100 * (accuracy(own, other, level).low or -1.0) > -2),
-        Rule("better for certain", lambda own, other: (loss(own, other, level).high or 0.0) < -ARITHMETIC),
-        Rule("not told apart passes, no other test", lambda own, other: _not_worse(own, other, level), tests=False),
+        ComparisonRule("not told apart passes", lambda own, other: _not_worse(own, other, level)),
+        ComparisonRule("mean loss not higher", lambda own, other: loss(own, other, level).difference <= ARITHMETIC),
+        ComparisonRule(
+            "2 points worse excluded", lambda own, other: 100 * (accuracy(own, other, level).low or -1.0) > -2
+        ),
+        ComparisonRule("better for certain", lambda own, other: (loss(own, other, level).high or 0.0) < -ARITHMETIC),
+        ComparisonRule(
+            "not told apart passes, no other test", lambda own, other: _not_worse(own, other, level), tests=False
+        ),
     )
 
 
@@ -169,7 +173,7 @@ def rising(world: World, nights: int, settings: Registry) -> Iterator[Night]:
         yield world.night(2.0 if night < nights // 2 else 0.0, settings)
 
 
-def follow(nights: Sequence[Night], rule: Rule, settings: Registry) -> Story:
+def follow(nights: Sequence[Night], rule: ComparisonRule, settings: Registry) -> Story:
     """The champion's story under one rule."""
     story, champion, below = Story(), None, []
     for night in nights:

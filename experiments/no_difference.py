@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.planted_pairs import Pair, draw
+from experiments.planted_pairs import PlantedPair, draw
 from kinds import KINDS, Kind
 from metrics import compute_metrics
 from records.evaluated import EvaluateMetrics
 from reporting.comparison import Comparison, compare
-from reporting.evaluations import Evaluation, Predictions
+from reporting.evaluations import Evaluation, PairedPredictions
 from reporting.gather import DatasetOutputs
 from reporting.statistics import Interval
 from reporting.tables import Table, markdown_table
@@ -42,7 +42,7 @@ DATASETS: tuple[tuple[str, tuple[float, ...], int], ...] = (
 
 
 @dataclass(frozen=True)
-class Found:
+class FalseDifferences:
     """Shares: of the cells, or of the runs, in which the statistics said that there is a difference."""
 
     margins: float
@@ -57,7 +57,7 @@ def shuffled(run: int, methods: Sequence[str], seeds: Sequence[int]) -> list[Dat
     """Evaluations of students that are as good as their teacher, on rows whose labels say nothing of either's answers."""
     outputs: list[DatasetOutputs] = []
     for number, (metric, shares, rows) in enumerate(DATASETS):
-        pair = Pair("near", shares, 0.0)
+        pair = PlantedPair("near", shares, 0.0)
         generator = numpy_generator(run, "no difference", number)
         drawn = draw(pair, rows, len(seeds) * len(methods), generator)
         labels = generator.permutation(drawn.labels)
@@ -72,7 +72,7 @@ def shuffled(run: int, methods: Sequence[str], seeds: Sequence[int]) -> list[Dat
 
 def _evaluation(metric: str, kind: Kind, labels: np.ndarray, student: np.ndarray, teacher: np.ndarray) -> Evaluation:
     own, others = (compute_metrics([metric], logits, labels, kind) for logits in (student, teacher))
-    rows = Predictions([str(row) for row in range(len(labels))], labels, student, teacher)
+    rows = PairedPredictions([str(row) for row in range(len(labels))], labels, student, teacher)
     # Without the sizes and times, which nothing here reads.
     metrics = EvaluateMetrics.model_construct(
         dev=own, teacher_dev=others, rows={"dev": len(labels)}, selected_on="selection"
@@ -80,12 +80,12 @@ def _evaluation(metric: str, kind: Kind, labels: np.ndarray, student: np.ndarray
     return Evaluation(metrics, {"dev": rows})
 
 
-def measure(runs: int, methods: Sequence[str] = METHODS, seeds: Sequence[int] = (0,)) -> Found:
+def measure(runs: int, methods: Sequence[str] = METHODS, seeds: Sequence[int] = (0,)) -> FalseDifferences:
     """Compare on shuffled labels as often as asked."""
     compared = [compare(shuffled(run, methods, seeds), methods, benchmark="none") for run in range(runs)]
     cells = [cell for one in compared for line in one.lines for cell in line.cells.values()]
     averages = [line.average for one in compared for line in one.lines if line.average is not None]
-    return Found(
+    return FalseDifferences(
         margins=_share([_off_zero(cell.margin.interval) for cell in cells]),
         against_baseline=_share([cell.outcome in ("win", "loss") for cell in cells if cell.outcome is not None]),
         means=_share([_off_zero(average.interval) for average in averages]),

@@ -27,7 +27,7 @@ NODES = np.polynomial.hermite_e.hermegauss(31)
 
 
 @dataclass(frozen=True)
-class Pair:
+class PlantedPair:
     """A student and a teacher: `shares` of the classes ((1.0,): regression), `spread` of skill over training seeds."""
 
     relation: Relation
@@ -55,7 +55,7 @@ class Drawn:
     """(S, 2), of student and teacher."""
 
 
-def draw(pair: Pair, rows: int, seeds: int, generator: np.random.Generator) -> Drawn:
+def draw(pair: PlantedPair, rows: int, seeds: int, generator: np.random.Generator) -> Drawn:
     """One dev set and its models. A student that answers like its teacher has that one's skill."""
     shift = generator.normal(size=(seeds, 2)) * pair.spread
     if TOGETHER[pair.relation] == 1:
@@ -79,7 +79,7 @@ def draw(pair: Pair, rows: int, seeds: int, generator: np.random.Generator) -> D
     return Drawn(labels, sides[0], sides[1], skills)
 
 
-def _draw_regression(pair: Pair, rows: int, skills: Floats, generator: np.random.Generator) -> Drawn:
+def _draw_regression(pair: PlantedPair, rows: int, skills: Floats, generator: np.random.Generator) -> Drawn:
     labels, shared = generator.normal(size=(2, rows))
     sides: tuple[list[np.ndarray], list[np.ndarray]] = [], []
     for own, other in skills:
@@ -101,7 +101,7 @@ def _mixed(noise: Floats, together: float, generator: np.random.Generator) -> Fl
     return together * noise + np.sqrt(1 - together**2) * generator.normal(size=len(noise))
 
 
-def true_difference(metric: str, pair: Pair, drawn: Drawn) -> float:
+def true_difference(metric: str, pair: PlantedPair, drawn: Drawn) -> float:
     """Over all rows: of this one seed, or from two seeds on of all seeds (a quadrature over skill)."""
     if len(drawn.skills) == 1:
         own, other = (float(skill) for skill in drawn.skills[0])
@@ -114,12 +114,12 @@ def true_difference(metric: str, pair: Pair, drawn: Drawn) -> float:
     return float((np.array(scores[0]) - np.array(scores[1])) @ weights / weights.sum())
 
 
-def _most(pair: Pair) -> int:
+def _most(pair: PlantedPair) -> int:
     """The most frequent class."""
     return int(np.argmax(pair.shares))
 
 
-def _score(metric: str, pair: Pair, skill: float, student: bool) -> float:
+def _score(metric: str, pair: PlantedPair, skill: float, student: bool) -> float:
     if pair.relation == "constant" and not student:
         return _score_of_constant(metric, pair)
     rare = RARE if student and pair.relation == "rare" else 0.0
@@ -132,7 +132,7 @@ def _score(metric: str, pair: Pair, skill: float, student: bool) -> float:
     return float(class_metric(metric, (shares[:, None] * table)[None])[0])
 
 
-def _score_of_constant(metric: str, pair: Pair) -> float:
+def _score_of_constant(metric: str, pair: PlantedPair) -> float:
     """By the rule that correlations and Matthews of a constant are 0."""
     if metric == "matthews" or not KINDS[pair.kind].has_classes:
         return 0.0

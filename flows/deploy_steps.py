@@ -59,7 +59,7 @@ def check(environment: Mapping[str, str]) -> None:
 
 
 def push_wanted() -> bool:
-    """Whether DISTILFLOW_PUSH says that a run ends with a push. Raises UserError if it says neither yes nor no."""
+    """Return whether DISTILFLOW_PUSH asks for a push after a run. Raises UserError if it is neither yes nor no."""
     text = os.environ.get(PUSH, "").strip().lower()
     if text not in ("", "0", "1", "false", "true"):
         raise UserError(f"{PUSH}={text}: not allowed; true or false")

@@ -31,7 +31,7 @@ def stages_on_gpu(root: Path) -> frozenset[str]:
 
 
 def launches_on_gpu(launch: str, root: Path) -> bool:
-    """Whether a launch line puts a stage onto a GPU: its hardware file says so, else whether there is one."""
+    """Return whether a launch line puts a stage onto a GPU: by its hardware file, else by whether there is a GPU."""
     file = _hardware_file(launch.split(), root)
     if file is not None and file.is_file():
         hardware = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
@@ -48,7 +48,7 @@ def _hardware_file(words: list[str], root: Path) -> Path | None:
 
 
 def limit_exists() -> bool:
-    """Whether the Prefect server has the limit `gpu`; without one, only `parallel` bounds the stages."""
+    """Return whether the Prefect server has the limit `gpu`; without one, only `parallel` bounds the stages."""
     with get_client(sync_client=True) as client:
         try:
             return client.read_global_concurrency_limit_by_name(LIMIT).active

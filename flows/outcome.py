@@ -47,7 +47,7 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        """Whether every stage is as it should be."""
+        """True if every stage is as it should be."""
         return all(stage.state in ("Ran", "Cached") for stage in self.stages)
 
     @property
@@ -60,7 +60,7 @@ class Outcome:
         return f"{stages}: {', '.join(parts) or 'nothing to do'}"
 
     def up_to_date(self, name: str) -> bool:
-        """Whether this run brought a stage up to date, or found it so."""
+        """Return whether this run brought a stage up to date, or found it so."""
         return any(stage.name == name and stage.state in ("Ran", "Cached") for stage in self.stages)
 
 

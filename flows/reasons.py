@@ -102,7 +102,7 @@ def _changed_modules(stage: DvcStage, path: Path, statuses: WorkspaceStatus) -> 
 
 
 def _overlaps(path: Path, others: Sequence[Path]) -> bool:
-    """Whether a path is, holds or lies in one of the others."""
+    """Return whether a path is, holds or lies in one of the others."""
     return any(other == path or other in path.parents or path in other.parents for other in others)
 
 

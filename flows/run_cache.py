@@ -140,14 +140,14 @@ def _take_entry(runs: Path, key: str, remote: RemoteRunCache, result: PullResult
 
 
 def _is_true(path: Path, key: str, name: str) -> bool:
-    """Whether a file is the entry that its key and its name promise."""
+    """Return whether a file is the entry that its key and its name promise."""
     if not (NAME.fullmatch(key) and NAME.fullmatch(name)) or not 0 < path.stat().st_size <= LARGEST:
         return False
     return entry_name(path) == (key, name)
 
 
 def _stays_inside(listing: Path) -> bool:
-    """Whether the listing of a folder has the checksum in its name, and names nothing outside of the folder."""
+    """Return whether the listing of a folder has the checksum in its name, and names nothing outside of the folder."""
     content = listing.read_bytes()
     if hashlib.md5(content).hexdigest() != listing.parent.name + listing.stem:  # noqa: S324 (DVC's checksum)
         return False

@@ -154,7 +154,7 @@ def wait_for_answer(server: Server, process: "subprocess.Popen[bytes]", stop: th
 
 
 def _answers(server: Server) -> bool:
-    """Whether the server says that it is well."""
+    """Return whether the server says that it is well."""
     try:
         with urllib.request.urlopen(server.address + server.health, timeout=5) as answer:  # noqa: S310 (http, loopback)
             return answer.status == 200

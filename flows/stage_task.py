@@ -118,7 +118,7 @@ def level_of(line: str) -> int:
 
 
 def _is_transient(task: Task[..., State], run: TaskRun, state: State) -> bool:
-    """Whether a failure is one that another try may not meet again."""
+    """Return whether a failure is one that another try may not meet again."""
     failure = state.data
     return isinstance(failure, StageFailed) and failure.is_transient
 

@@ -14,7 +14,7 @@ from prefect.exceptions import PrefectException
 from flows.outcome import STATES, Outcome, StageOutcome, newly_registered
 from outputs import read_if_whole
 from paths import without_password
-from records.registered import RegisteredStudent
+from records.registered import RegisteredStudent, RegistrationRecord
 from records.reported import ReportMargin, ReportRecord, ReportScore
 from reporting.tables import Table, aligned, markdown_table
 
@@ -30,17 +30,10 @@ SHOWN = 12  # rows of the terminal's table: what is cached is only counted
 
 @dataclass(frozen=True)
 class Results:
-    """The part of a run's outputs that the summary shows; empty where a stage wrote nothing."""
+    """The part of a run's outputs that the summary shows; None or empty where a stage wrote nothing."""
 
-    scores: tuple[tuple[str, ...], ...] = ()
-    """A row for each dataset, the header first."""
-    protocol: str = ""
-    students: tuple[RegisteredStudent, ...] = ()
-    registry: str = ""
-    unfit: tuple[str, ...] = ()
-    """Champions that would not pass the gate, a sentence each."""
-    trial: str = ""
-    """Name of the trial that the run was; its students are not registered."""
+    scores: ReportRecord | None = None
+    registration: RegistrationRecord | None = None
     report: Path | None = None
     """The page, on this machine."""
     texts: tuple[str, ...] = ()
@@ -48,32 +41,31 @@ class Results:
     picture: str = ""
     """The report's first picture, as an address that holds it."""
 
+    @property
+    def protocol(self) -> str:
+        """How the scores were selected and averaged."""
+        return f"{self.scores.protocol}; {self.scores.seeds_note}" if self.scores else ""
+
 
 def read_results(root: Path, outcome: Outcome, kept: Path | None = None) -> Results:
     """Scores, registered students and the report of the outputs in `root`; nothing of stages that this run left out.
 
     Args:
         root: where the stages ran.
-        outcome: what became of them. What an earlier run wrote is no result of this one.
+        outcome: their states. What an earlier run wrote is no result of this one.
         kept: folder in which a copy of the report stays if `root` does not.
     """
-    report = read_if_whole(ReportRecord, root / REPORT) if outcome.up_to_date("report") else None
-    registered = newly_registered(root) if outcome.up_to_date("register") else None
+    registration = newly_registered(root) if outcome.up_to_date("register") else None
+    scores = read_if_whole(ReportRecord, root / REPORT) if outcome.up_to_date("report") else None
+    if scores is None:
+        return Results(registration=registration)
     page = root / PAGE
     return Results(
-        scores=tuple(_scores(report)) if report else (),
-        protocol=f"{report.protocol}; {report.seeds_note}" if report else "",
-        students=registered.students if registered else (),
-        registry=registered.address if registered else "",
-        unfit=tuple(f"{one.sentence}: {'; '.join(one.failed)}" for one in registered.unfit_champions)
-        if registered
-        else (),
-        trial=(registered.trial or "") if registered else "",
-        report=(kept / "report" / PAGE.name if kept else page.absolute()) if report and page.is_file() else None,
-        texts=tuple(filter(None, (_text(page.with_name(name)) for name in TEXTS))) if report else (),
-        picture=next(filter(None, (_picture(page.parent / "figures" / name) for name in PICTURES)), "")
-        if report
-        else "",
+        scores,
+        registration,
+        report=(kept / "report" / PAGE.name if kept else page.absolute()) if page.is_file() else None,
+        texts=tuple(filter(None, (_text(page.with_name(name)) for name in TEXTS))),
+        picture=next(filter(None, (_picture(page.parent / "figures" / name) for name in PICTURES)), ""),
     )
 
 
@@ -90,37 +82,43 @@ def _publish(outcome: Outcome, results: Results) -> None:
     create_markdown_artifact(markdown(outcome, results), key=KEY, description=outcome.headline)
     if results.texts:
         create_markdown_artifact(report_markdown(results), key=REPORT_KEY, description=results.protocol)
-    if _is_web(results.registry):
-        create_link_artifact(results.registry, link_text="MLflow", key="distilflow-mlflow")
+    if results.registration and _is_web(results.registration.address):
+        create_link_artifact(results.registration.address, link_text="MLflow", key="distilflow-mlflow")
 
 
 def markdown(outcome: Outcome, results: Results) -> str:
     """The summary as a page: the scores, what ran or went wrong, the students, and where the rest is."""
     parts = [f"# {outcome.headline}"]
     if results.scores:
-        parts += ["", "## Scores", "", *_markdown_table(results.scores), "", results.protocol]
+        parts += ["", "## Scores", "", *_markdown_table([*_scores(results.scores)]), "", results.protocol]
     parts += ["", *_stages(outcome)]
-    if results.trial:
-        parts += ["", f"Trial ({results.trial}): nothing registered; `registry.trials: true` registers it."]
-    elif results.students:
-        rows = [
-            (_link(one), str(one.seed), ", ".join(one.aliases), "new" if one.new else "") for one in results.students
-        ]
-        parts += ["", "## Registered students", "", *_markdown_table([("version", "seed", "aliases", ""), *rows])]
-    if gate := gate_lines(results):
-        parts += ["", "## May it be shipped?", "", *(f"- {line}" for line in gate)]
-    if results.registry:
-        at = results.registry
-        parts += ["", f"Registry: {at}" if _is_web(at) else f"Registry: `{at}` (`make ui` shows it)"]
+    if results.registration:
+        parts += _registered(results.registration, gate_lines(results))
     if results.report:
         parts += ["", f"Report: artifact `{REPORT_KEY}` of this run. {_where(results.report)}"]
     return "\n".join(parts) + "\n"
 
 
+def _registered(found: RegistrationRecord, gate: Sequence[str]) -> Iterator[str]:
+    """The students in the registry, or the trial that registered none, and the gate's sentences."""
+    if found.trial:
+        yield from ("", f"Trial ({found.trial}): nothing registered; `registry.trials: true` registers it.")
+    elif found.students:
+        rows = [(_link(one), str(one.seed), ", ".join(one.aliases), "new" if one.new else "") for one in found.students]
+        yield from ("", "## Registered students", "", *_markdown_table([("version", "seed", "aliases", ""), *rows]))
+    if gate:
+        yield from ("", "## May it be shipped?", "", *(f"- {line}" for line in gate))
+    if at := found.address:
+        yield from ("", f"Registry: {at}" if _is_web(at) else f"Registry: `{at}` (`make ui` shows it)")
+
+
 def gate_lines(results: Results) -> tuple[str, ...]:
     """The gate's sentences, a line each: champions that would not pass it first, then the candidates with every test."""
-    judged = (f"{one.name}: {one.gate}" for one in results.students if one.gate and "candidate" in one.aliases)
-    return (*results.unfit, *judged)
+    if results.registration is None:
+        return ()
+    students, unfit = results.registration.students, results.registration.unfit_champions
+    judged = (f"{one.name}: {one.gate}" for one in students if one.gate and "candidate" in one.aliases)
+    return (*(f"{one.sentence}: {'; '.join(one.failed)}" for one in unfit), *judged)
 
 
 def report_markdown(results: Results) -> str:

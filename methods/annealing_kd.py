@@ -16,8 +16,8 @@ from methods.phases import LabelsOnly, ScaledLogits, steps_taken, taught_epochs
 class AnnealingKd:
     """`label_share`: phase II's share of the epochs."""
 
-    max_temperature: int = 7
-    label_share: float = 0.3
+    max_temperature: int
+    label_share: float
 
     @property
     def needs(self) -> Needs:

@@ -33,15 +33,14 @@ TINY = 1e-12
 class Ckd:
     """Weights of the terms. `layers` are the matched pairs, (0, 0) for the embeddings among them."""
 
-    # Weights and window of the authors' code. That code drops the task loss; the paper has it.
-    alpha: float = 0.3
-    temperature: float = 3.0
-    word_pairs: float = 1.0
-    word_angles: float = 10.0
-    layer_pairs: float = 1.0
-    layer_angles: float = 10.0
-    window: int = 21
-    layers: LayerPairs = ()
+    alpha: float
+    temperature: float
+    word_pairs: float
+    word_angles: float
+    layer_pairs: float
+    layer_angles: float
+    window: int
+    layers: LayerPairs
 
     @property
     def needs(self) -> Needs:
@@ -51,6 +50,7 @@ class Ckd:
         """See `Method.loss`; parts are `task`, `soft` and the four relations, before their weights."""
         task = task_loss(given.student.logits, given.labels, given.kind)
         soft = divergence(given.student.logits, given.teacher.logits, given.kind, self.temperature)
+        # The authors' code, whose weights and window are the defaults, drops the task loss; the paper has it.
         total = self.alpha * task + (1 - self.alpha) * soft
         parts = {"task": task.detach(), "soft": soft.detach()}
         with torch.autocast(task.device.type, enabled=False):  # differences of large products need their digits

@@ -24,10 +24,10 @@ TINY = 1e-8
 class Dist:
     """Parameters of the loss; the paper's are alpha 1, beta 1, gamma 1 with tau 1 (4 on some pairs)."""
 
-    alpha: float = 1.0
-    beta: float = 1.0
-    gamma: float = 1.0
-    temperature: float = 1.0
+    alpha: float
+    beta: float
+    gamma: float
+    temperature: float
 
     @property
     def needs(self) -> Needs:

@@ -23,9 +23,9 @@ class Dml:
     `same_masks`: peer 1 answers after its step with the dropout masks that it had before.
     """
 
-    weight: float = 1.0
-    teacher_starts: Literal["finetuned", "pretrained"] = "pretrained"
-    same_masks: bool = False
+    weight: float
+    teacher_starts: Literal["finetuned", "pretrained"]
+    same_masks: bool
 
     @property
     def needs(self) -> Needs:

@@ -19,8 +19,8 @@ from methods.task_loss import task_loss
 class Kd:
     """Parameters of the loss; alpha weighs the task loss."""
 
-    alpha: float = 0.5
-    temperature: float = 2.0
+    alpha: float
+    temperature: float
 
     @property
     def needs(self) -> Needs:

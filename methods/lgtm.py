@@ -12,7 +12,7 @@ printed.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -33,8 +33,8 @@ NEEDS = Needs(teacher="moves")
 class Influence:
     """The influence's part of the teacher's loss; weight 0 is the ablation without it."""
 
-    weight: float = 1.0
-    form: Literal["mixed", "weights"] = "mixed"
+    weight: float
+    form: Literal["mixed", "weights"]
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Lgtm:
     `same_masks`: the teacher answers after its step with the dropout masks that it had before.
     """
 
-    alpha: float = 0.6
-    teacher_alpha: float = 0.6
-    influence: Influence = field(default_factory=Influence)
-    auxiliary: Literal["kl", "cross_entropy"] = "kl"
-    quiz_batches: int = 1
-    teacher_starts: Literal["finetuned", "pretrained"] = "pretrained"
-    same_masks: bool = False
+    alpha: float
+    teacher_alpha: float
+    influence: Influence
+    auxiliary: Literal["kl", "cross_entropy"]
+    quiz_batches: int
+    teacher_starts: Literal["finetuned", "pretrained"]
+    same_masks: bool
 
     @property
     def needs(self) -> Needs:

@@ -38,16 +38,16 @@ class MetaDistil:
     teacher and a backward pass of the student.
     """
 
-    alpha: float = 0.5
-    beta: float = 0.0
-    temperature: float = 2.0
-    layers: LayerPairs = ()
-    pilot: bool = True
-    quiz_batches: int = 1
-    teacher_starts: Literal["finetuned", "pretrained"] = "finetuned"
-    teacher_warmup: float = 0.0
-    same_masks: bool = False
-    analysis_every: int = 10
+    alpha: float
+    beta: float
+    temperature: float
+    layers: LayerPairs
+    pilot: bool
+    quiz_batches: int
+    teacher_starts: Literal["finetuned", "pretrained"]
+    teacher_warmup: float
+    same_masks: bool
+    analysis_every: int
 
     @property
     def needs(self) -> Needs:
@@ -117,8 +117,7 @@ class MetaDistil:
 
     def _plain_step(self, pair: Pair, batch: TrainingBatch) -> dict[str, float]:
         """The student on L_S, the teacher untouched."""
-        with torch.no_grad():
-            said = pair.teacher.forward(batch, self.needs.teacher_layers)
+        said = pair.teacher.forward_no_grad(batch, self.needs.teacher_layers)
         ours = pair.student.forward(batch, self.needs.student_layers)
         parts = self.loss(pair.loss_inputs(batch, ours, said))
         pair.student.descend(parts["loss"])

@@ -25,12 +25,12 @@ class MseKd:
     `alpha_on: soft` puts alpha on the soft term and 1 - alpha on the task loss, as the authors' code does.
     """
 
-    alpha: float = 0.5
-    beta: float = 90.0
-    temperature: float = 5.0
-    temperature_squared: bool = False
-    alpha_on: Literal["task", "soft"] = "task"
-    layers: LayerPairs = ()
+    alpha: float
+    beta: float
+    temperature: float
+    temperature_squared: bool
+    alpha_on: Literal["task", "soft"]
+    layers: LayerPairs
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1 or self.beta < 0 or self.temperature <= 0:

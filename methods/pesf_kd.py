@@ -23,9 +23,9 @@ from methods.task_loss import task_loss
 class PesfKd:
     """`follow`: weight of the term that draws the teacher's head towards the student."""
 
-    alpha: float = 0.3
-    temperature: float = 2.0
-    follow: float = 1.0
+    alpha: float
+    temperature: float
+    follow: float
 
     @property
     def needs(self) -> Needs:

@@ -22,10 +22,10 @@ from models.model_outputs import Outputs
 class Pkd:
     """Parameters of the loss. `layers` are the pairs of `patient_layers`, for the depths of the two models."""
 
-    alpha: float = 0.5
-    beta: float = 100.0
-    temperature: float = 5.0
-    layers: LayerPairs = ()
+    alpha: float
+    beta: float
+    temperature: float
+    layers: LayerPairs
 
     @property
     def needs(self) -> Needs:

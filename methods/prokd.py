@@ -17,8 +17,8 @@ from methods.phases import LabelsOnly, ScaledLogits, steps_taken, taught_epochs
 class ProKd:
     """`label_share`: phase II's share of the epochs. `temperature: False` is the paper's ablation (T_i = 1)."""
 
-    label_share: float = 0.3
-    temperature: bool = True
+    label_share: float
+    temperature: bool
 
     @property
     def needs(self) -> Needs:

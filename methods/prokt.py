@@ -27,11 +27,11 @@ class ProKt:
     `same_masks`: the teacher answers after its step with the dropout masks that it had before.
     """
 
-    alpha: float = 0.5
-    temperature: float = 2.0
-    proximal: float = 0.3
-    teacher_starts: Literal["finetuned", "pretrained"] = "pretrained"
-    same_masks: bool = False
+    alpha: float
+    temperature: float
+    proximal: float
+    teacher_starts: Literal["finetuned", "pretrained"]
+    same_masks: bool
 
     @property
     def needs(self) -> Needs:

@@ -18,9 +18,9 @@ from methods.task_loss import task_loss
 class Rco:
     """kd's parameters and the number of anchors (config/parameters.py refuses more than either network has epochs)."""
 
-    alpha: float = 0.5
-    temperature: float = 2.0
-    anchors: int = 4
+    alpha: float
+    temperature: float
+    anchors: int
 
     @property
     def needs(self) -> Needs:

@@ -28,9 +28,9 @@ from models.model_outputs import Outputs
 class FriendlyTeacher:
     """The teacher's loss."""
 
-    branch_weight: float = 1.0
-    agreement_weight: float = 3.0
-    temperature: float = 1.0
+    branch_weight: float
+    agreement_weight: float
+    temperature: float
 
     def loss(self, teacher: Outputs, labels: Tensor, kind: Kind) -> dict[str, Tensor]:
         """ "loss" to minimise; parts are `task`, `branches` and `agreement` (before their weights), detached."""
@@ -51,8 +51,8 @@ class FriendlyTeacher:
 class Sftn:
     """The student's loss, on the signals of a teacher that `FriendlyTeacher` trained."""
 
-    alpha: float = 0.5
-    temperature: float = 4.0
+    alpha: float
+    temperature: float
 
     @property
     def needs(self) -> Needs:

@@ -21,8 +21,8 @@ from methods.task_loss import task_loss
 class Skd:
     """kd's parameters."""
 
-    alpha: float = 0.5
-    temperature: float = 4.0
+    alpha: float
+    temperature: float
 
     @property
     def needs(self) -> Needs:

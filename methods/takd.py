@@ -21,8 +21,8 @@ from methods.task_loss import task_loss
 class Takd:
     """Parameters of the loss of both steps; alpha weighs the task loss."""
 
-    alpha: float = 0.5
-    temperature: float = 2.0
+    alpha: float
+    temperature: float
 
     @property
     def needs(self) -> Needs:

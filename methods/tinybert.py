@@ -27,9 +27,9 @@ from models.model_outputs import Outputs
 class TinyBert:
     """`prediction_share`: phase 2's share of the epochs, one at least (the paper: 3 of 23)."""
 
-    prediction_share: float = 0.13
-    temperature: float = 1.0
-    layers: LayerPairs = ()
+    prediction_share: float
+    temperature: float
+    layers: LayerPairs
 
     @property
     def needs(self) -> Needs:

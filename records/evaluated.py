@@ -9,11 +9,11 @@ from records.prepared import SelectedOn
 
 PREDICTIONS = "predictions.parquet"
 COLUMNS = ("set", "row_id", "label", "student_logits", "teacher_logits", "student_loss", "teacher_loss")
-"""Of PREDICTIONS: a row for every row of selection and the dev sets; logits are lists of C numbers."""
+"""Columns of PREDICTIONS: a row for every row of selection and the dev sets; logits are lists of C numbers."""
 
 
 class Percentiles(RecordPart):
-    """Of times in milliseconds."""
+    """Percentiles of times in milliseconds."""
 
     p50: float
     p95: float
@@ -38,7 +38,7 @@ class Latency(Both[Percentiles]):
 
     @property
     def setting(self) -> dict[str, int]:
-        """How it was measured."""
+        """The conditions of the measurement."""
         return {"batch": self.batch, "length": self.length, "threads": self.threads, "repeats": self.repeats}
 
 

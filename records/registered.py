@@ -80,7 +80,7 @@ class UnfitChampion(RecordPart):
 
 
 class RegistryState(RecordPart):
-    """What a registration depends on; see `registry.up_to_date`."""
+    """Values that a registration depends on; see `registry.up_to_date`."""
 
     database: tuple[tuple[int, int, int], ...]
     """Time of change, bytes and inode of its files."""

@@ -161,7 +161,7 @@ class StudentWork(TypedDict):
 
 
 class AnyStudentMetrics(Record):
-    """What metrics.json of every stage holds that trains a student."""
+    """The part of metrics.json that every stage writes that trains a student."""
 
     selection: Scores
     selected_on: SelectedOn
@@ -210,11 +210,8 @@ class CurriculumMetrics(AnyStudentMetrics):
     """Of consecutive episodes."""
 
 
-STUDENT_METRICS: dict[str, type[AnyStudentMetrics]] = {
-    "student": StudentMetrics,
-    "assisted_student": StudentMetrics,
-    "meta_student": StudentMetrics,
-    "multi_task": MultiTaskMetrics,
-    "curriculum": CurriculumMetrics,
-}
-"""Stage that trains a student -> class of its metrics.json."""
+def student_metrics_of(stage: str) -> type[AnyStudentMetrics]:
+    """The class of metrics.json of a stage that trains a student."""
+    if stage == "curriculum":
+        return CurriculumMetrics
+    return MultiTaskMetrics if stage == "multi_task" else StudentMetrics

@@ -1,26 +1,24 @@
-"""Which version is `candidate` and which is `champion`, and the history of that.
+"""The aliases `candidate` and `champion` of a registered model, and the history of the second.
 
 The history is in tags of the registered model, one for each time that the champion changed. An alias that is elsewhere
 than the last of them says was moved outside of distilflow, which counts as moved by hand.
 """
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.parameters import Registry
 from epoch_choice import SelectedBy, SelectionRule
+from records.evaluated import PREDICTIONS
 from records.registered import Check
 from registry import names
-from registry.connection import RegistryUnreachable, explained
-from registry.evidence import Student
+from registry.evidence import EvaluatedStudent
 from registry.gate import Holder, Judged, Losses, judge, read_losses
-from registry.gate_tags import note_checks, settings_text
-from registry.model_state import Shelf, Version
+from registry.gate_tags import note_checks, of_evidence, settings_text
+from registry.model_state import Shelf, StoredVersion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -72,7 +70,9 @@ def _content(move: Move) -> str:
     return json.dumps({key: value for key, value in asdict(move).items() if key != "at"})
 
 
-def set_candidate(client: "MlflowClient", shelf: Shelf, students: Mapping[int, Student], by: SelectedBy) -> int:
+def set_candidate(
+    client: "MlflowClient", shelf: Shelf, students: Mapping[int, EvaluatedStudent], by: SelectedBy
+) -> int:
     """Point `candidate` at the best on selection of the versions given, in the order of the seeds; its number."""
     metric = next(iter(students.values())).headline
     best = SelectionRule(by, metric).best({number: student.selection for number, student in students.items()})
@@ -86,7 +86,7 @@ def set_champion(
     shelf: Shelf,
     before: Shelf,
     candidate: int,
-    student: Student,
+    student: EvaluatedStudent,
     checks: tuple[Check, ...],
     settings: Registry,
     unfit: Sequence[str] = (),
@@ -160,14 +160,14 @@ def _last_move(client: "MlflowClient", shelf: Shelf, before: Shelf) -> Move | No
     return record(client, shelf.name, Move(champion, previous, BY_HAND, OUTSIDE, before.newest))
 
 
-def _held_by_hand(version: Version, champion: int | None, last: Move) -> bool:
-    """Whether a hand made another version champion, or took the alias away, and this one is no newer student."""
+def _held_by_hand(version: StoredVersion, champion: int | None, last: Move) -> bool:
+    """Return whether a hand made another version champion, or took the alias away, and this one is no newer student."""
     if last.by != BY_HAND or champion == version.number or version.first_number > last.newest:
         return False
     return champion is not None or last.version is None
 
 
-def _must_judge(version: Version, champion: int | None, checks: tuple[Check, ...], settings: Registry) -> bool:
+def _must_judge(version: StoredVersion, champion: int | None, checks: tuple[Check, ...], settings: Registry) -> bool:
     """Once, and again for other settings or tests that come out otherwise, or where there is no champion."""
     if champion is None:
         return True
@@ -184,23 +184,13 @@ def _holder(client: "MlflowClient", shelf: Shelf, unfit: str) -> Holder | None:
     return Holder(champion, stored_losses(client, version), selected_on, unfit)
 
 
-def stored_losses(client: "MlflowClient", version: Version | None) -> Losses | None:
-    """Task losses of a version from the artifacts of its run; None if they are not there (another tool's version)."""
-    if version is None or not version.run_id:
-        return None
-    with tempfile.TemporaryDirectory(prefix="distilflow-") as folder:
-        try:
-            with explained(client.tracking_uri):
-                path = client.download_artifacts(version.run_id, f"{names.EVIDENCE}/{names.PREDICTIONS}", folder)
-            return read_losses(Path(path))
-        except RegistryUnreachable:
-            raise
-        except (ValueError, OSError, KeyError):  # not there, or no table of ours
-            return None
+def stored_losses(client: "MlflowClient", version: StoredVersion | None) -> Losses | None:
+    """Task losses of a version; None if the registry holds no predictions of it."""
+    return None if version is None else of_evidence(client, version, (PREDICTIONS,), read_losses)
 
 
 def _note(
-    client: "MlflowClient", name: str, version: Version, judged: Judged, champion: int | None, settings: Registry
+    client: "MlflowClient", name: str, version: StoredVersion, judged: Judged, champion: int | None, settings: Registry
 ) -> None:
     """The verdict as tags of the version, and in its description; nothing is written that stands there."""
     tags = {

@@ -7,7 +7,7 @@ import yaml
 from config.methods import row_of, training_of
 from kinds import KINDS, LOWER_IS_BETTER
 from records.registered import Check
-from registry.evidence import Student
+from registry.evidence import EvaluatedStudent
 from registry.lineage import Checkout
 from reporting.chosen import how_chosen
 from reporting.effort import effort_of
@@ -18,7 +18,11 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def render_card(
-    student: Student, checkout: Checkout, versions: Mapping[str, str], margin: Interval, checks: tuple[Check, ...]
+    student: EvaluatedStudent,
+    checkout: Checkout,
+    versions: Mapping[str, str],
+    margin: Interval,
+    checks: tuple[Check, ...],
 ) -> str:
     """The whole card. `margin` is the headline metric on dev, student minus teacher; `checks` are the gate's tests."""
     parts = [
@@ -37,8 +41,8 @@ def render_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _header(student: Student) -> dict[str, object]:
-    """What the Hugging Face Hub reads."""
+def _header(student: EvaluatedStudent) -> dict[str, object]:
+    """Build the header that the Hugging Face Hub reads."""
     hub = student.spec.hub if student.spec.hub and not student.spec.hub.path.startswith(("/", ".")) else None
     scored = [
         {"type": name, "value": round(student.score("dev", name), 4), "name": f"{name} on dev"}
@@ -57,7 +61,7 @@ def _header(student: Student) -> dict[str, object]:
     }
 
 
-def _what(student: Student) -> str:
+def _what(student: EvaluatedStudent) -> str:
     made = training_of(student.method)
     teacher = student.metrics.parameters.teacher
     return (
@@ -67,7 +71,7 @@ def _what(student: Student) -> str:
     )
 
 
-def _may_ship(student: Student, checks: tuple[Check, ...]) -> str:
+def _may_ship(student: EvaluatedStudent, checks: tuple[Check, ...]) -> str:
     """The gate's own tests, one by one."""
     verdict = Verdict(checks)
     note = " (selected on dev)" if student.selected_on == "dev" else ""
@@ -83,7 +87,7 @@ def _may_ship(student: Student, checks: tuple[Check, ...]) -> str:
     )
 
 
-def _answers(student: Student) -> str:
+def _answers(student: EvaluatedStudent) -> str:
     if student.spec.label_range:
         low, high = student.spec.label_range
         return f" Its answers lie on a scale from {low:g} to {high:g}."
@@ -91,7 +95,7 @@ def _answers(student: Student) -> str:
     return f" Its answers: {names}." if names else ""
 
 
-def _scores(student: Student, margin: Interval) -> str:
+def _scores(student: EvaluatedStudent, margin: Interval) -> str:
     note = " (selected on dev)" if student.selected_on == "dev" else ""
     lines = [f"| on{note} | metric | student | teacher | difference |", "|---|---|---:|---:|---:|"]
     for rows in (*student.spec.dev_sets, "selection"):
@@ -115,7 +119,7 @@ def _ends(margin: Interval, metric: str) -> str:
     return f"with a {100 * margin.level:g} % interval over rows ({margin.method}) of [{low}, {high}]"
 
 
-def _rows(student: Student) -> str:
+def _rows(student: EvaluatedStudent) -> str:
     manifest = student.manifest
     uses = {
         "train": "teacher and student learn from it",
@@ -135,8 +139,8 @@ def _rows(student: Student) -> str:
     )
 
 
-def _taken(student: Student) -> str:
-    """What this student was trained on, and how often it moved: another method's may have had more of both."""
+def _taken(student: EvaluatedStudent) -> str:
+    """Describe the rows and updates of the training: another method's may have had more of both."""
     effort = effort_of(student.dataset, student.method, student.seed)
     if effort is None or effort.train_rows is None:
         return "What the student was trained on is not recorded."
@@ -152,13 +156,13 @@ def _taken(student: Student) -> str:
     return f"The student was trained on {' and '.join(rows)}{updates}.{only}"
 
 
-def _cut(student: Student) -> str:
-    """What of the rows did not fit."""
+def _cut(student: EvaluatedStudent) -> str:
+    """Describe the rows that did not fit."""
     cut = ", ".join(f"{count} of {name}" for name, count in student.manifest.truncated.items() if count)
     return f"Inputs are cut at {student.manifest.max_length} tokens: {cut or 'no row was longer'}."
 
 
-def _selection(student: Student) -> str:
+def _selection(student: EvaluatedStudent) -> str:
     if student.selected_on == "dev":
         chosen = (
             "**Selected on dev**, the papers' protocol: epochs and episodes were chosen on the very rows that the scores "
@@ -179,7 +183,7 @@ def _selection(student: Student) -> str:
     )
 
 
-def _size(student: Student) -> str:
+def _size(student: EvaluatedStudent) -> str:
     found, latency = student.metrics, student.metrics.latency_ms
     lines = ["| | student | teacher |", "|---|---:|---:|"]
     pairs = {
@@ -195,7 +199,7 @@ def _size(student: Student) -> str:
     )
 
 
-def _limits(student: Student) -> str:
+def _limits(student: EvaluatedStudent) -> str:
     limits = [
         f"Tested on {_count(student, 'dev'):,} dev rows of {student.dataset} and on nothing else: not on other domains or "
         "languages than those rows', not on adversarial or deliberately misleading input, not for bias between groups of "
@@ -228,7 +232,7 @@ def _limits(student: Student) -> str:
     return "\n".join(f"- {limit}" for limit in limits)
 
 
-def _loading(student: Student) -> str:
+def _loading(student: EvaluatedStudent) -> str:
     columns = dict.fromkeys(student.spec.columns, "...")
     return f"""With MLFLOW_TRACKING_URI set to the registry's address; `@champion` may be `@candidate` or `/VERSION`.
 
@@ -256,7 +260,7 @@ mlflow models serve -m models:/{student.name}@champion --env-manager local --por
 ```"""
 
 
-def _origin(student: Student, checkout: Checkout, versions: Mapping[str, str]) -> str:
+def _origin(student: EvaluatedStudent, checkout: Checkout, versions: Mapping[str, str]) -> str:
     dirty = {"true": ", with changes that were not committed", "unknown": " (whether changed is not known)"}
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (
@@ -274,7 +278,7 @@ def _shown(value: float, metric: str, *, signed: bool = False) -> str:
     return text.lstrip("+-") if zero else text.replace("-", MINUS)
 
 
-def _count(student: Student, split: str) -> int:
+def _count(student: EvaluatedStudent, split: str) -> int:
     """Rows of a split, by the manifest."""
     if split == "selection" and student.selected_on == "dev":
         split = student.spec.dev_sets[0]

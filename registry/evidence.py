@@ -1,4 +1,4 @@
-"""What the stages left of one student, as the registry needs it: read from the files under outputs/ and nothing else."""
+"""Evidence of one student, as the registry needs it: read from the files under outputs/ and nothing else."""
 
 import hashlib
 import json
@@ -24,14 +24,14 @@ from reporting.verdict.dev_rows import DevRows, read_dev_rows
 # Digits of a metric that count in the key: another machine's arithmetic differs in later ones.
 DIGITS = 4
 KEYED = ("rows", "truncated", "selected_on", "majority_dev", "parameters", "size_bytes")
-"""What of evaluate's metrics.json is in the key beside the scores. Not what is measured anew each time, such as latency,
+"""Fields of evaluate's metrics.json in the key, beside the scores. Not what is measured anew each time, such as latency,
 nor what a later release adds, which would make every student a new one."""
 CURVES = {CurveRow: "epoch", EpisodeRow: "episode"}
 """Rows beside a student -> their column that counts."""
 
 
 @dataclass(frozen=True)
-class Student:
+class EvaluatedStudent:
     """One student that was evaluated, and the folders that hold the evidence for it."""
 
     benchmark: str
@@ -140,22 +140,22 @@ class Student:
         return paired_interval(rows.metric, rows.kind, rows.labels, [rows.student], [rows.teacher], level)
 
 
-def find_students(parameters: Parameters) -> tuple[list[Student], list[str]]:
+def find_students(parameters: Parameters) -> tuple[list[EvaluatedStudent], list[str]]:
     """(students of params.yaml that were evaluated, what is missing of the others, a line each)."""
-    found: list[Student] = []
+    found: list[EvaluatedStudent] = []
     missing: list[str] = []
     for dataset in parameters.datasets:
         for method in parameters.methods.names:
             for seed in parameters.seeds:
                 one = _student(parameters.benchmark, dataset, method, seed, parameters.methods.names)
-                if isinstance(one, Student):
+                if isinstance(one, EvaluatedStudent):
                     found.append(one)
                 else:
                     missing.append(f"{dataset} {method} {seed}: {one}")
     return found, missing
 
 
-def _student(benchmark: str, dataset: str, method: str, seed: int, methods: tuple[str, ...]) -> Student | str:
+def _student(benchmark: str, dataset: str, method: str, seed: int, methods: tuple[str, ...]) -> EvaluatedStudent | str:
     """One student, or what it lacks."""
     model = student_model(dataset, method, seed)
     evaluated = evaluate_folder(dataset, method, seed)
@@ -170,7 +170,9 @@ def _student(benchmark: str, dataset: str, method: str, seed: int, methods: tupl
     if read_record(RunRecord, evaluated).input_hashes.get(str(model)) != student_hash:
         return f"{evaluated} is of another student than {model}"
     metrics = read_record(EvaluateMetrics, evaluated)
-    return Student(benchmark, dataset, method, seed, metrics, student_hash, _evaluate_hash(evaluated, metrics), methods)
+    return EvaluatedStudent(
+        benchmark, dataset, method, seed, metrics, student_hash, _evaluate_hash(evaluated, metrics), methods
+    )
 
 
 def _evaluate_hash(evaluated: Path, metrics: EvaluateMetrics) -> str:
@@ -195,7 +197,7 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def curves(student: Student) -> list[tuple[str, int, float]]:
+def curves(student: EvaluatedStudent) -> list[tuple[str, int, float]]:
     """(name, step, value) of every number in the student's curves."""
     points: list[tuple[str, int, float]] = []
     for kind, counter in CURVES.items():

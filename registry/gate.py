@@ -1,4 +1,4 @@
-"""Whether a version may become champion: the tests of its own dev rows, then a comparison with the present champion.
+"""The gate of `champion`: the tests of its own dev rows, then a comparison with the present champion.
 
 The comparison is of task losses on dev rows that both have predicted, none of which either was trained on. The mean of
 the new version must not be higher. Why neither an interval's overlap nor a tolerance is enough: docs/registry.md, "1,000
@@ -60,7 +60,7 @@ def read_losses(path: Path) -> Losses:
 def judge(
     number: int, own: tuple[Check, ...], losses: Losses, selected_on: str, settings: Registry, holder: Holder | None
 ) -> Judged:
-    """Whether a version may become champion.
+    """Return whether a version may become champion.
 
     Args:
         number: the version's.

@@ -2,22 +2,21 @@
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
 from config.methods import BASELINE
 from config.stages import Registry
-from errors import UserError
 from outputs import read_file
-from records.evaluated import EvaluateMetrics
+from records.evaluated import PREDICTIONS, EvaluateMetrics
 from records.registered import STATES, Check
 from registry import names
 from registry.connection import RegistryUnreachable, explained
-from registry.evidence import Student
-from registry.model_state import Shelf, Version
+from registry.evidence import EvaluatedStudent
+from registry.model_state import Shelf, StoredVersion
 from reporting.verdict.check_result import CHAMPION, NAMES
 from reporting.verdict.dev_rows import NOT_A_METHOD, dev_rows, read_table
 from reporting.verdict.own_checks import own_checks
@@ -25,6 +24,7 @@ from reporting.verdict.own_checks import own_checks
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+Made = TypeVar("Made")
 NO_FINETUNE = "the fine-tuned student of its seed is not at hand"
 
 
@@ -47,7 +47,7 @@ def failed_in(tags: Mapping[str, str], *, without: Sequence[str] = ()) -> list[s
 
 
 def note_checks(
-    client: "MlflowClient", name: str, version: Version, checks: Iterable[Check], settings: Registry
+    client: "MlflowClient", name: str, version: StoredVersion, checks: Iterable[Check], settings: Registry
 ) -> None:
     """Tag a version with its tests, where they are not its tags already."""
     for key, value in check_tags(checks, settings).items():
@@ -56,39 +56,53 @@ def note_checks(
 
 
 def stored_checks(
-    client: "MlflowClient", version: Version, like: Student, settings: Registry
+    client: "MlflowClient", version: StoredVersion, like: EvaluatedStudent, settings: Registry
 ) -> tuple[Check, ...] | None:
     """The tests of a version whose student is not at hand, from the evidence of its run; None if there is none of ours.
 
     `like` is a student of the same registered model: of the same dataset, with the same metric and constant.
     """
+
+    def tested(predictions: Path, metrics: Path) -> tuple[Check, ...] | None:
+        rows = dev_rows(
+            read_table(predictions),
+            read_file(EvaluateMetrics, metrics),
+            metric=like.headline,
+            kind=like.spec.kind,
+            finetune=None,
+            no_finetune=NO_FINETUNE if BASELINE in like.methods else NOT_A_METHOD,
+            constant=like.dev_rows.constant,
+        )
+        return own_checks(rows, settings) if rows.rows else None
+
+    return of_evidence(client, version, (PREDICTIONS, EvaluateMetrics.FILE), tested)
+
+
+def of_evidence(
+    client: "MlflowClient", version: StoredVersion, files: Sequence[str], read: Callable[..., Made | None]
+) -> Made | None:
+    """Read files from the artifacts of a version's run; None if they are not there, or no tables of ours (another tool's)."""
     if not version.run_id:
         return None
     with tempfile.TemporaryDirectory(prefix="distilflow-") as folder:
         try:
             with explained(client.tracking_uri):
-                paths = [
-                    Path(client.download_artifacts(version.run_id, f"{names.EVIDENCE}/{file}", folder))
-                    for file in (names.PREDICTIONS, names.METRICS)
+                found = [
+                    client.download_artifacts(version.run_id, f"{names.EVIDENCE}/{file}", folder) for file in files
                 ]
-            rows = dev_rows(
-                read_table(paths[0]),
-                read_file(EvaluateMetrics, paths[1]),
-                metric=like.headline,
-                kind=like.spec.kind,
-                finetune=None,
-                no_finetune=NO_FINETUNE if BASELINE in like.methods else NOT_A_METHOD,
-                constant=like.dev_rows.constant,
-            )
-            return own_checks(rows, settings) if rows.rows else None
+            return read(*map(Path, found))
         except RegistryUnreachable:
             raise
-        except (ValueError, OSError, KeyError, UserError, pa.ArrowException):  # not there, or no table of ours
+        except (ValueError, OSError, KeyError, pa.ArrowException):
             return None
 
 
 def champion_failures(
-    client: "MlflowClient", shelf: Shelf, own: Mapping[int, tuple[Check, ...]], like: Student, settings: Registry
+    client: "MlflowClient",
+    shelf: Shelf,
+    own: Mapping[int, tuple[Check, ...]],
+    like: EvaluatedStudent,
+    settings: Registry,
 ) -> list[str]:
     """The tests that the present champion fails by itself, a clause each: an earlier release, other settings or a hand let it in.
 

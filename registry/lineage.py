@@ -1,4 +1,4 @@
-"""Where a student came from: the commit, the code, the parameters that the stages recorded, the versions they ran with."""
+"""Origin of a student: the commit, the code, the parameters that the stages recorded, the versions they ran with."""
 
 import hashlib
 import subprocess
@@ -14,7 +14,7 @@ from errors import UserError
 from outputs import has_record, output_folder, read_record, student_folder
 from paths import git_environment
 from records.stage_run import RunRecord
-from registry.evidence import Student
+from registry.evidence import EvaluatedStudent
 from reporting.effort import base_of
 from stage_code import CODE
 
@@ -47,7 +47,7 @@ def checkout() -> Checkout:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git answers; None without git, or outside of a repository."""
+    """Ask git; None without git, or outside of a repository."""
     try:
         done = subprocess.run(
             ("git", *arguments), cwd=ROOT, capture_output=True, text=True, timeout=60, env=git_environment()
@@ -67,7 +67,7 @@ def _code_hash() -> str:
     return digest.hexdigest()
 
 
-def records(student: Student) -> dict[str, RunRecord]:
+def records(student: EvaluatedStudent) -> dict[str, RunRecord]:
     """run.json by stage, of the stages behind a student; a stage whose output isn't here is left out.
 
     'base' is the student that a curriculum went on from.
@@ -87,7 +87,7 @@ def records(student: Student) -> dict[str, RunRecord]:
     return {stage: read_record(RunRecord, folder) for stage, folder in folders.items() if has_record(folder)}
 
 
-def run_parameters(student: Student, found: Mapping[str, RunRecord]) -> dict[str, str]:
+def run_parameters(student: EvaluatedStudent, found: Mapping[str, RunRecord]) -> dict[str, str]:
     """'section.key' -> value, as the stages recorded them; the student's own stage has the last word."""
     values: dict[str, str] = {}
     for stage in ("split", "teacher", "base", "meta_teacher", "evaluate", "student"):

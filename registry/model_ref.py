@@ -31,7 +31,7 @@ LISTED_MODELS, LISTED_VERSIONS = 1000, 10
 
 
 @dataclass(frozen=True)
-class Version:
+class VersionRef:
     """One version of a registered model."""
 
     name: str
@@ -49,7 +49,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Student:
+class LoadedStudent:
     """A loaded student."""
 
     title: str
@@ -80,7 +80,7 @@ class Student:
             return self.scorer.predict(None, rows, {"batch_size": batch_size})
 
 
-def find(model: str) -> Version:
+def find(model: str) -> VersionRef:
     """The version that `models:/NAME@ALIAS` and the like name.
 
     Raises UserError for another form, and for an unknown name, alias or version with those that there are;
@@ -98,10 +98,10 @@ def find(model: str) -> Version:
             raise UserError(f"{model}: {parts['name']} has no alias '{parts['alias']}'; it has: {there}")
         _check_version(client, parts["name"], number)
     own = tuple(sorted(alias for alias, holder in aliases.items() if holder == number))
-    return Version(parts["name"], number, own)
+    return VersionRef(parts["name"], number, own)
 
 
-def download(version: Version, folder: Path) -> None:
+def download(version: VersionRef, folder: Path) -> None:
     """Put a version's files into a folder, whole or not at all; a folder of that name is replaced."""
     import mlflow.artifacts
 
@@ -117,7 +117,7 @@ def is_pulled(folder: Path) -> bool:
     return not missing_files(folder)
 
 
-def load(model: str) -> Student:
+def load(model: str) -> LoadedStudent:
     """The student of a pulled folder, for which no registry is asked, or of a version."""
     folder = Path(model)
     if is_pulled(folder):
@@ -130,7 +130,7 @@ def load(model: str) -> Student:
         return _loaded(str(version), Path(made) / "student")
 
 
-def _loaded(title: str, folder: Path) -> Student:
+def _loaded(title: str, folder: Path) -> LoadedStudent:
     check_package(folder, title)
     os.environ.update({key: value for key, value in SETTINGS.items() if key not in os.environ})
     import mlflow.pyfunc
@@ -143,7 +143,7 @@ def _loaded(title: str, folder: Path) -> Student:
         scorer = None
     if not hasattr(scorer, "scoring"):
         raise UserError(f"{title} is no student of distilflow: its code is another")
-    return Student(title, model, scorer, fingerprint(folder))
+    return LoadedStudent(title, model, scorer, fingerprint(folder))
 
 
 def _aliases(client: "MlflowClient", name: str) -> dict[str, int]:
@@ -178,7 +178,7 @@ def _check_version(client: "MlflowClient", name: str, number: int) -> None:
 
 
 @contextmanager
-def _files_of(version: Version) -> Generator[None]:
+def _files_of(version: VersionRef) -> Generator[None]:
     """UserError where the files of a version are not where the registry says, or nobody answers for them."""
     from mlflow.exceptions import MlflowException
 

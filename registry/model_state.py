@@ -14,7 +14,7 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
-class Version:
+class StoredVersion:
     """One version of a registered model."""
 
     number: int
@@ -38,19 +38,19 @@ class Shelf:
     """A registered model as it was when it was asked for; without versions if there is none of that name."""
 
     name: str
-    versions: Mapping[int, Version] = field(default_factory=dict)
+    versions: Mapping[int, StoredVersion] = field(default_factory=dict)
     aliases: Mapping[str, int] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
-    def holds(self, key: str) -> Version | None:
+    def holds(self, key: str) -> StoredVersion | None:
         """The version of a student, with its files; the lowest number if there are two."""
         return next((version for version in self._of(key) if not version.lost), None)
 
-    def lost(self, key: str) -> Version | None:
+    def lost(self, key: str) -> StoredVersion | None:
         """The newest version of a student whose files are gone."""
         return next((version for version in reversed(self._of(key)) if version.lost), None)
 
-    def _of(self, key: str) -> list[Version]:
+    def _of(self, key: str) -> list[StoredVersion]:
         return [version for _, version in sorted(self.versions.items()) if version.tags.get(names.KEY) == key]
 
     @property
@@ -63,9 +63,9 @@ def read_shelves(client: "MlflowClient", like: str, wanted: Sequence[str]) -> di
     """The registered models of the names wanted, by two searches for names that fit `like`."""
     fitting = f"name LIKE '{like}'"
     models = {model.name: model for model in _pages(client.search_registered_models, fitting)}
-    found: dict[str, dict[int, Version]] = {}
+    found: dict[str, dict[int, StoredVersion]] = {}
     for version in _pages(client.search_model_versions, fitting):
-        own = Version(int(version.version), version.run_id or "", version.tags, version.description or "")
+        own = StoredVersion(int(version.version), version.run_id or "", version.tags, version.description or "")
         found.setdefault(version.name, {})[own.number] = own
     return {
         name: Shelf(

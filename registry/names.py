@@ -40,8 +40,6 @@ MOVED = "distilflow.champion."
 
 # Artifacts of a run.
 EVIDENCE = "evidence"
-PREDICTIONS = "predictions.parquet"
-METRICS = "metrics.json"
 
 
 def model_name(benchmark: str, dataset: str, method: str) -> str:

@@ -19,7 +19,7 @@ from registry.aliases import BY_HAND, Move, described, history, move_champion, s
 from registry.connection import REGISTERING, connect, explained, lock_folder, locked
 from registry.gate import Holder, against_champion
 from registry.gate_tags import failed_in
-from registry.model_state import Shelf, Version, read_shelves
+from registry.model_state import Shelf, StoredVersion, read_shelves
 from registry.stored_files import locate, missing_files
 from reporting.verdict.check_result import CHAMPION
 
@@ -66,7 +66,7 @@ def promote(client: "MlflowClient", wish: Wish) -> str:
     return _said(shelf, wish, past)
 
 
-def _version(client: "MlflowClient", shelf: Shelf, number: int) -> Version:
+def _version(client: "MlflowClient", shelf: Shelf, number: int) -> StoredVersion:
     """The version of that number. Raises UserError if there is none, or its files are gone."""
     version = shelf.versions.get(number)
     if version is None:
@@ -77,7 +77,7 @@ def _version(client: "MlflowClient", shelf: Shelf, number: int) -> Version:
     return version
 
 
-def past_the_gate(client: "MlflowClient", shelf: Shelf, version: Version, settings: Registry) -> str:
+def past_the_gate(client: "MlflowClient", shelf: Shelf, version: StoredVersion, settings: Registry) -> str:
     """Judge a version now: its own tests as they were registered, and the champion compared anew."""
     if names.CHECKED not in version.tags:
         return (

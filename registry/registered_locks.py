@@ -27,7 +27,7 @@ PAGE = 1000
 
 
 @dataclass(frozen=True)
-class Registered:
+class VersionRun:
     """A version of ours, and the run that holds its evidence."""
 
     name: str
@@ -77,14 +77,14 @@ def fetch(folder: Path) -> tuple[int, list[str]]:
     return len(versions), without
 
 
-def _versions(client: "MlflowClient") -> Iterator[Registered]:
+def _versions(client: "MlflowClient") -> Iterator[VersionRun]:
     """Every version that `register` made; others know nothing of DVC."""
     token: str | None = None
     while True:
         page = client.search_model_versions(max_results=PAGE, page_token=token)
         for version in page:
             if names.KEY in version.tags:
-                yield Registered(
+                yield VersionRun(
                     version.name,
                     str(version.version),
                     version.run_id or "",
@@ -96,7 +96,7 @@ def _versions(client: "MlflowClient") -> Iterator[Registered]:
             return
 
 
-def _download(client: "MlflowClient", version: Registered, folder: Path) -> bool:
+def _download(client: "MlflowClient", version: VersionRun, folder: Path) -> bool:
     """Fetch the files of one version; False if it has no dvc.lock."""
     there = {Path(file.path).name for file in client.list_artifacts(version.run_id, names.EVIDENCE)}
     if not there:

@@ -7,19 +7,19 @@ from paths import without_password
 from records.registered import Check, RegisteredStudent, RegistrationRecord, RegistryState, UnfitChampion
 from registry import names
 from registry.connection import is_server
-from registry.evidence import Student
+from registry.evidence import EvaluatedStudent
 from registry.gate_tags import champion_check
-from registry.model_state import Shelf, Version
+from registry.model_state import Shelf, StoredVersion
 from registry.stored_files import Location
 
 
 @dataclass
-class Progress:
+class RegistrationProgress:
     """Work done so far; it stands if the server goes away in the middle."""
 
     checks: Mapping[str, tuple[Check, ...]]
     """The gate's tests of each student's dev rows, by its key."""
-    versions: dict[str, Version] = field(default_factory=dict)
+    versions: dict[str, StoredVersion] = field(default_factory=dict)
     """By the student's key."""
     locations: dict[str, Location] = field(default_factory=dict)
     """Of versions that were there before, by the student's key."""
@@ -34,8 +34,10 @@ class Progress:
     """What the registration found and left; see `registry.up_to_date`."""
 
 
-def registered(students: Sequence[Student], done: Progress, address: str, reachable: bool) -> RegistrationRecord:
-    """What the registration came to."""
+def registered(
+    students: Sequence[EvaluatedStudent], done: RegistrationProgress, address: str, reachable: bool
+) -> RegistrationRecord:
+    """Collect the result of a registration."""
     return RegistrationRecord(
         address=without_password(address),
         reachable=reachable,
@@ -47,7 +49,7 @@ def registered(students: Sequence[Student], done: Progress, address: str, reacha
     )
 
 
-def _unfit(done: Progress) -> tuple[UnfitChampion, ...]:
+def _unfit(done: RegistrationProgress) -> tuple[UnfitChampion, ...]:
     """The champions that fail the gate's tests and are champions still."""
     held = {name: shelf.aliases.get(names.CHAMPION) for name, shelf in done.shelves.items()}
     return tuple(
@@ -57,7 +59,7 @@ def _unfit(done: Progress) -> tuple[UnfitChampion, ...]:
     )
 
 
-def _entry(student: Student, done: Progress, address: str) -> RegisteredStudent:
+def _entry(student: EvaluatedStudent, done: RegistrationProgress, address: str) -> RegisteredStudent:
     version, shelf = done.versions.get(student.key), done.shelves.get(student.name, Shelf(student.name))
     number = version.number if version else None
     is_candidate = number is not None and done.candidates.get(student.name) == number

@@ -18,7 +18,7 @@ from outputs import json_text
 from records.evaluated import EvaluateMetrics
 from records.stage_run import RunRecord
 from registry import names
-from registry.evidence import CURVES, Student, curves
+from registry.evidence import CURVES, EvaluatedStudent, curves
 from registry.lineage import Checkout, flattened, params_text, run_parameters, versions
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def delete_run(client: "MlflowClient", experiment: str, run_id: str) -> None:
 def log_run(
     client: "MlflowClient",
     experiment: str,
-    student: Student,
+    student: EvaluatedStudent,
     checkout: Checkout,
     found: Mapping[str, RunRecord],
     *,
@@ -93,7 +93,7 @@ def _still_at_work(process: str, started: float) -> bool:
     return time.time() - started < DAY
 
 
-def version_tags(student: Student, checkout: Checkout) -> dict[str, str]:
+def version_tags(student: EvaluatedStudent, checkout: Checkout) -> dict[str, str]:
     """Tags that say of a version what its student is; its run has the same."""
     return {
         names.KEY: student.key,
@@ -110,7 +110,9 @@ def version_tags(student: Student, checkout: Checkout) -> dict[str, str]:
     }
 
 
-def _log_numbers(client: "MlflowClient", run_id: str, student: Student, found: Mapping[str, RunRecord]) -> None:
+def _log_numbers(
+    client: "MlflowClient", run_id: str, student: EvaluatedStudent, found: Mapping[str, RunRecord]
+) -> None:
     """Parameters, scores and curves in as few requests as MLflow allows."""
     from mlflow.entities import Metric, Param
 
@@ -123,7 +125,7 @@ def _log_numbers(client: "MlflowClient", run_id: str, student: Student, found: M
         client.log_batch(run_id, metrics=some_metrics, params=some_params)
 
 
-def _scores(student: Student, found: Mapping[str, RunRecord]) -> dict[str, float]:
+def _scores(student: EvaluatedStudent, found: Mapping[str, RunRecord]) -> dict[str, float]:
     """Everything that evaluate measured, the margin, and what the stages cost."""
     texts = {key.replace(".", "/"): value for key, value in flattened(student.metrics.tree()).items()}
     for stage in ("teacher", "student", "evaluate"):
@@ -144,7 +146,7 @@ def _number(text: str) -> bool:
 
 
 @contextmanager
-def _evidence(student: Student, found: Mapping[str, RunRecord], params: str, card: str) -> Generator[Path]:
+def _evidence(student: EvaluatedStudent, found: Mapping[str, RunRecord], params: str, card: str) -> Generator[Path]:
     """A folder with the files that a run keeps."""
     with tempfile.TemporaryDirectory(prefix="distilflow-") as made:
         folder = Path(made)

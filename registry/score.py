@@ -25,7 +25,7 @@ from data.description import nearest
 from data.raw_files import Chunk, header_of, read_chunks, suffix_of
 from errors import UserError
 from progress import watched
-from registry.model_ref import Student, load
+from registry.model_ref import LoadedStudent, load
 from registry.scoring.resumed_answers import Made, kept, progress_folder
 from registry.scoring.row_writer import scored_copy
 from registry.scoring.threads import MOST, default_threads
@@ -88,7 +88,7 @@ def target_of(source: Path, output: Path | None, *, force: bool) -> Path:
     return target
 
 
-def check(student: Student, source: Path) -> int:
+def check(student: LoadedStudent, source: Path) -> int:
     """Count the rows, after a look at every one: an error in the last must not come after an hour."""
     given = header_of(source)
     if given is not None:
@@ -103,7 +103,7 @@ def check(student: Student, source: Path) -> int:
     return total
 
 
-def made_of(student: Student, source: Path, batch_size: int, threads: int) -> Made:
+def made_of(student: LoadedStudent, source: Path, batch_size: int, threads: int) -> Made:
     """Collect all that the answers for a file depend on; set torch's threads."""
     import torch  # it is there since the student was loaded
 
@@ -114,7 +114,7 @@ def made_of(student: Student, source: Path, batch_size: int, threads: int) -> Ma
     return Made(own, student.fingerprint, batch_size, threads, raw_files.CHUNK, device, torch.__version__)
 
 
-def score(student: Student, source: Path, target: Path, made: Made, *, total: int) -> Scored:
+def score(student: LoadedStudent, source: Path, target: Path, made: Made, *, total: int) -> Scored:
     """Score all rows, a chunk in memory at a time; what an interrupted run has scored is read back."""
     new = {PREFIX + name: kind for name, kind in student.answers.items()}
     bar, cut, read_back = watched(range(total), total=total, title=f"score {source.name}", unit="rows"), 0, 0
@@ -143,14 +143,14 @@ def _kept(options: argparse.Namespace) -> str:
     return f"; what was scored is kept in {folder}, and the same command goes on from there" if there else ""
 
 
-def _frame(student: Student, source: Path, chunk: Chunk) -> pd.DataFrame:
+def _frame(student: LoadedStudent, source: Path, chunk: Chunk) -> pd.DataFrame:
     """The needed columns; the index is what errors call a row."""
     index = pd.Index(chunk.numbers, name=f"{source}, row")
     cells = {column: [row.get(column) for row in chunk.rows] for column in student.columns}
     return pd.DataFrame(cells, index=index, dtype=object)
 
 
-def _check_columns(student: Student, source: Path, given: Sequence[str] | set[str], where: str) -> None:
+def _check_columns(student: LoadedStudent, source: Path, given: Sequence[str] | set[str], where: str) -> None:
     """Raise UserError for a needed column that is missing, or one of ours that is there already."""
     missing = [column for column in student.columns if column not in given]
     if missing:

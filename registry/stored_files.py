@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from records.evaluated import PREDICTIONS, EvaluateMetrics
 from registry import names
 from registry.experiment import local_path
 from registry.pyfunc_check import PACKAGE, SCORING, STUDENT
@@ -13,10 +14,11 @@ from registry.pyfunc_check import PACKAGE, SCORING, STUDENT
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from registry.model_state import Version
+    from registry.model_state import StoredVersion
+
 
 MODEL_FOLDERS = ("", "artifacts", f"artifacts/{STUDENT}")
-EVIDENCE = tuple(f"{names.EVIDENCE}/{name}" for name in (names.PREDICTIONS, "metrics.json", "params.yaml"))
+EVIDENCE = tuple(f"{names.EVIDENCE}/{name}" for name in (PREDICTIONS, EvaluateMetrics.FILE, "params.yaml"))
 NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
 
 
@@ -34,7 +36,7 @@ class Location:
         return None if None in paths else [str(path) for path in paths]
 
 
-def locate(client: "MlflowClient", name: str, version: "Version") -> Location:
+def locate(client: "MlflowClient", name: str, version: "StoredVersion") -> Location:
     """Return the location of a version's files."""
     from mlflow.exceptions import MlflowException
 

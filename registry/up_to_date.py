@@ -1,4 +1,4 @@
-"""Whether a registration would find all as the last one left it: the students, the gate, the database, the files.
+"""Check whether a registration would find all as the last one left it: the students, the gate, the database, the files.
 
 Then nothing is asked, and MLflow, whose import and first question cost seconds, is not even imported. Only for a SQLite
 file: what lies on a server is known by asking it.
@@ -13,14 +13,14 @@ from config.parameters import Parameters
 from outputs import read_if_whole
 from paths import sqlite_path
 from records.registered import RegistrationRecord, RegistryState
-from registry.evidence import Student
+from registry.evidence import EvaluatedStudent
 from registry.stored_files import stamp
 
 
 def state_of(
-    address: str, students: Sequence[Student], parameters: Parameters, folders: Sequence[str] | None
+    address: str, students: Sequence[EvaluatedStudent], parameters: Parameters, folders: Sequence[str] | None
 ) -> RegistryState | None:
-    """What a registration depends on; None where it can't be told without asking.
+    """Collect what a registration depends on; None where it can't be told without asking.
 
     Any commit changes the database's file, or its write-ahead log: somebody's promotion or deletion is seen. `folders`
     hold the files of the students' versions; None if those are not on this machine.
@@ -41,7 +41,7 @@ def state_of(
 
 
 def unchanged(
-    previous: Path, address: str, students: Sequence[Student], parameters: Parameters
+    previous: Path, address: str, students: Sequence[EvaluatedStudent], parameters: Parameters
 ) -> RegistrationRecord | None:
     """The last registration, nothing in it new any more; None where there is something to do.
 

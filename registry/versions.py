@@ -1,4 +1,4 @@
-"""How a version is made, so that a kill at any moment leaves none twice and none half.
+"""The making of a version, such that a kill at any moment leaves none twice and none half.
 
 A run is logged first, then the model in it, and last, in one step, the version that points to both. A run without its
 version is what a killed registration left: the next one deletes it and starts over.
@@ -17,11 +17,11 @@ from records.registered import Check
 from registry import names
 from registry.aliases import described
 from registry.card import render_card
-from registry.evidence import Student
+from registry.evidence import EvaluatedStudent
 from registry.experiment import ALREADY_EXISTS
 from registry.gate_tags import check_tags
 from registry.lineage import Checkout, records, versions
-from registry.model_state import Version, read_shelves
+from registry.model_state import StoredVersion, read_shelves
 from registry.runs import delete_run, log_run, version_tags
 from registry.stored_files import Location
 from reporting.verdict.check_result import Verdict
@@ -38,14 +38,16 @@ MODEL_VERSIONS = "mlflow.modelVersions"
 
 @dataclass(frozen=True)
 class Registration:
-    """What registering any student of one params file needs."""
+    """All that registering any student of one params file needs."""
 
     client: "MlflowClient"
     experiment: str
     parameters: Parameters
     checkout: Checkout
 
-    def register(self, student: Student, checks: tuple[Check, ...], lost: Version | None = None) -> Version:
+    def register(
+        self, student: EvaluatedStudent, checks: tuple[Check, ...], lost: StoredVersion | None = None
+    ) -> StoredVersion:
         """Log one student with its evidence and make the version. Another machine's version of it, if that was quicker.
 
         `checks` are the gate's tests of its dev rows. `lost` is an earlier version of the same student, whose files are gone: what the gate said of it stands.
@@ -64,8 +66,8 @@ class Registration:
         return self._make_version(student, run_id, (model.model_uri, model.model_id), tags, text)
 
     def _make_version(
-        self, student: Student, run_id: str, logged: tuple[str, str | None], tags: dict[str, str], text: str
-    ) -> Version:
+        self, student: EvaluatedStudent, run_id: str, logged: tuple[str, str | None], tags: dict[str, str], text: str
+    ) -> StoredVersion:
         """The version of a logged model (its address and id), unless somebody made it meanwhile; of two made at once the lower number stays."""
         client, name = self.client, student.name
         source, model_id = logged
@@ -80,7 +82,7 @@ class Registration:
             description=text,
             model_id=model_id,
         )
-        own = Version(int(made.version), run_id, made.tags, made.description or "")
+        own = StoredVersion(int(made.version), run_id, made.tags, made.description or "")
         first = _version_of(client, student) or own
         if first.number != own.number:
             client.delete_model_version(name, str(own.number))
@@ -94,7 +96,9 @@ class Registration:
         return own
 
 
-def mark_lost(client: "MlflowClient", name: str, version: Version, location: Location, missing: Sequence[str]) -> str:
+def mark_lost(
+    client: "MlflowClient", name: str, version: StoredVersion, location: Location, missing: Sequence[str]
+) -> str:
     """Note at a version that its files are gone; a sentence about it."""
     more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
     files = f"{', '.join(missing[:SHOWN])}{more}"
@@ -107,18 +111,18 @@ def mark_lost(client: "MlflowClient", name: str, version: Version, location: Loc
     return f"version {version.number} of {name} has lost files in {place} ({files})"
 
 
-def _version_of(client: "MlflowClient", student: Student) -> Version | None:
+def _version_of(client: "MlflowClient", student: EvaluatedStudent) -> StoredVersion | None:
     """The version of a student that the registry has now; the lowest number if it has two."""
     return read_shelves(client, student.name, [student.name])[student.name].holds(student.key)
 
 
-def _inherited(lost: Version) -> dict[str, str]:
+def _inherited(lost: StoredVersion) -> dict[str, str]:
     """Tags that a version takes over from one of the same student, whose files are gone."""
     kept = (names.GATE, names.GATE_PASSED, names.GATE_AGAINST, names.GATE_SETTINGS, names.BY_HAND)
     return {key: lost.tags[key] for key in kept if key in lost.tags} | {names.REPLACES: str(lost.first_number)}
 
 
-def ensure_registered_model(client: "MlflowClient", student: Student) -> None:
+def ensure_registered_model(client: "MlflowClient", student: EvaluatedStudent) -> None:
     """Make the registered model if there is none. Raises UserError if that name holds something else."""
     from mlflow.exceptions import MlflowException
 
@@ -138,7 +142,7 @@ def ensure_registered_model(client: "MlflowClient", student: Student) -> None:
             ) from None
 
 
-def summary(student: Student, checks: tuple[Check, ...]) -> str:
+def summary(student: EvaluatedStudent, checks: tuple[Check, ...]) -> str:
     """A version's description: its score beside its teacher's, and what the gate's tests say of it."""
     label = " (selected on dev)" if student.selected_on == "dev" else ""
     own, teacher = student.score("dev", student.headline), student.score("teacher_dev", student.headline)

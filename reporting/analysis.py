@@ -1,4 +1,4 @@
-"""What the papers ask of their own methods, computed from stored records: correlations, shares, influence, entropy.
+"""The papers' analyses of their own methods, computed from stored records: correlations, shares, influence, entropy.
 
 MPDistil's section 5 (Fig. 2 to 4 and the correlations), MetaDistil's section 5.1, LGTM's Figs. 3 and 4 and its entropy
 gap, Pro-KD with and without temperature. Rows are dev rows where the papers use them; training records otherwise.
@@ -183,7 +183,7 @@ def entropy(logits: Floats) -> Floats:
 
 
 def _followed(records: Records) -> list[FollowedRow]:
-    """Of the first seed the rows with the lowest and the highest mean influence among those seen most often (Fig. 3)."""
+    """Pick the first seed's rows with the lowest and the highest mean influence among those seen most often (Fig. 3)."""
     if not records.influence:
         return []
     seed = min(records.influence)

@@ -52,7 +52,7 @@ class Calibration:
 
 
 def calibrate(logits: Floats, labels: NDArray[np.generic], level: float, name: str = "") -> Calibration:
-    """Of logits (N, C) and class numbers (N,); `name` seeds the draws."""
+    """Calibrate logits (N, C) of class numbers (N,); `name` seeds the draws."""
     said = softmax(logits)
     sure, right = said.max(axis=1), (said.argmax(axis=1) == labels).astype(np.float64)
     count = int(np.clip(len(sure) // ROWS_IN_A_BIN, FEWEST_BINS, MOST_BINS))

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from epoch_choice import IN_WORDS
 from outputs import has_record, read_record, student_folder
 from records.stage_run import RunRecord
-from records.trained import STUDENT_METRICS, StudentMetrics
+from records.trained import StudentMetrics, student_metrics_of
 from reporting.effort import base_of
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenBy:
     """Rule and settings that chose one student's weights."""
 
     by: str
@@ -24,23 +24,23 @@ class Chosen:
     """Epochs that params.yaml asks for: more than were run where `patience` ended the training."""
 
 
-def how_chosen(dataset: str, method: str, seed: int) -> Chosen:
-    """What chose the student of a method and seed; the points are those of the student that it went on from, if of any.
+def how_chosen(dataset: str, method: str, seed: int) -> ChosenBy:
+    """Look up how the student of a method and seed was chosen; the points are those of the student that it went on from, if of any.
 
     What its records don't say is as it was before they did.
     """
     folder = student_folder(dataset, method, seed)
     if not has_record(folder):
-        return Chosen(IN_WORDS["loss"], 1, None, None)
+        return ChosenBy(IN_WORDS["loss"], 1, None, None)
     run = read_record(RunRecord, folder)
-    metrics, base = read_record(STUDENT_METRICS[run.stage], folder), base_of(run)
+    metrics, base = read_record(student_metrics_of(run.stage), folder), base_of(run)
     by = str(run.parameter("selected_by") or "loss")
     by = next((words for name, words in IN_WORDS.items() if name == by), by)
     if not isinstance(metrics, StudentMetrics):
-        return Chosen(by, 1 if base is None else how_chosen(dataset, base, seed).points, None, None)
+        return ChosenBy(by, 1 if base is None else how_chosen(dataset, base, seed).points, None, None)
     epochs = metrics.epochs
     points = 1 if metrics.search is None else metrics.search.points
-    return Chosen(by, points, epochs.run if epochs else None, epochs.asked if epochs else None)
+    return ChosenBy(by, points, epochs.run if epochs else None, epochs.asked if epochs else None)
 
 
 def points_of(datasets: Iterable[str], methods: Iterable[str], seeds: Iterable[int]) -> dict[str, int]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinds import KINDS
-from reporting.evaluations import Predictions
+from reporting.evaluations import PairedPredictions
 from reporting.gather import DatasetOutputs
 from reporting.statistics import Interval, paired_interval, share_interval
 
@@ -47,7 +47,7 @@ class ClassLine:
         return self.change.high is not None and self.change.high < 0
 
 
-def class_lines(one: DatasetOutputs, rows: Predictions, level: float) -> list[ClassLine]:
+def class_lines(one: DatasetOutputs, rows: PairedPredictions, level: float) -> list[ClassLine]:
     """Every class of a classification; [] for a regression, and for a choice, whose positions mean nothing."""
     if not KINDS[one.kind].has_named_classes:
         return []

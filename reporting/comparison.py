@@ -146,7 +146,7 @@ def _line(
 
 
 def refused_text(one: DatasetOutputs, method: str) -> str | None:
-    """Why a method has no meaning for a dataset. After a hyphen stands a variant's name."""
+    """Return the reason why a method has no meaning for a dataset. After a hyphen stands a variant's name."""
     return refusal(method.partition("-")[0], one.name, one.kind, KINDS[one.kind].columns(one.label_names))
 
 
@@ -216,7 +216,7 @@ def _ranking(outputs: Sequence[DatasetOutputs], lines: Sequence[MethodLine], bas
 
 
 def _notes(outputs: Sequence[DatasetOutputs], lines: Sequence[MethodLine]) -> list[str]:
-    """What a reader must know before setting one number beside another."""
+    """Remarks that a reader needs before setting one number beside another."""
     found: list[str] = []
     for one in outputs:
         counts = {line.cells[one.name].seeds for line in lines if one.name in line.cells}

@@ -9,12 +9,12 @@ import numpy as np
 from config.methods import CURRICULUM
 from outputs import OUTPUTS, has_record, output_folder, read_record, student_folder
 from records.stage_run import RunRecord
-from records.trained import STUDENT_METRICS, AssistantMetrics
+from records.trained import AssistantMetrics, student_metrics_of
 
 
 @dataclass(frozen=True)
 class Effort:
-    """Of one training, or the mean of several. Teacher and signals, which all methods share, are not in it.
+    """Effort of one training, or the mean of several. Teacher and signals, which all methods share, are not in it.
 
     None where the stages' records do not say.
     """
@@ -36,7 +36,7 @@ class Effort:
 
 
 def effort_of(dataset: str, method: str, seed: int, root: Path = Path()) -> Effort | None:
-    """What one student took; with it its assistant, or the student that it went on from. None if it was not trained.
+    """Sum up what one student took; with it its assistant, or the student that it went on from. None if it was not trained.
 
     MPDistil's: base, meta-teacher and curriculum.
     """
@@ -100,7 +100,7 @@ def _after(before: RunRecord, own: Effort) -> Effort:
 
 
 def _of_student(folder: Path, run: RunRecord) -> Effort:
-    metrics = read_record(STUDENT_METRICS[run.stage], folder)
+    metrics = read_record(student_metrics_of(run.stage), folder)
     return Effort(
         train_rows=metrics.train_rows,
         other_rows=metrics.other_rows,

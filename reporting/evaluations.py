@@ -14,7 +14,7 @@ from records.evaluated import PREDICTIONS, EvaluateMetrics
 
 
 @dataclass(frozen=True)
-class Predictions:
+class PairedPredictions:
     """One model pair on one set of rows, in order of row id."""
 
     row_ids: list[str]
@@ -31,7 +31,7 @@ class Evaluation:
     """One student beside its teacher: metrics, and predictions by set (dev, selection, dev_mismatched)."""
 
     metrics: EvaluateMetrics
-    predictions: dict[str, Predictions]
+    predictions: dict[str, PairedPredictions]
 
 
 def read_evaluation(folder: Path, kind: Kind) -> Evaluation:
@@ -39,14 +39,14 @@ def read_evaluation(folder: Path, kind: Kind) -> Evaluation:
     return Evaluation(read_record(EvaluateMetrics, folder), _predictions(folder / PREDICTIONS, kind))
 
 
-def _predictions(path: Path, kind: Kind) -> dict[str, Predictions]:
+def _predictions(path: Path, kind: Kind) -> dict[str, PairedPredictions]:
     """Predictions by set, rows in order of their id, so that those of two seeds can be paired."""
     must_exist(path)
     table = parquet.read_table(path)
     columns = {
         name: table.column(name).to_pylist() for name in ("set", "row_id", "label", "student_logits", "teacher_logits")
     }
-    found: dict[str, Predictions] = {}
+    found: dict[str, PairedPredictions] = {}
     for name in dict.fromkeys(columns["set"]):
         rows = [row for row, of_set in enumerate(columns["set"]) if of_set == name]
         rows.sort(key=lambda row: str(columns["row_id"][row]))
@@ -58,5 +58,5 @@ def _predictions(path: Path, kind: Kind) -> dict[str, Predictions]:
             np.array([columns[f"{who}_logits"][row] for row in rows], dtype=np.float64)
             for who in ("student", "teacher")
         )
-        found[name] = Predictions(row_ids, labels, student, teacher)
+        found[name] = PairedPredictions(row_ids, labels, student, teacher)
     return found

@@ -57,7 +57,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Findings:
-    """Of all datasets and methods."""
+    """Findings of all datasets and methods."""
 
     best: dict[str, Best]
     """By dataset; none where the teacher had nothing to teach."""

@@ -55,7 +55,7 @@ def gather(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
 
 
 def gather_evaluated(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[DatasetOutputs]:
-    """Of every combination what was evaluated, and what its training took; those that were not are left out."""
+    """Read every combination that was evaluated, and what its training took; the others are left out."""
     found = [_described(name) for name in datasets]
     for one in found:
         for method in methods:
@@ -73,7 +73,7 @@ def _dataset(name: str, methods: Sequence[str], seeds: Sequence[int]) -> Dataset
 
 
 def _described(name: str) -> DatasetOutputs:
-    """What is known of a dataset before any training."""
+    """Facts about a dataset known before any training."""
     folder, counts = tokens_folder(name), read_record(SplitMetrics, output_folder("split", dataset=name))
     spec, manifest = DatasetSpec.from_json(read_json(folder / "spec.json")), read_record(SplitManifest, folder)
     return DatasetOutputs(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kinds import KINDS
 from reporting.classes import class_name
-from reporting.evaluations import Predictions
+from reporting.evaluations import PairedPredictions
 from reporting.gather import DatasetOutputs
 
 LOST, WON = "teacher right, student wrong", "student right, teacher wrong"
@@ -53,7 +53,7 @@ class Changed(Protocol):
     def won(self) -> list[ChangedRow]: ...
 
 
-def changed_rows(one: DatasetOutputs, rows: Predictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
+def changed_rows(one: DatasetOutputs, rows: PairedPredictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
     """(Lost, won): the student's most confident answers first; of a regression the largest changes of the error."""
     if not KINDS[one.kind].has_classes:
         return _regression(rows)
@@ -87,7 +87,7 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def _regression(rows: Predictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
+def _regression(rows: PairedPredictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
     labels, teacher, student = rows.labels.astype(np.float64), rows.teacher[:, 0], rows.student[:, 0]
     grown = np.abs(student - labels) - np.abs(teacher - labels)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from errors import UserError
 from kinds import KINDS
-from reporting.evaluations import Predictions
+from reporting.evaluations import PairedPredictions
 from reporting.gather import DatasetOutputs
 from reporting.scores import TEACHER, dev_rows, headlines
 from reporting.statistics import Interval, Spread, mean_interval, mean_sd, paired_interval
@@ -37,7 +37,7 @@ def margin_of(one: DatasetOutputs, method: str, seeds: Sequence[int], level: flo
     return Margin(found, mean_sd([float(value) for value in differences]), more)
 
 
-def _rows_more_right(predictions: Predictions) -> int:
+def _rows_more_right(predictions: PairedPredictions) -> int:
     student = predictions.student.argmax(axis=1) == predictions.labels
     return int(student.sum()) - int((predictions.teacher.argmax(axis=1) == predictions.labels).sum())
 

@@ -38,7 +38,7 @@ class CurriculumRecord:
 
 @dataclass(frozen=True)
 class Records:
-    """Of one dataset; keys are seeds, for `prokd_temperature` (method or variant, seed)."""
+    """All records of one dataset; keys are seeds, for `prokd_temperature` (method or variant, seed)."""
 
     name: str
     curricula: dict[int, CurriculumRecord] = field(default_factory=dict)
@@ -82,7 +82,7 @@ def _add_curriculum(records: Records, seed: int) -> None:
 
 
 def _quiz_scores(path: Path) -> tuple[Floats, Floats] | None:
-    """What the head of a meta-teacher gives teacher and student; None where it kept only the teacher's."""
+    """Scores of a meta-teacher's head for teacher and student; None where it kept only the teacher's."""
     if not path.exists():
         return None
     must_exist(path)

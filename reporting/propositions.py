@@ -74,7 +74,7 @@ def first_proposition(dataset: str, seed: int, teacher: Floats, student: Floats)
 
 
 def first_propositions(outputs: Sequence[DatasetOutputs], records: Sequence[Records]) -> list[FirstProposition]:
-    """Of every classification dataset and seed whose meta-teacher kept both probabilities."""
+    """Test every classification dataset and seed whose meta-teacher kept both probabilities."""
     return [
         first_proposition(one.name, seed, *record.quiz_scores)
         for one, its in zip(outputs, records, strict=True)
@@ -85,7 +85,7 @@ def first_propositions(outputs: Sequence[DatasetOutputs], records: Sequence[Reco
 
 
 def second_propositions(outputs: Sequence[DatasetOutputs], records: Sequence[Records]) -> list[SecondProposition]:
-    """Of every classification dataset whose curricula kept both rewards."""
+    """Test every classification dataset whose curricula kept both rewards."""
     found: list[SecondProposition] = []
     for one, its in zip(outputs, records, strict=True):
         levels = np.array([pair for record in its.curricula.values() for pair in record.levels])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from errors import UserError
 from kinds import Floats, Kind
 from metrics import weighted_metric
-from reporting.evaluations import Predictions
+from reporting.evaluations import PairedPredictions
 from reporting.gather import DatasetOutputs
 
 DEV = "dev"
@@ -34,7 +34,7 @@ def values_of(
     return [score[metric] for score in scores if metric in score]
 
 
-def dev_rows(one: DatasetOutputs, method: str, seed: int) -> Predictions:
+def dev_rows(one: DatasetOutputs, method: str, seed: int) -> PairedPredictions:
     """One evaluation's predictions on dev. Raises UserError if it has none."""
     predictions = one.evaluations[method, seed].predictions
     if DEV not in predictions:

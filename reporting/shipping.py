@@ -55,7 +55,7 @@ class Shipping:
     verdict: Verdict
     registered: ShownVersion | None
     unregistered: str
-    """Why there is no version, or none is known; '' where there is one."""
+    """Return the reason why there is no version, or none is known; '' where there is one."""
     agreement: Interval
     """Share of the dev rows with the teacher's answer; of a regression the Pearson correlation of the two."""
     classes: list[ClassLine]
@@ -107,7 +107,7 @@ def ship(
     level: float,
     by: SelectedBy = "loss",
 ) -> dict[str, list[Shipping]]:
-    """Of every dataset the main method's candidate, then the best one's if it is another."""
+    """Judge the main method's candidate of every dataset, then the best one's if it is another."""
     registered, why = read_versions()
     found: dict[str, list[Shipping]] = {}
     for one in outputs:

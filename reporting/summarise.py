@@ -38,7 +38,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one stage took; means over seeds, device, threads and versions of the first."""
+    """The resources of one stage; means over seeds, device, threads and versions of the first."""
 
     duration_s: float
     cpu_s: float
@@ -245,7 +245,7 @@ def _costs(one: DatasetOutputs, seeds: Sequence[int]) -> dict[str, Cost]:
 
 
 def _warnings(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], findings: Findings) -> list[str]:
-    """What a reader must know before believing the numbers of this dataset; split's own warnings first."""
+    """Warnings for a reader of this dataset's numbers; split's own warnings first."""
     found = list(one.warnings)
     ones = np.ones((1, len(dev_rows(one, methods[0], seeds[0]).row_ids)))
     for method in methods:

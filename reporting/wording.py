@@ -71,7 +71,7 @@ def left_out_text(left_out: Mapping[str, str]) -> str:
 
 
 def rows_text(margin: Margin, metric: str) -> str:
-    """How many dev rows a margin stands for, e.g. '3.6 points = 10 of 277 rows'."""
+    """Express a margin in dev rows, e.g. '3.6 points = 10 of 277 rows'."""
     rows = margin.interval.rows
     if margin.rows_more_right is None:
         return f"measured on {rows} rows; {metric} is no share of rows"
@@ -84,7 +84,7 @@ def rows_text(margin: Margin, metric: str) -> str:
 
 
 def verdict_text(margin: Margin) -> str:
-    """What the interval allows to say, for a metric of which more is better."""
+    """Say what the interval shows, for a metric of which more is better."""
     found = margin.interval
     if found.low is None or found.high is None:
         return found.method
@@ -96,19 +96,19 @@ def verdict_text(margin: Margin) -> str:
 
 
 def interval_text(seeds: Sequence[int]) -> str:
-    """What a bracket holds the chance of."""
+    """The sources of chance that a bracket covers."""
     return "rows" if len(seeds) == 1 else f"rows and {len(seeds)} seeds"
 
 
 def seeds_text(seeds: Sequence[int]) -> str:
-    """What a ± means here."""
+    """The meaning of ±."""
     if len(seeds) == 1:
         return "one seed, no spread"
     return f"mean ± standard deviation over {len(seeds)} seeds of training (one split)"
 
 
 def selected_text(selected_on: str) -> str:
-    """What chose epochs and episodes; on dev, the label that every number then carries."""
+    """Name what chose epochs and episodes; on dev, the label that every number then carries."""
     return "selected on dev" if selected_on == "dev" else "selected on selection, reported on dev"
 
 

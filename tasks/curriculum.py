@@ -39,8 +39,8 @@ from training.curriculum.action_statistics import (
     curricula,
 )
 from training.curriculum.episodes import run_curriculum
-from training.curriculum.quiz_batches import QuizBatches, fixed_batches
 from training.curriculum.types import CurriculumResult, Distillation, Probe, QuizDataset, TargetQuiz
+from training.quiz_batches import QuizBatches, fixed_batches
 from training.supervised import score
 from training.teacher_signals import open_signals
 
@@ -126,7 +126,7 @@ def _distillation(stage: Stage, dataset: TokenisedDataset, head: Path, student: 
     given = stage.parameters
     if given.curriculum.sampler != "kd_only":
         return None
-    method = MseKd(**given.mse_kd.model_dump(exclude={"mapping"}))
+    method = MseKd(**given.mse_kd.model_dump(exclude={"mapping"}), layers=())
     folder = stage.read(signals_folder(stage.dataset, stage.seed))
     pooled = open_signals(folder, "quiz", rows=len(dataset.split("quiz")))
     width = pooled.pooled.shape[-1]

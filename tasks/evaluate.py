@@ -17,7 +17,7 @@ from metrics import compute_metrics, row_losses
 from models.classifier import Classifier
 from outputs import signals_folder, student_model, teacher_model
 from records.base import Both
-from records.evaluated import PREDICTIONS, Bytes, EvaluateMetrics, Latency, Memory, Percentiles, Throughput
+from records.evaluated import COLUMNS, PREDICTIONS, Bytes, EvaluateMetrics, Latency, Memory, Percentiles, Throughput
 from tasks.runtime.stage import Stage, run_stage
 from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
 from tasks.runtime.torch_setup import start_torch
@@ -90,17 +90,16 @@ def _table(
 ) -> pa.Table:
     """One row per row: label, logits (C) and task loss of both models."""
     kind = dataset.spec.kind
-    return pa.table(
-        {
-            "set": [name] * len(row_ids),
-            "row_id": row_ids,
-            "label": pa.array(np.asarray(labels, dtype=np.float64)),
-            "student_logits": own.astype(np.float64).tolist(),
-            "teacher_logits": teacher.astype(np.float64).tolist(),
-            "student_loss": row_losses(own, labels, kind),
-            "teacher_loss": row_losses(teacher, labels, kind),
-        }
+    columns = (
+        [name] * len(row_ids),
+        row_ids,
+        pa.array(np.asarray(labels, dtype=np.float64)),
+        own.astype(np.float64).tolist(),
+        teacher.astype(np.float64).tolist(),
+        row_losses(own, labels, kind),
+        row_losses(teacher, labels, kind),
     )
+    return pa.table(dict(zip(COLUMNS, columns, strict=True)))
 
 
 def _plain_baselines(dataset: TokenisedDataset) -> tuple[float, float | None]:

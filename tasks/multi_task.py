@@ -33,8 +33,8 @@ from tasks.student_training.model_folder import write_model
 from tasks.student_training.quizzes import add_heads, curriculum_settings, exam_rows, quiz_batches, rows_without, taken
 from tasks.student_training.training_rows import training_splits
 from training.curriculum.multi_task import train_multi_task
-from training.curriculum.quiz_batches import QuizBatches
 from training.curriculum.types import CurriculumResult, Distillation, QuizDataset
+from training.quiz_batches import QuizBatches
 from training.supervised import score
 from training.teacher_signals import open_signals
 

@@ -27,12 +27,12 @@ from registry.connection import (
     locked,
     tracking_address,
 )
-from registry.evidence import Student, find_students
+from registry.evidence import EvaluatedStudent, find_students
 from registry.experiment import open_experiment
 from registry.gate_tags import champion_failures, note_checks
 from registry.lineage import checkout
-from registry.model_state import Shelf, Version, read_shelves
-from registry.registration_result import Progress, registered
+from registry.model_state import Shelf, StoredVersion, read_shelves
+from registry.registration_result import RegistrationProgress, registered
 from registry.runs import finish_interrupted
 from registry.stored_files import locate, missing_files, student_sizes
 from registry.table import registered_table
@@ -70,7 +70,7 @@ def register(stage: Stage) -> None:
     stage.headline = _headline(result, len(missing))
 
 
-def _own_checks(student: Student, stage: Stage) -> tuple[Check, ...]:
+def _own_checks(student: EvaluatedStudent, stage: Stage) -> tuple[Check, ...]:
     """The gate's tests of a student's dev rows."""
     try:
         return own_checks(student.dev_rows, stage.parameters.registry)
@@ -79,22 +79,24 @@ def _own_checks(student: Student, stage: Stage) -> tuple[Check, ...]:
 
 
 def _result_of(
-    stage: Stage, students: Sequence[Student], checks: Mapping[str, tuple[Check, ...]], address: str
+    stage: Stage, students: Sequence[EvaluatedStudent], checks: Mapping[str, tuple[Check, ...]], address: str
 ) -> RegistrationRecord:
     """The registration: of a trial without asking the registry, of what the last registration left, or of a new one."""
     of_trial = None if stage.parameters.registry.trials else trial()
     if of_trial is not None:
-        return registered(students, Progress(checks), address, reachable=True).model_copy(update={"trial": of_trial})
+        return registered(students, RegistrationProgress(checks), address, reachable=True).model_copy(
+            update={"trial": of_trial}
+        )
     return unchanged(output_folder("register"), address, students, stage.parameters) or _registered(
         stage, students, checks, address
     )
 
 
 def _registered(
-    stage: Stage, students: Sequence[Student], checks: Mapping[str, tuple[Check, ...]], address: str
+    stage: Stage, students: Sequence[EvaluatedStudent], checks: Mapping[str, tuple[Check, ...]], address: str
 ) -> RegistrationRecord:
     """Fill the registry."""
-    done, reachable = Progress(checks), True
+    done, reachable = RegistrationProgress(checks), True
     try:
         client = connect()
         with locked(lock_folder(address) / REGISTERING, WAITING), explained(address):
@@ -107,7 +109,9 @@ def _registered(
     return registered(students, done, address, reachable)
 
 
-def fill(client: "MlflowClient", students: Sequence[Student], stage: Stage, done: Progress, address: str) -> None:
+def fill(
+    client: "MlflowClient", students: Sequence[EvaluatedStudent], stage: Stage, done: RegistrationProgress, address: str
+) -> None:
     """Everything that needs the registry; `done` is kept up to date."""
     parameters, wanted = stage.parameters, list(dict.fromkeys(student.name for student in students))
     before = done.shelves = read_shelves(client, f"{parameters.benchmark}-%", wanted)
@@ -142,8 +146,10 @@ def fill(client: "MlflowClient", students: Sequence[Student], stage: Stage, done
     done.shelves = read_shelves(client, f"{parameters.benchmark}-%", wanted)
 
 
-def _has_files(client: "MlflowClient", student: Student, version: Version, stage: Stage, done: Progress) -> bool:
-    """Whether the files of a student's version are there; if not, it is marked, for the student to be registered again."""
+def _has_files(
+    client: "MlflowClient", student: EvaluatedStudent, version: StoredVersion, stage: Stage, done: RegistrationProgress
+) -> bool:
+    """Check the files of a student's version; if not, it is marked, for the student to be registered again."""
     location = locate(client, student.name, version)
     missing = missing_files(location, student_sizes(student.model))
     if missing:
@@ -153,7 +159,7 @@ def _has_files(client: "MlflowClient", student: Student, version: Version, stage
     return True
 
 
-def _check_champion(client: "MlflowClient", shelf: Shelf, own: Mapping[int, Student], stage: Stage) -> None:
+def _check_champion(client: "MlflowClient", shelf: Shelf, own: Mapping[int, EvaluatedStudent], stage: Stage) -> None:
     """Say so if the champion's files are gone and its student is none of those at hand, so that a person must choose."""
     champion = shelf.aliases.get(names.CHAMPION)
     version = shelf.versions.get(champion) if champion is not None else None
@@ -169,7 +175,7 @@ def _check_champion(client: "MlflowClient", shelf: Shelf, own: Mapping[int, Stud
 
 
 def _test_champion(
-    client: "MlflowClient", shelf: Shelf, own: Mapping[int, Student], stage: Stage, done: Progress
+    client: "MlflowClient", shelf: Shelf, own: Mapping[int, EvaluatedStudent], stage: Stage, done: RegistrationProgress
 ) -> None:
     """Put the present champion, and the versions of the students at hand, to the gate's tests of today."""
     settings, tested = stage.parameters.registry, {number: done.checks[one.key] for number, one in own.items()}
@@ -179,7 +185,9 @@ def _test_champion(
         done.unfit[shelf.name] = (shelf.aliases[names.CHAMPION], unfit)
 
 
-def _folders(client: "MlflowClient", students: Sequence[Student], done: Progress) -> list[str] | None:
+def _folders(
+    client: "MlflowClient", students: Sequence[EvaluatedStudent], done: RegistrationProgress
+) -> list[str] | None:
     """Folders with the files of all versions; None if some are not on this machine."""
     found: list[str] = []
     for student in students:
@@ -191,7 +199,9 @@ def _folders(client: "MlflowClient", students: Sequence[Student], done: Progress
     return found
 
 
-def _register_new(registration: Registration, new: Sequence[Student], stage: Stage, done: Progress) -> None:
+def _register_new(
+    registration: Registration, new: Sequence[EvaluatedStudent], stage: Stage, done: RegistrationProgress
+) -> None:
     """Log and register students that the registry does not hold."""
     for student in new:
         lost = done.shelves[student.name].lost(student.key)

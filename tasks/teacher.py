@@ -9,7 +9,6 @@ metrics.json, curves.jsonl (one row an epoch), run.json.
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 import torch
@@ -29,7 +28,7 @@ from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
 from tasks.runtime.torch_setup import as_it_is_used, compile_if_asked, start_torch
 from tasks.student_training.initial_models import parameter_count, start_teacher
 from tasks.student_training.model_folder import epochs_run, write_model
-from tasks.student_training.search import Found, searched
+from tasks.student_training.search import BestTrial, searched
 from tasks.student_training.training_rows import taught_splits
 from tasks.student_training.training_settings import training_settings
 from training.predict import predict
@@ -78,7 +77,7 @@ def teacher(stage: Stage) -> None:
 Taught = tuple[Classifier, list[dict[str, float]], list[np.ndarray]]
 
 
-def _found(stage: Stage, dataset: TokenisedDataset, accelerator: Accelerator) -> Found[Taught]:
+def _found(stage: Stage, dataset: TokenisedDataset, accelerator: Accelerator) -> BestTrial[Taught]:
     """The teacher with its curves and trajectory: supplied, trained, or the best that a search has trained."""
 
     def taught(own: Stage) -> Taught:
@@ -90,7 +89,7 @@ def _found(stage: Stage, dataset: TokenisedDataset, accelerator: Accelerator) ->
         return model, *_trained(own, model, dataset, accelerator)
 
     if stage.parameters.teacher.origin != "train":
-        return Found(taught(stage))
+        return BestTrial(taught(stage))
     return searched(stage, "teacher", dataset.target, taught, lambda made: made[1])
 
 
@@ -137,7 +136,7 @@ class _Trajectory:
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        self.epochs = [logits.numpy() for logits in cast(list[torch.Tensor], state["epochs"])]
+        self.epochs = [logits.numpy() for logits in state["epochs"]]
 
 
 def _said(stage: Stage, network: nn.Module, dataset: TokenisedDataset, accelerator: Accelerator) -> np.ndarray:

@@ -19,6 +19,13 @@ def modules_of(folder: str) -> list[Path]:
     return sorted(path for path in (ROOT / folder).rglob("*.py") if _holds_code(path))
 
 
+def product_files() -> list[Path]:
+    """All modules but tests: those at the root, and those in folders."""
+    folders = [path for path in ROOT.iterdir() if path.is_dir() and path.name not in ("tests", "outputs")]
+    inside = [path for folder in folders if not folder.name.startswith(".") for path in folder.rglob("*.py")]
+    return sorted([*ROOT.glob("*.py"), *inside])
+
+
 def _holds_code(path: Path) -> bool:
     body = ast.parse(path.read_text(encoding="utf-8")).body
     return not all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)

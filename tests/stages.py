@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Ended:
-    """How a stage ended: its exit status and what it printed."""
+    """The end of a stage: its exit status and its output."""
 
     status: int
     output: str

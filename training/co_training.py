@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -22,7 +20,8 @@ from progress import watched
 from seeds import named
 from training.data_parallel import average, draw_own_dropout, run_shared
 from training.precision import scoring_precision, training_precision
-from training.resume import Checkpoints
+from training.quiz_batches import QuizBatches
+from training.resume import Checkpoints, Resumable
 from training.resume_files import State
 from training.supervised import (
     BestEpoch,
@@ -134,42 +133,11 @@ def train_jointly(
     )
 
 
-class QuizBatches:
-    """Batches of the quiz rows without end, reshuffled each time round; knows how many it gave."""
-
-    def __init__(self, split: TokenSplit, batch_size: int, seed: int, device: torch.device) -> None:
-        self._split, self._batch_size, self._seed, self._device = split, batch_size, seed, device
-        self.given = 0
-        self._order: list[list[int]] = []
-        self._round = 0
-
-    def __iter__(self) -> QuizBatches:
-        return self
-
-    def __next__(self) -> Batch:
-        each = math.ceil(len(self._split) / self._batch_size)
-        if each == 0:
-            raise UserError(
-                "the quiz split has no rows, but a teacher learns from its student on them; raise split.quiz"
-            )
-        number, position = self.given // each + 1, self.given % each
-        if number != self._round:
-            self._round = number
-            self._order = batch_order(
-                self._split.lengths, self._batch_size, seed=self._seed, epoch=number, shuffle=True
-            )
-        self.given += 1
-        return collate(self._split, self._order[position]).to(self._device)
-
-    @property
-    def rows_given(self) -> int:
-        """How many different rows were given."""
-        first = batch_order(self._split.lengths, self._batch_size, seed=self._seed, epoch=1, shuffle=True)
-        return sum(len(indices) for indices in first[: self.given])
-
-
-class CoTrainingRun:
+class CoTrainingRun(Resumable):
     """All that changes while two networks train: what a checkpoint holds, and the step that changes it."""
+
+    PARTS = ("_networks", "_optimizers", "_schedules", "best", "_quiz")
+    VALUES = ("epoch", "steps")
 
     def __init__(
         self,
@@ -186,8 +154,11 @@ class CoTrainingRun:
         self.pair.followed = frozenset(draw_rows(rows, settings.followed_rows, named(own.seed, "followed rows")))
         draw_own_dropout()
         self._learners = (self.pair.student, self.pair.teacher)
-        self._schedules = [make_schedule(learner.optimizer, own, rows) for learner in self._learners]
-        self._quiz = QuizBatches(splits.quiz, settings.quiz_batch_size, named(own.seed, "quiz"), accelerator.device)
+        self._networks = [learner.network for learner in self._learners]
+        self._optimizers = [learner.optimizer for learner in self._learners]
+        self._schedules = [make_schedule(optimizer, own, rows) for optimizer in self._optimizers]
+        self._quiz = _quiz_batches(splits.quiz, settings)
+        self._feedback = _feedback(self._quiz, accelerator.device)
         self._epochs, self._accelerator = own.epochs, accelerator
         self.best = BestEpoch(student, target.choice(own.selected_by))
         self.epoch, self.steps = 1, list[dict[str, float]]()
@@ -195,13 +166,13 @@ class CoTrainingRun:
     @property
     def quiz_rows(self) -> int:
         """How many rows of the quiz a method has asked for."""
-        return self._quiz.rows_given
+        return 0 if self._quiz is None else self._quiz.rows_in(self._quiz.given)
 
     def take_step(self, method: MovingTeacher, batch: Batch, steps: int, where: str) -> None:
         """One update of each, in an epoch of so many steps. Raises Diverged."""
         self.pair.progress = (self.epoch - 1 + len(self.steps) / steps) / self._epochs
         with training_precision(self._accelerator):
-            figures = method.step(self.pair, batch, self._quiz)
+            figures = method.step(self.pair, batch, self._feedback)
         _check_step(self.pair, figures["loss"], f"{where}, step {len(self.steps) + 1}")
         for schedule in self._schedules:
             schedule.step()
@@ -216,30 +187,29 @@ class CoTrainingRun:
 
     def state_dict(self) -> State:
         """See `Checkpoints`."""
-        return {
-            "networks": [learner.network.state_dict() for learner in self._learners],
-            "optimizers": [learner.optimizer.state_dict() for learner in self._learners],
-            "schedules": [schedule.state_dict() for schedule in self._schedules],
-            "updates": [learner.updates for learner in self._learners],
-            "influence": self.pair.influence,
-            "best": self.best.state_dict(),
-            "quiz": self._quiz.given,
-            "epoch": self.epoch,
-            "steps": self.steps,
-        }
+        updates = [learner.updates for learner in self._learners]
+        return super().state_dict() | {"updates": updates, "influence": self.pair.influence}
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        parts = cast(dict[str, list[State]], state)
-        for index, (learner, schedule) in enumerate(zip(self._learners, self._schedules, strict=True)):
-            learner.network.load_state_dict(parts["networks"][index])
-            learner.optimizer.load_state_dict(parts["optimizers"][index])
-            schedule.load_state_dict(parts["schedules"][index])
-            learner.updates = cast(list[int], state["updates"])[index]
-        self.pair.influence[:] = cast(list[dict[str, float]], state["influence"])
-        self.best.load_state_dict(cast(State, state["best"]))
-        self._quiz.given, self.epoch = cast(int, state["quiz"]), cast(int, state["epoch"])
-        self.steps = cast(list[dict[str, float]], state["steps"])
+        super().load_state_dict(state)
+        for learner, updates in zip(self._learners, state["updates"], strict=True):
+            learner.updates = updates
+        self.pair.influence[:] = state["influence"]
+
+
+def _quiz_batches(quiz: TokenSplit, settings: JointSettings) -> QuizBatches | None:
+    if not len(quiz):
+        return None
+    return QuizBatches(quiz, settings.quiz_batch_size, seed=named(settings.student.seed, "quiz"), first=1)
+
+
+def _feedback(quiz: QuizBatches | None, device: torch.device) -> Iterator[Batch]:
+    """Quiz batches without end, for the methods that ask for them."""
+    if quiz is None:
+        raise UserError("the quiz split has no rows, but a teacher learns from its student on them; raise split.quiz")
+    while True:
+        yield quiz.next_batch().to(device)
 
 
 def _scores(

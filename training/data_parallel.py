@@ -27,7 +27,7 @@ BUCKET = 2**24
 
 
 def count() -> int:
-    """How many processes train together."""
+    """Return the number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -37,7 +37,7 @@ def number() -> int:
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and speaks."""
+    """Return whether this is the process that writes and speaks."""
     return number() == 0
 
 
@@ -48,7 +48,7 @@ def draw_own_dropout() -> None:
 
 
 def share(rows: int, number: int, count: int) -> slice:
-    """Which of `rows` rows a process runs: neighbours, at most one row more than another's; may be none."""
+    """Return which of `rows` rows a process runs: neighbours, at most one row more than another's; may be none."""
     return slice(rows * number // count, rows * (number + 1) // count)
 
 
@@ -116,7 +116,7 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
 
 
 def is_part(value: Tensor) -> bool:
-    """Whether this process has but a part of a tensor (training.fsdp)."""
+    """Return whether this process has but a part of a tensor (training.fsdp)."""
     return isinstance(value, DTensor)
 
 

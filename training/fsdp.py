@@ -69,7 +69,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def load_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
     """Put the whole state of an optimiser into one of the same parameters, which may be parts."""
     parameters = [value for group in optimizer.param_groups for value in group["params"]]
-    found = cast(dict[int, dict[str, Tensor]], state["state"])
+    found = state["state"]
     parts = {
         index: {key: _part(value, parameters[index]) if value.ndim else value for key, value in values.items()}
         for index, values in found.items()

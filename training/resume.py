@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -33,6 +33,45 @@ class Saved(Protocol):
     def state_dict(self) -> State: ...
 
     def load_state_dict(self, state: State) -> object: ...
+
+
+class Resumable:
+    """An object whose state is that of some of its attributes, by their names."""
+
+    PARTS: ClassVar[tuple[str, ...]] = ()
+    """Attributes with a state of their own: an object, a generator of random numbers, several in a list, or None."""
+    VALUES: ClassVar[tuple[str, ...]] = ()
+    """Attributes that are kept as they are: numbers, records, tensors."""
+
+    def state_dict(self) -> State:
+        """The content of a resume state, see `Checkpoints`."""
+        parts = {name: _state_of(getattr(self, name)) for name in self.PARTS}
+        return {**parts, **{name: getattr(self, name) for name in self.VALUES}}
+
+    def load_state_dict(self, state: State) -> None:
+        """The reverse of `state_dict`."""
+        for name in self.PARTS:
+            _put_back(getattr(self, name), state[name])
+        for name in self.VALUES:
+            setattr(self, name, state[name])
+
+
+def _state_of(part: object) -> object:
+    if isinstance(part, list):
+        return [_state_of(one) for one in part]
+    if isinstance(part, torch.Generator):
+        return part.get_state()
+    return None if part is None else cast(Saved, part).state_dict()
+
+
+def _put_back(part: object, state: Any) -> None:  # of the type that the part has given
+    if isinstance(part, list):
+        for one, own in zip(part, state, strict=True):
+            _put_back(one, own)
+    elif isinstance(part, torch.Generator):
+        part.set_state(state)
+    elif part is not None:
+        cast(Saved, part).load_state_dict(state)
 
 
 @dataclass(frozen=True)
@@ -146,9 +185,9 @@ class Checkpoints:
             return
         self._steps, state = found
         self._restored_at = self._steps
-        run.load_state_dict(cast(State, state["run"]))
+        run.load_state_dict(state["run"])
         rank = 0 if self._accelerator is None else self._accelerator.process_index
-        set_random_state(cast(list[State], state["random"])[rank], self._device)
+        set_random_state(state["random"][rank], self._device)
         files.say(f"goes on from its checkpoint, after {self._steps} steps")
 
     def _same_everywhere(self, found: tuple[int, State] | None, files: CheckpointFiles) -> tuple[int, State] | None:
@@ -185,9 +224,9 @@ def random_state(device: torch.device) -> State:
 
 def set_random_state(state: State, device: torch.device) -> None:
     """Put the generators where `random_state` found them."""
-    name, key, *rest = cast(list, state["numpy"])
-    random.setstate(cast(tuple, state["python"]))
+    name, key, *rest = state["numpy"]
+    random.setstate(state["python"])
     np.random.set_state((name, key.numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(cast(torch.Tensor, state["torch"]))
+    torch.set_rng_state(state["torch"])
     if state["cuda"] is not None:
-        torch.cuda.set_rng_state(cast(torch.Tensor, state["cuda"]), device)
+        torch.cuda.set_rng_state(state["cuda"], device)

@@ -7,13 +7,13 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import torch
 
 from models.folders import whole_folder
 
-State = dict[str, object]
+State = dict[str, Any]  # as torch declares a state_dict
 """Tensors, numbers, strings and None in dicts, lists and tuples: what is read back without running any code of the file."""
 KEPT = 2
 NAME = re.compile(r"step-(\d{8,})")

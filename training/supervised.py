@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 from accelerate import Accelerator
@@ -24,7 +24,7 @@ from training.data_parallel import average_gradients, draw_own_dropout, is_part,
 from training.fsdp import gathered, load_optimizer, load_weights, split_as, split_while_training
 from training.precision import training_precision
 from training.predict import predict
-from training.resume import Checkpoints, Saved
+from training.resume import Checkpoints, Resumable, Saved
 from training.resume_files import State
 
 # What a method makes of a batch: the total under "loss", its parts under other names.
@@ -174,8 +174,11 @@ class AfterEpoch(Saved, Protocol):
     def __call__(self, epoch: int, network: nn.Module) -> None: ...
 
 
-class SupervisedRun:
+class SupervisedRun(Resumable):
     """All that changes while a network trains: what a checkpoint holds, and the step that changes it."""
+
+    PARTS = ("_schedule", "best", "_after_epoch")
+    VALUES = ("epoch", "step", "_sums")
 
     def __init__(
         self,
@@ -224,32 +227,20 @@ class SupervisedRun:
 
     def state_dict(self) -> State:
         """See `Checkpoints`."""
-        found: State = {
-            "model": self._model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
-            "best": self.best.state_dict(),
-            "after_epoch": None if self._after_epoch is None else self._after_epoch.state_dict(),
-            "position": [self.epoch, self.step],
-            "sums": self._sums,
-        }
-        return gathered(found)
+        own: State = {"model": self._model.state_dict(), "optimizer": self._optimizer.state_dict()}
+        return gathered(own | super().state_dict())
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        parts = cast(dict[str, State], state)
-        load_weights(self._model, cast(dict[str, torch.Tensor], parts["model"]))
-        load_optimizer(self._optimizer, parts["optimizer"])
-        self._schedule.load_state_dict(parts["schedule"])
-        self.best.load_state_dict(parts["best"])
-        if self._after_epoch is not None:
-            self._after_epoch.load_state_dict(parts["after_epoch"])
-        self.epoch, self.step = cast(list[int], state["position"])
-        self._sums = cast(dict[str, float], state["sums"])
+        load_weights(self._model, state["model"])
+        load_optimizer(self._optimizer, state["optimizer"])
+        super().load_state_dict(state)
 
 
-class BestEpoch:
+class BestEpoch(Resumable):
     """The rows of the curves, and the weights of the epoch that is the best on selection."""
+
+    VALUES = ("_weights", "_curves", "_chosen")
 
     def __init__(self, model: nn.Module, choice: SelectionRule = BY_LOSS) -> None:
         self._model, self._choice, self._weights = model, choice, dict[str, torch.Tensor]()
@@ -267,15 +258,10 @@ class BestEpoch:
         """Return whether the last `patience` epochs, none before `first`, brought no better one; None: never."""
         return patience is not None and len(self._curves) - max(self._chosen + 1, first - 1) >= patience
 
-    def state_dict(self) -> State:
-        """See `Checkpoints`."""
-        return {"weights": self._weights, "curves": self._curves, "chosen": self._chosen}
-
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        self._weights = split_as(cast(dict[str, torch.Tensor], state["weights"]), self._model.state_dict())
-        self._curves = cast(list[dict[str, float]], state["curves"])
-        self._chosen = cast(int, state["chosen"])
+        super().load_state_dict(state)
+        self._weights = split_as(self._weights, self._model.state_dict())
 
     def restored(self) -> list[dict[str, float]]:
         """Give the model the best epoch's weights; the curves, with `best` 1 in that epoch's row and 0 in others."""

@@ -43,7 +43,7 @@ class Made:
     torch: str
 
 
-class Progress:
+class StoredAnswers:
     """A folder of answers; where it can't be written, scoring goes on without."""
 
     def __init__(self, folder: Path) -> None:
@@ -87,7 +87,7 @@ def progress_folder(target: Path) -> Path:
 
 
 @contextmanager
-def kept(target: Path, made: Made) -> Generator[Progress]:
+def kept(target: Path, made: Made) -> Generator[StoredAnswers]:
     """The answers that an interrupted run kept for a target; removed once the block ends well.
 
     Raises UserError where another process scores into the same target. Answers made of anything else are removed.
@@ -101,7 +101,7 @@ def kept(target: Path, made: Made) -> Generator[Progress]:
             _remove_answers(folder)
             with whole_file(folder / RECORD) as file:
                 file.write(json.dumps(asdict(made), indent=2).encode() + b"\n")
-        progress, well = Progress(folder), False
+        progress, well = StoredAnswers(folder), False
         try:
             yield progress
             well = True

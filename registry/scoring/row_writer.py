@@ -1,4 +1,4 @@
-"""Writes a file of rows again, in its own format, with more columns: whole or not at all."""
+"""Writer of a file of rows with more columns, in its own format, with more columns: whole or not at all."""
 
 from __future__ import annotations
 

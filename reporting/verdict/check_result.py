@@ -24,7 +24,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether no test failed."""
+        """True if no test failed."""
         return not self.failed
 
     @property

@@ -78,7 +78,7 @@ def _enough_rows(rows: DevRows, settings: Registry) -> Check:
 
 
 def _above_majority(name: str, rows: DevRows, logits: Array, settings: Registry) -> Check:
-    """Whether a model beats the constant; an interval that touches 0 leaves that open.
+    """Return whether a model beats the constant; an interval that touches 0 leaves that open.
 
     Guessing at random has a higher F1 or macro-F1 than a constant, so with these labels and answers must go together,
     too: Matthews' coefficient, which is 0 for a guess and for a constant. Where the rows are too few for the interval of

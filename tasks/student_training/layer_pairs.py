@@ -1,4 +1,4 @@
-"""Which layers of student and teacher the methods of a pipeline compare, known before anything trains."""
+"""Layers of student and teacher that the methods of a pipeline compare, known before anything trains."""
 
 from config.methods import BY_NAME, ROWS, MethodRow, row_of
 from config.parameters import Parameters
@@ -58,7 +58,7 @@ def stored_layers(given: Parameters, *, student_layers: int, teacher_layers: int
 
 
 def _embeddings_and_layers(student_layers: int, teacher_layers: int) -> LayerPairs:
-    """What ckd reads; one vector and the embeddings have no relation from layer to layer that could be wrong."""
+    """Return ckd's inputs; one vector and the embeddings have no relation from layer to layer that could be wrong."""
     if student_layers < 2 or teacher_layers < 2:
         raise ValueError(
             f"relates a word's vectors from layer to layer, which needs 2 layers or more, but student and teacher have "
@@ -68,7 +68,7 @@ def _embeddings_and_layers(student_layers: int, teacher_layers: int) -> LayerPai
 
 
 def student_depth(given: Parameters) -> int:
-    """How many layers the student has, known before there is one."""
+    """Return the number of the student's layers, known before there is one."""
     known = given.student.depth
     return (
         depth_of(fetch(str(given.student.checkpoint), given.models.folders, given.models.revision))

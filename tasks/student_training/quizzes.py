@@ -11,8 +11,8 @@ from records.trained import StudentWork, Updates
 from tasks.runtime.stage import Stage
 from tasks.runtime.stage_datasets import TokenisedDataset
 from tasks.student_training.training_rows import TRAIN, row_counts
-from training.curriculum.quiz_batches import QuizBatches
 from training.curriculum.types import Credit, CurriculumResult, CurriculumSettings, credit_for
+from training.quiz_batches import QuizBatches
 from training.supervised import Target
 
 

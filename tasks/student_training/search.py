@@ -35,7 +35,7 @@ Values = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Found(Generic[Trained]):
+class BestTrial(Generic[Trained]):
     """The best of the points, and the record of all."""
 
     trained: Trained
@@ -50,7 +50,7 @@ def searched(
     target: Target,
     train: Callable[[Stage], Trained],
     curves_of: Callable[[Trained], Sequence[Mapping[str, float]]],
-) -> Found[Trained]:
+) -> BestTrial[Trained]:
     """Train at every point, and keep the one that is the best on selection (ties: the earlier).
 
     Args:
@@ -62,7 +62,7 @@ def searched(
     """
     count = stage.parameters.search.points
     if count == 1:
-        return Found(train(stage))
+        return BestTrial(train(stage))
     choice = target.choice(stage.parameters.selected_by)
     tried = [_try(stage, section, number, train, curves_of) for number in range(1, count + 1)]
     best = _best(tried, choice)
@@ -70,7 +70,7 @@ def searched(
     assert chosen.trained is not None
     values = ", ".join(f"{name} {value:.3g}" for name, value in chosen.values.items())
     record = SearchRecord(points=count, chosen=best + 1, tried=tuple(one.record() for one in tried))
-    return Found(chosen.trained, record, f", best of {count} on selection ({values})")
+    return BestTrial(chosen.trained, record, f", best of {count} on selection ({values})")
 
 
 @dataclass

@@ -1,7 +1,5 @@
 """Outputs of a teaching network for every row, stored for the students."""
 
-from typing import cast
-
 import numpy as np
 import torch
 
@@ -79,8 +77,6 @@ class _Run:
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        for split, kept in cast(dict[str, State], state).items():
-            parts = cast(dict[str, torch.Tensor], kept["parts"])
-            self._said[split] = SoFar(
-                cast(int, kept["batches"]), {name: [rows.numpy()] for name, rows in parts.items()}
-            )
+        for split, kept in state.items():
+            parts = kept["parts"]
+            self._said[split] = SoFar(kept["batches"], {name: [rows.numpy()] for name, rows in parts.items()})

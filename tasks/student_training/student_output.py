@@ -14,7 +14,7 @@ from tasks.runtime.stage_datasets import TokenisedDataset
 from tasks.runtime.torch_setup import as_it_is_used
 from tasks.student_training.initial_models import parameter_count, start_student
 from tasks.student_training.model_folder import epochs_run, write_model
-from tasks.student_training.search import Found, searched
+from tasks.student_training.search import BestTrial, searched
 from training.co_training import JointRun
 from training.predict import predict
 from training.teacher_signals import save_signals
@@ -22,7 +22,7 @@ from training.teacher_signals import save_signals
 
 def write_student(
     stage: Stage,
-    found: Found[tuple[Classifier, JointRun]],
+    found: BestTrial[tuple[Classifier, JointRun]],
     dataset: TokenisedDataset,
     accelerator: Accelerator,
     splits: tuple[str, ...] = ("train",),
@@ -69,7 +69,7 @@ def write_student(
 
 def best_student(
     stage: Stage, dataset: TokenisedDataset, teacher: Path, train: Callable[[Stage, Classifier], JointRun]
-) -> Found[tuple[Classifier, JointRun]]:
+) -> BestTrial[tuple[Classifier, JointRun]]:
     """A student and its training from where `student.init` starts it; of a search, the best one.
 
     Args:

@@ -1,4 +1,4 @@
-"""Which rows a method's student trains on: train, and the quiz where its method leaves that to it."""
+"""The rows that a method's student trains on: train, and the quiz where its method leaves that to it."""
 
 from collections.abc import Mapping
 

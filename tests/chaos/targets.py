@@ -1,4 +1,4 @@
-"""What is killed: every stage, every method's state, every variant of the curriculum, on a few embedded rows."""
+"""Targets of kills: every stage, every method's state, every variant of the curriculum, on a few embedded rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ class Target:
 
     @property
     def output(self) -> Path:
-        """What it writes, from the workspace."""
+        """Return the paths that it writes, from the workspace."""
         return output_folder(self.stage, **self.options)  # ty: ignore[invalid-argument-type]
 
     @property

@@ -130,7 +130,7 @@ class Made:
         }
 
     def left_aside(self) -> list[Path]:
-        """What lies half-written anywhere under outputs/."""
+        """List the half-written files anywhere under outputs/."""
         found = [path for path in self.output().rglob("*") if "partial" in path.name or path.name.endswith(".part")]
         return [path for path in found if path.is_file() or any(path.iterdir())]
 

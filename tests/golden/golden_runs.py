@@ -12,29 +12,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from default_methods import (
+    AnnealingKd,
+    Ckd,
+    Dist,
+    Dml,
+    FriendlyTeacher,
+    Influence,
+    Kd,
+    Lgtm,
+    MetaDistil,
+    MseKd,
+    PesfKd,
+    Pkd,
+    ProKd,
+    ProKt,
+    Rco,
+    Sftn,
+    Skd,
+    Takd,
+    TinyBert,
+)
 from tiny_problem import TARGET, accelerator, networks, settings, signals, splits
 
 from data.batches import Batch
-from methods.annealing_kd import AnnealingKd
-from methods.ckd import Ckd
 from methods.co_training import MovingTeacher, Pair, TrainingBatch
-from methods.dist import Dist
-from methods.dml import Dml
 from methods.finetune import Finetune
 from methods.interface import LossInputs, Method, Needs, Phase, Scheduled
-from methods.kd import Kd
-from methods.lgtm import Influence, Lgtm
-from methods.metadistil import MetaDistil
-from methods.mse_kd import MseKd
-from methods.pesf_kd import PesfKd
-from methods.pkd import Pkd
-from methods.prokd import ProKd
-from methods.prokt import ProKt
-from methods.rco import Rco
-from methods.sftn import FriendlyTeacher, Sftn
-from methods.skd import Skd
-from methods.takd import Takd
-from methods.tinybert import TinyBert
 from models.branches import Branched
 from models.model_outputs import Outputs
 from training.co_training import JointSettings, JointSplits, StoredTeacher, train_jointly

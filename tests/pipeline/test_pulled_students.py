@@ -48,7 +48,7 @@ class Dev:
 
 @dataclass(frozen=True)
 class Registered:
-    """What one run of the pipeline left: a registry, and the dev rows of each dataset."""
+    """The output of one run of the pipeline: a registry, and the dev rows of each dataset."""
 
     address: str
     dev: dict[str, Dev]
@@ -111,7 +111,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 @pytest.fixture(scope="module")
 def answers(registered: Registered, bare: Environment) -> dict[str, dict[str, list]]:
-    """What a bare process answers on all dev rows, also by a pulled folder, and on the pair's with one premise for all."""
+    """Let a bare process answer all dev rows, also by a pulled folder, and the pair's with one premise for all."""
     rows = {registered.model(name): dev.rows for name, dev in registered.dev.items()}
     pairs = registered.dev["payment"].rows
     rows[ONE_PREMISE] = [{**row, "premise": pairs[0]["premise"]} for row in pairs]

@@ -1,4 +1,4 @@
-"""What `dvc repro` runs again after a change: what it must, and nothing else."""
+"""`dvc repro` after a change: it runs what it must again, and nothing else."""
 
 import resource
 

@@ -56,7 +56,7 @@ class Workspace:
     another: str
     """A third dataset, not in params.yaml."""
     first_output: str = ""
-    """What the first `dvc repro` printed."""
+    """Return the output of the first `dvc repro`."""
     first_registered: dict = field(default_factory=dict)
     """registered.json after it; a trial in this folder leaves another."""
     tools: Path | None = None

@@ -1,4 +1,4 @@
-"""Which stages run in one process and in two, on which small rows and networks; dropout is off."""
+"""Stages that run in one process and in two, with their small rows and networks; dropout is off."""
 
 import json
 import shutil
@@ -78,7 +78,7 @@ def read_plan(folder: Path, name: str) -> list[Step]:
 
 
 def output_of(folder: Path, step: Step) -> Path:
-    """Where a step's stage leaves its output."""
+    """Return the output folder of a step's stage."""
     from outputs import output_folder
 
     method = {"method": step.method} if step.method else {}

@@ -1,25 +1,16 @@
 """Kinds of datasets: one row each, and nothing else that branches on one."""
 
 import ast
-import itertools
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
-from source_imports import ROOT
+from source_imports import ROOT, product_files
 
 from kinds import KINDS, LOWER_IS_BETTER, Kind, KindSpec, kind_named
 from methods.task_loss import per_row_task_loss
 from metrics import compute_metrics
-
-
-def product_files() -> list[Path]:
-    """Modules at the root and below the folders of the product."""
-    folders = [path for path in ROOT.iterdir() if path.is_dir() and path.name not in ("tests", "outputs")]
-    inside = (folder.rglob("*.py") for folder in folders if not folder.name.startswith("."))
-    return sorted([*ROOT.glob("*.py"), *itertools.chain.from_iterable(inside)])
 
 
 def named_kinds(node: ast.AST) -> set[str]:

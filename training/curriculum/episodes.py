@@ -17,16 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
-from typing import Protocol, cast
 
 from accelerate import Accelerator
-from torch import Tensor
 
-from data.batches import Batch
 from epoch_choice import BY_LOSS, SelectionRule, of_row
-from training.curriculum.learner import CurriculumLearner
 from training.curriculum.samplers import effective_sampler
-from training.curriculum.step import check, prepare
+from training.curriculum.step import Episode, check, prepare
 from training.curriculum.types import (
     CurriculumResult,
     CurriculumSettings,
@@ -39,8 +35,7 @@ from training.curriculum.types import (
     SelectionScores,
     TargetQuiz,
 )
-from training.resume import Checkpoints, Saved
-from training.resume_files import State
+from training.resume import Checkpoints, Resumable
 
 REWARDS = ("reward", "reward_binary", "reward_real")
 
@@ -81,24 +76,8 @@ def run_curriculum(
     return CurriculumResult(run.best, sampler, note, run.steps, run.episodes)
 
 
-class TrainingEpisode(Saved, Protocol):
-    """The settings of an episode; what lives from the first to the last."""
-
-    @property
-    def learner(self) -> CurriculumLearner: ...
-
-    @property
-    def datasets(self) -> Sequence[QuizDataset]: ...
-
-    def begin(self, number: int) -> Sequence[Batch]: ...
-
-    def step(self, number: int, step: int, quiz: Sequence[Batch]) -> Row: ...
-
-    def learn(self, rows: Sequence[Row]) -> None: ...
-
-
 def run_episodes(
-    episode: TrainingEpisode,
+    episode: Episode,
     episodes: int,
     selection_scores: SelectionScores,
     on_episode: OnEpisode | None,
@@ -119,10 +98,13 @@ def run_episodes(
     return run
 
 
-class EpisodesRun:
+class EpisodesRun(Resumable):
     """All that changes from the first episode to the last: what a checkpoint holds."""
 
-    def __init__(self, episode: TrainingEpisode, choice: SelectionRule) -> None:
+    PARTS = ("_episode",)
+    VALUES = ("number", "_rows", "_learnt", "steps", "episodes", "best", "best_weights")
+
+    def __init__(self, episode: Episode, choice: SelectionRule) -> None:
         self._episode, self._choice = episode, choice
         self.number = 0
         """Of the episode that is running; 0 has no steps: the student that came in."""
@@ -152,19 +134,6 @@ class EpisodesRun:
         self.episodes.append(_episode_row(self.number, self._rows, scores, self._episode.datasets, best=better))
         self.number, self._rows, self._learnt = self.number + 1, [], False
         return dict(self.episodes[-1])
-
-    def state_dict(self) -> State:
-        """See `Checkpoints`."""
-        records = {"steps": self.steps, "episodes": self.episodes, "rows": self._rows, "learnt": self._learnt}
-        best = {"best": self.best, "best_weights": self.best_weights, "number": self.number}
-        return {**records, **best, "episode": self._episode.state_dict()}
-
-    def load_state_dict(self, state: State) -> None:
-        """The reverse of `state_dict`."""
-        self.steps, self.episodes, self._rows = (cast(list[Row], state[name]) for name in ("steps", "episodes", "rows"))
-        self.number, self.best, self._learnt = (cast(int, state[name]) for name in ("number", "best", "learnt"))
-        self.best_weights = cast(dict[str, Tensor], state["best_weights"])
-        self._episode.load_state_dict(cast(State, state["episode"]))
 
 
 def _episode_row(

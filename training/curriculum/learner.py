@@ -1,7 +1,6 @@
 """The student as the curriculum moves it: one batch through a dataset's own head, one optimizer step."""
 
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -11,12 +10,15 @@ from methods.task_loss import task_loss
 from training.curriculum.types import CurriculumSettings, CurriculumStudent, Distillation, QuizDataset
 from training.data_parallel import average_gradients, draw_own_dropout, run_shared
 from training.precision import training_precision
+from training.resume import Resumable
 from training.resume_files import State
 from training.supervised import check_finite, make_optimizer
 
 
-class CurriculumLearner:
+class CurriculumLearner(Resumable):
     """Student and optimizer; both carry over from episode to episode."""
+
+    PARTS = ("_module", "_optimizer")
 
     def __init__(
         self,
@@ -87,17 +89,12 @@ class CurriculumLearner:
     def state_dict(self) -> State:
         """Student, optimizer, and the gradient where it is added up over an episode."""
         gradients = {name: value.grad for name, value in self._module.named_parameters() if value.grad is not None}
-        return {
-            "student": self._module.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "gradients": gradients,
-        }
+        return super().state_dict() | {"gradients": gradients}
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        parts = cast(dict[str, State], state)
-        self._module.load_state_dict(parts["student"])
-        self._optimizer.load_state_dict(parts["optimizer"])
+        super().load_state_dict(state)
+        gradients = state["gradients"]
         for name, value in self._module.named_parameters():
-            gradient = cast(Tensor | None, parts["gradients"].get(name))
+            gradient = gradients.get(name)
             value.grad = None if gradient is None else gradient.to(value.device)

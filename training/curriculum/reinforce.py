@@ -8,13 +8,13 @@ step.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
 
 from errors import UserError
 from methods.policy import Policy
+from training.resume import Resumable
 from training.resume_files import State
 
 
@@ -27,8 +27,12 @@ class SampledAction:
     probabilities: tuple[float, ...]
 
 
-class Reinforce:
+class Reinforce(Resumable):
     """Samples from a policy and improves it after each episode; `generator` is a CPU one, for sampling only."""
+
+    PARTS = ("policy", "_optimizer", "_generator")
+    VALUES = ("_scores",)
+    """What the choices since the last update are remembered by."""
 
     def __init__(self, policy: Policy, *, learning_rate: float, generator: torch.Generator) -> None:
         self.policy = policy
@@ -60,20 +64,8 @@ class Reinforce:
         self._optimizer.step()
         self._scores = []
 
-    def state_dict(self) -> State:
-        """Policy, optimiser, generator, and what the choices since the last update are remembered by."""
-        return {
-            "policy": self.policy.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "generator": self._generator.get_state(),
-            "scores": self._scores,
-        }
-
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        parts, device = cast(dict[str, State], state), self._parameters[0].device
-        self.policy.load_state_dict(parts["policy"])
-        self._optimizer.load_state_dict(parts["optimizer"])
-        self._generator.set_state(cast(Tensor, state["generator"]))
-        remembered = cast(list[list[Tensor | None]], state["scores"])
-        self._scores = [[None if one is None else one.to(device) for one in scores] for scores in remembered]
+        super().load_state_dict(state)
+        device = self._parameters[0].device
+        self._scores = [[None if one is None else one.to(device) for one in scores] for scores in self._scores]

@@ -9,7 +9,7 @@ policy learns from: they are what curricula with different rewards can be compar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,18 +23,19 @@ from models.model_outputs import Outputs
 from training.curriculum.types import CurriculumStudent, Probe, TargetQuiz
 from training.data_parallel import average, run_shared
 from training.precision import scoring_precision
-from training.resume import Saved
-from training.resume_files import State
+from training.resume import Resumable
 
 Level = Literal["binary", "real"]
 
 
-class StepReward(Saved, Protocol):
+class StepReward(Resumable):
     """The reward of one step, from which the policy learns; it is asked for at two moments."""
 
-    def after_backward(self) -> None: ...
+    def after_backward(self) -> None:
+        return
 
-    def after_step(self, levels: Mapping[Level, Tensor]) -> Tensor | float: ...
+    def after_step(self, levels: Mapping[Level, Tensor]) -> Tensor | float:
+        raise NotImplementedError
 
 
 class Levels:
@@ -56,23 +57,14 @@ class Levels:
         return {"binary": binary_reward(scores, theirs), "real": real_reward(scores, theirs)}
 
 
-class LevelReward:
+class LevelReward(StepReward):
     """One of the paper's levels."""
 
     def __init__(self, name: Level) -> None:
         self._name: Level = name
 
-    def after_backward(self) -> None:
-        return
-
     def after_step(self, levels: Mapping[Level, Tensor]) -> Tensor:
         return levels[self._name]
-
-    def state_dict(self) -> State:
-        return {}
-
-    def load_state_dict(self, state: State) -> None:
-        return
 
 
 class ProbeReader:
@@ -126,28 +118,21 @@ class ProbeReader:
         return run_shared(self._student, batch.inputs, dataset=self._target, choices=batch.choices)
 
 
-class GainReward:
+class GainReward(StepReward):
     """Fall of the probe's loss over the step. "After" of one step is "before" of the next: one forward a step."""
+
+    VALUES = ("_before",)
 
     def __init__(self, probe: ProbeReader) -> None:
         self._probe = probe
         self._before = probe.loss()
 
-    def after_backward(self) -> None:
-        return
-
     def after_step(self, levels: Mapping[Level, Tensor]) -> float:
         before, self._before = self._before, self._probe.loss()
         return gain_reward(before, self._before)
 
-    def state_dict(self) -> State:
-        return {"before": self._before}
 
-    def load_state_dict(self, state: State) -> None:
-        self._before = cast(float, state["before"])
-
-
-class AlignmentReward:
+class AlignmentReward(StepReward):
     """Cosine between the action's gradient and the probe's, both at the student that the action was chosen for."""
 
     def __init__(self, probe: ProbeReader, shared: Sequence[nn.Parameter]) -> None:
@@ -159,12 +144,6 @@ class AlignmentReward:
 
     def after_step(self, levels: Mapping[Level, Tensor]) -> Tensor:
         return self._cosine
-
-    def state_dict(self) -> State:
-        return {}
-
-    def load_state_dict(self, state: State) -> None:
-        return
 
 
 def make_reward(name: Reward, student: CurriculumStudent, target: str, probe: ProbeReader | None) -> StepReward:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -12,20 +11,23 @@ from methods.policy import Policy
 from seeds import torch_generator
 from training.curriculum.reinforce import Reinforce, SampledAction
 from training.curriculum.types import SamplerName
-from training.resume import Saved
-from training.resume_files import State
+from training.resume import Resumable
 
 
-class Sampler(Saved, Protocol):
-    """Picks an action, and may learn from what the actions of an episode were worth."""
+class Sampler(Resumable):
+    """Picks an action, and may learn from what the actions of an episode were worth; most learn nothing."""
 
-    def sample(self) -> SampledAction: ...
+    def sample(self) -> SampledAction:
+        raise NotImplementedError
 
-    def learn(self, advantages: Sequence[float]) -> None: ...
+    def learn(self, advantages: Sequence[float]) -> None:
+        return
 
 
-class PolicySampler:
+class PolicySampler(Sampler):
     """Samples from the policy given the student's state as it is at that moment."""
+
+    PARTS = ("_reinforce",)
 
     def __init__(self, reinforce: Reinforce, state: Callable[[], Tensor]) -> None:
         self._reinforce, self._state = reinforce, state
@@ -36,15 +38,11 @@ class PolicySampler:
     def learn(self, advantages: Sequence[float]) -> None:
         self._reinforce.update(advantages)
 
-    def state_dict(self) -> State:
-        return self._reinforce.state_dict()
 
-    def load_state_dict(self, state: State) -> None:
-        self._reinforce.load_state_dict(state)
-
-
-class UniformSampler:
+class UniformSampler(Sampler):
     """Every dataset is as likely, the target among them."""
+
+    PARTS = ("_generator",)
 
     def __init__(self, actions: int, generator: torch.Generator) -> None:
         self._actions, self._generator = actions, generator
@@ -53,17 +51,8 @@ class UniformSampler:
         action = int(torch.randint(self._actions, (1,), generator=self._generator))
         return SampledAction(action, -math.log(self._actions), (1 / self._actions,) * self._actions)
 
-    def learn(self, advantages: Sequence[float]) -> None:
-        return
 
-    def state_dict(self) -> State:
-        return {"generator": self._generator.get_state()}
-
-    def load_state_dict(self, state: State) -> None:
-        self._generator.set_state(cast(Tensor, state["generator"]))
-
-
-class FixedSampler:
+class FixedSampler(Sampler):
     """Always the same dataset."""
 
     def __init__(self, actions: int, action: int) -> None:
@@ -71,15 +60,6 @@ class FixedSampler:
 
     def sample(self) -> SampledAction:
         return self._choice
-
-    def learn(self, advantages: Sequence[float]) -> None:
-        return
-
-    def state_dict(self) -> State:
-        return {}
-
-    def load_state_dict(self, state: State) -> None:
-        return
 
 
 def effective_sampler(asked: SamplerName, actions: int) -> tuple[SamplerName, str | None]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from accelerate import Accelerator
 from torch import Tensor
@@ -17,6 +16,7 @@ from training.curriculum.learner import CurriculumLearner
 from training.curriculum.rewards import Levels, ProbeReader, StepReward, check_probe, make_reward
 from training.curriculum.samplers import Sampler, make_sampler
 from training.curriculum.types import (
+    BatchSource,
     Credit,
     CurriculumSettings,
     CurriculumStudent,
@@ -28,36 +28,82 @@ from training.curriculum.types import (
     TargetQuiz,
     credit_for,
 )
+from training.resume import Resumable
 from training.resume_files import State
 from training.supervised import check_finite
 
 
 @dataclass(frozen=True)
-class CurriculumEpisode:
-    """Parts of the curriculum that live from the first episode to the last."""
+class Episode(Resumable):
+    """Parts that live from the first episode to the last, and a step on a dataset that nobody learns to choose.
+
+    `one_pass(episode)` gives the target's quiz batches: as many as there are steps.
+    """
 
     learner: CurriculumLearner
     sampler: Sampler
+    datasets: Sequence[QuizDataset]
+    one_pass: Callable[[int], Sequence[Batch]]
+    settings: CurriculumSettings
+
+    PARTS = ("learner", "sampler", "batches")
+
+    @property
+    def batches(self) -> list[BatchSource]:
+        """Of each dataset."""
+        return [dataset.batches for dataset in self.datasets]
+
+    def begin(self, number: int) -> Sequence[Batch]:
+        """The target's quiz batches of an episode: a step for each."""
+        quiz = self.one_pass(number)[: self.settings.max_steps_per_episode]
+        if not quiz:
+            raise UserError("a quiz split without rows, so an episode has no steps; enlarge split.quiz")
+        return quiz
+
+    def step(self, number: int, step: int, quiz: Sequence[Batch]) -> Row:
+        """Train on the next batch of a dataset that the sampler chooses."""
+        choice = self.sampler.sample()
+        dataset = self.datasets[choice.action]
+        loss = self.train_on(dataset, len(quiz))
+        return {"episode": number, "step": step, "action": dataset.name, "loss": loss}
+
+    def train_on(self, dataset: QuizDataset, steps: int) -> float:
+        """The loss of a dataset's next batch, in an episode of so many steps; with `update: step` the student moves."""
+        each = self.settings.update == "step"
+        loss = self.learner.backward(dataset, share=1.0 if each else 1.0 / steps)
+        self.after_backward()
+        if each:
+            self.move()
+        return loss
+
+    def after_backward(self) -> None:
+        """Called when the gradient of a step is there and the student has not moved."""
+
+    def learn(self, rows: Sequence[Row]) -> None:
+        """With `update: episode` the student moves here."""
+        if self.settings.update == "episode":
+            self.move()
+
+    def move(self) -> None:
+        """One optimizer step of the student."""
+        self.learner.move()
+
+
+@dataclass(frozen=True)
+class CurriculumEpisode(Episode):
+    """An episode whose sampler learns from rewards."""
+
     levels: Levels
     reward: StepReward
     baseline: Baseline
     credit: Credit
     probe: ProbeReader | None
-    datasets: Sequence[QuizDataset]
-    target: TargetQuiz
-    settings: CurriculumSettings
 
-    def begin(self, number: int) -> Sequence[Batch]:
-        """The target's quiz batches of an episode: a step for each."""
-        quiz = self.target.one_pass(number)[: self.settings.max_steps_per_episode]
-        if not quiz:
-            raise UserError(f"{self.target.name}: its quiz split has no rows, so an episode has no steps")
-        return quiz
+    PARTS = (*Episode.PARTS, "reward")
 
     def learn(self, rows: Sequence[Row]) -> None:
         """Let the policy learn from an episode's rows, to which returns and advantages are added."""
-        if self.settings.update == "episode":
-            self._move()
+        super().learn(rows)
         returns = discounted_returns([float(row["reward"] or 0.0) for row in rows], self.credit.gamma)
         advantages = self.baseline.advantages(returns)
         self.sampler.learn(advantages)
@@ -66,35 +112,20 @@ class CurriculumEpisode:
 
     def state_dict(self) -> State:
         """Of everything here that changes."""
-        return {
-            "learner": self.learner.state_dict(),
-            "sampler": self.sampler.state_dict(),
-            "reward": self.reward.state_dict(),
-            "baseline": dict(vars(self.baseline)),
-            "batches": [dataset.batches.state_dict() for dataset in self.datasets],
-        }
+        return super().state_dict() | {"baseline": dict(vars(self.baseline))}
 
     def load_state_dict(self, state: State) -> None:
         """The reverse of `state_dict`."""
-        parts = cast(dict[str, State], state)
-        self.learner.load_state_dict(parts["learner"])
-        self.sampler.load_state_dict(parts["sampler"])
-        self.reward.load_state_dict(parts["reward"])
-        vars(self.baseline).update(parts["baseline"])
-        for dataset, batches in zip(self.datasets, cast(list[State], state["batches"]), strict=True):
-            dataset.batches.load_state_dict(batches)
+        super().load_state_dict(state)
+        vars(self.baseline).update(state["baseline"])
         if self.probe is not None:
             self.probe.student_moved()
 
     def step(self, number: int, step: int, quiz: Sequence[Batch]) -> Row:
         """Choose, train, and only then take the rewards, so that they are this action's."""
-        each = self.settings.update == "step"
         choice = self.sampler.sample()
         dataset = self.datasets[choice.action]
-        loss = self.learner.backward(dataset, share=1.0 if each else 1.0 / len(quiz))
-        self.reward.after_backward()
-        if each:
-            self._move()
+        loss = self.train_on(dataset, len(quiz))
         levels = self.levels.of(quiz[step])
         reward = self.learner.mean(self.reward.after_step(levels))
         both = {f"reward_{name}": self.learner.mean(level) for name, level in levels.items()}
@@ -112,8 +143,13 @@ class CurriculumEpisode:
             **both,
         }
 
-    def _move(self) -> None:
-        self.learner.move()
+    def after_backward(self) -> None:
+        """See `StepReward`."""
+        self.reward.after_backward()
+
+    def move(self) -> None:
+        """One optimizer step; what was read of the probe is no longer so."""
+        super().move()
         if self.probe is not None:
             self.probe.student_moved()
 
@@ -157,7 +193,9 @@ def prepare(
     levels = Levels(student, target, kind, device)
     reward = make_reward(settings.reward, student, target.name, reader)
     baseline = make_baseline(credit.baseline)
-    return CurriculumEpisode(learner, sampler, levels, reward, baseline, credit, reader, datasets, target, settings)
+    return CurriculumEpisode(
+        learner, sampler, datasets, target.one_pass, settings, levels, reward, baseline, credit, reader
+    )
 
 
 def check(

@@ -12,7 +12,7 @@ from kinds import Kind
 from methods.curriculum_rewards import Reward
 from methods.returns import BaselineName
 from models.model_outputs import Outputs
-from training.resume_files import State
+from training.resume import Saved
 from training.supervised import BatchLoss
 
 SamplerName = Literal["policy", "uniform", "target", "kd_only"]
@@ -37,14 +37,10 @@ class CurriculumStudent(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
-class BatchSource(Protocol):
+class BatchSource(Saved, Protocol):
     """Quiz batches without end, the same ones in the same order on every run."""
 
     def next_batch(self) -> Batch: ...
-
-    def state_dict(self) -> State: ...
-
-    def load_state_dict(self, state: State) -> None: ...
 
 
 @dataclass(frozen=True)

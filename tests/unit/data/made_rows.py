@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data.checks import Table, check_table
+from data.checks import RawTable, check_table
 from data.description import read_description, to_spec
 from data.problems import Problems
 from data.records import DatasetSpec, Row
@@ -34,7 +34,7 @@ def spec_of(description: Mapping[str, object], **more: object) -> DatasetSpec:
 def checked(spec: DatasetSpec, rows: Sequence[Mapping[str, object]], split: str = "train") -> list[Row]:
     """The rows of one file, or the UserError that lists what is wrong with them."""
     problems = Problems(spec.name)
-    found = list(check_table(spec, Table("made.jsonl", split, list(enumerate(rows, start=1))), problems))
+    found = list(check_table(spec, RawTable("made.jsonl", split, list(enumerate(rows, start=1))), problems))
     problems.raise_if_any()
     return found
 

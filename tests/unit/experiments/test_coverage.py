@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments.coverage import Cell, cells, measure
+from experiments.coverage import CoverageCell, cells, measure
 from experiments.no_difference import DATASETS
 from experiments.no_difference import measure as measure_shuffled
-from experiments.planted_pairs import Pair, Relation, draw, true_difference
+from experiments.planted_pairs import PlantedPair, Relation, draw, true_difference
 from metrics import compute_metrics
 
 BINARY, RARE_CLASS, REGRESSION = (0.5, 0.5), (0.9, 0.1), (1.0,)
@@ -25,7 +25,7 @@ def highest(count: int) -> float:
 @pytest.mark.parametrize("shares", [BINARY, RARE_CLASS, (0.6, 0.25, 0.1, 0.05), REGRESSION])
 @pytest.mark.parametrize("relation", ["equal", "rare", "near", "far", "constant"])
 def test_the_planted_truth_is_what_very_many_rows_give(shares: tuple[float, ...], relation: Relation) -> None:
-    pair = Pair(relation, shares, 0.1)
+    pair = PlantedPair(relation, shares, 0.1)
     drawn = draw(pair, 100_000, 1, np.random.default_rng(8))
     for metric in ("pearson", "spearman") if shares == REGRESSION else ("accuracy", "macro_f1", "matthews"):
         measured = [
@@ -38,25 +38,25 @@ def test_the_planted_truth_is_what_very_many_rows_give(shares: tuple[float, ...]
 @pytest.mark.parametrize(
     "cell",
     [
-        Cell("accuracy", Pair("rare", BINARY, 0.0), 100, 1),
-        Cell("accuracy", Pair("far", BINARY, 0.15), 50, 2),
-        Cell("accuracy", Pair("near", BINARY, 0.15), 500, 3),
-        Cell("f1", Pair("far", RARE_CLASS, 0.0), 20, 1),
-        Cell("f1", Pair("rare", RARE_CLASS, 0.15), 100, 5),
-        Cell("macro_f1", Pair("far", (0.6, 0.25, 0.1, 0.05), 0.0), 50, 1),
-        Cell("macro_f1", Pair("near", RARE_CLASS, 0.15), 100, 2),
-        Cell("matthews", Pair("far", RARE_CLASS, 0.0), 50, 1),
-        Cell("macro_f1", Pair("constant", (0.25, 0.25, 0.25, 0.25), 0.0), 40, 1),
-        Cell("f1", Pair("constant", RARE_CLASS, 0.0), 20, 1),
-        Cell("matthews", Pair("near", BINARY, 0.15), 100, 3),
-        Cell("pearson", Pair("rare", REGRESSION, 0.0), 100, 1),
-        Cell("pearson", Pair("far", REGRESSION, 0.15), 20, 3),
-        Cell("spearman", Pair("far", REGRESSION, 0.0), 50, 1),
-        Cell("spearman", Pair("rare", REGRESSION, 0.15), 50, 2),
+        CoverageCell("accuracy", PlantedPair("rare", BINARY, 0.0), 100, 1),
+        CoverageCell("accuracy", PlantedPair("far", BINARY, 0.15), 50, 2),
+        CoverageCell("accuracy", PlantedPair("near", BINARY, 0.15), 500, 3),
+        CoverageCell("f1", PlantedPair("far", RARE_CLASS, 0.0), 20, 1),
+        CoverageCell("f1", PlantedPair("rare", RARE_CLASS, 0.15), 100, 5),
+        CoverageCell("macro_f1", PlantedPair("far", (0.6, 0.25, 0.1, 0.05), 0.0), 50, 1),
+        CoverageCell("macro_f1", PlantedPair("near", RARE_CLASS, 0.15), 100, 2),
+        CoverageCell("matthews", PlantedPair("far", RARE_CLASS, 0.0), 50, 1),
+        CoverageCell("macro_f1", PlantedPair("constant", (0.25, 0.25, 0.25, 0.25), 0.0), 40, 1),
+        CoverageCell("f1", PlantedPair("constant", RARE_CLASS, 0.0), 20, 1),
+        CoverageCell("matthews", PlantedPair("near", BINARY, 0.15), 100, 3),
+        CoverageCell("pearson", PlantedPair("rare", REGRESSION, 0.0), 100, 1),
+        CoverageCell("pearson", PlantedPair("far", REGRESSION, 0.15), 20, 3),
+        CoverageCell("spearman", PlantedPair("far", REGRESSION, 0.0), 50, 1),
+        CoverageCell("spearman", PlantedPair("rare", REGRESSION, 0.15), 50, 2),
     ],
     ids=lambda cell: f"{cell.metric}-{cell.pair.relation}-{cell.rows}-{cell.seeds}",
 )
-def test_intervals_hold_the_planted_truth(cell: Cell) -> None:
+def test_intervals_hold_the_planted_truth(cell: CoverageCell) -> None:
     assert measure(cell, 200).coverage >= lowest(200)
 
 

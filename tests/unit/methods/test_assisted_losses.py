@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from default_methods import FriendlyTeacher, PesfKd, Sftn, Takd
 from pairs import BATCHES, Rows, learner, pair
 from references import EXACT, KINDS, array, case, kl, task
 from small_networks import small
@@ -10,9 +11,6 @@ from small_networks import small
 from kinds import Kind
 from methods.co_training import Learner, Pair
 from methods.interface import LossInputs, Method
-from methods.pesf_kd import PesfKd
-from methods.sftn import FriendlyTeacher, Sftn
-from methods.takd import Takd
 from models.model_outputs import Outputs
 
 

@@ -5,15 +5,17 @@ from typing import cast
 
 import pytest
 import torch
+from default_methods import Influence, Lgtm
 from pairs import BATCHES, Rows, endless, pair
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.plain_gradients import per_example_influence
 from benchmarks.plain_steps import finite_difference_step
+from methods import lgtm
 from methods.co_training import Gradients, Learner, Pair, ProjectedModel
 from methods.dropout_masks import RandomState
-from methods.lgtm import Influence, Lgtm, row_influence
+from methods.lgtm import row_influence
 from methods.soft_targets import per_row_cross_entropy
 from methods.task_loss import per_row_task_loss
 from methods.teacher_gradients import derivable_attention, quiz_gradient, sgd_step, tangents
@@ -76,7 +78,7 @@ def test_with_influence_the_teacher_is_another() -> None:
 
 
 def given_to_the_teacher(
-    method: Lgtm, own: Pair, batch: Rows, quiz: Rows, monkeypatch: pytest.MonkeyPatch
+    method: lgtm.Lgtm, own: Pair, batch: Rows, quiz: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> Gradients:
     """The gradient that one step gives the teacher's optimiser."""
     noted: list[Gradients] = []

@@ -4,14 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from default_methods import MetaDistil
 from pairs import BATCHES, Rows, endless, pair, rows
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.plain_gradients import double_backward
 from benchmarks.plain_steps import double_backward_step
+from methods import metadistil
 from methods.co_training import Gradients, Learner, Pair
-from methods.metadistil import MetaDistil
 
 SPEC, BATCH, QUIZ = BATCHES["pair"]
 
@@ -24,7 +25,7 @@ def same(first: list[Tensor], second: list[Tensor]) -> bool:
     return all(torch.equal(*both) for both in zip(first, second, strict=True))
 
 
-def stepped(method: MetaDistil, *, progress: float = 0.0) -> Pair:
+def stepped(method: metadistil.MetaDistil, *, progress: float = 0.0) -> Pair:
     own = pair("bert", SPEC)
     own.progress = progress
     torch.manual_seed(1)

@@ -9,15 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import torch
+from default_methods import Dml, Influence, Lgtm, MetaDistil, ProKt
 from pairs import BATCHES, endless, pair
 from references import EXACT, KINDS, array, case, cross_entropy_rows, kl, softmax, task, unit_error
 
 from methods.co_training import Learner, MovingTeacher, Pair
-from methods.dml import Dml
 from methods.interface import LossInputs
-from methods.lgtm import Influence, Lgtm, row_influence
-from methods.metadistil import MetaDistil
-from methods.prokt import ProKt
+from methods.lgtm import row_influence
 
 PART = {"pair": "pair", "choice": "choice", "regression": "regression"}
 

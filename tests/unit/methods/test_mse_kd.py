@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from default_methods import MseKd
 from torch import nn
 
+from methods import mse_kd
 from methods.finetune import Finetune
 from methods.interface import LossInputs, Method
-from methods.mse_kd import MseKd
 from models.model_outputs import Outputs
 
 RNG = np.random.default_rng(1)
@@ -34,7 +35,7 @@ def array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().numpy()
 
 
-def reference(student: Outputs, teacher: Outputs, method: MseKd) -> float:
+def reference(student: Outputs, teacher: Outputs, method: mse_kd.MseKd) -> float:
     task = -np.log(softmax(array(student.logits))[np.arange(4), LABELS]).mean()
     tau = method.temperature
     soft = ((softmax(array(teacher.logits) / tau) - softmax(array(student.logits) / tau)) ** 2).mean()

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
+from default_methods import AnnealingKd, ProKd, Rco
 from references import EXACT, KINDS, case
 
-from methods.annealing_kd import AnnealingKd
 from methods.interface import Lasting, LossInputs, Scheduled, schedule_of
 from methods.phases import LabelsOnly, ScaledLogits
-from methods.prokd import ProKd
-from methods.rco import Rco
 
 
 def factors(method: Scheduled, epochs: int, teacher_epochs: int) -> list[float | None]:

@@ -5,15 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from default_methods import Dist, Kd, Pkd, Rco, Skd
 from references import EXACT, KINDS, Case, array, case, kl, softmax, task, unit_error
 
-from methods.dist import Dist
 from methods.interface import LossInputs, Method
-from methods.kd import Kd
 from methods.layer_mapping import patient_layers
-from methods.pkd import Pkd
-from methods.rco import Rco
-from methods.skd import Skd
 from models.model_outputs import Outputs
 
 WITH_CLASSES = [kind for kind in KINDS if kind != "regression"]

@@ -2,16 +2,15 @@
 
 import pytest
 import torch
+from default_methods import Lgtm, MetaDistil, MseKd
 from pairs import BATCHES, Rows, endless, pair, rows
 
 from benchmarks.plain_gradients import double_backward, finite_difference_influence, per_example_influence
 from methods.co_training import Gradients, Pair, detached
 from methods.dropout_masks import RandomState
-from methods.interface import LossInputs, Method
+from methods.interface import LossInputs, Method, Needs
 from methods.layer_mapping import match_layers
-from methods.lgtm import Lgtm, row_influence
-from methods.metadistil import MetaDistil
-from methods.mse_kd import MseKd
+from methods.lgtm import row_influence
 from methods.teacher_gradients import change_along, derivable_attention, quiz_gradient, sgd_step, tangents
 
 FAMILIES = ("bert", "roberta", "deberta-v2", "opt")
@@ -110,12 +109,14 @@ def test_lgtms_mixed_gradient_is_metadistils_of_the_soft_term_times_a_known_fact
     spec, batch, quiz = BATCHES[kind]
     own, method = pair("bert", spec), Lgtm(alpha=0.6)
 
-    class SoftTerm(MseKd):
+    class SoftTerm:
+        needs = Needs(teacher="signals")
+
         def loss(self, given: LossInputs) -> dict[str, torch.Tensor]:
             return {"loss": method.student_loss(given.student.logits, given.teacher.logits, given.labels, given.kind)}
 
     torch.manual_seed(1)
-    wanted = exact(own, SoftTerm(beta=0.0), batch, [quiz])
+    wanted = exact(own, SoftTerm(), batch, [quiz])
     torch.manual_seed(1)
     state = RandomState.now(torch.device("cpu"))
     with derivable_attention():

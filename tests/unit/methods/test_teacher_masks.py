@@ -4,14 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from default_methods import Dml, Lgtm, MetaDistil, ProKt
 from pairs import BATCHES, endless, pair
 from torch import Tensor
 
 from methods.co_training import Learner, Pair
-from methods.dml import Dml
-from methods.lgtm import Lgtm
-from methods.metadistil import MetaDistil
-from methods.prokt import ProKt
 
 METHODS = {"dml": Dml(), "prokt": ProKt(), "lgtm": Lgtm(), "metadistil": MetaDistil(analysis_every=10**9)}
 SPEC, BATCH, QUIZ = BATCHES["pair"]

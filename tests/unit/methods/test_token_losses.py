@@ -5,12 +5,13 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from default_methods import Ckd, TinyBert
 from references import EXACT, KINDS, Array, array, case, cross_entropy_rows, kl, softmax, task
 
 from kinds import Kind
-from methods.ckd import Ckd, angle_relation, angles, pair_relation, window_around
+from methods.ckd import angle_relation, angles, pair_relation, window_around
 from methods.interface import LossInputs, Method
-from methods.tinybert import Inner, TinyBert, score_error, token_error
+from methods.tinybert import Inner, score_error, token_error
 from models.model_outputs import Outputs
 
 LENGTHS = (5, 3)

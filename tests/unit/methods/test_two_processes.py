@@ -6,16 +6,13 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
+from default_methods import Dml, Lgtm, MetaDistil, ProKt
 from pairs import Rows, endless, rows
 from small_networks import RTE, small
 from torch import Tensor, nn
 
 from methods.co_training import Learner, MovingTeacher, Pair, ProjectedModel
-from methods.dml import Dml
 from methods.layer_mapping import match_layers
-from methods.lgtm import Lgtm
-from methods.metadistil import MetaDistil
-from methods.prokt import ProKt
 from training.data_parallel import average, run_shared
 
 METHODS: dict[str, MovingTeacher] = {

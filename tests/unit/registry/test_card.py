@@ -11,7 +11,7 @@ from small_outputs import DATASET, METHOD, NAME, Place, read, write
 from config.methods import METHODS, training_of
 from config.parameters import Registry, load
 from registry.card import render_card
-from registry.evidence import Student, find_students
+from registry.evidence import EvaluatedStudent, find_students
 from registry.lineage import Checkout, checkout, records, run_parameters, versions
 from reporting.verdict.own_checks import own_checks
 
@@ -26,13 +26,13 @@ def here(place: Place) -> Iterator[Place]:
         yield place
 
 
-def student_of(place: Place) -> Student:
+def student_of(place: Place) -> EvaluatedStudent:
     (student,), missing = find_students(load(place.root / "params.yaml"))
     assert missing == []
     return student
 
 
-def card_of(student: Student, checkout: Checkout = CLEAN, settings: Registry | None = None) -> str:
+def card_of(student: EvaluatedStudent, checkout: Checkout = CLEAN, settings: Registry | None = None) -> str:
     checks = own_checks(student.dev_rows, settings or Registry(margin=-200.0))
     return render_card(student, checkout, versions(records(student)), student.margin_interval(0.95), checks)
 

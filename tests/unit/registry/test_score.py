@@ -28,7 +28,7 @@ from data.problems import Problems
 from data.raw_files import read_chunks, read_raw
 from errors import UserError
 from registry import pull, score
-from registry.model_ref import Student, load
+from registry.model_ref import LoadedStudent, load
 from registry.scoring import threads as cores_module
 
 pytestmark = pytest.mark.xdist_group("students")
@@ -202,7 +202,7 @@ def test_the_last_row_is_looked_at_before_the_first_is_scored(
     def never(*_: object) -> None:
         raise AssertionError("scored a file that holds a bad row")
 
-    monkeypatch.setattr(Student, "score", never)
+    monkeypatch.setattr(LoadedStudent, "score", never)
     write_csv(pd.concat([rows, rows.tail(1).assign(premise="")]), here / "rows.csv")
     assert "row 23: field 'premise' is empty" in refused(capsys, MODEL, "rows.csv")
 
@@ -227,13 +227,13 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(
 ) -> None:
     scored = []
 
-    def full(student: Student, chunk: pd.DataFrame, batch_size: int) -> pd.DataFrame:
+    def full(student: LoadedStudent, chunk: pd.DataFrame, batch_size: int) -> pd.DataFrame:
         if scored:
             raise OSError(errno.ENOSPC, "No space left on device")
         scored.append(chunk)
         return student.scorer.predict(None, chunk)
 
-    monkeypatch.setattr(Student, "score", full)
+    monkeypatch.setattr(LoadedStudent, "score", full)
     write_csv(rows, here / "rows.csv")
     said = refused(capsys, MODEL, "rows.csv")
     assert (
@@ -353,16 +353,16 @@ class Stopped(Exception):
 
 def interrupted(here: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     """Score rows.csv in chunks of four rows, and stop in the third."""
-    own, calls = Student.score, []
+    own, calls = LoadedStudent.score, []
 
-    def stopping(student: Student, chunk: pd.DataFrame, batch_size: int) -> pd.DataFrame:
+    def stopping(student: LoadedStudent, chunk: pd.DataFrame, batch_size: int) -> pd.DataFrame:
         calls.append(len(chunk))
         if len(calls) == 3:
             raise Stopped
         return own(student, chunk, batch_size)
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(Student, "score", stopping)
+        patch.setattr(LoadedStudent, "score", stopping)
         score.main([MODEL, "rows.csv", *arguments])
     assert len(list((here / ".rows.scored.csv.progress").glob("*.parquet"))) == 2
 

@@ -21,7 +21,7 @@ from records.registered import RegisteredStudent, RegistrationRecord, RegistrySt
 from reporting.calibration import calibrate
 from reporting.classes import class_lines
 from reporting.drawing import colours_of
-from reporting.evaluations import Predictions
+from reporting.evaluations import PairedPredictions
 from reporting.figures import draw_figures
 from reporting.gather import DatasetOutputs, gather
 from reporting.lost_rows import changed_rows, rows_csv
@@ -55,9 +55,9 @@ def described(names: Sequence[str], kind: Kind = "single", metrics: Sequence[str
     return DatasetOutputs("d", kind, tuple(names), tuple(metrics), {}, 0)
 
 
-def answers(labels: ArrayLike, student: ArrayLike, teacher: ArrayLike, classes: int = 3) -> Predictions:
+def answers(labels: ArrayLike, student: ArrayLike, teacher: ArrayLike, classes: int = 3) -> PairedPredictions:
     sides = [np.eye(classes)[np.asarray(side)] * 4.0 for side in (student, teacher)]
-    return Predictions([f"r{number}" for number in range(len(sides[0]))], np.array(labels), *sides)
+    return PairedPredictions([f"r{number}" for number in range(len(sides[0]))], np.array(labels), *sides)
 
 
 def studied(
@@ -109,7 +109,7 @@ def test_rows_lost_and_won_are_the_rows_on_which_one_is_right() -> None:
 def test_of_a_regression_the_rows_are_those_whose_error_grew_most() -> None:
     sides = np.array([[1.0], [5.0], [3.0]]), np.array([[1.0], [2.1], [0.0]])
     lost, won = changed_rows(
-        described((), "regression"), Predictions(["a", "b", "c"], np.array([1.0, 2.0, 3.0]), *sides)
+        described((), "regression"), PairedPredictions(["a", "b", "c"], np.array([1.0, 2.0, 3.0]), *sides)
     )
     assert [row.row_id for row in lost] == ["b"] and [row.row_id for row in won] == ["c"]
 

@@ -1,4 +1,4 @@
-"""What run.json records of the parameters is what DVC tracks, stage by stage; dvc.yaml is the one place that says it."""
+"""Parameters recorded in run.json are those that DVC tracks, stage by stage; dvc.yaml is the one place that says it."""
 
 import subprocess
 from pathlib import Path

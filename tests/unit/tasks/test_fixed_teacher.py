@@ -2,16 +2,13 @@
 
 import pytest
 import torch
+from default_methods import Ckd, Kd, ProKd, TinyBert
 from small_networks import RTE, small
 from tiny_problem import TARGET, networks, signals, splits
 
 from data.batches import Batch, collate
 from errors import UserError
-from methods.ckd import Ckd
 from methods.interface import Phase
-from methods.kd import Kd
-from methods.prokd import ProKd
-from methods.tinybert import TinyBert
 from tasks.student_training.fixed_teacher import check_between, check_pair
 from training.fixed_teacher import FixedTeacher, reworded
 

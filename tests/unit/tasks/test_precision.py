@@ -17,10 +17,10 @@ from errors import UserError
 from methods.meta_teacher import MetaTeacher
 from models.classifier import Classifier
 from tasks.runtime.torch_setup import check_compiler
-from training.curriculum.quiz_batches import fixed_batches
 from training.curriculum.rewards import Levels, ProbeReader
 from training.curriculum.types import Probe, TargetQuiz
 from training.predict import predict
+from training.quiz_batches import fixed_batches
 
 pytestmark = pytest.mark.xdist_group("precision")
 SMALL = {

@@ -61,14 +61,14 @@ def checkpoint(folder: Path, words: int | None = None, **config: object) -> Path
 
 
 def told(capsys: pytest.CaptureFixture[str], **changes: object) -> tuple[int, str]:
-    """How `python -m config` ends for own rows with these changes, and what it says on stderr."""
+    """Run `python -m config` for own rows with these changes; its exit status and stderr."""
     write_params(Path(), **merged({**OWN}, changes))
     capsys.readouterr()
     return main(["params.yaml"]), capsys.readouterr().err
 
 
 def refused(capsys: pytest.CaptureFixture[str], stage: str, *options: str, **changes: object) -> str:
-    """What the config check says, which is what the stage says, too."""
+    """Return the message of the config check, which is the stage's, too."""
     status, said = told(capsys, **changes)
     assert status == 2, said
     ended = run_stage_here(Path(), stage, "--dataset", "tickets", *options)

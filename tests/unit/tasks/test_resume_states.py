@@ -70,7 +70,7 @@ def in_the_fifth_step(folder: Path, monkeypatch: pytest.MonkeyPatch, happens: Ca
 
 
 def in_call(number: int, collate: Callable[..., object], happens: Callable[[], object]) -> Callable[..., object]:
-    """What makes batches, with something that happens while it makes one of them."""
+    """A maker of batches, with something that happens while it makes one of them."""
     calls = iter(range(1, 1000))
 
     def hit(*arguments: object) -> object:

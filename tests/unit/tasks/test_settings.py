@@ -1,4 +1,4 @@
-"""What trains is set by params.yaml: every setting of the training code is a key, and every key arrives."""
+"""Settings of training come from params.yaml: every setting of the training code is a key, and every key arrives."""
 
 from dataclasses import fields
 from typing import get_args

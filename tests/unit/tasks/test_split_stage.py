@@ -15,7 +15,7 @@ WORDS = [word for word in vocabulary() if word.isalpha()]
 def ended(
     folder: Path, train: Sequence[tuple[str, int]], dev: Sequence[tuple[str, int]] = (), **split: object
 ) -> Ended:
-    """How `split` ends for such rows, with the embedded tokenizer."""
+    """Run `split` for such rows, with the embedded tokenizer."""
     own = folder / "data" / "reviews"
     own.mkdir(parents=True)
     (own / "dataset.yaml").write_text("kind: single\ntext: text\nlabels: [bad, good]\n")

@@ -3,22 +3,20 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 import pytest
 import torch
+from default_methods import Dml, Lgtm, MetaDistil, PesfKd
 from tiny_problem import CPU, TARGET, accelerator, networks, settings, signals, splits
 
 from data.batches import draw_rows
+from methods import dml
 from methods.co_training import MovingTeacher, Pair, TrainingBatch
-from methods.dml import Dml
 from methods.interface import Needs
-from methods.lgtm import Lgtm
-from methods.metadistil import MetaDistil
-from methods.pesf_kd import PesfKd
 from models.classifier import Classifier
 from seeds import named
-from training.co_training import JointRun, JointSettings, JointSplits, QuizBatches, StoredTeacher, train_jointly
+from training.co_training import JointRun, JointSettings, JointSplits, StoredTeacher, train_jointly
+from training.quiz_batches import QuizBatches
 from training.supervised import Diverged, score
 
 
@@ -72,7 +70,7 @@ class Noted:
 
 
 @dataclass(frozen=True)
-class SpoilsTheEnd(Dml):
+class SpoilsTheEnd(dml.Dml):
     """dml, whose student forgets everything in the last third of the training."""
 
     def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
@@ -84,7 +82,7 @@ class SpoilsTheEnd(Dml):
 
 
 def test_the_student_ends_with_its_best_epoch_on_selection() -> None:
-    run, student, _ = joint(SpoilsTheEnd())
+    run, student, _ = joint(SpoilsTheEnd(1.0, "pretrained", same_masks=False))
     losses = [row["selection_loss"] for row in run.curves]
     best = [int(row["best"]) for row in run.curves]
     assert best.index(1) == losses.index(min(losses)) < 2 and sum(best) == 1
@@ -152,7 +150,8 @@ def test_a_loss_that_is_no_number_stops_the_run(loss: float) -> None:
 
 def test_quiz_batches_never_end_and_are_the_same_for_a_seed() -> None:
     def drawn(seed: int) -> list[list[int]]:
-        return [batch.rows.tolist() for batch in islice(QuizBatches(splits().quiz, 4, seed, CPU), 9)]
+        batches = QuizBatches(splits().quiz, 4, seed=seed, first=1)
+        return [batches.next_batch().rows.tolist() for _ in range(9)]
 
     first = drawn(1)
     for start in (0, 3, 6):

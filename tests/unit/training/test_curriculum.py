@@ -110,10 +110,10 @@ def test_the_policys_gradient_leaves_the_student_untouched(monkeypatch: pytest.M
 
         monkeypatch.setattr(Reinforce, method, checked)
 
-    unmoved("choose")
+    unmoved("sample")
     unmoved("update")
     run(planted, replace(PAPER, reward="real"), probe=False)
-    assert seen == 2 * (8 * [("choose", True)] + [("update", False)]), "while the policy itself learns"
+    assert seen == 2 * (8 * [("sample", True)] + [("update", False)]), "while the policy itself learns"
 
 
 def test_the_policy_sees_the_student_as_it_is_at_each_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from default_methods import Dml
 from tiny_problem import TARGET, accelerator, networks, settings, splits
 
 from data.batches import Batch
-from methods.dml import Dml
 from methods.finetune import Finetune
 from methods.interface import LossInputs
 from models.model_outputs import Outputs

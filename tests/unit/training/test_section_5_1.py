@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from default_methods import MetaDistil
 from small_networks import small
 from tiny_problem import SPEC, TARGET, Splits, accelerator, settings, splits
 
 from data.batches import Batch
 from methods.finetune import Finetune
 from methods.interface import LossInputs
-from methods.metadistil import MetaDistil
 from models.classifier import Classifier
 from models.model_outputs import Outputs
 from training.co_training import JointSettings, JointSplits, train_jointly
