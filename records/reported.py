@@ -56,7 +56,7 @@ class ReportRecord(ReportPart):
 
 
 class ChosenPoints(ReportPart):
-    """points.json of `experiments.points choose`."""
+    """points.json of `experiments.grid --grids`."""
 
     points: dict[str, int]
     """Method -> points that were tried."""
