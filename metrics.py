@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from errors import UserError
 from kinds import KINDS, LOWER_IS_BETTER, Floats, Kind
 
 # A variance this small beside the mean square is rounding: such predictions count as constant.
@@ -23,7 +24,7 @@ def compute_metrics(
 
     Where a metric has no value it is 0.0, by one rule: Matthews, Pearson and Spearman of constant predictions
     or constant labels, and F1 of a class that is neither predicted nor present. Macro-F1 leaves such classes out.
-    Raises ValueError on NaN or infinite logits, shapes or labels that don't fit, and metrics the kind hasn't.
+    Raises UserError on NaN or infinite logits, shapes or labels that don't fit, and metrics the kind hasn't.
     """
     ones = np.ones((1, len(labels)))
     return {name: float(weighted_metric(name, logits, labels, kind, ones)[0]) for name in names}
@@ -40,7 +41,7 @@ def weighted_metric(
     check_rows(logits, labels, kind)
     allowed = ("loss", *KINDS[kind].metrics)
     if name not in allowed:
-        raise ValueError(f"metric {name!r} does not exist for a {kind} dataset; allowed: {', '.join(allowed)}")
+        raise UserError(f"metric {name!r} does not exist for a {kind} dataset; allowed: {', '.join(allowed)}")
     if name in LOWER_IS_BETTER:
         return row_mean(row_losses(logits, labels, kind), weights)
     if KINDS[kind].has_classes:
@@ -49,7 +50,7 @@ def weighted_metric(
 
 
 def row_losses(logits: NDArray[np.generic], labels: NDArray[np.generic], kind: Kind) -> Floats:
-    """Task loss of each row (N,). Raises ValueError as `compute_metrics` does."""
+    """Task loss of each row (N,). Raises UserError as `compute_metrics` does."""
     check_rows(logits, labels, kind)
     return KINDS[kind].row_losses(logits, labels)
 
@@ -69,21 +70,21 @@ def confusion(logits: NDArray[np.generic], labels: NDArray[np.generic], weights:
 
 
 def check_rows(logits: NDArray[np.generic], labels: NDArray[np.generic], kind: Kind) -> None:
-    """Raise ValueError unless logits are (N, C) finite numbers and labels (N,) fit them; N at least 1."""
+    """Raise UserError unless logits are (N, C) finite numbers and labels (N,) fit them; N at least 1."""
     if logits.ndim != 2 or labels.ndim != 1 or len(logits) != len(labels) or len(labels) == 0:
-        raise ValueError(f"metrics need logits (N, C) and labels (N,), N > 0; got {logits.shape}, {labels.shape}")
+        raise UserError(f"metrics need logits (N, C) and labels (N,), N > 0; got {logits.shape}, {labels.shape}")
     finite = np.isfinite(logits.astype(np.float64)).all(axis=1)
     if not finite.all():
         bad = int((~finite).argmax())
-        raise ValueError(
+        raise UserError(
             f"logits of row {bad} are not finite ({logits[bad].tolist()}): the model has diverged; train it again with "
             "a lower learning rate"
         )
     if not KINDS[kind].has_classes:
         if logits.shape[1] != 1 or not np.isfinite(labels.astype(np.float64)).all():
-            raise ValueError(f"{kind} needs logits (N, 1) and finite labels; got {logits.shape}")
+            raise UserError(f"{kind} needs logits (N, 1) and finite labels; got {logits.shape}")
     elif labels.min() < 0 or labels.max() >= logits.shape[1]:
-        raise ValueError(
+        raise UserError(
             f"labels run from {labels.min()} to {labels.max()}, but {logits.shape[1]} logits allow 0 to "
             f"{logits.shape[1] - 1}; unlabelled rows (-1) have no metrics"
         )
@@ -104,7 +105,7 @@ def class_metric(name: str, counts: Floats) -> Floats:
     each = _ratio(2 * diagonal, true + predicted)
     if name == "f1":
         if counts.shape[1] != 2:
-            raise ValueError(f"f1 is that of class 1 of 2, but there are {counts.shape[1]}; use macro_f1")
+            raise UserError(f"f1 is that of class 1 of 2, but there are {counts.shape[1]}; use macro_f1")
         return each[:, 1]
     return each.sum(axis=1) / ((true + predicted) > 0).sum(axis=1)
 

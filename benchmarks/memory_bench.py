@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.measuring import Row, limit_row
-from benchmarks.stage_commands import ROOT, assign, prepare
+from benchmarks.stages_here import ROOT, link_data, write_params
 from benchmarks.tiny_benchmark import VALUES
 from data.quickstart import vocabulary
 
@@ -41,7 +41,7 @@ def measure(rows: int = ROWS) -> list[Row]:
 
 def write_workspace(folder: Path, rows: int) -> None:
     """A dataset `many` of made-up pairs, and a params.yaml with it."""
-    prepare(folder)
+    link_data(folder)
     own = folder / "rows" / "many"
     own.mkdir(parents=True)
     description = {"kind": "pair", "text": ["first", "second"], "label": "label", "labels": ["no", "yes"]}
@@ -51,12 +51,7 @@ def write_workspace(folder: Path, rows: int) -> None:
         for number in range(rows):
             first, second = (" ".join(draw.choices(words, k=WORDS)) for _ in range(2))
             file.write(json.dumps({"first": first, "second": second, "label": number % 2}) + "\n")
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for key, value in VALUES.items():
-        assign(values, key, value)
-    for key, value in {"datasets": ["many"], "split.max_length": 64}.items():
-        assign(values, key, value)
-    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    write_params(folder, {**VALUES, "datasets": ["many"], "split.max_length": 64})
 
 
 def peak_gigabytes(folder: Path, stage: str) -> tuple[float, float]:

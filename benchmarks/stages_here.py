@@ -1,11 +1,33 @@
-"""Stages run in this process, so that a benchmark imports torch once and times what comes after that."""
+"""Stages run in this process, in a folder with a params.yaml: a benchmark imports torch once and times what comes after."""
 
 import contextlib
+import functools
 import io
+import operator
 import runpy
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def link_data(folder: Path) -> None:
+    """Make a folder look like the repository to the stages: its data and profiles."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("data", "profiles"):
+        (folder / name).symlink_to(ROOT / name)
+
+
+def write_params(folder: Path, changes: Mapping[str, object]) -> None:
+    """Write params.yaml into a folder: this repository's, with other values by dotted key, a mapping as it is."""
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        functools.reduce(operator.getitem, sections, values)[last] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
 
 def run_here(folder: Path, stage: str, **options: str | int) -> str:

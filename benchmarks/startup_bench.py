@@ -12,8 +12,7 @@ from pathlib import Path
 
 from benchmarks.measuring import Row, limit_row
 from benchmarks.memory_bench import write_workspace
-from benchmarks.stage_commands import ROOT
-from benchmarks.stages_here import run_here
+from benchmarks.stages_here import ROOT, run_here
 
 TARGET_S = 1.5
 ROWS = 120

@@ -14,8 +14,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.repository_copy import copy_repository
-from benchmarks.stage_commands import ROOT, assign
-from benchmarks.stages_here import run_here
+from benchmarks.stages_here import run_here, write_params
 from config.methods import by_family
 from data.quickstart import vocabulary
 
@@ -51,10 +50,7 @@ def make(folder: Path) -> None:
     """Write the copy, run all stages but `register` and `report`, and give their outputs to DVC."""
     copy_repository(folder)
     _write_rows(folder / "rows")
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for key, value in VALUES.items():
-        assign(values, key, value)
-    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    write_params(folder, VALUES)
     command(folder, "git", "init", "--quiet")
     command(folder, "git", "add", "--all")
     author = ("-c", "user.name=bench", "-c", "user.email=bench@example.org")

@@ -8,12 +8,10 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from tokenizers import Tokenizer
 
 from benchmarks.length_table import ROWS, draw_lengths
-from benchmarks.stage_commands import ROOT, assign, prepare
-from benchmarks.stages_here import run_here
+from benchmarks.stages_here import link_data, run_here, write_params
 from data.problems import Problems
 from data.raw_files import read_raw
 from data.tokens import TokenSplit, open_split
@@ -68,7 +66,7 @@ def make_workspace(folder: Path, real: RealRows | None, *, share: float = 1.0, *
         share: of the rows that are used, from the first.
         changes: values of params.yaml, dots of a key written as two underscores.
     """
-    prepare(folder)
+    link_data(folder)
     for dataset in DATASETS:
         for split, count in zip(("train", "validation"), ROWS[dataset], strict=True):
             rows = _made_rows(dataset, count) if real is None else _rows_of(real.folder / dataset, split)
@@ -141,7 +139,6 @@ def _made_tokenizer(folder: Path) -> None:
 
 
 def _write_params(folder: Path, tokenizer: Path, changes: dict[str, object]) -> None:
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     network_of = {
         "model_type": "bert",
         "hidden_size": HIDDEN,
@@ -162,6 +159,4 @@ def _write_params(folder: Path, tokenizer: Path, changes: dict[str, object]) -> 
         "evaluate.batch_size": 32,
         **{key.replace("__", "."): value for key, value in changes.items()},
     }
-    for key, value in given.items():
-        assign(values, key, value)
-    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    write_params(folder, given)

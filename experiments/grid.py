@@ -1,191 +1,160 @@
-"""Runs MPDistil's variants on a profile's datasets and appends a row for each to docs/results/runs.jsonl.
+"""Runs a grid (MPDistil's variants, methods with one budget, or papers' grids) x datasets x seeds; a row for each.
 
     python -m experiments.grid profiles/superglue-minilm.yaml docs/results/runs.jsonl \
-        --cells all --datasets cb copa --seeds 42 43 44 --set source.folder=/data/superglue --workers 2
+        --cells all --datasets cb copa --seeds 42 43 44 --set source.folder=/data/superglue
+    python -m experiments.grid profiles/superglue-minilm.yaml docs/results/runs.jsonl \
+        --methods finetune kd prokd --variant prokd-without-temperature prokd.temperature=false \
+        --updates 200 --batch-size 16 --datasets cb --seeds 42 --work outputs/methods
+    python -m experiments.grid profiles/superglue-minilm.yaml docs/results/runs.jsonl \
+        --grids profiles/grids/kd.yaml profiles/grids/pkd.yaml --points 12 --datasets cb --seeds 42
 
-Teacher, signals and the two students are made once for each dataset and seed and shared by all cells. A cell whose row
-is in the file already is left out, so an interrupted grid goes on where it stopped. It runs the stages' own commands,
-in a folder of its own (`--work`), where nothing else's outputs are touched.
+A point is a run of the pipeline: what its stages share with other points, teachers above all, comes from DVC's cache. A
+point whose row is in the file is left out, so the same command goes on where it was interrupted. Of a paper's grid, drawn
+by --points, the point with the lowest loss on selection becomes a row. A method that refuses a dataset is named and left
+out. `cd WORK && PYTHONPATH=$OLDPWD python -m reporting.compare --params all.yaml --methods all` compares methods.
 """
 
 import argparse
-import json
+import re
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-from benchmarks.stage_commands import (
-    FOLDER,
-    Work,
-    commit,
-    machine,
-    prepare,
-    read_metrics,
-    read_values,
-    run_stage_command,
-    write_params,
-)
-from experiments.result_rows import append_row
+from config.methods import METHODS, SUFFIXES
+from errors import UserError
+from experiments.cells import VARIANTS, Cells
+from experiments.grid_files import draw_points, read_grid
+from experiments.grid_types import Grid, Point, Setting, method_of
+from experiments.methods_grid import Budget, Entry, Methods, entries_of
+from experiments.pipeline_runs import Pipeline, RunFailed
 
-LOSSES = ("collaborative", "competitive", "competitive_probability")
-# gain and alignment never read the meta-teacher, and the fixed samplers (uniform, target, kd_only) learn from no reward: one
-# row of each stands for all losses, or for all rewards. The cheapest reward is logged with them.
-VARIANTS = {
-    "default": [("collaborative", "alignment", "policy")],
-    "rewards": [
-        *((loss, reward, "policy") for loss in LOSSES for reward in ("binary", "real")),
-        ("collaborative", "gain", "policy"),
-        ("collaborative", "alignment", "policy"),
-    ],
-    "samplers": [("collaborative", "real", sampler) for sampler in ("policy", "uniform", "target", "kd_only")],
-}
-VARIANTS["all"] = list(dict.fromkeys([*VARIANTS["rewards"], *VARIANTS["samplers"]]))
+# Where somebody keeps rows and weights is of no use to the next reader of the command.
+FOLDER = re.compile(r"(?<=[=\[, ])/[^\],\s]*")
 
 
-@dataclass(frozen=True)
-class Grid:
-    """What is run, and where."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the grid: 0, 1 if a stage failed, 2 with one line if it can't be run so."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _arguments(given)
+    pipeline = Pipeline(options.profile.absolute(), tuple(options.set))
+    try:
+        entries = _entries(options)
+        if options.list:
+            cells = [] if entries else VARIANTS[options.cells]
+            print(*map(", ".join, cells), *(f"{entry.name}: {dict(entry.values)}" for entry in entries), sep="\n")
+            return 0
+        grid = _grid(options, pipeline, entries, "python -m experiments.grid " + FOLDER.sub("FOLDER", " ".join(given)))
+        grid.prepare()
+        _run(grid, pipeline, [(dataset, seed) for seed in options.seeds for dataset in options.datasets], options)
+        grid.conclude()
+    except (UserError, ValueError) as error:
+        print(f"grid: {error}", file=sys.stderr)
+        return 1 if isinstance(error, RunFailed) else 2
+    print(f"{options.runs}: {', '.join(options.datasets)}, seeds {', '.join(map(str, options.seeds))}")
+    return 0
 
-    profile: str
-    runs: Path
-    work: Work
-    cells: Sequence[tuple[str, str, str]]
-    command: str
 
+def _run(grid: Grid, pipeline: Pipeline, pairs: Sequence[tuple[str, int]], options: argparse.Namespace) -> None:
+    """Run all points, datasets and seeds side by side; raises the first error, and ends what runs then."""
 
-def main() -> None:
-    """Run the grid; the exit status is that of the first stage that failed."""
-    options = _arguments()
-    grid = Grid(
-        profile=options.profile.stem,
-        runs=options.runs.absolute(),
-        work=Work(options.work.absolute(), read_values(options.profile, options.set)),
-        cells=VARIANTS[options.cells],
-        command="python -m experiments.grid " + FOLDER.sub("FOLDER", " ".join(sys.argv[1:])),
-    )
-    prepare(grid.work.folder)
-    _make_inputs(grid, options.datasets)
-    pairs = [(dataset, seed) for seed in options.seeds for dataset in options.datasets]
-    with ThreadPoolExecutor(options.workers) as pool:
-        for outcome in [pool.submit(_chain, grid, dataset, seed) for dataset, seed in pairs]:
+    def chain(dataset: str, seed: int) -> None:
+        for point in grid.points(dataset, seed):
+            _run_point(grid, pipeline, point, goes_on=bool(options.grids))
+
+    pool = ThreadPoolExecutor(options.workers)
+    try:
+        for outcome in [pool.submit(chain, *pair) for pair in pairs]:
             outcome.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    finally:
+        pipeline.stop()
+        pool.shutdown()
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m experiments.grid", description=__doc__)
+def _run_point(grid: Grid, pipeline: Pipeline, point: Point, *, goes_on: bool) -> None:
+    """Run one point; of a paper's grid one that fails, as by a learning rate too high, is said and not counted."""
+    print(f"{point.dataset} {point.seed}: {point.name}", flush=True)
+    try:
+        with pipeline.run(point.values, point.targets) as tree:
+            grid.finish(point, tree)
+    except RunFailed as error:
+        if not goes_on:
+            raise
+        print(f"{point.dataset} {point.seed}: {point.name} failed ({error})", file=sys.stderr, flush=True)
+
+
+def _grid(options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Entry], command: str) -> Grid:
+    values = pipeline.values()
+    setting = Setting(pipeline, values, options.runs.absolute(), options.work.absolute(), command)
+    for dataset in options.datasets:
+        if dataset not in setting.actions:
+            raise UserError(f"--datasets {dataset}: not in {options.profile}, which has {', '.join(setting.actions)}")
+    setting.work.mkdir(parents=True, exist_ok=True)
+    if not entries:
+        return Cells(setting, VARIANTS[options.cells])
+    return Methods(setting, entries, options.datasets, options.seeds, Budget(options.updates, options.batch_size))
+
+
+def _entries(options: argparse.Namespace) -> list[Entry]:
+    """The methods and variants that are asked for, and the points of the papers' grids."""
+    found = entries_of(options.methods, options.variant)
+    for grid in map(read_grid, options.grids):
+        found += [
+            Entry(point.name, point.values, grid.name) for point in draw_points(grid, options.points, options.seed)
+        ]
+    return found
+
+
+def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.grid", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("profile", type=Path)
     parser.add_argument("runs", type=Path, help="the JSON lines file that rows are appended to")
-    parser.add_argument("--cells", choices=VARIANTS, default="default")
-    parser.add_argument("--datasets", nargs="+", required=True)
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values over the profile's")
-    parser.add_argument("--work", type=Path, default=Path("outputs/grid"))
-    parser.add_argument("--workers", type=int, default=1, help="datasets and seeds side by side, one thread each")
-    return parser.parse_args()
-
-
-def _make_inputs(grid: Grid, datasets: Sequence[str]) -> None:
-    """Splits of all the profile's datasets: each is an action of every curriculum."""
-    for dataset in dict.fromkeys([*_actions(grid), *datasets]):
-        params = write_params(grid.work, f"split-{dataset}", {})
-        for stage in ("source", "split"):
-            run_stage_command(grid.work, params, stage, dataset)
-
-
-def _chain(grid: Grid, dataset: str, seed: int) -> None:
-    """Everything for one dataset and seed: what the cells share, then the cells."""
-    open_cells = [cell for cell in grid.cells if not _is_done(grid, dataset, seed, cell)]
-    if not open_cells:
-        return
-    params = write_params(grid.work, f"{dataset}-{seed}", {})
-    run_stage_command(grid.work, params, "teacher", dataset, seed=seed)
-    run_stage_command(grid.work, params, "signals", dataset, seed=seed)
-    for method in ("finetune", "mse_kd"):
-        run_stage_command(grid.work, params, "student", dataset, method, seed)
-        run_stage_command(grid.work, params, "evaluate", dataset, method, seed)
-    for loss, reward, sampler in open_cells:
-        started = time.monotonic()
-        overrides = {"meta_teacher.loss": loss, "curriculum.reward": reward, "curriculum.sampler": sampler}
-        params = write_params(grid.work, f"{dataset}-{seed}", overrides)
-        run_stage_command(grid.work, params, "meta_teacher", dataset, seed=seed, again=True)
-        run_stage_command(grid.work, params, "curriculum", dataset, "mpdistil", seed, again=True)
-        run_stage_command(grid.work, params, "evaluate", dataset, "mpdistil", seed, again=True)
-        append_row(grid.runs, _row(grid, dataset, seed, (loss, reward, sampler), time.monotonic() - started))
-
-
-def _is_done(grid: Grid, dataset: str, seed: int, cell: tuple[str, str, str]) -> bool:
-    return any(
-        row["profile"] == grid.profile
-        and row["budget"] == _budget(grid)
-        and (row["dataset"], row["seed"]) == (dataset, seed)
-        and tuple(row["cell"][key] for key in ("meta_loss", "reward", "sampler")) == cell
-        for row in _rows(grid.runs)
+    parser.add_argument(
+        "--cells", choices=VARIANTS, default="default", help="MPDistil's variants, unless there are methods"
     )
+    parser.add_argument("--methods", nargs="+", default=[])
+    parser.add_argument("--variant", nargs="+", action="append", default=[], metavar=("NAME", "KEY=VALUE"))
+    parser.add_argument("--grids", nargs="+", type=Path, default=[], help="files of profiles/grids")
+    parser.add_argument(
+        "--points", type=int, help="as many points of every paper's grid, drawn by --seed; all without it"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--list", action="store_true", help="print the points, and run nothing")
+    parser.add_argument("--datasets", nargs="+", default=[])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[])
+    parser.add_argument(
+        "--updates", type=int, help="of the student, at least (200; papers' grids: the profile's epochs)"
+    )
+    parser.add_argument("--batch-size", type=int, default=16, help="of methods and of papers' grids that name none")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values over the profile's")
+    parser.add_argument("--work", type=Path, default=Path("outputs/grid"), help="what compare reads is kept there")
+    parser.add_argument("--workers", type=int, default=1, help="datasets and seeds side by side, one thread each")
+    options = parser.parse_args(arguments)
+    _check(parser, options)
+    return options
 
 
-def _rows(path: Path) -> Iterator[dict]:
-    """The file's rows that are cells of this grid; those of the comparison of methods have none."""
-    if path.exists():
-        yield from (row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()) if "cell" in row)
-
-
-def _budget(grid: Grid) -> dict[str, object]:
-    values = cast(dict[str, dict[str, object]], grid.work.values)
-    return {
-        "teacher_epochs": values["teacher"]["epochs"],
-        "student_epochs": values["student"]["epochs"],
-        "episodes": values["curriculum"]["episodes"],
-        "steps_per_episode": values["curriculum"]["max_steps_per_episode"],
-        "probe_rows": values["curriculum"]["probe_rows"],
-        "actions": ", ".join(_actions(grid)),
-    }
-
-
-def _actions(grid: Grid) -> list[str]:
-    return cast(list[str], grid.work.values["datasets"])
-
-
-def _row(grid: Grid, dataset: str, seed: int, cell: tuple[str, str, str], duration: float) -> dict[str, object]:
-    """One line of the runs file: scores on dev, and beside them those on selection, in points of 100."""
-
-    def metrics(*parts: str) -> dict:
-        return read_metrics(grid.work, *parts)
-
-    evaluated = {name: metrics("evaluate", dataset, name, str(seed)) for name in ("finetune", "mse_kd", "mpdistil")}
-    meta = metrics("meta_teacher", dataset, str(seed))
-    spec = json.loads((grid.work.folder / "outputs/split" / dataset / "tokens/spec.json").read_text(encoding="utf-8"))
-    headline = spec["metrics"][0]
-
-    def scores(split: str) -> dict[str, float]:
-        found = {"teacher": evaluated["mpdistil"][f"teacher_{split}"][headline], "meta_teacher": meta[split][headline]}
-        found |= {name: content[split][headline] for name, content in evaluated.items()}
-        return {name: round(100 * value, 4) for name, value in found.items()}
-
-    curriculum = metrics("student", dataset, "mpdistil", str(seed))
-    return {
-        "profile": grid.profile,
-        "dataset": dataset,
-        "seed": seed,
-        "metric": headline,
-        "cell": {"meta_loss": cell[0], "reward": cell[1], "sampler": cell[2], "preset": "default"},
-        "scores": scores("dev"),
-        "selection_scores": scores("selection"),
-        "selection_loss": {name: content["selection"]["loss"] for name, content in evaluated.items()},
-        "best_episode": curriculum["best_episode"],
-        "cumulative_share": curriculum["cumulative_share"],
-        "dev_rows": evaluated["mpdistil"]["rows"]["dev"],
-        "selected_on": curriculum["selected_on"],
-        "budget": _budget(grid),
-        "machine": machine(grid.work.values),
-        "commit": commit(),
-        "command": grid.command,
-        "duration_s": round(duration, 1),
-    }
+def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End with status 2 for what can't be run together; give --updates its default."""
+    if not options.list and not (options.datasets and options.seeds):
+        parser.error("--datasets and --seeds: name at least one each")
+    if options.grids and (options.methods or options.variant):
+        parser.error("--grids: papers' grids run apart from --methods and --variant, in a work folder of their own")
+    for name in [*options.methods, *(name for name, *_ in options.variant)]:
+        if (method := method_of(name)) not in METHODS:
+            parser.error(f"{name}: no method; those are {', '.join(METHODS)}")
+        if method.endswith(SUFFIXES["meta_taught"]):
+            parser.error(f"{name}: its teacher comes out of mpdistil's stages; run it by `dvc repro`")
+        if method.endswith(SUFFIXES["multi_task"]):
+            parser.error(f"{name}: has MPDistil's updates, not those of this grid; run it by `dvc repro`")
+    if options.updates is None and not options.grids:
+        options.updates = 200
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

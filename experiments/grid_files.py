@@ -1,14 +1,12 @@
-"""profiles/grids/*.yaml: the papers' grids, and their points as the arguments of `dvc exp run`."""
+"""profiles/grids/*.yaml: the papers' grids, and points drawn from them."""
 
 import itertools
-import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from config.methods import by_family
 from strict_yaml import StrictLoader
 
 Value = bool | int | float | str | None
@@ -35,11 +33,10 @@ class GridFile:
 
 
 @dataclass(frozen=True)
-class Point:
-    """One point of a grid; `name` is that of its experiment and is the same however many points are drawn."""
+class GridPoint:
+    """One point of a grid; its name is the same however many points are drawn."""
 
     name: str
-    grid: GridFile
     values: dict[str, Value]
 
 
@@ -61,7 +58,7 @@ def read_grid(path: Path) -> GridFile:
     return GridFile(path.stem, str(content["source"]), tuple(content["methods"]), lists)
 
 
-def draw_points(grid: GridFile, count: int | None, seed: int) -> list[Point]:
+def draw_points(grid: GridFile, count: int | None, seed: int) -> list[GridPoint]:
     """All points, or `count` of them drawn by a seed; a larger count draws those of a smaller one and more.
 
     Raises ValueError if the grid has fewer.
@@ -74,22 +71,6 @@ def draw_points(grid: GridFile, count: int | None, seed: int) -> list[Point]:
         random.Random(f"{grid.name} {seed}").shuffle(order)  # noqa: S311 (not for secrets)
         order = sorted(order[:count])
     return [
-        Point(f"grid-{grid.name}-{number:03d}", grid, dict(zip(grid.values, combinations[number], strict=True)))
+        GridPoint(f"{grid.name}-{number:03d}", dict(zip(grid.values, combinations[number], strict=True)))
         for number in order
-    ]
-
-
-def queue_arguments(point: Point) -> list[str]:
-    """`dvc exp run --queue` for one point: its values, and the lists of params.yaml cut down to the grid's methods."""
-    lists = by_family(point.grid.methods)
-    assignments = [f"methods.{family}=[{','.join(names)}]" for family, names in lists.items()]
-    assignments += [f"{key}={json.dumps(value)}" for key, value in point.values.items()]
-    return [
-        "dvc",
-        "exp",
-        "run",
-        "--queue",
-        "--name",
-        point.name,
-        *(part for one in assignments for part in ("-S", one)),
     ]

@@ -1,21 +1,14 @@
-"""A file of JSON lines that is only ever appended to, and the fields of its rows, checked by name."""
+"""A file of JSON lines that is only ever appended to."""
 
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
-def append_checked(path: Path, row: Mapping[str, object], check: Callable[[Mapping[str, object], str], object]) -> None:
-    """Check a row and append it as one line, in one write; `commit_time` is asked of git where it isn't given.
-
-    Raises ValueError, and writes nothing, if `check(row, where)` does.
-    """
-    if "commit_time" not in row:
-        row = {**row, "commit_time": commit_time_of(str(row.get("commit", "")))}
-    check(row, "the row to append")
+def append_line(path: Path, row: Mapping[str, object]) -> None:
+    """Append a row as one line, in one write."""
     line = json.dumps(row, sort_keys=True, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     # One write to a file opened for appending is not torn apart by another process that appends.
@@ -40,41 +33,6 @@ def read_lines(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
         if not isinstance(content, dict):
             raise ValueError(f"{where}: expected a JSON object, found {type(content).__name__}")
         yield where, content
-
-
-def time_field(text: str, where: str) -> datetime:
-    """An ISO time with its zone."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        raise ValueError(f"{where}: commit_time {text!r} is no ISO time with a zone, e.g. 2026-11-22T12:00:00+00:00")
-    return time
-
-
-def text_field(row: Mapping[str, object], name: str, where: str) -> str:
-    """A text that is not empty."""
-    value = row.get(name)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{where}: field {name!r} must be a text, found {value!r}")
-    return value
-
-
-def number_field(row: Mapping[str, object], name: str, where: str) -> float:
-    """A number."""
-    value = row.get(name)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError(f"{where}: field {name!r} must be a number, found {value!r}")
-    return float(value)
-
-
-def mapping_field(row: Mapping[str, object], name: str, where: str) -> dict[str, object]:
-    """A JSON object."""
-    value = row.get(name)
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{where}: field {name!r} must be a JSON object, found {value!r}")
-    return {str(key): item for key, item in value.items()}
 
 
 def commit_time_of(commit: str) -> str:

@@ -1,192 +1,249 @@
-"""Runs methods on a profile's datasets with one budget for all, and appends a row for each to docs/results/runs.jsonl.
+"""Methods, and variants of them, as points of a grid with one budget for all; of a paper's grid the best on selection.
 
-    python -m experiments.methods_grid profiles/superglue-minilm.yaml docs/results/runs.jsonl \
-        --methods finetune kd mse_kd pkd prokt prokd metadistil lgtm --datasets cb copa --seeds 42 43 44 \
-        --updates 200 --batch-size 16 --set source.folder=/data/superglue --work outputs/methods
-    cd outputs/methods && PYTHONPATH=$OLDPWD python -m reporting.compare --params all.yaml --methods all
-
-Teacher (its epochs kept) and signals are made once for each dataset and seed and shared. A method trains for as many
-whole epochs as reach `--updates` updates of its student. `--variant prokd-without-temperature prokd.temperature=false`
-is a method with other values, in a folder of its own. mpdistil spends half of the updates on its base and half on its
-curriculum. A row that is in the file already is left out, a method that refuses a dataset is named and skipped.
+A method trains for as many whole epochs as reach the updates. MPDistil spends half of them on its base and half on its
+curriculum.
 """
 
-import argparse
-import contextlib
 import json
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from benchmarks.stage_commands import (
-    FOLDER,
-    Work,
-    commit,
-    machine,
-    prepare,
-    read_metrics,
-    read_values,
-    run_stage_command,
-    write_params,
-)
-from config.methods import refusal
+import yaml
+
+from config.methods import CURRICULUM, by_family, refusal
+from data.atomic_files import whole_file
+from errors import UserError
+from experiments.grid_types import Point, Setting, evaluation, method_of, points_of_100
+from experiments.kept_outputs import KeptOutputs
 from experiments.method_runs import append_method_row, read_method_rows
-from experiments.method_training import CURRICULUM, Entry, Grid, actions, lists_of, train
 from kinds import KINDS
-from reporting.effort import effort_of
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run everything; the exit status is that of the first stage that failed, and a later call goes on there."""
-    grid = _grid(_arguments(arguments))
+@dataclass(frozen=True)
+class Entry:
+    """A method, or a variant of one with other values."""
+
+    name: str
+    """METHOD or METHOD-VARIANT."""
+    values: Mapping[str, object]
+    grid: str = ""
+    """Method of the paper's grid that it is a point of: only the best of them becomes a row."""
+
+    @property
+    def method(self) -> str:
+        """What params.yaml calls it."""
+        return method_of(self.name)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every student may take."""
+
+    updates: int | None
+    """Of the student, at least; None: as many epochs as the profile has."""
+    batch_size: int
+
+    def values(self, method: str, rows: Mapping[str, int]) -> dict[str, object]:
+        """Epochs, and for a curriculum episodes; rows: of each split."""
+        values: dict[str, object] = {"student.batch_size": self.batch_size}
+        if self.updates is None:
+            return values
+        updates = self.updates // 2 if method == CURRICULUM else self.updates
+        values["student.epochs"] = math.ceil(updates / math.ceil(rows["train"] / self.batch_size))
+        if method == CURRICULUM:  # whole episodes, each a pass over the quiz batches
+            steps = math.ceil(rows["quiz"] / self.batch_size)
+            values["curriculum.episodes"] = math.ceil(updates / steps)
+            values |= {"curriculum.max_steps_per_episode": steps, "curriculum.batch_size": self.batch_size}
+        return values
+
+
+@dataclass(frozen=True)
+class Methods:
+    """Entries of a profile on some datasets and seeds."""
+
+    setting: Setting
+    entries: Sequence[Entry]
+    datasets: Sequence[str]
+    seeds: Sequence[int]
+    budget: Budget
+
+    @property
+    def outputs(self) -> KeptOutputs:
+        """What is kept of the runs."""
+        return KeptOutputs(self.setting.work)
+
+    def prepare(self) -> None:
+        """Make the splits, whose rows the budget is reckoned from, and the params file that a comparison reads."""
+        methods = by_family(dict.fromkeys(name for entry in self.entries for name in self._trained(entry)))
+        values = {"datasets": list(self.datasets), "seeds": list(self.seeds), "methods": methods}
+        with self.setting.pipeline.run(values, [f"split@{dataset}" for dataset in self.datasets]) as tree:
+            for dataset in self.datasets:
+                self.outputs.keep_split(tree, dataset)
+        text = yaml.safe_dump(self.setting.pipeline.values(values), sort_keys=False)
+        (self.setting.work / "all.yaml").write_text(text, encoding="utf-8")
+
+    def points(self, dataset: str, seed: int) -> list[Point]:
+        """The entries that are still to be run; those that refuse the dataset are named."""
+        found: list[Point] = []
+        for entry in self.entries:
+            reason = self._refused(entry, dataset)
+            if reason is not None:
+                print(f"left out: {reason}", flush=True)
+            elif not self._has_row(entry.grid or entry.name, dataset, seed, self._tried(entry)):
+                point = self.point(entry, dataset, seed)
+                found += [] if entry.grid and self.outputs.has(point) else [point]
+        return found
+
+    def point(self, entry: Entry, dataset: str, seed: int) -> Point:
+        """One student."""
+        curriculum = entry.method == CURRICULUM
+        batches = entry.values.get("student.batch_size")
+        budget = Budget(self.budget.updates, batches) if isinstance(batches, int) else self.budget
+        values: dict[str, object] = {
+            "seeds": [seed],
+            "teacher.trajectory": True,
+            "datasets": self.setting.actions if curriculum else [dataset],
+            "methods": by_family(self._trained(entry)),
+            **budget.values(entry.method, self.outputs.split_rows(dataset)),
+            **entry.values,
+        }
+        return Point(entry.name, dataset, seed, values, (evaluation(dataset, entry.method, seed),))
+
+    def finish(self, point: Point, tree: Path) -> None:
+        """Keep what a comparison reads, and append the row of an entry that is no point of a paper's grid."""
+        self.outputs.keep(point, tree)
+        entry = next(entry for entry in self.entries if entry.name == point.name)
+        if not entry.grid:
+            append_method_row(self.setting.rows, self._row(entry, point.dataset, point.seed, 1))
+
+    def conclude(self) -> None:
+        """Choose the best point of each paper's grid on selection, let it stand for its method, and append its rows."""
+        chosen = [
+            self._choose(grid, dataset)
+            for grid in dict.fromkeys(entry.grid for entry in self.entries if entry.grid)
+            for dataset in self.datasets
+        ]
+        records = [record for record in chosen if record]
+        if records:
+            points = {str(record["method"]): record["points"] for record in records}
+            text = json.dumps({"points": points, "chosen_on": "selection", "chosen": records}, indent=2) + "\n"
+            with whole_file(self.setting.work / "points.json") as file:
+                file.write(text.encode())
+
+    def _choose(self, grid: str, dataset: str) -> dict[str, object] | None:
+        """Say which point of a grid is the best, link it as the method's, and append a row for each seed without one."""
+        tried = {entry.name: entry for entry in self.entries if entry.grid == grid}
+        losses = {name: self.outputs.selection_losses(name, dataset, self.seeds) for name in tried}
+        whole = {name: values for name, values in losses.items() if len(values) == len(self.seeds)}
+        if not whole:
+            return None
+        name, loss = best_on_selection(whole)
+        entry, short = tried[name], len(tried) - len(whole)
+        failed = f"; {short} failed and were not counted" if short else ""
+        values = ", ".join(f"{key} {value}" for key, value in entry.values.items())
+        print(f"{dataset} {grid}: {name} of {len(whole)}, selection loss {loss:.4f}: {values}{failed}", flush=True)
+        for seed in self.seeds:
+            self.outputs.show(name, grid, dataset, seed)
+            if not self._has_row(grid, dataset, seed, len(whole)):
+                append_method_row(self.setting.rows, self._row(entry, dataset, seed, len(whole)))
+        record = {"dataset": dataset, "method": grid, "experiment": name, "points": len(whole), "selection_loss": loss}
+        return record | {"values": dict(entry.values)}
+
+    def _trained(self, entry: Entry) -> list[str]:
+        """An entry's method, after the one whose student a curriculum goes on from."""
+        if entry.method != CURRICULUM:
+            return [entry.method]
+        section = cast(Mapping[str, str], self.setting.values[CURRICULUM])
+        return [str(entry.values.get("mpdistil.base", section["base"])), CURRICULUM]
+
+    def _refused(self, entry: Entry, dataset: str) -> str | None:
+        spec = self.outputs.spec(dataset)
+        return refusal(entry.method, dataset, spec.kind, KINDS[spec.kind].columns(spec.label_names))
+
+    def _tried(self, entry: Entry) -> int:
+        """How many points an entry's row is chosen from."""
+        return sum(one.grid == entry.grid for one in self.entries) if entry.grid else 1
+
+    def _has_row(self, method: str, dataset: str, seed: int, points: int) -> bool:
+        if not self.setting.rows.exists():
+            return False
+        budget = json.dumps(self._budget(), sort_keys=True)
+        return any(
+            (row.profile, row.budget) == (self.setting.profile, budget)
+            and (row.dataset, row.method, row.seed, row.points) == (dataset, method, seed, points)
+            for row in read_method_rows(self.setting.rows)
+        )
+
+    def _budget(self) -> dict[str, object]:
+        values = cast(Mapping[str, Mapping[str, object]], self.setting.values)
+        epochs = {"student_epochs": values["student"]["epochs"]}
+        return {
+            **(epochs if self.budget.updates is None else {"student_updates": self.budget.updates}),
+            "batch_size": self.budget.batch_size,
+            "teacher_epochs": values["teacher"]["epochs"],
+            "student_learning_rate": values["student"]["learning_rate"],
+        }
+
+    def _row(self, entry: Entry, dataset: str, seed: int, points: int) -> dict[str, object]:
+        """One line of the runs file; scores in points of 100."""
+        metrics = self.outputs.evaluated(entry.name, dataset, seed)
+        params = self.outputs.parameters(entry.name, dataset, seed)
+        effort = self.outputs.effort(entry.name, dataset, seed)
+        metric = self.outputs.spec(dataset).metrics[0]
+        sections = (
+            (CURRICULUM, "meta_teacher", "curriculum", "mse_kd") if entry.method == CURRICULUM else (entry.method,)
+        )
+        dev, selection = (
+            {"student": points_of_100(own[metric]), "teacher": points_of_100(teacher[metric])}
+            for own, teacher in (
+                (metrics.dev, metrics.teacher_dev),
+                (metrics.selection, metrics.teacher_selection),
+            )
+        )
+
+        return {
+            "dataset": dataset,
+            "method": entry.grid or entry.name,
+            "seed": seed,
+            "metric": metric,
+            "dev": dev,
+            "selection": selection,
+            "selection_loss": metrics.selection["loss"],
+            "dev_rows": metrics.rows["dev"],
+            "selected_on": metrics.selected_on,
+            "updates": {"student": effort.student_updates, "teacher": effort.teacher_updates},
+            "cpu_s": round(effort.cpu_s, 1),
+            "peak_memory_mb": effort.peak_memory_mb,
+            "points": points,
+            "parameters": {name: params[name] for name in sections if name in params},
+            "budget": self._budget(),
+            **self.setting.provenance(),
+        }
+
+
+def best_on_selection(losses: Mapping[str, Sequence[float]]) -> tuple[str, float]:
+    """Name and loss of the point with the lowest mean loss on selection over seeds, the first by name of equal ones."""
+    means = {name: sum(values) / len(values) for name, values in losses.items()}
+    name = min(sorted(means), key=lambda name: means[name])
+    return name, means[name]
+
+
+def entries_of(methods: Iterable[str], variants: Iterable[Sequence[str]]) -> list[Entry]:
+    """Methods as they are, and variants: a name and KEY=VALUE each."""
+    found = [Entry(name, {}) for name in methods]
+    for name, *assignments in variants:
+        found.append(Entry(name, dict(_assigned(name, assignment) for assignment in assignments)))
+    return found
+
+
+def _assigned(name: str, assignment: str) -> tuple[str, object]:
+    key, _, value = assignment.partition("=")
     try:
-        _run(grid)
-    except subprocess.CalledProcessError as error:
-        return error.returncode
-    print(f"{grid.runs}: {', '.join(e.name for e in grid.entries)} on {', '.join(grid.datasets)}")
-    return 0
-
-
-def _run(grid: Grid) -> None:
-    prepare(grid.work.folder)
-    lists = {"datasets": list(grid.datasets), "seeds": list(grid.seeds)}
-    write_params(grid.work, "all", {**lists_of("finetune"), **lists})
-    _make_splits(grid)
-    for dataset in grid.datasets:
-        for seed in grid.seeds:
-            for entry in grid.entries:
-                reason = _refused(grid, entry, dataset)
-                if reason is not None:
-                    print(f"left out: {reason}", flush=True)
-                elif not _is_done(grid, entry, dataset, seed):
-                    work = train(grid, entry, dataset, seed)
-                    append_method_row(grid.runs, _row(grid, work, entry, dataset, seed))
-
-
-def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m experiments.methods_grid", description=__doc__)
-    parser.add_argument("profile", type=Path)
-    parser.add_argument("runs", type=Path, help="the JSON lines file that rows are appended to")
-    parser.add_argument("--methods", nargs="+", default=[])
-    parser.add_argument("--variant", nargs="+", action="append", default=[], metavar=("NAME", "KEY=VALUE"))
-    parser.add_argument("--datasets", nargs="+", required=True)
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
-    parser.add_argument("--updates", type=int, default=200, help="of the student, at least")
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values over the profile's")
-    parser.add_argument("--work", type=Path, default=Path("outputs/methods"))
-    options = parser.parse_args(arguments)
-    if taught := [name for name in options.methods if name.endswith("_meta")]:
-        parser.error(f"{', '.join(taught)}: its teacher comes out of mpdistil's stages; run it by `dvc repro`")
-    if later := [name for name in options.methods if name.endswith("_multi")]:
-        parser.error(f"{', '.join(later)}: has MPDistil's updates, not those of this grid; run it by `dvc repro`")
-    options.shown = " ".join(sys.argv[1:] if arguments is None else arguments)
-    return options
-
-
-def _grid(options: argparse.Namespace) -> Grid:
-    values = read_values(options.profile, options.set)
-    entries = [Entry(name, {}) for name in options.methods]
-    for name, *assignments in options.variant:
-        given = dict(assignment.partition("=")[::2] for assignment in assignments)
-        entries.append(Entry(name, {key: json.loads(value) for key, value in given.items()}))
-    for section in {entry.method for entry in entries}:
-        values.setdefault(section, {})
-    return Grid(
-        profile=options.profile.stem,
-        work=Work(options.work.absolute(), values),
-        runs=options.runs.absolute(),
-        entries=entries,
-        datasets=options.datasets,
-        seeds=options.seeds,
-        updates=options.updates,
-        batch_size=options.batch_size,
-        command="python -m experiments.methods_grid " + FOLDER.sub("FOLDER", options.shown),
-    )
-
-
-def _make_splits(grid: Grid) -> None:
-    """Splits of the datasets; of all the profile's where a curriculum picks among them."""
-    curricula = any(entry.method == CURRICULUM for entry in grid.entries)
-    names = [*(actions(grid) if curricula else []), *grid.datasets]
-    params = write_params(grid.work, "splits", lists_of("finetune"))
-    for dataset in dict.fromkeys(names):
-        for stage in ("source", "split"):
-            run_stage_command(grid.work, params, stage, dataset)
-
-
-def _refused(grid: Grid, entry: Entry, dataset: str) -> str | None:
-    spec = _spec(grid, dataset)
-    kind, names = spec["kind"], cast(list[str], spec["label_names"])
-    return refusal(entry.method, dataset, kind, KINDS[kind].columns(names))
-
-
-def _spec(grid: Grid, dataset: str) -> dict:
-    path = grid.work.folder / "outputs/split" / dataset / "tokens/spec.json"
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _is_done(grid: Grid, entry: Entry, dataset: str, seed: int) -> bool:
-    if not grid.runs.exists():
-        return False
-    budget = json.dumps(_budget(grid), sort_keys=True)
-    return any(
-        (row.experiment.profile, row.experiment.budget) == (grid.profile, budget)
-        and (row.dataset, row.method, row.seed) == (dataset, entry.name, seed)
-        for row in read_method_rows(grid.runs)
-    )
-
-
-def _budget(grid: Grid) -> dict[str, object]:
-    values = cast(Mapping[str, Mapping[str, object]], grid.work.values)
-    return {
-        "student_updates": grid.updates,
-        "batch_size": grid.batch_size,
-        "teacher_epochs": values["teacher"]["epochs"],
-        "student_learning_rate": values["student"]["learning_rate"],
-    }
-
-
-def _row(grid: Grid, work: Work, entry: Entry, dataset: str, seed: int) -> dict[str, object]:
-    """One line of the runs file; scores in points of 100."""
-    metrics = read_metrics(work, "evaluate", dataset, entry.method, str(seed))
-    headline = cast(list[str], _spec(grid, dataset)["metrics"])[0]
-    with contextlib.chdir(work.folder):
-        effort = effort_of(dataset, entry.method, seed)
-    record = work.folder / "outputs/student" / dataset / entry.method / str(seed) / "run.json"
-    params = json.loads(record.read_text(encoding="utf-8"))["params"]
-    sections = (CURRICULUM, "meta_teacher", "curriculum", "mse_kd") if entry.method == CURRICULUM else (entry.method,)
-
-    def scores(split: str) -> dict[str, float]:
-        both = (("student", split), ("teacher", f"teacher_{split}"))
-        return {who: round(100 * cast(Mapping[str, float], metrics[name])[headline], 4) for who, name in both}
-
-    if effort is None:
-        raise ValueError(f"{record.parent}: no record of the training that was just run")
-    return {
-        "profile": grid.profile,
-        "dataset": dataset,
-        "method": entry.name,
-        "seed": seed,
-        "metric": headline,
-        "dev": scores("dev"),
-        "selection": scores("selection"),
-        "selection_loss": cast(Mapping[str, float], metrics["selection"])["loss"],
-        "dev_rows": cast(Mapping[str, int], metrics["rows"])["dev"],
-        "selected_on": metrics["selected_on"],
-        "updates": {"student": effort.student_updates, "teacher": effort.teacher_updates},
-        "cpu_s": round(effort.cpu_s, 1),
-        "peak_memory_mb": effort.peak_memory_mb,
-        "points": 1,
-        "parameters": {name: params[name] for name in sections if name in params},
-        "budget": _budget(grid),
-        "machine": machine(grid.work.values),
-        "commit": commit(),
-        "command": grid.command,
-    }
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+        return key, json.loads(value)
+    except ValueError:
+        raise UserError(
+            f"--variant {name} {assignment}: expected KEY=VALUE with a value in JSON, as in kd.temperature=9.0"
+        ) from None

@@ -16,8 +16,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.method_runs import MethodRow, latest_method_rows, read_method_rows
-from experiments.result_rows import Experiment
+from experiments.method_runs import MethodResult, latest_method_rows, read_method_rows
+from experiments.result_rows import Setup
 from experiments.results import MISSING, paper_section, spread_text, write_page
 from reporting.tables import Table, markdown_table
 
@@ -39,7 +39,7 @@ Made from [{runs}]({runs}) by `python -m experiments.methods_results`; edit neit
 
 
 def make_page(
-    rows: Sequence[MethodRow],
+    rows: Sequence[MethodResult],
     paper: Path,
     runs_name: str,
     *,
@@ -49,18 +49,18 @@ def make_page(
     """The whole page as Markdown; `comparisons`: title -> what `reporting.compare` wrote."""
     counted = latest_method_rows(rows)
     parts = [INTRODUCTION.format(runs=runs_name), *([notes] if notes else [])]
-    for experiment in dict.fromkeys(row.experiment for row in counted):
-        parts += _experiment(experiment, [row for row in counted if row.experiment == experiment])
+    for setup in dict.fromkeys(row.setup for row in counted):
+        parts += _of_setup(setup, [row for row in counted if row.setup == setup])
     for title, comparison in (comparisons or {}).items():
         parts += [f"## Paired over rows, {title}: margins with intervals, wins, ranks", "", comparison]
     return "\n".join([*parts, paper_section(paper, "method", "{:+.1f}")])
 
 
-def _experiment(experiment: Experiment, rows: list[MethodRow]) -> list[str]:
+def _of_setup(setup: Setup, rows: list[MethodResult]) -> list[str]:
     """Everything about one profile, budget and selection."""
     datasets = sorted({row.dataset for row in rows})
     methods = list(dict.fromkeys(row.method for row in rows))
-    parts = [_heading(experiment, rows), markdown_table(_margins(rows, methods, datasets))]
+    parts = [_heading(setup, rows), markdown_table(_margins(rows, methods, datasets))]
     shared = _on_shared_seeds(rows, datasets)
     if 0 < len(shared) < len(rows):
         parts += ["### The same on the seeds that all methods have", ""]
@@ -72,11 +72,11 @@ def _experiment(experiment: Experiment, rows: list[MethodRow]) -> list[str]:
     return [*parts, _parameters(rows, methods)]
 
 
-def _heading(experiment: Experiment, rows: list[MethodRow]) -> str:
-    budget = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in json.loads(experiment.budget).items())
+def _heading(setup: Setup, rows: list[MethodResult]) -> str:
+    budget = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in json.loads(setup.budget).items())
     rows_of = {row.dataset: f"{row.dataset} {row.dev_rows / 100:.2g}" for row in rows}
     lines = [
-        f"## Profile {experiment.profile}, selected on {experiment.selected_on}",
+        f"## Profile {setup.profile}, selected on {setup.selected_on}",
         "",
         f"- Budget: {budget}",
         f"- Grid: {_points(rows)}",
@@ -95,7 +95,7 @@ def _heading(experiment: Experiment, rows: list[MethodRow]) -> str:
     return "\n".join(lines)
 
 
-def _points(rows: Sequence[MethodRow]) -> str:
+def _points(rows: Sequence[MethodResult]) -> str:
     """The number of settings that each method could choose from."""
     tried = {row.method: row.points for row in rows}
     if set(tried.values()) == {1}:
@@ -103,11 +103,11 @@ def _points(rows: Sequence[MethodRow]) -> str:
     return "best of N on selection: " + ", ".join(f"{method} {points}" for method, points in tried.items())
 
 
-def _margins(rows: Sequence[MethodRow], methods: Sequence[str], datasets: Sequence[str]) -> Table:
+def _margins(rows: Sequence[MethodResult], methods: Sequence[str], datasets: Sequence[str]) -> Table:
     """Like MPDistil's Table 2: a method a line, and the mean over datasets where it ran on all."""
     metrics = {row.dataset: row.metric for row in rows}
     header = ["method", *(f"{name}\n{metrics[name]}" for name in datasets), "mean"]
-    teacher = {name: {row.seed: row.dev["teacher"] for row in rows if row.dataset == name} for name in datasets}
+    teacher = {name: {row.seed: row.dev.teacher for row in rows if row.dataset == name} for name in datasets}
     body = [["teacher (score)", *(spread_text(list(teacher[name].values()), "{:.1f}") for name in datasets), ""]]
     for method in methods:
         margins = [_margins_of(rows, method, name) for name in datasets]
@@ -117,9 +117,9 @@ def _margins(rows: Sequence[MethodRow], methods: Sequence[str], datasets: Sequen
     return Table(header, body)
 
 
-def _on_shared_seeds(rows: Sequence[MethodRow], datasets: Sequence[str]) -> list[MethodRow]:
+def _on_shared_seeds(rows: Sequence[MethodResult], datasets: Sequence[str]) -> list[MethodResult]:
     """Of each dataset the rows of the seeds that every method on it was run with."""
-    kept: list[MethodRow] = []
+    kept: list[MethodResult] = []
     for dataset in datasets:
         own = [row for row in rows if row.dataset == dataset]
         seeds = [{row.seed for row in own if row.method == method} for method in {row.method for row in own}]
@@ -127,11 +127,11 @@ def _on_shared_seeds(rows: Sequence[MethodRow], datasets: Sequence[str]) -> list
     return kept
 
 
-def _margins_of(rows: Sequence[MethodRow], method: str, dataset: str) -> list[float]:
-    return [r.dev["student"] - r.dev["teacher"] for r in rows if (r.method, r.dataset) == (method, dataset)]
+def _margins_of(rows: Sequence[MethodResult], method: str, dataset: str) -> list[float]:
+    return [r.dev.student - r.dev.teacher for r in rows if (r.method, r.dataset) == (method, dataset)]
 
 
-def _details(rows: Sequence[MethodRow], methods: Sequence[str], datasets: Sequence[str]) -> Table:
+def _details(rows: Sequence[MethodResult], methods: Sequence[str], datasets: Sequence[str]) -> Table:
     header = ["dataset", "method", "seeds", "dev", "on selection", "selection loss"]
     header += ["student updates", "teacher updates", "CPU s", "peak MB"]
     body: list[list[str]] = []
@@ -139,12 +139,12 @@ def _details(rows: Sequence[MethodRow], methods: Sequence[str], datasets: Sequen
         for method in methods:
             own = [row for row in rows if (row.method, row.dataset) == (method, dataset)]
             if own:
-                scores = [spread_text([r.dev["student"] for r in own], "{:.1f}")]
-                scores += [spread_text([r.selection["student"] for r in own], "{:.1f}")]
+                scores = [spread_text([r.dev.student for r in own], "{:.1f}")]
+                scores += [spread_text([r.selection.student for r in own], "{:.1f}")]
                 scores += [f"{sum(r.selection_loss for r in own) / len(own):.3f}"]
                 updates = [
                     f"{sum(values) / len(own):.0f}"
-                    for values in zip(*((r.student_updates, r.teacher_updates, r.cpu_s) for r in own), strict=True)
+                    for values in zip(*((r.updates.student, r.updates.teacher, r.cpu_s) for r in own), strict=True)
                 ]
                 body.append(
                     [dataset, method, str(len(own)), *scores, *updates, f"{max(r.peak_memory_mb for r in own):.0f}"]
@@ -152,12 +152,12 @@ def _details(rows: Sequence[MethodRow], methods: Sequence[str], datasets: Sequen
     return Table(header, body, names=2)
 
 
-def _temperature(rows: Sequence[MethodRow], datasets: Sequence[str]) -> Table:
+def _temperature(rows: Sequence[MethodResult], datasets: Sequence[str]) -> Table:
     """The ablation of the paper's Table 10, on the seeds that both were run with."""
     body: list[list[str]] = []
     for dataset in datasets:
         sides = [
-            {r.seed: r.dev["student"] for r in rows if (r.method, r.dataset) == (name, dataset)}
+            {r.seed: r.dev.student for r in rows if (r.method, r.dataset) == (name, dataset)}
             for name in ("prokd", f"prokd{WITHOUT}")
         ]
         both = sorted(set(sides[0]) & set(sides[1]))
@@ -175,7 +175,7 @@ def _temperature(rows: Sequence[MethodRow], datasets: Sequence[str]) -> Table:
     return Table(["dataset", "seeds", "with it", "without it", "difference"], body)
 
 
-def _parameters(rows: Sequence[MethodRow], methods: Sequence[str]) -> str:
+def _parameters(rows: Sequence[MethodResult], methods: Sequence[str]) -> str:
     """The settings that each method ran with, as its rows recorded them."""
     found = {method: sorted({row.parameters for row in rows if row.method == method}) for method in methods}
     lines = [f"- {method}: {'; '.join(f'`{text}`' for text in texts)}" for method, texts in found.items()]
@@ -201,7 +201,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         rows = read_method_rows(options.runs)
         if not rows:
-            raise ValueError(f"{options.runs}: no row has a method; run `python -m experiments.methods_grid` first")
+            raise ValueError(
+                f"{options.runs}: no row has a method; run `python -m experiments.grid --methods ...` first"
+            )
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

@@ -5,38 +5,74 @@ commit time counts, the later line where the commit is the same.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated, TypeVar
 
-from experiments.json_lines import (
-    append_checked,
-    mapping_field,
-    number_field,
-    read_lines,
-    text_field,
-    time_field,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-CELL = ("meta_loss", "reward", "sampler", "preset")
-SCORES = ("teacher", "finetune", "mse_kd", "meta_teacher", "mpdistil")
-TEXTS = ("profile", "dataset", "machine", "commit", "commit_time", "selected_on")
+from experiments.json_lines import append_line, commit_time_of, read_lines
+
 SELECTED_ON = ("selection", "dev")
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"must be a text, found {value!r}")
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"must be a number, found {value!r}")
+    return float(value)
+
+
+def _mapping(value: object) -> dict[object, object]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"must be a JSON object, found {value!r}")
+    return dict(value)
+
+
+def _selected_on(value: object) -> str:
+    if value not in SELECTED_ON:
+        raise ValueError(f"is {value!r}; allowed: {', '.join(SELECTED_ON)}")
+    return str(value)
+
+
+def _time(value: object) -> datetime:
+    try:
+        time = datetime.fromisoformat(_text(value))
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise ValueError(f"{value!r} is no ISO time with a zone, e.g. 2026-11-22T12:00:00+00:00")
+    return time
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Number = Annotated[float, BeforeValidator(_number)]
+Count = Annotated[int, BeforeValidator(lambda value: int(_number(value)))]
+Scores = Annotated[dict[str, Number], BeforeValidator(_mapping)]
+JsonText = Annotated[str, BeforeValidator(lambda value: json.dumps(_mapping(value), sort_keys=True))]
+"""A JSON object as text, by which equal ones are found."""
+
+
+class RowPart(BaseModel):
+    """An object within a row, or a row; a field that is missing is refused in the words for a wrong one."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _missing_as_none(cls, given: object) -> dict[object, object]:
+        return {name: None for name, field in cls.model_fields.items() if field.is_required()} | _mapping(given)
+
+
 @dataclass(frozen=True)
-class Cell:
-    """One variant of MPDistil."""
-
-    meta_loss: str
-    reward: str
-    sampler: str
-    preset: str
-
-
-@dataclass(frozen=True)
-class Experiment:
+class Setup:
     """Settings that must be equal before two numbers may stand in one table."""
 
     profile: str
@@ -44,68 +80,85 @@ class Experiment:
     selected_on: str
 
 
-@dataclass(frozen=True)
-class RunRow:
-    """One line of the file. Scores are the headline metric on dev, and on selection, in points of 100."""
+class ResultRow(RowPart):
+    """What the rows of all grids have. Scores are the headline metric in points of 100."""
 
-    experiment: Experiment
-    dataset: str
-    seed: int
-    cell: Cell
-    scores: dict[str, float]
-    selection_scores: dict[str, float]
-    dev_rows: int
-    machine: str
-    commit: str
-    commit_time: datetime
-    duration_s: float
-    metric: str
-    command: str
+    profile: Text
+    selected_on: Annotated[str, BeforeValidator(_selected_on)]
+    budget: JsonText
+    dataset: Text
+    seed: Count
+    metric: Text = "headline"
+    dev_rows: Count
+    machine: Text
+    commit: Text
+    commit_time: Annotated[datetime, BeforeValidator(_time)]
+    command: str = ""
+
+    @property
+    def setup(self) -> Setup:
+        return Setup(self.profile, self.budget, self.selected_on)
 
 
-def append_row(path: Path, row: Mapping[str, object]) -> None:
-    """Check a row and append it as one line, in one write; `commit_time` is asked of git where it isn't given.
+class CellSettings(RowPart):
+    """One variant of MPDistil."""
+
+    meta_loss: Text
+    reward: Text
+    sampler: Text
+    preset: Text
+
+
+class CellRow(ResultRow):
+    """One cell on one dataset and seed."""
+
+    cell: CellSettings
+    scores: Scores
+    """On dev: teacher, finetune, mse_kd, meta_teacher, mpdistil."""
+    selection_scores: Scores = {}
+    duration_s: Number
+
+
+AnyRow = TypeVar("AnyRow", bound=ResultRow)
+
+
+def append_row(path: Path, row: Mapping[str, object], kind: type[ResultRow] = CellRow) -> None:
+    """Check a row and append it; `commit_time` is asked of git where it isn't given.
 
     Raises ValueError, and writes nothing, if a field is missing or of a wrong kind.
     """
-    append_checked(path, row, _parse)
+    complete = dict(row)
+    if "commit_time" not in complete:
+        complete["commit_time"] = commit_time_of(str(row.get("commit", "")))
+    checked(kind, complete, "the row to append")
+    append_line(path, complete)
 
 
-def read_rows(path: Path) -> list[RunRow]:
-    """All rows of MPDistil's variants, in the file's order; those of the comparison of methods are others. Raises ValueError with file, line and field for a bad one."""
-    return [_parse(content, where) for where, content in read_lines(path) if "method" not in content]
+def read_rows(path: Path) -> list[CellRow]:
+    """All rows of MPDistil's variants, in the file's order; those with a method are others.
+
+    Raises ValueError with file, line and field for a bad one.
+    """
+    return [checked(CellRow, content, where) for where, content in read_lines(path) if "method" not in content]
 
 
-def latest(rows: Iterable[RunRow]) -> list[RunRow]:
+def latest(rows: Iterable[CellRow]) -> list[CellRow]:
     """One row for each cell: the latest by commit time, then by line."""
-    kept: dict[tuple[Experiment, str, int, Cell], RunRow] = {}
-    for row in sorted(rows, key=lambda row: row.commit_time):  # a stable sort keeps the order of lines
-        kept[row.experiment, row.dataset, row.seed, row.cell] = row
-    return list(kept.values())
+    return latest_of(rows, lambda row: (row.setup, row.dataset, row.seed, row.cell))
 
 
-def _parse(row: Mapping[str, object], where: str) -> RunRow:
-    texts = {name: text_field(row, name, where) for name in TEXTS}
-    if texts["selected_on"] not in SELECTED_ON:
-        raise ValueError(f"{where}: selected_on is {texts['selected_on']!r}; allowed: {', '.join(SELECTED_ON)}")
-    cell = mapping_field(row, "cell", where)
-    scores = mapping_field(row, "scores", where)
-    selection = mapping_field(row, "selection_scores", where) if "selection_scores" in row else {}
-    budget = json.dumps(mapping_field(row, "budget", where), sort_keys=True)
-    return RunRow(
-        experiment=Experiment(texts["profile"], budget, texts["selected_on"]),
-        dataset=texts["dataset"],
-        seed=int(number_field(row, "seed", where)),
-        cell=Cell(*(text_field(cell, name, f"{where}, cell") for name in CELL)),
-        scores={name: number_field(scores, name, f"{where}, scores") for name in SCORES if name in scores},
-        selection_scores={
-            name: number_field(selection, name, f"{where}, selection_scores") for name in SCORES if name in selection
-        },
-        dev_rows=int(number_field(row, "dev_rows", where)),
-        machine=texts["machine"],
-        commit=texts["commit"],
-        commit_time=time_field(texts["commit_time"], where),
-        duration_s=number_field(row, "duration_s", where),
-        metric=str(row.get("metric", "headline")),
-        command=str(row.get("command", "")),
-    )
+def latest_of(rows: Iterable[AnyRow], key: Callable[[AnyRow], object]) -> list[AnyRow]:
+    """One row for each key: the latest by commit time, then by line."""
+    # A stable sort keeps the order of lines.
+    return list({key(row): row for row in sorted(rows, key=lambda row: row.commit_time)}.values())
+
+
+def checked(kind: type[AnyRow], row: Mapping[str, object], where: str) -> AnyRow:
+    """A row as its class. Raises ValueError that names the first bad field."""
+    try:
+        return kind.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        *sections, name = first["loc"]
+        fault = first.get("ctx", {}).get("error", first["msg"])
+        raise ValueError(f"{', '.join([where, *map(str, sections)])}: field {name!r} {fault}") from None

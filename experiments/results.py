@@ -17,7 +17,7 @@ import yaml
 
 from config.presets import PRESETS
 from data.atomic_files import whole_file
-from experiments.result_rows import Cell, Experiment, RunRow, latest, read_rows
+from experiments.result_rows import CellRow, CellSettings, Setup, latest, read_rows
 from reporting.statistics import mean_sd
 from reporting.tables import Table, markdown_table
 
@@ -38,7 +38,7 @@ COLUMNS = {
 }
 # The cell that `preset: default` names; this page is where it was chosen.
 _VALUES = yaml.safe_load(PRESETS.read_text(encoding="utf-8"))["default"]
-PRESET = Cell(
+PRESET = CellSettings(
     meta_loss=str(_VALUES["meta_teacher"]["loss"]),
     reward=str(_VALUES["curriculum"]["reward"]),
     sampler=str(_VALUES["curriculum"]["sampler"]),
@@ -63,33 +63,33 @@ Made from [{runs}]({runs}) by `python -m experiments.results`; edit neither by h
 """
 
 
-def make_page(rows: Sequence[RunRow], paper: Path, runs_name: str, notes: str = "") -> str:
+def make_page(rows: Sequence[CellRow], paper: Path, runs_name: str, notes: str = "") -> str:
     """The whole page as Markdown; `notes` is what a person has to say about the figures."""
     counted = latest(rows)
-    experiments = list(dict.fromkeys(row.experiment for row in counted))
+    setups = list(dict.fromkeys(row.setup for row in counted))
     parts = [INTRODUCTION.format(runs=runs_name), *([notes] if notes else [])]
-    for experiment in experiments:
-        parts += _experiment(experiment, [row for row in counted if row.experiment == experiment])
+    for setup in setups:
+        parts += _of_setup(setup, [row for row in counted if row.setup == setup])
     parts.append(paper_section(paper, "model", "{:.1f}"))
     return "\n".join(parts)
 
 
-def _experiment(experiment: Experiment, rows: list[RunRow]) -> list[str]:
+def _of_setup(setup: Setup, rows: list[CellRow]) -> list[str]:
     """Every table of one profile, budget and selection."""
     datasets = sorted({row.dataset for row in rows})
     presets = sorted({row.cell.preset for row in rows})
-    parts = [_heading(experiment, rows), _default_table(rows, datasets)]
+    parts = [_heading(setup, rows), _default_table(rows, datasets)]
     parts += [_grid(rows, dataset, preset) for dataset in datasets for preset in presets]
     parts += [_sampler_table(rows, datasets, preset) for preset in presets]
     return [part for part in parts if part]
 
 
-def _heading(experiment: Experiment, rows: list[RunRow]) -> str:
-    budget = ", ".join(f"{key} {value}" for key, value in json.loads(experiment.budget).items())
+def _heading(setup: Setup, rows: list[CellRow]) -> str:
+    budget = ", ".join(f"{key} {value}" for key, value in json.loads(setup.budget).items())
     machines, commits = sorted({row.machine for row in rows}), sorted({row.commit[:10] for row in rows})
     commands = sorted({row.command for row in rows if row.command})
     lines = [
-        f"## Profile {experiment.profile}, {_selected(experiment)}",
+        f"## Profile {setup.profile}, {_selected(setup)}",
         "",
         f"- Budget: {budget}",
         f"- Machine: {'; '.join(machines)}",
@@ -101,7 +101,7 @@ def _heading(experiment: Experiment, rows: list[RunRow]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _default_table(rows: list[RunRow], datasets: Sequence[str]) -> str:
+def _default_table(rows: list[CellRow], datasets: Sequence[str]) -> str:
     """The default cell on every dataset that has it."""
     cell = _default_cell(rows)
     body = []
@@ -111,12 +111,12 @@ def _default_table(rows: list[RunRow], datasets: Sequence[str]) -> str:
             scores = [_score(own, name) for name in COLUMNS]
             body.append([f"{dataset} ({own[0].metric})", str(len(own)), *scores, _margin(own), _one_point(own)])
     title = f"### The default cell: {cell.meta_loss}, {cell.reward}, {cell.sampler} (preset {cell.preset})"
-    note = f"{_selected(rows[0].experiment).capitalize()}, reported on dev.\n"
+    note = f"{_selected(rows[0].setup).capitalize()}, reported on dev.\n"
     header = ["dataset", "seeds", *COLUMNS.values(), "margin to the teacher", "dev rows in one point"]
     return "\n".join([title, "", note, markdown_table(Table(header, body))])
 
 
-def _grid(rows: list[RunRow], dataset: str, preset: str) -> str:
+def _grid(rows: list[CellRow], dataset: str, preset: str) -> str:
     """Loss x reward under the policy, for one dataset and preset; empty if fewer than two cells were run."""
     own = [row for row in rows if row.dataset == dataset and row.cell.preset == preset and row.cell.sampler == "policy"]
     cells = {(row.cell.meta_loss, row.cell.reward) for row in own}
@@ -137,14 +137,14 @@ def _grid(rows: list[RunRow], dataset: str, preset: str) -> str:
     title = f"### {dataset}: losses x rewards (preset {preset}, sampler policy)"
     note = (
         f"MPDistil student on dev [margin to the teacher] (the same student on selection); "
-        f"{_selected(own[0].experiment)}, reported on {own[0].dev_rows} dev rows ({own[0].metric}); one point is "
+        f"{_selected(own[0].setup)}, reported on {own[0].dev_rows} dev rows ({own[0].metric}); one point is "
         f"{_one_point(own)} rows. {reference[0].upper()}{reference[1:]}. `gain` and `alignment` don't read the "
         f"meta-teacher: one run stands in all three lines.\n"
     )
     return "\n".join([title, "", note, markdown_table(Table(["loss", "meta-teacher", *rewards], body))])
 
 
-def _sampler_table(rows: list[RunRow], datasets: Sequence[str], preset: str) -> str:
+def _sampler_table(rows: list[CellRow], datasets: Sequence[str], preset: str) -> str:
     """The policy with each reward beside the samplers that learn from none; empty if none of those was run."""
     own = [row for row in rows if row.cell.preset == preset]
     compared = [name for name in datasets if any(row.cell.sampler in FIXED for row in own if row.dataset == name)]
@@ -160,42 +160,42 @@ def _sampler_table(rows: list[RunRow], datasets: Sequence[str], preset: str) -> 
             body.append([f"{sampler}, {reward}" if reward else sampler, *cells])
     title = f"### Samplers (preset {preset}, loss {LOSSES[0]})"
     note = (
-        f"MPDistil student on dev [margin to the teacher] (on selection); {_selected(own[0].experiment)}. uniform, "
+        f"MPDistil student on dev [margin to the teacher] (on selection); {_selected(own[0].setup)}. uniform, "
         "target and kd_only learn from no reward: one run stands for all. `kd_only` is the paper's (-) Curriculum "
         "learning.\n"
     )
     return "\n".join([title, "", note, markdown_table(Table(["sampler", *compared], body))])
 
 
-def _default_cell(rows: list[RunRow]) -> Cell:
+def _default_cell(rows: list[CellRow]) -> CellSettings:
     """The preset's own cell; before it was run, the cell of preset `default` (or of any) on most datasets, with most rows."""
     if any(row.cell == PRESET for row in rows):
         return PRESET
     cells = sorted({row.cell for row in rows if row.cell.preset == "default"} or {row.cell for row in rows}, key=str)
 
-    def coverage(cell: Cell) -> tuple[int, int]:
+    def coverage(cell: CellSettings) -> tuple[int, int]:
         own = [row for row in rows if row.cell == cell]
         return len({row.dataset for row in own}), len(own)
 
     return max(cells, key=coverage)
 
 
-def _one_per_seed(rows: Sequence[RunRow]) -> list[RunRow]:
+def _one_per_seed(rows: Sequence[CellRow]) -> list[CellRow]:
     """One row a seed, for the scores that all cells of a seed share (teacher, students, meta-teacher of a loss)."""
     return list({row.seed: row for row in sorted(rows, key=lambda row: row.commit_time)}.values())
 
 
-def _score(rows: Sequence[RunRow], name: str) -> str:
+def _score(rows: Sequence[CellRow], name: str) -> str:
     """'71.4 ± 1.2' over the rows' seeds."""
     return spread_text([row.scores[name] for row in rows if name in row.scores], "{:.1f}")
 
 
-def _margin(rows: Sequence[RunRow]) -> str:
+def _margin(rows: Sequence[CellRow]) -> str:
     both = [row.scores for row in rows if "mpdistil" in row.scores and "teacher" in row.scores]
     return spread_text([scores["mpdistil"] - scores["teacher"] for scores in both], "{:+.1f}")
 
 
-def _score_and_margin(rows: Sequence[RunRow]) -> str:
+def _score_and_margin(rows: Sequence[CellRow]) -> str:
     if not rows:
         return MISSING
     chosen = [row.selection_scores["mpdistil"] for row in rows if "mpdistil" in row.selection_scores]
@@ -203,12 +203,12 @@ def _score_and_margin(rows: Sequence[RunRow]) -> str:
     return f"{_score(rows, 'mpdistil')} [{_margin(rows)}]{on_selection}, {len(rows)} seed{'s' * (len(rows) > 1)}"
 
 
-def _one_point(rows: Sequence[RunRow]) -> str:
+def _one_point(rows: Sequence[CellRow]) -> str:
     return f"{rows[0].dev_rows / 100:.2g}"
 
 
-def _selected(experiment: Experiment) -> str:
-    return f"selected on {experiment.selected_on}"
+def _selected(setup: Setup) -> str:
+    return f"selected on {setup.selected_on}"
 
 
 def _ordered(found: set[str], known: Sequence[str]) -> list[str]:

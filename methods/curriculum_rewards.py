@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from errors import UserError
+
 Reward = Literal["binary", "real", "gain", "alignment"]
 
 
@@ -55,6 +57,6 @@ def _sum(parts: Sequence[Tensor]) -> Tensor:
 
 def _check_rows(student: Tensor, meta_teacher: Tensor) -> None:
     if student.ndim != 1 or student.shape != meta_teacher.shape:
-        raise ValueError(
+        raise UserError(
             f"rewards compare two (B,) of scores, but they are {tuple(student.shape)} and {tuple(meta_teacher.shape)}"
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from errors import UserError
 from methods.interface import LossInputs, Needs, same_shape
 from methods.task_loss import task_loss
 
@@ -36,7 +37,7 @@ class Dist:
         """See `Method.loss`; parts are `task`, `inter` (where there are more than two classes) and `intra`."""
         same_shape("dist", given.student.logits, given.teacher.logits, "logits")
         if given.student.logits.shape[1] < 2:
-            raise ValueError("dist: correlations between classes need classes; a regression has none, use kd")
+            raise UserError("dist: correlations between classes need classes; a regression has none, use kd")
         ours = torch.softmax(given.student.logits / self.temperature, -1)
         theirs = torch.softmax(given.teacher.logits.to(ours.dtype) / self.temperature, -1)
         task = task_loss(given.student.logits, given.labels, given.kind)

@@ -11,6 +11,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from errors import UserError
 from kinds import Kind
 from methods.layer_mapping import LayerPairs
 from models.model_outputs import Outputs
@@ -112,9 +113,9 @@ class LossInputs:
 
     @property
     def teacher(self) -> Outputs:
-        """The teacher's outputs. Raises ValueError where there are none."""
+        """The teacher's outputs. Raises UserError where there are none."""
         if self.teacher_outputs is None:
-            raise ValueError("the method's loss needs the teacher's outputs of the batch, but got none")
+            raise UserError("the method's loss needs the teacher's outputs of the batch, but got none")
         return self.teacher_outputs
 
 
@@ -130,9 +131,9 @@ class Method(Protocol):
 
 
 def same_shape(method: str, student: Tensor, teacher: Tensor, what: str) -> None:
-    """ValueError where two tensors that are compared differ in shape: broadcasting would hide it."""
+    """Raise UserError where two tensors that are compared differ in shape: broadcasting would hide it."""
     if student.shape != teacher.shape:
-        raise ValueError(
+        raise UserError(
             f"{method}: student and teacher {what} must have one shape, but they are "
             f"{tuple(student.shape)} and {tuple(teacher.shape)}"
         )

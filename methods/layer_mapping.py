@@ -6,6 +6,8 @@ Layers are hidden-state numbers: 0 is the embeddings, n is what comes out of lay
 from collections.abc import Sequence
 from typing import Literal
 
+from errors import UserError
+
 LayerPairs = tuple[tuple[int, int], ...]
 Mapping = Literal["uniform", "first", "last"] | Sequence[Sequence[int]]
 
@@ -15,11 +17,11 @@ def match_layers(mapping: Mapping, student_layers: int, teacher_layers: int) -> 
 
     `uniform` spreads the shallower model's layers evenly over the deeper one and ends with both last layers
     (3 on 6: 1-2, 2-4, 3-6); `first` and `last` take the layers from the bottom and from the top; or the pairs
-    themselves, [[student, teacher], ...]. Raises ValueError on another name or a layer that a model does not
+    themselves, [[student, teacher], ...]. Raises UserError on another name or a layer that a model does not
     have.
     """
     if student_layers < 1 or teacher_layers < 1:
-        raise ValueError(f"depths must be 1 or more, but they are {student_layers} and {teacher_layers}")
+        raise UserError(f"depths must be 1 or more, but they are {student_layers} and {teacher_layers}")
     pairs = min(student_layers, teacher_layers)
     if not isinstance(mapping, str):
         return _checked(mapping, student_layers, teacher_layers)
@@ -29,17 +31,17 @@ def match_layers(mapping: Mapping, student_layers: int, teacher_layers: int) -> 
         return [(i, i) for i in range(1, pairs + 1)]
     if mapping == "last":
         return [(student_layers - i, teacher_layers - i) for i in reversed(range(pairs))]
-    raise ValueError(f"layer mapping {mapping!r}: allowed are uniform, first, last or a list of [student, teacher]")
+    raise UserError(f"layer mapping {mapping!r}: allowed are uniform, first, last or a list of [student, teacher]")
 
 
 def patient_layers(strategy: str, student_layers: int, teacher_layers: int) -> LayerPairs:
     """The student's layers but the last, with the teacher's they learn from (section 3.2 of the paper).
 
     `skip`: spread evenly (3 on 6: 1-2, 2-4). `last`: the teacher's last layers below its top one (3 on 6: 1-4, 2-5).
-    Raises ValueError where the student has one layer, or the teacher no more than the student.
+    Raises UserError where the student has one layer, or the teacher no more than the student.
     """
     if student_layers < 2 or teacher_layers <= student_layers:
-        raise ValueError(
+        raise UserError(
             f"needs a student of 2 layers or more and a deeper teacher, but they have {student_layers} and "
             f"{teacher_layers}; use kd"
         )
@@ -53,7 +55,7 @@ def _checked(mapping: Sequence[Sequence[int]], student_layers: int, teacher_laye
     pairs: list[tuple[int, int]] = []
     for pair in mapping:
         if len(pair) != 2 or not 0 <= pair[0] <= student_layers or not 0 <= pair[1] <= teacher_layers:
-            raise ValueError(
+            raise UserError(
                 f"layer mapping {list(pair)}: a pair is [student layer 0-{student_layers}, "
                 f"teacher layer 0-{teacher_layers}]"
             )

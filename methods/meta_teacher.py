@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from errors import UserError
 from kinds import KINDS, Kind
 from methods.task_loss import per_row_task_loss, task_loss, true_class_score
 
@@ -41,7 +42,7 @@ def meta_teacher_loss(
         return competitive(teacher_logits, student_logits, labels, kind, label_range)
     if name == "competitive_probability":
         return competitive_probability(teacher_logits, student_logits, labels, kind, label_range)
-    raise ValueError(f"meta-teacher loss {name!r}: allowed are collaborative, competitive and competitive_probability")
+    raise UserError(f"meta-teacher loss {name!r}: allowed are collaborative, competitive and competitive_probability")
 
 
 def collaborative(teacher_logits: Tensor, student_logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
@@ -83,7 +84,7 @@ def competitive_probability(
 
 def _width(label_range: tuple[float, float] | None) -> float:
     if label_range is None or not label_range[1] > label_range[0]:
-        raise ValueError(
+        raise UserError(
             f"a competitive loss of a regression is bounded by the label range, but that is {label_range}: "
             "give label_range in the dataset's description"
         )

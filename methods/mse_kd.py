@@ -11,6 +11,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from errors import UserError
 from methods.interface import LossInputs, Needs
 from methods.layer_mapping import LayerPairs
 from methods.soft_targets import hidden_loss, probability_error, temperature_of
@@ -33,12 +34,12 @@ class MseKd:
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1 or self.beta < 0 or self.temperature <= 0:
-            raise ValueError(
+            raise UserError(
                 f"mse_kd: alpha must be in [0, 1], beta 0 or more, temperature above 0, "
                 f"but they are {self.alpha}, {self.beta}, {self.temperature}"
             )
         if self.alpha_on not in ("task", "soft"):
-            raise ValueError(f"mse_kd: alpha_on is {self.alpha_on!r}; allowed are task and soft")
+            raise UserError(f"mse_kd: alpha_on is {self.alpha_on!r}; allowed are task and soft")
 
     @property
     def needs(self) -> Needs:

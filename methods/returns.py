@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal, Protocol
 
+from errors import UserError
+
 BaselineName = Literal["none", "running", "episode", "normalised"]
 
 
 def discounted_returns(rewards: Sequence[float], gamma: float) -> list[float]:
     """G_t of each action; gamma of 0 credits each action with its own reward alone."""
     if not 0 <= gamma <= 1:
-        raise ValueError(f"gamma must be in [0, 1], but it is {gamma}")
+        raise UserError(f"gamma must be in [0, 1], but it is {gamma}")
     returns: list[float] = []
     following = 0.0
     for reward in reversed(rewards):
@@ -94,7 +96,7 @@ class NormalisedBaseline:
 
 
 def make_baseline(name: BaselineName) -> Baseline:
-    """The baseline called `name`, fresh. Raises ValueError on another name."""
+    """The baseline called `name`, fresh. Raises UserError on another name."""
     if name == "none":
         return NoBaseline()
     if name == "running":
@@ -103,4 +105,4 @@ def make_baseline(name: BaselineName) -> Baseline:
         return EpisodeBaseline()
     if name == "normalised":
         return NormalisedBaseline()
-    raise ValueError(f"baseline {name!r}: allowed are none, running, episode and normalised")
+    raise UserError(f"baseline {name!r}: allowed are none, running, episode and normalised")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from errors import UserError
 from kinds import Kind
 from methods.interface import LossInputs, Needs
 from methods.soft_targets import divergence
@@ -67,5 +68,5 @@ class Sftn:
 
 def _mean(terms: Mapping[int, Tensor]) -> Tensor:
     if not terms:
-        raise ValueError("sftn: the teacher has no branches; a student of 2 layers or more makes one or more")
+        raise UserError("sftn: the teacher has no branches; a student of 2 layers or more makes one or more")
     return torch.stack(list(terms.values())).mean()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from errors import UserError
 from methods.interface import LossInputs, Needs, same_shape
 from methods.soft_targets import divergence
 from methods.task_loss import task_loss
@@ -32,7 +33,7 @@ class Skd:
         same_shape("skd", given.student.logits, given.teacher.logits, "logits")
         # With two classes a centred unit vector is one of two points, and one output (regression) has no direction.
         if given.student.logits.shape[1] < 3:
-            raise ValueError(
+            raise UserError(
                 "skd: with fewer than 3 classes a centred unit vector of logits has no gradient; use kd or dist"
             )
         theirs = centred(given.teacher.logits.to(given.student.logits.dtype))

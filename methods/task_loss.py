@@ -9,13 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from errors import UserError
 from kinds import KINDS, Kind
 
 
 def per_row_task_loss(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
     """Cross-entropy, or squared error for regression, of each row.
 
-    logits (B, C), labels (B,) of class numbers or of values -> (B,). Raises ValueError on any other shape.
+    logits (B, C), labels (B,) of class numbers or of values -> (B,). Raises UserError on any other shape.
     """
     _check_shapes(logits, labels, kind)
     if not KINDS[kind].has_classes:
@@ -46,12 +47,12 @@ def answer_score(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
 
 def _check_shapes(logits: Tensor, labels: Tensor, kind: Kind) -> None:
     if logits.ndim != 2 or labels.ndim != 1 or logits.shape[0] != labels.shape[0]:
-        raise ValueError(
+        raise UserError(
             f"{kind}: logits must be (B, C) and labels (B,), but they are {tuple(logits.shape)} and "
             f"{tuple(labels.shape)}; flatten the labels, do not rely on broadcasting"
         )
     outputs, has_classes = logits.shape[1], KINDS[kind].has_classes
     if not has_classes and outputs != 1:
-        raise ValueError(f"{kind}: logits must be (B, 1), but they have {outputs} outputs")
+        raise UserError(f"{kind}: logits must be (B, 1), but they have {outputs} outputs")
     if has_classes and outputs < 2:
-        raise ValueError(f"{kind}: logits must be (B, C) with C of 2 or more, but C is {outputs}")
+        raise UserError(f"{kind}: logits must be (B, C) with C of 2 or more, but C is {outputs}")

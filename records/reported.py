@@ -2,13 +2,15 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
+
+from records.base import RecordPart
 
 
-class ReportPart(BaseModel):
+class ReportPart(RecordPart):
     """A part of report.json, which has more for other programs."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")
 
 
 class ReportScore(ReportPart):
@@ -54,7 +56,7 @@ class ReportRecord(ReportPart):
 
 
 class ChosenPoints(ReportPart):
-    """points.json of `experiments.points choose`."""
+    """points.json of `experiments.grid --grids`."""
 
     points: dict[str, int]
     """Method -> points that were tried."""

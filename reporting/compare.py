@@ -51,7 +51,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", help="those of the params file; 'all': whatever was evaluated")
     parser.add_argument("--seeds", nargs="+", type=int, help="those of the params file")
     parser.add_argument("--baseline", help="the method that wins are counted against (kd, else finetune)")
-    parser.add_argument("--points", type=Path, help="points.json of `python -m experiments.points choose`")
+    parser.add_argument("--points", type=Path, help="points.json of `python -m experiments.grid --grids`")
     parser.add_argument("--output", type=Path, default=OUTPUTS / "compare", help="folder to write into")
     return parser.parse_args(arguments)
 

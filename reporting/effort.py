@@ -35,12 +35,12 @@ class Effort:
     peak_memory_mb: float
 
 
-def effort_of(dataset: str, method: str, seed: int) -> Effort | None:
+def effort_of(dataset: str, method: str, seed: int, root: Path = Path()) -> Effort | None:
     """Sum up what one student took; with it its assistant, or the student that it went on from. None if it was not trained.
 
     MPDistil's: base, meta-teacher and curriculum.
     """
-    folder = student_folder(dataset, method, seed)
+    folder = root / student_folder(dataset, method, seed)
     if not has_record(folder):
         return None
     # Where the result is a link into another outputs folder, what it was made from lies there.

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 
 from data.batches import Batch, batch_order, collate, draw_rows
 from data.tokens import TokenSplit
+from errors import UserError
 from methods.co_training import Learner, MovingTeacher, Pair, ProjectedModel
 from methods.interface import Lasting
 from metrics import compute_metrics
@@ -206,7 +207,7 @@ def _quiz_batches(quiz: TokenSplit, settings: JointSettings) -> QuizBatches | No
 def _feedback(quiz: QuizBatches | None, device: torch.device) -> Iterator[Batch]:
     """Quiz batches without end, for the methods that ask for them."""
     if quiz is None:
-        raise ValueError("the quiz split has no rows, but a teacher learns from its student on them; raise split.quiz")
+        raise UserError("the quiz split has no rows, but a teacher learns from its student on them; raise split.quiz")
     while True:
         yield quiz.next_batch().to(device)
 

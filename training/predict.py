@@ -9,6 +9,7 @@ from torch import nn
 
 from data.batches import batch_order, collate
 from data.tokens import TokenSplit
+from errors import UserError
 from training import interrupts
 from training.data_parallel import run_shared
 from training.precision import scoring_precision
@@ -62,7 +63,7 @@ def predict(
         after_batch: called when one was.
     """
     if len(split) == 0:
-        raise ValueError(f"{dataset}: a split without rows; there is nothing to predict")
+        raise UserError(f"{dataset}: a split without rows; there is nothing to predict")
     was_training = model.training
     model.eval()
     order = batch_order(split.lengths, batch_size, seed=0, epoch=0, shuffle=False)

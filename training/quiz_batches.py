@@ -6,6 +6,7 @@ import numpy as np
 
 from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
+from errors import UserError
 from training.resume import Resumable
 
 
@@ -28,7 +29,7 @@ class QuizBatches(Resumable):
         self._split, self._batch_size, self._seed = split, batch_size, seed
         self._rows = np.arange(len(split)) if rows is None else np.asarray(rows)
         if len(self._rows) == 0:
-            raise ValueError("a quiz split without rows: enlarge split.quiz, or take fewer rows out of it for the exam")
+            raise UserError("a quiz split without rows: enlarge split.quiz, or take fewer rows out of it for the exam")
         self._first, self._pass, self._order = first, -1, list[list[int]]()
         self.given = 0
         """How many batches `next_batch` gave."""

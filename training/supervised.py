@@ -15,6 +15,7 @@ from torch import nn
 from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
 from epoch_choice import BY_LOSS, SelectedBy, SelectionRule, of_row
+from errors import UserError
 from kinds import Kind
 from metrics import compute_metrics
 from models.model_outputs import Outputs
@@ -32,7 +33,7 @@ BatchLoss = Callable[[Outputs, Batch], Mapping[str, torch.Tensor]]
 EpochLoss = Callable[[int], BatchLoss]
 
 
-class Diverged(ValueError):
+class Diverged(UserError):
     """The loss, its gradient or a score is no number any more."""
 
 

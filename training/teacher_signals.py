@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from errors import UserError
 from models.model_outputs import Outputs
 from training.predict import Predictions
 
@@ -49,12 +50,12 @@ class Signals:
 
 
 def save_signals(folder: Path, split: str, predictions: Predictions) -> None:
-    """Write one split's signals. Raises ValueError where the teacher says NaN or infinity of a row."""
+    """Write one split's signals. Raises UserError where the teacher says NaN or infinity of a row."""
     tensors = {"logits": predictions.logits, "pooled": predictions.pooled}
     tensors |= {f"vectors.{layer}": value for layer, value in predictions.vectors.items()}
     for name, value in tensors.items():
         if not np.isfinite(value).all():
-            raise ValueError(
+            raise UserError(
                 f"{split}: the teacher's {name} hold NaN or infinity (beyond 65504 where stored in 16 bit); it can "
                 "teach nothing: train it with a lower learning rate, or supply another one"
             )
@@ -72,15 +73,15 @@ def open_signals(folder: Path, split: str, *, rows: int) -> Signals:
         rows: how many rows the split has.
 
     Raises:
-        ValueError: the file is damaged, or is of another version of the split.
+        UserError: the file is damaged, or is of another version of the split.
     """
     path = folder / f"{split}.safetensors"
     try:
         stored = {name: torch.from_numpy(value) for name, value in load_file(path).items()}
     except SafetensorError as error:
-        raise ValueError(f"{path}: damaged ({error}); delete it and run the {_stage(folder)} stage again") from None
+        raise UserError(f"{path}: damaged ({error}); delete it and run the {_stage(folder)} stage again") from None
     if stored["logits"].shape[0] != rows:
-        raise ValueError(
+        raise UserError(
             f"{path}: {stored['logits'].shape[0]} rows, but the split has {rows}; run the {_stage(folder)} stage again"
         )
     vectors = {int(name.split(".")[1]): value for name, value in stored.items() if name.startswith("vectors.")}
@@ -94,14 +95,14 @@ def open_joined(folder: Path, rows: Mapping[str, int]) -> Signals:
         rows: how many rows each split has.
 
     Raises:
-        ValueError: a file is damaged, or is of another version of its split, or lacks vectors that another has.
+        UserError: a file is damaged, or is of another version of its split, or lacks vectors that another has.
     """
     parts = [open_signals(folder, split, rows=count) for split, count in rows.items()]
     if len(parts) == 1:
         return parts[0]
     layers = parts[0].vectors.keys()
     if any(part.vectors.keys() != layers for part in parts):
-        raise ValueError(
+        raise UserError(
             f"{folder}: {' and '.join(rows)} hold the vectors of different layers; run the {_stage(folder)} stage again"
         )
     return Signals(
@@ -124,15 +125,15 @@ def save_trajectory(folder: Path, epochs: Sequence[np.ndarray]) -> None:
 
 
 def open_trajectory(folder: Path, *, rows: int) -> list[torch.Tensor]:
-    """The logits (N, C) after epochs 1, 2, ... of the teacher. Raises ValueError where none were kept, or damaged."""
+    """The logits (N, C) after epochs 1, 2, ... of the teacher. Raises UserError where none were kept, or damaged."""
     path = folder / TRAJECTORY
     try:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path}: missing or damaged ({error}); run the teacher stage again") from None
+        raise UserError(f"{path}: missing or damaged ({error}); run the teacher stage again") from None
     if not stored:
-        raise ValueError(f"{path}: holds no epoch; set teacher.trajectory: true and run the teacher stage again")
+        raise UserError(f"{path}: holds no epoch; set teacher.trajectory: true and run the teacher stage again")
     found = [torch.from_numpy(stored[f"epoch.{number}"]) for number in range(1, len(stored) + 1)]
     if found[0].shape[0] != rows:
-        raise ValueError(f"{path}: {found[0].shape[0]} rows, but the split has {rows}; run the teacher stage again")
+        raise UserError(f"{path}: {found[0].shape[0]} rows, but the split has {rows}; run the teacher stage again")
     return found

@@ -16,7 +16,6 @@ import shutil
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -226,10 +225,6 @@ def run_stage(name: str, work: Callable[[Stage], None]) -> None:
         _stop(f"{name}: {end}, stopped; the next run goes on where a checkpoint was kept", 128 + end.number)
     except UserError as error:
         _stop(f"{name}: {error}")
-    except ValueError as error:
-        if not _raised_on_purpose(error):
-            raise
-        _stop(f"{name}: {error}")
     except BrokenPipeError:
         _stop(f"{name}: nobody reads what it prints any more, stopped", 128 + signal.SIGPIPE)
     except (OSError, SafetensorError, MemoryError, RuntimeError) as error:
@@ -292,13 +287,6 @@ def _check_code(name: str) -> None:
 def _modules(name: str) -> dict[str, str]:
     """sha256 of every module that the stage runs; looked up once, as each is imported once."""
     return SourceTree(ROOT).modules_now(name)
-
-
-def _raised_on_purpose(error: ValueError) -> bool:
-    """Whether a `raise` of ours is where it came from, and so its text is meant for people; a library's is a bug."""
-    origin = traceback.extract_tb(error.__traceback__)[-1]
-    ours = any(Path(origin.filename).is_relative_to(ROOT / name) for name in ("data", "methods", "models", "training"))
-    return ours and (origin.line or "").startswith("raise ")
 
 
 def _stop(message: str, status: int = 2) -> None:

@@ -66,7 +66,7 @@ def run_curriculum(
         checkpoints: keep the run's state, and begin where an interrupted run of the same stood.
 
     Raises:
-        ValueError: settings that contradict each other, or a probe of rows that the student trains on.
+        UserError: settings that contradict each other, or a probe of rows that the student trains on.
         Diverged: the loss became NaN or infinite.
     """
     check(datasets, target, settings, probe, distillation)

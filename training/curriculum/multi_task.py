@@ -49,7 +49,7 @@ def train_multi_task(
         distillations: losses in place of the task loss, by dataset.
 
     Raises:
-        ValueError: the target's quiz has no rows.
+        UserError: the target's quiz has no rows.
         Diverged: the loss became NaN or infinite.
     """
     learner = CurriculumLearner(student, settings, accelerator, distillations or {})

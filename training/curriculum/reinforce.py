@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from errors import UserError
 from methods.policy import Policy
 from training.resume import Resumable
 from training.resume_files import State
@@ -52,7 +53,7 @@ class Reinforce(Resumable):
     def update(self, advantages: Sequence[float]) -> None:
         """One AdamW step on -sum_t A_t log pi(a_t | s_t), over the choices since the last update, in their order."""
         if len(advantages) != len(self._scores):
-            raise ValueError(f"{len(advantages)} advantages for {len(self._scores)} choices")
+            raise UserError(f"{len(advantages)} advantages for {len(self._scores)} choices")
         for index, parameter in enumerate(self._parameters):
             terms = [
                 -advantage * score

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from data.batches import Batch
+from errors import UserError
 from kinds import Kind
 from methods.curriculum_rewards import Reward, alignment_reward, binary_reward, gain_reward, real_reward
 from methods.task_loss import per_row_task_loss, true_class_score
@@ -71,7 +72,7 @@ class ProbeReader:
 
     def __init__(self, probe: Probe, student: CurriculumStudent, target: str, kind: Kind, device: torch.device) -> None:
         if not probe.batches:
-            raise ValueError("the probe has no rows: give it some of selection, or use another reward")
+            raise UserError("the probe has no rows: give it some of selection, or use another reward")
         self._batches = [batch.to(device) for batch in probe.batches]
         self._rows = sum(len(batch.labels) for batch in self._batches)
         self._student, self._target, self._kind, self._device = student, target, kind, device
@@ -146,13 +147,13 @@ class AlignmentReward(StepReward):
 
 
 def make_reward(name: Reward, student: CurriculumStudent, target: str, probe: ProbeReader | None) -> StepReward:
-    """The reward called `name`. Raises ValueError on another name, or where its probe is missing."""
+    """The reward called `name`. Raises UserError on another name, or where its probe is missing."""
     if name in ("binary", "real"):
         return LevelReward(name)
     if name not in ("gain", "alignment"):
-        raise ValueError(f"reward {name!r}: allowed are binary, real, gain and alignment")
+        raise UserError(f"reward {name!r}: allowed are binary, real, gain and alignment")
     if probe is None:
-        raise ValueError(f"reward {name} needs a probe: rows of {target} that the student never trains on")
+        raise UserError(f"reward {name} needs a probe: rows of {target} that the student never trains on")
     if name == "gain":
         return GainReward(probe)
     in_heads = {id(parameter) for parameter in student.heads.parameters()}
@@ -160,10 +161,10 @@ def make_reward(name: Reward, student: CurriculumStudent, target: str, probe: Pr
 
 
 def check_probe(probe: Probe, target: TargetQuiz) -> None:
-    """Raises ValueError if the student is trained on a row of the probe: the policy would learn to memorise."""
+    """Raises UserError if the student is trained on a row of the probe: the policy would learn to memorise."""
     overlap = sorted(probe.row_ids & target.trained_ids)
     if overlap:
-        raise ValueError(
+        raise UserError(
             f"{target.name}: {len(overlap)} rows of the probe are rows that the student trains on "
             f"(first: {overlap[0]!r}); take the probe from selection, or hold an exam out of the quiz"
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from errors import UserError
 from methods.policy import Policy
 from seeds import torch_generator
 from training.curriculum.reinforce import Reinforce, SampledAction
@@ -64,7 +65,7 @@ class FixedSampler(Sampler):
 def effective_sampler(asked: SamplerName, actions: int) -> tuple[SamplerName, str | None]:
     """The sampler that runs, and why it is not the one asked for: a policy over one dataset has nothing to choose."""
     if asked not in ("policy", "uniform", "target", "kd_only"):
-        raise ValueError(f"sampler {asked!r}: allowed are policy, uniform, target and kd_only")
+        raise UserError(f"sampler {asked!r}: allowed are policy, uniform, target and kd_only")
     if actions == 1 and asked in ("policy", "uniform"):
         return "target", f"the benchmark has one dataset, so sampler {asked} has one action and ran as target"
     return asked, None

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from data.batches import Batch
+from errors import UserError
 from methods.returns import Baseline, discounted_returns, make_baseline
 from training.curriculum.agreement import disagreement
 from training.curriculum.learner import CurriculumLearner
@@ -56,7 +57,7 @@ class Episode(Resumable):
         """The target's quiz batches of an episode: a step for each."""
         quiz = self.one_pass(number)[: self.settings.max_steps_per_episode]
         if not quiz:
-            raise ValueError("a quiz split without rows, so an episode has no steps; enlarge split.quiz")
+            raise UserError("a quiz split without rows, so an episode has no steps; enlarge split.quiz")
         return quiz
 
     def step(self, number: int, step: int, quiz: Sequence[Batch]) -> Row:
@@ -163,7 +164,7 @@ def prepare(
     probe: Probe | None,
     distillation: Distillation | None,
 ) -> CurriculumEpisode:
-    """Everything that an episode needs. Raises ValueError where the policy's state needs a probe and there is none."""
+    """Everything that an episode needs. Raises UserError where the policy's state needs a probe and there is none."""
     names = [dataset.name for dataset in datasets]
     own = names.index(target.name)
     kind, device = datasets[own].kind, accelerator.device
@@ -177,7 +178,7 @@ def prepare(
         if weight is not None:
             return weight
         if reader is None:
-            raise ValueError("a student without a square layer before its head needs a probe for the policy's state")
+            raise UserError("a student without a square layer before its head needs a probe for the policy's state")
         return reader.mean_pooled()
 
     sampler = make_sampler(
@@ -204,15 +205,15 @@ def check(
     probe: Probe | None,
     distillation: Distillation | None,
 ) -> None:
-    """Raises ValueError for settings that contradict each other, or a probe of rows that the student trains on."""
+    """Raises UserError for settings that contradict each other, or a probe of rows that the student trains on."""
     names = [dataset.name for dataset in datasets]
     if len(set(names)) != len(names) or target.name not in names:
-        raise ValueError(f"the target {target.name!r} must be one of the datasets, each named once: {names}")
+        raise UserError(f"the target {target.name!r} must be one of the datasets, each named once: {names}")
     if settings.update not in ("step", "episode"):
-        raise ValueError(f"curriculum.update {settings.update!r}: allowed are step and episode")
+        raise UserError(f"curriculum.update {settings.update!r}: allowed are step and episode")
     if reason := disagreement(settings.update, settings.reward):
-        raise ValueError(reason)
+        raise UserError(reason)
     if settings.sampler == "kd_only" and distillation is None:
-        raise ValueError("sampler kd_only trains on the distillation loss alone: pass a distillation")
+        raise UserError("sampler kd_only trains on the distillation loss alone: pass a distillation")
     if probe is not None:
         check_probe(probe, target)

@@ -23,6 +23,6 @@ def method_row(method: str = "kd", dataset: str = "cb", seed: int = 42, **change
         "machine": "2 cores",
         "commit": "abc123",
         "commit_time": "2026-11-22T12:00:00+00:00",
-        "command": "python -m experiments.methods_grid FOLDER",
+        "command": "python -m experiments.grid FOLDER",
     }
     return row | changes

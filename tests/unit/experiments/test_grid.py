@@ -1,22 +1,30 @@
-"""The grid: which cells are run, what a row says of them, and that a finished cell is left out."""
+"""The grid of MPDistil's variants: which cells are run, what a row says of them, and that a finished cell is left out."""
 
 import json
 from pathlib import Path
 
 import pytest
+from made_up_pipeline import MadeUpPipeline
 
-from experiments import grid
+from experiments import cells, grid
 from experiments.result_rows import read_rows
 
 
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeUpPipeline:
+    made_up = MadeUpPipeline(Path("profiles/superglue-minilm.yaml"), folder=tmp_path / "tree")
+    monkeypatch.setattr(grid, "Pipeline", lambda *_: made_up)
+    return made_up
+
+
 def test_all_cells_cover_every_loss_reward_and_sampler_once() -> None:
-    cells = grid.VARIANTS["all"]
-    assert len(cells) == len(set(cells)) == 11
-    assert {(loss, reward) for loss, reward, sampler in cells if sampler == "policy"} >= {
-        (loss, reward) for loss in grid.LOSSES for reward in ("binary", "real")
+    every = cells.VARIANTS["all"]
+    assert len(every) == len(set(every)) == 11
+    assert {(loss, reward) for loss, reward, sampler in every if sampler == "policy"} >= {
+        (loss, reward) for loss in cells.LOSSES for reward in ("binary", "real")
     }
-    assert {reward for _, reward, _ in cells} == {"binary", "real", "gain", "alignment"}
-    assert {sampler for _, _, sampler in cells} == {"policy", "uniform", "target", "kd_only"}
+    assert {reward for _, reward, _ in every} == {"binary", "real", "gain", "alignment"}
+    assert {sampler for _, _, sampler in every} == {"policy", "uniform", "target", "kd_only"}
 
 
 def test_folders_of_somebodys_machine_do_not_get_into_a_row() -> None:
@@ -25,35 +33,37 @@ def test_folders_of_somebodys_machine_do_not_get_into_a_row() -> None:
     assert grid.FOLDER.sub("FOLDER", command) == shown
 
 
-def run_with_fake_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Run the default cell of one dataset; stages only leave the metrics that a row is made of."""
-    ran: list[str] = []
-
-    def stage(given: grid.Work, params: Path, name: str, dataset: str, method=None, seed=None, *, again=False) -> None:
-        ran.append(name)
-        folder = given.folder / "outputs" / ("student" if name == "curriculum" else name) / dataset
-        method = "mpdistil" if name == "curriculum" else method
-        folder = folder.joinpath(*(str(part) for part in (method, seed) if part is not None))
-        (folder / "tokens").mkdir(parents=True, exist_ok=True)
-        scores = {"accuracy": 0.75, "loss": 0.5}
-        found: dict[str, object] = {
-            f"{who}{split}": scores for who in ("", "teacher_") for split in ("dev", "selection")
-        }
-        found |= {"rows": {"dev": 56}, "best_episode": 3, "cumulative_share": {}, "selected_on": "selection"}
-        (folder / "metrics.json").write_text(json.dumps(found))
-        (folder / "tokens/spec.json").write_text(json.dumps({"metrics": ["accuracy"]}))
-
-    monkeypatch.setattr(grid, "run_stage_command", stage)
-    arguments = ["grid", "profiles/superglue-minilm.yaml", str(tmp_path / "runs.jsonl"), "--datasets", "cb"]
-    monkeypatch.setattr("sys.argv", [*arguments, "--seeds", "42", "--work", str(tmp_path / "work")])
-    monkeypatch.setattr(grid, "commit", lambda: "abc")
-    monkeypatch.setattr("experiments.json_lines.commit_time_of", lambda commit: "2026-01-01T00:00:00+00:00")
-    grid.main()
-    return ran
+def run(tmp_path: Path, *arguments: str) -> int:
+    places = ["profiles/superglue-minilm.yaml", str(tmp_path / "runs.jsonl"), "--work", str(tmp_path / "work")]
+    return grid.main([*places, *arguments])
 
 
-def test_a_cell_is_run_once_and_its_row_can_be_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_with_fake_stages(tmp_path, monkeypatch).count("curriculum") == 1
-    assert run_with_fake_stages(tmp_path, monkeypatch).count("curriculum") == 0
+def test_a_cell_is_run_once_and_its_row_can_be_read_back(tmp_path: Path, pipeline: MadeUpPipeline) -> None:
+    asked = ("--cells", "default", "--datasets", "cb", "--seeds", "42")
+    assert run(tmp_path, *asked) == 0
+    assert run(tmp_path, *asked) == 0
+    ((values, targets),) = pipeline.asked
+    assert values["curriculum.reward"] == "alignment"
+    assert targets == ("evaluate@cb-finetune-42", "evaluate@cb-mse_kd-42", "evaluate_curriculum@cb-mpdistil-42")
     (row,) = read_rows(tmp_path / "runs.jsonl")
-    assert (row.dataset, row.seed, row.cell.reward, row.scores["mpdistil"]) == ("cb", 42, "alignment", 75.0)
+    evaluated = json.loads((pipeline.folder / "outputs/evaluate/cb/mpdistil/42/metrics.json").read_text())
+    score = round(100 * evaluated["dev"]["accuracy"], 4)
+    assert (row.dataset, row.seed, row.cell.reward, row.scores["mpdistil"]) == ("cb", 42, "alignment", score)
+    assert row.duration_s == 36  # of the three stages that are the cell's own
+
+
+def test_cells_of_another_budget_are_run_again(tmp_path: Path, pipeline: MadeUpPipeline) -> None:
+    asked = ("--cells", "samplers", "--datasets", "cb", "copa", "--seeds", "42", "--workers", "2")
+    assert run(tmp_path, *asked) == 0
+    assert len(read_rows(tmp_path / "runs.jsonl")) == len(pipeline.asked) == 8
+    object.__setattr__(pipeline, "assignments", ("student.epochs=7",))
+    assert run(tmp_path, *asked) == 0
+    assert len(pipeline.asked) == 16
+
+
+def test_a_dataset_that_the_profile_lacks_is_refused(
+    tmp_path: Path, pipeline: MadeUpPipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "--datasets", "mrpc", "--seeds", "42") == 2
+    assert "--datasets mrpc: not in profiles/superglue-minilm.yaml, which has cb, copa" in capsys.readouterr().err
+    assert not pipeline.asked

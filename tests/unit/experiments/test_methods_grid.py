@@ -1,105 +1,140 @@
-"""The runner of methods: one budget for all, rows that exist are left out, and two methods for real on few rows."""
+"""The grid of methods: one budget for all, what the points have in common, what is left out, and what is kept."""
 
-import shutil
+import json
 from pathlib import Path
 
 import pytest
 import yaml
+from made_up_pipeline import MadeUpPipeline
 
-from benchmarks.stage_commands import Work
-from experiments import method_training, methods_grid
+from config.methods import by_family
+from experiments import grid
+from experiments.grid_types import evaluation, method_of
 from experiments.method_runs import read_method_rows
-from experiments.method_training import Entry, Grid, lists_of
-from tests.stages import run_stage_here
+from experiments.methods_grid import Budget
 
-ROOT = Path(__file__).parents[3]
+KD_GRID = ("--grids", "profiles/grids/kd.yaml", "--points", "3")
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Path:
-    """Quickstart's datasets with few generated rows."""
-    shutil.copytree(ROOT / "data/catalog/quickstart", tmp_path / "catalog")
-    for path in (tmp_path / "catalog").glob("*/dataset.yaml"):
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        content["generate"] |= {"train_rows": 160, "dev_rows": 40}
-        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return tmp_path / "catalog"
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeUpPipeline:
+    made_up = MadeUpPipeline(Path("profiles/quickstart.yaml"), folder=tmp_path / "tree")
+    monkeypatch.setattr(grid, "Pipeline", lambda *_: made_up)
+    return made_up
 
 
-def run_here(tmp_path: Path, catalog: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[str]:
-    """Run the grid with its stages in this process; returns what was run."""
-    ran: list[str] = []
-
-    def stage(work: Work, params: Path, name: str, dataset: str, method=None, seed=None, *, again=False) -> None:
-        keys = {"dataset": dataset, "method": method, "seed": seed}
-        given = [part for key, value in keys.items() if value is not None for part in (f"--{key}", str(value))]
-        folder = Path(*(str(value) for value in keys.values() if value is not None))
-        if again or not (work.folder / "outputs" / name / folder / "run.json").exists():
-            ended = run_stage_here(work.folder, name, "--params", str(params), *given)
-            assert ended.status == 0, ended.errors
-            ran.append(" ".join(str(part) for part in (name, dataset, method) if part))
-
-    for module in (methods_grid, method_training):
-        monkeypatch.setattr(module, "run_stage_command", stage)
-    monkeypatch.setattr(methods_grid, "commit", lambda: "abc")
-    monkeypatch.setattr("experiments.json_lines.commit_time_of", lambda commit: "2026-01-01T00:00:00+00:00")
-    small = ["teacher.epochs=1", "split.selection_minimum=16", "evaluate.latency_repeats=3", f"source.folder={catalog}"]
-    places = [str(ROOT / "profiles/quickstart.yaml"), str(tmp_path / "runs.jsonl"), "--work", str(tmp_path / "work")]
-    budget = ["--seeds", "42", "--updates", "10", "--batch-size", "16", "--set", *small]
-    assert methods_grid.main([*places, *arguments, *budget]) == 0
-    return ran
+def run(tmp_path: Path, *arguments: str) -> int:
+    places = ["profiles/quickstart.yaml", str(tmp_path / "runs.jsonl"), "--work", str(tmp_path / "work")]
+    return grid.main([*places, *arguments, "--seeds", "42"])
 
 
-def test_two_methods_share_teacher_and_budget_and_a_finished_row_is_left_out(
-    tmp_path: Path, catalog: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_budget_is_reckoned_in_whole_epochs_and_episodes() -> None:
+    rows = {"train": 90, "quiz": 40}
+    assert Budget(20, 16).values("kd", rows) == {"student.batch_size": 16, "student.epochs": 4}
+    assert Budget(20, 16).values("mpdistil", rows) == {
+        "student.batch_size": 16,
+        "student.epochs": 2,
+        "curriculum.episodes": 4,
+        "curriculum.max_steps_per_episode": 3,
+        "curriculum.batch_size": 16,
+    }
+    assert Budget(None, 8).values("kd", rows) == {"student.batch_size": 8}
+
+
+def test_params_name_only_what_is_run_and_only_a_curriculum_names_all_datasets(
+    tmp_path: Path, pipeline: MadeUpPipeline
 ) -> None:
-    asked = ("--datasets", "payment", "--methods", "kd", "prokt")
-    ran = run_here(tmp_path, catalog, monkeypatch, *asked)
-    assert ran == [
-        *("source payment", "split payment", "teacher payment", "signals payment"),
-        *("student payment kd", "evaluate payment kd", "student payment prokt", "evaluate payment prokt"),
+    assert run(tmp_path, "--datasets", "payment", "--methods", "kd", "pkd", "mpdistil", "--updates", "20") == 0
+    kd, pkd, mpdistil = (values for values, _ in pipeline.asked[1:])
+    assert (kd["methods"], mpdistil["methods"]) == (by_family(["kd"]), by_family(["mse_kd", "mpdistil"]))
+    assert kd["datasets"] == pkd["datasets"] == ["payment"]
+    assert mpdistil["datasets"] == ["standing", "payment", "worth"]
+    assert [targets for _, targets in pipeline.asked] == [
+        ("split@payment",),
+        ("evaluate@payment-kd-42",),
+        ("evaluate@payment-pkd-42",),
+        ("evaluate_curriculum@payment-mpdistil-42",),
     ]
-    assert run_here(tmp_path, catalog, monkeypatch, *asked) == []
-    kd, prokt = read_method_rows(tmp_path / "runs.jsonl")
-    assert kd.student_updates == prokt.student_updates >= 10
-    assert (kd.teacher_updates, prokt.teacher_updates) == (0, prokt.student_updates)
-    assert kd.dev["teacher"] == prokt.dev["teacher"]
-    assert '"kd": {"alpha": 0.5' in kd.parameters
-    assert str(catalog) not in kd.command
 
 
-def test_a_variant_runs_in_its_own_folder_and_stands_beside_the_others(
-    tmp_path: Path, catalog: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_variant_stands_beside_its_method(tmp_path: Path, pipeline: MadeUpPipeline) -> None:
     variant = ("--variant", "kd-hot", "kd.temperature=9.0")
-    run_here(tmp_path, catalog, monkeypatch, "--datasets", "payment", *variant, "--methods", "kd")
-    hot = read_method_rows(tmp_path / "runs.jsonl")[-1]
-    assert hot.method == "kd-hot" and '"temperature": 9.0' in hot.parameters
-    names = {path.name for path in (tmp_path / "work/outputs/evaluate/payment").iterdir()}
-    assert names == {"kd", "kd-hot"}
+    assert run(tmp_path, "--datasets", "payment", *variant, "--methods", "kd") == 0
+    assert [row.method for row in read_method_rows(tmp_path / "runs.jsonl")] == ["kd", "kd-hot"]
+    assert pipeline.asked[-1][0]["kd.temperature"] == 9.0
+    folder = tmp_path / "work/outputs/evaluate/payment"
+    assert {path.name for path in folder.iterdir()} == {"kd", "kd-hot"}
+    assert (folder / "kd-hot/42/metrics.json").is_file()
 
 
 def test_a_method_that_refuses_a_dataset_is_named_and_left_out(
-    tmp_path: Path, catalog: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, pipeline: MadeUpPipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_here(tmp_path, catalog, monkeypatch, "--datasets", "worth", "--methods", "skd")
+    assert run(tmp_path, "--datasets", "worth", "--methods", "skd") == 0
     assert "left out: skd: worth is a regression" in capsys.readouterr().out
     assert not (tmp_path / "runs.jsonl").exists()
 
 
-def grid_of(*names: str) -> Grid:
-    values: dict[str, object] = {"datasets": ["cb", "rte"], "mpdistil": {"base": "mse_kd"}}
-    entries = [Entry(name, {}) for name in names]
-    return Grid("p", Work(Path("w"), values), Path("r"), entries, ["cb"], [42], 200, 16, "command")
+def test_the_point_with_the_lowest_loss_on_selection_becomes_the_row_of_its_grid(
+    tmp_path: Path, pipeline: MadeUpPipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [line.partition(":")[0] for line in listed(tmp_path, capsys)]
+    pipeline.losses.update({f"{points_values(tmp_path, capsys)[1]}"[1:-1]: 0.25})
+    assert run(tmp_path, "--datasets", "payment", *KD_GRID) == 0
+    (row,) = read_method_rows(tmp_path / "runs.jsonl")
+    assert (row.method, row.points, row.selection_loss) == ("kd", 3, 0.25)
+    chosen = json.loads((tmp_path / "work/points.json").read_text())
+    assert chosen["points"] == {"kd": 3} and chosen["chosen"][0]["experiment"] == names[1]
+    assert (tmp_path / "work/outputs/evaluate/payment/kd/42").resolve().parts[-6] == names[1]
+    asked = len(pipeline.asked)
+    assert run(tmp_path, "--datasets", "payment", *KD_GRID) == 0
+    assert len(pipeline.asked) == asked + 1  # the splits
+    assert len(read_method_rows(tmp_path / "runs.jsonl")) == 1
 
 
-def test_params_name_only_what_is_run() -> None:
-    nothing = {"student": [], "assisted": [], "meta_taught": [], "multi_task": [], "curriculum": []}
-    assert lists_of("kd")["methods"] == {**nothing, "student": ["kd"]}
-    assert lists_of("mse_kd", "mpdistil")["methods"] == {**nothing, "student": ["mse_kd"], "curriculum": ["mpdistil"]}
-    assert lists_of("takd")["methods"] == {**nothing, "assisted": ["takd"]}
+def test_failed_points_are_not_counted(
+    tmp_path: Path, pipeline: MadeUpPipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline.losses.update({f"{points_values(tmp_path, capsys)[0]}"[1:-1]: -1})
+    assert run(tmp_path, "--datasets", "payment", *KD_GRID) == 0
+    (row,) = read_method_rows(tmp_path / "runs.jsonl")
+    assert row.points == 2
+    assert "1 failed and were not counted" in capsys.readouterr().out
 
 
-def test_mpdistil_and_variants_run_apart() -> None:
-    assert [Entry(name, {}).apart for name in ("kd", "kd-hot", "mpdistil")] == [False, True, True]
-    assert Entry("prokd-without-temperature", {}).method == "prokd"
+def listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    capsys.readouterr()
+    assert run(tmp_path, "--list", *KD_GRID) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def points_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The values of each point, as JSON."""
+    return [line.partition(": ")[2].replace("'", '"') for line in listed(tmp_path, capsys)]
+
+
+@pytest.mark.parametrize("method", ["kd", "takd", "kd_meta", "kd_multi", "mpdistil"])
+def test_students_are_evaluated_by_a_stage_of_the_pipeline(method: str) -> None:
+    stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    stage, _, keys = evaluation("payment", method, 42).partition("@")
+    name = keys.split("-")[1]
+    ending = "".join(value for one in stages[stage].get("vars", []) for value in one.values())
+    assert f"{name}{ending}" == method
+
+
+def test_a_variant_is_of_the_method_before_its_first_hyphen() -> None:
+    assert [method_of(name) for name in ("kd", "kd-hot", "prokd-without-temperature")] == ["kd", "kd", "prokd"]
+
+
+@pytest.mark.parametrize("method", ["kd_meta", "kd_multi"])
+def test_methods_of_mpdistils_own_stages_are_left_to_dvc_repro(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(tmp_path, "--datasets", "payment", "--methods", method)
+    assert "run it by `dvc repro`" in capsys.readouterr().err
+
+
+def test_a_variant_without_a_value_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "--datasets", "payment", "--variant", "kd-hot", "kd.temperature") == 2
+    assert "--variant kd-hot kd.temperature: expected KEY=VALUE" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The papers' grids as files, their points as commands, and the choice on selection."""
+"""The papers' grids as files, the points drawn from them, and the choice on selection."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ import yaml
 
 from config.methods import by_family
 from config.parameters import load
-from experiments.experiments import choose, finished
-from experiments.grid_files import draw_points, queue_arguments, read_grid
-from experiments.points import main
+from experiments.grid import main
+from experiments.grid_files import draw_points, read_grid
+from experiments.methods_grid import best_on_selection
 
 ROOT = Path(__file__).parents[3]
 GRIDS = sorted((ROOT / "profiles/grids").glob("*.yaml"))
@@ -46,62 +46,22 @@ def test_as_many_points_are_drawn_for_every_grid_and_the_draw_is_seeded() -> Non
 
 
 def test_a_grid_with_fewer_points_than_asked_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["list", str(ROOT / "profiles/grids/prokd.yaml"), "--points", "12"]) == 2
+    grids = ("--grids", str(ROOT / "profiles/grids/prokd.yaml"), "--points", "12")
+    assert main(["profiles/superglue-minilm.yaml", "runs.jsonl", "--list", *grids]) == 2
     assert "the grid prokd has 4 points; name 1 to that many" in capsys.readouterr().err
 
 
-def test_a_point_is_a_queued_experiment_of_its_method_alone() -> None:
+def test_a_point_has_a_name_of_its_own_and_the_values_of_its_number() -> None:
     point = draw_points(read_grid(ROOT / "profiles/grids/prokd.yaml"), None, 0)[1]
-    arguments = queue_arguments(point)
-    assert arguments[:6] == ["dvc", "exp", "run", "--queue", "--name", "grid-prokd-001"]
-    assert arguments[7::2] == [
-        *("methods.student=[prokd]", "methods.assisted=[]", "methods.meta_taught=[]"),
-        *("methods.multi_task=[]", "methods.curriculum=[]"),
-        *("student.learning_rate=2e-05", "prokd.temperature=false", "student.batch_size=32"),
-        "teacher.trajectory=true",
-    ]
-
-
-def experiment(name: str, losses: dict[str, float], state: str = "success", method: str = "kd") -> dict[str, object]:
-    """One experiment as `dvc exp show --json` writes it; dev is best where selection is worst."""
-    metrics = {dataset: {method: loss, "selection_loss": {method: loss}} for dataset, loss in losses.items()}
-    params = {"methods": by_family([method]), "seeds": [42], "student": {"learning_rate": 1e-5}, method: {"alpha": 0.5}}
-    data = {
-        "params": {"params.yaml": {"data": params}},
-        "metrics": {"outputs/report/metrics.json": {"data": metrics}},
-    }
-    return {"revs": [{"rev": f"rev-{name}", "name": name, "data": data}], "executor": {"state": state}, "name": name}
-
-
-def test_the_point_with_the_lowest_loss_on_selection_is_chosen_for_each_dataset() -> None:
-    shown = [
-        {"rev": "workspace", "experiments": None},
-        {
-            "rev": "main",
-            "experiments": [
-                experiment("grid-kd-002", {"cb": 0.3, "copa": 0.5}),
-                experiment("grid-kd-001", {"cb": 0.3, "copa": 0.4}),
-                experiment("grid-kd-000", {"cb": 0.9, "copa": 0.6}),
-                experiment("grid-pkd-000", {"cb": 0.1}, method="pkd"),
-                experiment("my-own", {"cb": 0.0}),
-            ],
-        },
-    ]
-    chosen = {(one.dataset, one.method): (one.tried.name, one.points) for one in choose(finished(shown))}
-    assert chosen == {
-        ("cb", "kd"): ("grid-kd-001", 3),
-        ("copa", "kd"): ("grid-kd-001", 3),
-        ("cb", "pkd"): ("grid-pkd-000", 1),
+    assert point.name == "prokd-001"
+    assert point.values == {
+        "student.learning_rate": 2e-05,
+        "prokd.temperature": False,
+        "student.batch_size": 32,
+        "teacher.trajectory": True,
     }
 
 
-def test_failed_and_queued_points_are_not_counted() -> None:
-    found = [
-        experiment("grid-kd-000", {"cb": 0.3}),
-        experiment("grid-kd-001", {"cb": 0.1}, state="failed"),
-        experiment("grid-kd-002", {"cb": 0.1}, state="queued"),
-    ]
-    tried = finished([{"experiments": found}])
-    assert [(one.name, one.failed) for one in tried] == [("grid-kd-000", False), ("grid-kd-001", True)]
-    (chosen,) = choose(tried)
-    assert (chosen.tried.name, chosen.points) == ("grid-kd-000", 1)
+def test_the_point_with_the_lowest_mean_loss_on_selection_is_the_best_and_the_first_of_equal_ones() -> None:
+    losses = {"kd-002": [0.3, 0.5], "kd-001": [0.4, 0.4], "kd-000": [0.9, 0.1], "kd-003": [0.2, 0.8]}
+    assert best_on_selection(losses) == ("kd-001", 0.4)

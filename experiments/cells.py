@@ -1,0 +1,121 @@
+"""MPDistil's variants (meta-teacher's loss x reward x sampler) as points of a grid, and the row of each."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from config.methods import by_family
+from data.records import DatasetSpec
+from experiments.grid_types import Point, Setting, evaluation, points_of_100
+from experiments.result_rows import append_row, read_rows
+from outputs import evaluate_folder, output_folder, read_json, read_record, student_folder, tokens_folder
+from records.evaluated import EvaluateMetrics
+from records.stage_run import RunRecord
+from records.trained import CurriculumMetrics, MetaTeacherMetrics
+
+LOSSES = ("collaborative", "competitive", "competitive_probability")
+# gain and alignment never read the meta-teacher, and the fixed samplers (uniform, target, kd_only) learn from no reward: one
+# row of each stands for all losses, or for all rewards. The cheapest reward is logged with them.
+VARIANTS = {
+    "default": [("collaborative", "alignment", "policy")],
+    "rewards": [
+        *((loss, reward, "policy") for loss in LOSSES for reward in ("binary", "real")),
+        ("collaborative", "gain", "policy"),
+        ("collaborative", "alignment", "policy"),
+    ],
+    "samplers": [("collaborative", "real", sampler) for sampler in ("policy", "uniform", "target", "kd_only")],
+}
+VARIANTS["all"] = list(dict.fromkeys([*VARIANTS["rewards"], *VARIANTS["samplers"]]))
+METHODS = ("finetune", "mse_kd", "mpdistil")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells of a profile; a row each, unless the file has one of the same budget."""
+
+    setting: Setting
+    cells: Sequence[tuple[str, str, str]]
+
+    def prepare(self) -> None:
+        """Nothing is to be known before the first point."""
+
+    def points(self, dataset: str, seed: int) -> list[Point]:
+        """The cells of a dataset and seed that have no row yet."""
+        done = self._done(dataset, seed)
+        return [self._point(dataset, seed, cell) for cell in self.cells if cell not in done]
+
+    def finish(self, point: Point, tree: Path) -> None:
+        """Append the row."""
+        append_row(self.setting.rows, self._row(point, tree))
+
+    def conclude(self) -> None:
+        """Nothing is left to do after the last point."""
+
+    def _point(self, dataset: str, seed: int, cell: tuple[str, str, str]) -> Point:
+        values: dict[str, object] = {"seeds": [seed], "methods": by_family(METHODS)}
+        values |= dict(zip(("meta_teacher.loss", "curriculum.reward", "curriculum.sampler"), cell, strict=True))
+        targets = tuple(evaluation(dataset, method, seed) for method in METHODS)
+        return Point(", ".join(cell), dataset, seed, values, targets)
+
+    def _done(self, dataset: str, seed: int) -> set[tuple[str, str, str]]:
+        if not self.setting.rows.exists():
+            return set()
+        budget = json.dumps(self._budget(), sort_keys=True)
+        return {
+            (row.cell.meta_loss, row.cell.reward, row.cell.sampler)
+            for row in read_rows(self.setting.rows)
+            if (row.profile, row.budget) == (self.setting.profile, budget)
+            and (row.dataset, row.seed) == (dataset, seed)
+        }
+
+    def _budget(self) -> dict[str, object]:
+        values = cast(dict[str, dict[str, object]], self.setting.values)
+        return {
+            "teacher_epochs": values["teacher"]["epochs"],
+            "student_epochs": values["student"]["epochs"],
+            "episodes": values["curriculum"]["episodes"],
+            "steps_per_episode": values["curriculum"]["max_steps_per_episode"],
+            "probe_rows": values["curriculum"]["probe_rows"],
+            "actions": ", ".join(self.setting.actions),
+        }
+
+    def _row(self, point: Point, tree: Path) -> dict[str, object]:
+        """One line of the runs file: scores on dev, and beside them those on selection, in points of 100."""
+        dataset, seed = point.dataset, point.seed
+        folders = {name: tree / evaluate_folder(dataset, name, seed) for name in METHODS}
+        evaluated = {name: read_record(EvaluateMetrics, folder) for name, folder in folders.items()}
+        student = tree / student_folder(dataset, "mpdistil", seed)
+        meta_teacher = tree / output_folder("meta_teacher", dataset=dataset, seed=seed)
+        curriculum, meta = read_record(CurriculumMetrics, student), read_record(MetaTeacherMetrics, meta_teacher)
+        metric = DatasetSpec.from_json(read_json(tree / tokens_folder(dataset) / "spec.json")).metrics[0]
+
+        def scores(split: str) -> dict[str, float]:
+            found = {"teacher": evaluated["mpdistil"].scores[f"teacher_{split}"], "meta_teacher": meta.scores[split]}
+            found |= {name: content.scores[split] for name, content in evaluated.items()}
+            return {name: points_of_100(content[metric]) for name, content in found.items()}
+
+        # What is this cell's own: the rest is shared with the others.
+        own = [read_record(RunRecord, folder) for folder in (meta_teacher, student, folders["mpdistil"])]
+        return {
+            "dataset": dataset,
+            "seed": seed,
+            "metric": metric,
+            "cell": dict(zip(("meta_loss", "reward", "sampler"), _cell(point.values), strict=True))
+            | {"preset": "default"},
+            "scores": scores("dev"),
+            "selection_scores": scores("selection"),
+            "selection_loss": {name: content.selection["loss"] for name, content in evaluated.items()},
+            "best_episode": curriculum.best_episode,
+            "cumulative_share": curriculum.cumulative_share,
+            "dev_rows": evaluated["mpdistil"].rows["dev"],
+            "selected_on": curriculum.selected_on,
+            "budget": self._budget(),
+            "duration_s": round(sum(record.duration_s for record in own), 1),
+            **self.setting.provenance(),
+        }
+
+
+def _cell(values: Mapping[str, object]) -> tuple[str, str, str]:
+    return str(values["meta_teacher.loss"]), str(values["curriculum.reward"]), str(values["curriculum.sampler"])

@@ -1,0 +1,106 @@
+"""What all grids are made of: points with values and targets, the setting that they share, and what a row says of both."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from config.methods import family_of
+from experiments.pipeline_runs import ROOT, Pipeline
+
+EVALUATES = {
+    "student": "evaluate",
+    "assisted": "evaluate_assisted_student",
+    "meta_taught": "evaluate_meta_student",
+    "multi_task": "evaluate_multi_task",
+    "curriculum": "evaluate_curriculum",
+}
+"""Family -> the stage of dvc.yaml that evaluates its students."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of the pipeline on one dataset and seed."""
+
+    name: str
+    dataset: str
+    seed: int
+    values: Mapping[str, object]
+    """Of params.yaml by dotted key, over the grid's own."""
+    targets: tuple[str, ...]
+    """Stages whose outputs are read, as DVC names them."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a grid's points share."""
+
+    pipeline: Pipeline
+    values: Mapping[str, object]
+    """The whole params file that they start from."""
+    rows: Path
+    """File of JSON lines that rows are appended to."""
+    work: Path
+    """Folder of what is kept beside them."""
+    command: str
+
+    @property
+    def profile(self) -> str:
+        """Name of the params file that the grid starts from."""
+        return self.pipeline.profile.stem
+
+    @property
+    def actions(self) -> list[str]:
+        """The profile's datasets: what a curriculum picks from."""
+        return cast(list[str], self.values["datasets"])
+
+    def provenance(self) -> dict[str, object]:
+        """The fields of a row that say what made it."""
+        command = ["git", "show", "--no-patch", "--format=%H %cI"]
+        commit, time = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+        return {
+            "profile": self.profile,
+            "machine": f"{platform.machine()} CPU, {os.cpu_count()} cores, {self.values['threads']} thread a stage",
+            "commit": commit,
+            "commit_time": time,
+            "command": self.command,
+        }
+
+
+class Grid(Protocol):
+    """Points, and what becomes of their outputs."""
+
+    def prepare(self) -> None:
+        """Learn what must be known before the first point."""
+        ...
+
+    def points(self, dataset: str, seed: int) -> list[Point]:
+        """What is still to be run on a dataset and seed."""
+        ...
+
+    def finish(self, point: Point, tree: Path) -> None:
+        """Take what is needed from the worktree in which a point has run."""
+        ...
+
+    def conclude(self) -> None:
+        """Make what needs all points."""
+        ...
+
+
+def evaluation(dataset: str, method: str, seed: int) -> str:
+    """DVC's name of the stage that evaluates a student."""
+    family, name = family_of(method)
+    return f"{EVALUATES[family]}@{dataset}-{name}-{seed}"
+
+
+def method_of(name: str) -> str:
+    """The method of a variant: prokd of prokd-without-temperature."""
+    return name.partition("-")[0]
+
+
+def points_of_100(score: float) -> float:
+    """A score as rows have it."""
+    return round(100 * score, 4)

@@ -1,0 +1,111 @@
+"""What is kept of a grid's runs: evaluations and records, where `reporting.compare` finds them.
+
+WORK/points/NAME/outputs has those of one method or variant; WORK/outputs links to them, a method each, as the pipeline's
+own outputs are, so that `cd WORK && python -m reporting.compare --params all.yaml --methods all` sees them all.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.methods import CURRICULUM
+from data.atomic_files import whole_file
+from data.records import DatasetSpec
+from experiments.grid_types import Point, method_of
+from outputs import OUTPUTS, evaluate_folder, output_folder, read_json, read_record, student_folder, tokens_folder
+from records.evaluated import EvaluateMetrics
+from records.prepared import SplitManifest, SplitMetrics
+from records.stage_run import RunRecord
+from records.trained import AnyStudentMetrics, CurveRow, StepRow
+from reporting.effort import Effort, effort_of
+
+RECORDS = (RunRecord.FILE, AnyStudentMetrics.FILE, CurveRow.FILE, StepRow.FILE)
+TRAINED = ("student", "assistant", "meta_teacher")
+
+
+@dataclass(frozen=True)
+class KeptOutputs:
+    """A work folder."""
+
+    work: Path
+
+    def keep_split(self, tree: Path, dataset: str) -> None:
+        """Keep a dataset's description and how many rows it has."""
+        names = [output_folder("split", dataset=dataset) / SplitMetrics.FILE]
+        names += [tokens_folder(dataset) / name for name in ("spec.json", SplitManifest.FILE)]
+        for name in names:
+            _copy(tree / name, self.work / name)
+
+    def keep(self, point: Point, tree: Path) -> None:
+        """Keep a point's evaluation, and the records of all that was trained for it."""
+        kept = self._folder(point.name)
+        for stage in TRAINED:
+            for folder in [path.parent for path in (tree / OUTPUTS / stage / point.dataset).rglob(RunRecord.FILE)]:
+                for name in RECORDS:
+                    _copy(folder / name, kept / folder.relative_to(tree) / name)
+        evaluated = evaluate_folder(point.dataset, method_of(point.name), point.seed)
+        shutil.copytree(tree / evaluated, kept / evaluated, dirs_exist_ok=True)
+        with whole_file(self._values(point.name, point.dataset, point.seed)) as file:
+            file.write(json.dumps(dict(point.values)).encode())
+        self.show(point.name, point.name, point.dataset, point.seed)
+
+    def has(self, point: Point) -> bool:
+        """Whether a point has run with the values that it has now."""
+        path = self._values(point.name, point.dataset, point.seed)
+        return path.exists() and path.read_text(encoding="utf-8") == json.dumps(dict(point.values))
+
+    def show(self, name: str, shown_as: str, dataset: str, seed: int) -> None:
+        """Link the student of a point where a comparison looks for that of a method or variant."""
+        own = method_of(name)
+        links = {
+            folder(dataset, shown_as, seed): folder(dataset, own, seed) for folder in (student_folder, evaluate_folder)
+        }
+        if shown_as == CURRICULUM:
+            meta_teacher = output_folder("meta_teacher", dataset=dataset, seed=seed)
+            links[meta_teacher] = meta_teacher
+        for place, target in links.items():
+            link = self.work / place
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(self._folder(name) / target)
+
+    def split_rows(self, dataset: str) -> dict[str, int]:
+        """Rows of each split."""
+        return read_record(SplitMetrics, self.work / output_folder("split", dataset=dataset)).rows
+
+    def spec(self, dataset: str) -> DatasetSpec:
+        """A dataset's description."""
+        return DatasetSpec.from_json(read_json(self.work / tokens_folder(dataset) / "spec.json"))
+
+    def evaluated(self, name: str, dataset: str, seed: int) -> EvaluateMetrics:
+        """The evaluation of a point's student."""
+        return read_record(EvaluateMetrics, self._folder(name) / evaluate_folder(dataset, method_of(name), seed))
+
+    def parameters(self, name: str, dataset: str, seed: int) -> dict[str, object]:
+        """The values of params.yaml that a point's student was trained with."""
+        return read_record(RunRecord, self._folder(name) / student_folder(dataset, method_of(name), seed)).params
+
+    def effort(self, name: str, dataset: str, seed: int) -> Effort:
+        """Training effort for a point's student."""
+        found = effort_of(dataset, method_of(name), seed, self._folder(name))
+        assert found is not None, f"{name} was kept without the records of its student"
+        return found
+
+    def selection_losses(self, name: str, dataset: str, seeds: Sequence[int]) -> list[float]:
+        """Loss on selection of each seed's student that there is."""
+        done = [seed for seed in seeds if self._values(name, dataset, seed).exists()]
+        return [self.evaluated(name, dataset, seed).selection["loss"] for seed in done]
+
+    def _folder(self, name: str) -> Path:
+        return self.work / "points" / name
+
+    def _values(self, name: str, dataset: str, seed: int) -> Path:
+        return self._folder(name) / f"{dataset}-{seed}.json"
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
