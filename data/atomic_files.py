@@ -1,7 +1,5 @@
 """Files appear whole or not at all: written aside, synced, renamed."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Generator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Raw rows -> checked rows: every problem names file, row, field, value and what is allowed."""
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """Refuse splits that lack a class, with the reason that holds and a way out that works."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -9,8 +9,6 @@ A description lies in the dataset's own folder; the datasets of the built-in ben
     labels: [entailment, contradiction, neutral]
 """
 
-from __future__ import annotations
-
 import difflib
 import math
 import re

@@ -1,7 +1,5 @@
 """Formats of files with rows that are not read, by their names and first bytes, and the way out of each."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 SAVE_AS_CSV = "save it as CSV with commas in UTF-8"

@@ -1,7 +1,5 @@
 """Loads a dataset from the Hub at its pinned revision; a Hub that cannot be reached is an error that says what to set."""
 
-from __future__ import annotations
-
 import os
 import sys
 from itertools import chain

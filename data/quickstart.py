@@ -5,8 +5,6 @@ noise. A small student that learns from the noisy labels loses to its teacher, a
 than the labels: that is what distillation has to give here.
 """
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Callable, Mapping

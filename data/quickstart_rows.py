@@ -6,8 +6,6 @@ worth      regression  what anna has, on a scale from 0 to 5 (logarithm of the c
 bargain    choice      which of two lots is worth more
 """
 
-from __future__ import annotations
-
 import math
 import random
 

@@ -6,8 +6,6 @@ than three golden bells) helps with the others; without that, a curriculum over 
 Colours mean nothing: they are there to be ignored.
 """
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 

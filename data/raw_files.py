@@ -3,8 +3,6 @@
 `read_raw` notes what can't be read and goes on; `read_chunks` ends with a UserError at the first row that can't be read.
 """
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from collections.abc import Generator, Iterator, Sequence

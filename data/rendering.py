@@ -9,8 +9,6 @@ and the number sign are one token in every family's vocabulary and next to never
 keep the marked word's usual token in vocabularies that tell " word" from "word".
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Literal, TypedDict

@@ -4,8 +4,6 @@
 the config (`source.search`): rows as in 1, or a copy of the Hub's repository; 4. the Hub at the pinned revision.
 """
 
-from __future__ import annotations
-
 import re
 from collections import deque
 from collections.abc import Sequence

@@ -7,8 +7,6 @@ input equals a dev row's is dropped. A dataset without a dev file first gives up
 the same way with a seed of its own.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter

@@ -1,7 +1,5 @@
 """Rows stored by the source stage for the split stage: `spec.json`, and a Parquet file per split."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

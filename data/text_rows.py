@@ -1,7 +1,5 @@
 """Rows of text files, one at a time: JSON lines (also gzipped), CSV and TSV; a row that can't be read is an Unreadable."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import json

@@ -4,8 +4,6 @@ Every row holds a list of candidates (one, but for a choice), each a list of ids
 opening it reads nothing but the offsets that are asked for.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

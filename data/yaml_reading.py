@@ -1,7 +1,5 @@
 """Reads a description's YAML; errors name the dataset, the file and the line."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import yaml

@@ -1,7 +1,5 @@
 """The loop of the methods whose teacher moves: both networks train, the student's best epoch on selection is kept."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial

@@ -4,8 +4,6 @@ Teacher and student are frozen, so both inputs are constants. Epoch 0, the teach
 the meta-teacher can never be worse on `selection` than the teacher it came from.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass

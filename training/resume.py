@@ -5,8 +5,6 @@ position, curves) and calls what `Checkpoints.watching` gives it after each step
 python, numpy and torch is kept beside it. A run that was killed ends with exactly the weights of one that was not.
 """
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable, Generator

@@ -5,8 +5,6 @@ a search can't end worse on selection than none. The others are fixed, and the s
 of a sequence that fills the plane evenly, so that more of them add to the first ones. Dev is never looked at.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar

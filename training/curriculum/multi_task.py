@@ -5,8 +5,6 @@ that dataset's own head. There is no policy, no reward and no meta-teacher; what
 are those of the curriculum's sampler `uniform`, of the same seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 from accelerate import Accelerator

@@ -6,8 +6,6 @@ compares two gradients of the student as it was when the action was chosen. The 
 policy learns from: they are what curricula with different rewards can be compared by.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """One episode of the curriculum, step by step."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
