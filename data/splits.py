@@ -22,8 +22,6 @@ from data.row_table import RowTable
 from data.units import Units, apportion, input_keys, make_units, take
 from errors import UserError
 
-TRAINING_SPLITS = ("train", "quiz", "selection")
-
 
 @dataclass(frozen=True)
 class Splits:

@@ -24,7 +24,6 @@ SHARES = {
     "real_beats_pilot": "steps in which the real update lowers the quiz loss more than the pilot (0.5: the teacher's step changes nothing)",
     "teacher_comes_nearer": "steps in which the teacher's update brings it nearer to the student (0.5: the same)",
 }
-FOLLOWED_METHOD = "lgtm"
 BINS = 20
 
 

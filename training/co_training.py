@@ -1,6 +1,6 @@
 """The loop of the methods whose teacher moves: both networks train, the student's best epoch on selection is kept."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -117,10 +117,7 @@ def train_jointly(
                 batch = collate(splits.train, indices).to(accelerator.device)
                 run.take_step(method, batch, len(order), where)
                 after_step()
-            scores, theirs = _scores(student, teacher, splits, target, own.eval_batch_size, accelerator.device, stored)
-            check_scores(scores, f"{where}, student")
-            check_scores(theirs, f"{where}, teacher")
-            run.end_epoch(scores, theirs)
+            run.end_epoch(where)
     return JointRun(
         run.best.restored(),
         run.pair.influence,
@@ -157,7 +154,9 @@ class CoTrainingRun(Resumable):
         self._schedules = [make_schedule(optimizer, own, rows) for optimizer in self._optimizers]
         self._quiz = _quiz_batches(splits.quiz, settings)
         self._feedback = _feedback(self._quiz, accelerator.device)
-        self._epochs, self._accelerator = own.epochs, accelerator
+        self._settings, self._accelerator = own, accelerator
+        self._student, self._teacher, self._selection = student, teacher, splits.selection
+        self._target, self._stored = target, stored
         self.best = BestEpoch(student, target.choice(own.selected_by))
         self.epoch, self.steps = 1, list[dict[str, float]]()
 
@@ -168,7 +167,7 @@ class CoTrainingRun(Resumable):
 
     def take_step(self, method: MovingTeacher, batch: Batch, steps: int, where: str) -> None:
         """One update of each, in an epoch of so many steps. Raises Diverged."""
-        self.pair.progress = (self.epoch - 1 + len(self.steps) / steps) / self._epochs
+        self.pair.progress = (self.epoch - 1 + len(self.steps) / steps) / self._settings.epochs
         with training_precision(self._accelerator):
             figures = method.step(self.pair, batch, self._feedback)
         _check_step(self.pair, figures["loss"], f"{where}, step {len(self.steps) + 1}")
@@ -176,8 +175,17 @@ class CoTrainingRun(Resumable):
             schedule.step()
         self.steps.append(figures)
 
-    def end_epoch(self, scores: Mapping[str, float], theirs: Mapping[str, float]) -> None:
-        """Add the epoch's row, from the selection scores of student and teacher."""
+    def end_epoch(self, where: str) -> None:
+        """Score both on selection and add the epoch's row. Raises Diverged."""
+        size, device = self._settings.eval_batch_size, self._accelerator.device
+        scored = partial(score, split=self._selection, target=self._target, batch_size=size, device=device)
+        scores = scored(self._student)
+        if self._stored is None:
+            theirs = scored(self._teacher)
+        else:
+            theirs = score_head(self._teacher, self._stored.selection, self._selection, self._target)
+        check_scores(scores, f"{where}, student")
+        check_scores(theirs, f"{where}, teacher")
         rate = float(self._schedules[0].get_last_lr()[0])
         row = {"epoch": float(self.epoch), "learning_rate": rate, **_means(self.steps)}
         self.best.add(row | {f"teacher_selection_{name}": value for name, value in theirs.items()}, scores)
@@ -208,22 +216,6 @@ def _feedback(quiz: QuizBatches | None, device: torch.device) -> Iterator[Batch]
         raise UserError("the quiz split has no rows, but a teacher learns from its student on them; raise split.quiz")
     while True:
         yield quiz.next_batch().to(device)
-
-
-def _scores(
-    student: Classifier,
-    teacher: Classifier,
-    splits: JointSplits,
-    target: Target,
-    batch_size: int,
-    device: torch.device,
-    stored: StoredTeacher | None,
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Selection scores of student and teacher."""
-    on_selection = partial(score, split=splits.selection, target=target, batch_size=batch_size, device=device)
-    if stored is None:
-        return on_selection(student), on_selection(teacher)
-    return on_selection(student), score_head(teacher, stored.selection, splits.selection, target)
 
 
 def _check_step(pair: Pair, loss: float, where: str) -> None:
