@@ -25,7 +25,7 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 @dataclass(frozen=True)
-class Rule:
+class VariableRule:
     """The treatment of variables whose names fit one of the patterns."""
 
     names: tuple[str, ...]
@@ -45,36 +45,36 @@ class Rule:
 OF_A_LAUNCHER = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """Variables by which a launcher of several processes tells each of them its part."""
 TABLE = (
-    Rule(
+    VariableRule(
         ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS",),
         "divides the loss",
         "the batch is that of params.yaml (`batch_size`)",
         harmless=("1",),
     ),
-    Rule(
+    VariableRule(
         ("ACCELERATE_DYNAMO_BACKEND",),
         "compiles the network",
         "params.yaml has `compile: true` for that",
         harmless=("no",),
     ),
-    Rule(
+    VariableRule(
         ("ACCELERATE_MIXED_PRECISION",),
         "sets the precision",
         'params.yaml has `precision: bf16` for that, and a hardware file `mixed_precision: "no"`',
         harmless=("no",),
     ),
-    Rule(
+    VariableRule(
         ("ACCELERATE_USE_PARALLELISM_CONFIG", "ACCELERATE_USE_SAGEMAKER"),
         "splits the work over processes in a way that no stage knows",
         "hardware/multi_gpu.yaml and hardware/fsdp.yaml are known",
         harmless=("false",),
     ),
-    Rule(
+    VariableRule(
         ("ACCELERATE_TORCH_DEVICE",),
         "chooses a device",
         "a file of hardware/ does, or CUDA_VISIBLE_DEVICES",
     ),
-    Rule(
+    VariableRule(
         ("ACCELERATE_*", "PARALLELISM_CONFIG_*", "FP8_*"),
         "options of accelerate that params.yaml does not know",
         kept=(
@@ -85,55 +85,55 @@ TABLE = (
             *("ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_MEGATRON_LM"),
         ),
     ),
-    Rule(
+    VariableRule(
         ("PMI_*", "OMPI_COMM_WORLD_*", "MV2_COMM_WORLD_*", "MPI_LOCAL*"),
         "of an MPI job around this one: accelerate would wait for its other processes",
     ),
-    Rule(
+    VariableRule(
         ("PET_*",),
         "defaults of torchrun, such as a number of machines; a file of hardware/ has them",
     ),
-    Rule(
+    VariableRule(
         ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
         "round what a GPU multiplies; a stage has TF32 off",
     ),
-    Rule(
+    VariableRule(
         ("ATEN_CPU_CAPABILITY", "ONEDNN_*", "DNNL_*", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "NPY_*_CPU_FEATURES"),
         "choose among kernels whose results differ in the last bits",
     ),
-    Rule(
+    VariableRule(
         ("OMP_DYNAMIC", "OMP_THREAD_LIMIT"),
         "give fewer threads than `threads` in params.yaml says, which changes the last bits",
     ),
-    Rule(
+    VariableRule(
         ("TORCHDYNAMO_*", "TORCH_COMPILE_*", "TORCHINDUCTOR_*", "PYTORCH_JIT"),
         "whether and how a network is compiled; params.yaml's `compile` says so",
         kept=("TORCHINDUCTOR_CACHE_DIR",),
     ),
-    Rule(
+    VariableRule(
         ("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "TRUST_REMOTE_CODE"),
         "let files bring code along",
     ),
-    Rule(
+    VariableRule(
         ("MPLBACKEND", "MATPLOTLIBRC"),
         "of a notebook: a backend that is not installed, another look of the report's pictures",
     ),
-    Rule(
+    VariableRule(
         ("PREFECT_FLOW*_DEFAULT_*", "PREFECT_TASK*_DEFAULT_*"),
         "repeat a flow or a task; DISTILFLOW_RETRIES says how often a stage is tried again",
     ),
-    Rule(
+    VariableRule(
         (
             *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"),
             *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_NAMESPACE"),
         ),
         "of a git hook: git would look at its repository, whatever the folder",
     ),
-    Rule(
+    VariableRule(
         ("PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONDEVMODE", "PYTHONVERBOSE", "PYTHONSAFEPATH"),
         "make libraries fail on a warning or a missing docstring, or a stage wait at a prompt when it is done",
     ),
-    Rule(
+    VariableRule(
         ("PYTHONIOENCODING", "PYTHONUTF8", "PYTHONCOERCECLOCALE", "PYTHONLEGACYWINDOWSSTDIO"),
         "an encoding that can't hold what is printed, or that those who read it don't expect",
     ),
@@ -177,7 +177,7 @@ def cleaned(environment: Mapping[str, str], *, launched: bool = False) -> dict[s
     return kept | _no_proxy(kept)
 
 
-def rule_of(name: str) -> Rule | None:
+def rule_of(name: str) -> VariableRule | None:
     """The first rule of the table about a variable; None if it is kept."""
     return next((rule for rule in TABLE if rule.fits(name)), None)
 

@@ -3,121 +3,26 @@
 A section has the parameters of its method and no other's; equations and sources are in methods/<name>.py.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import CoreSchema, core_schema
+from pydantic import ConfigDict, Field, field_validator
 
-from config.methods import LISTED, METHODS, TRAINED, family_of, full_names
+from config.mpdistil import Curriculum, MetaTeacher, MpDistil
+from config.sections import (
+    Count,
+    LayerMapping,
+    MethodSection,
+    Rate,
+    Section,
+    Share,
+    Start,
+    Temperature,
+    Weight,
+    known_depth,
+)
 
 if TYPE_CHECKING:
     from config.stages import Student, Teacher
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-Rate = Annotated[float, Field(gt=0, le=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Temperature = Annotated[float, Field(gt=0, le=1e3)]
-Weight = Annotated[float, Field(ge=0, le=1e6)]
-LayerMapping = Literal["uniform", "first", "last"] | tuple[tuple[int, int], ...]
-Start = Literal["finetuned", "pretrained"]
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """Makes a field one of these words, as a Literal of them would."""
-
-    words: tuple[str, ...]
-
-    def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> CoreSchema:
-        return core_schema.literal_schema(list(self.words))
-
-
-Method = Annotated[str, OneOf(METHODS)]
-"""Any method, by its full name."""
-TrainedMethod = Annotated[str, OneOf(TRAINED)]
-"""A method whose student starts from no other student."""
-
-
-BERT_LAYERS = 12  # of a configuration that doesn't say
-OF_THE_TEACHER = ("pretrained_teacher_layers", "teacher_layers")
-"""Values of student.init with which the student starts from the teacher's layers."""
-
-
-def known_depth(
-    layers: int | tuple[int, ...] | None, config: Mapping[str, int | float | str | bool] | None
-) -> int | None:
-    """Layers of a network made of a number or list of layers, or of a configuration; None: a checkpoint's own."""
-    if layers is not None:
-        return layers if isinstance(layers, int) else len(layers)
-    return None if config is None else int(config.get("num_hidden_layers", BERT_LAYERS))
-
-
-class Section(BaseModel):
-    """Common rules of all sections: immutable, no unknown key, no silent conversion of types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class MethodSection(Section):
-    """Parameters of one method."""
-
-    # The papers' weights of their hidden terms are for a student whose hidden vectors are near the teacher's from the start.
-    # They keep any other one from learning its labels: docs/papers/methods.md, "What the papers' weights do to a random student".
-    with_start: ClassVar[Mapping[str, tuple[float, float]]] = {}
-    """Weights that may be null -> (of a student that starts from the teacher's layers, of any other)."""
-
-    def check(self, student: "Student", teacher: "Teacher") -> None:
-        """Raise ValueError where the method needs other sizes or epochs than params.yaml gives, as far as it says them."""
-
-
-class Methods(Section):
-    """Methods that are trained, evaluated and reported: each once, under its family."""
-
-    student: tuple[Annotated[str, OneOf(LISTED["student"])], ...] = Field(
-        description="Trained on the teacher's signals, or with the teacher; finetune without one."
-    )
-    assisted: tuple[Annotated[str, OneOf(LISTED["assisted"])], ...] = Field(
-        description="Whose teacher is made for the student by the assistant stage."
-    )
-    meta_taught: tuple[Annotated[str, OneOf(LISTED["meta_taught"])], ...] = Field(
-        description="Trained once more with mpdistil's meta-teacher as teacher: kd here is the method kd_meta."
-    )
-    multi_task: tuple[Annotated[str, OneOf(LISTED["multi_task"])], ...] = Field(
-        description="Whose student goes on with MPDistil's rows and steps, without a curriculum: kd here is kd_multi."
-    )
-    curriculum: tuple[Annotated[str, OneOf(LISTED["curriculum"])], ...] = Field(
-        description="That go on from the student of mpdistil.base with a curriculum over the datasets."
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _in_its_family(cls, value: object, info: ValidationInfo) -> object:
-        for name in value if isinstance(value, tuple) else ():
-            if name in METHODS and name not in LISTED[str(info.field_name)]:
-                family, short = family_of(name)
-                raise ValueError(f"{name} is of another family; write {short} into methods.{family}")
-        return value
-
-    @model_validator(mode="after")
-    def _each_once(self) -> "Methods":
-        if not self.names:
-            raise ValueError("name one method at least")
-        for family in type(self).model_fields:
-            listed: tuple[str, ...] = getattr(self, family)
-            if repeated := [name for name in listed if listed.count(name) > 1]:
-                raise ValueError(f"{family}: {repeated[0]} is named twice")
-        return self
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Full names of all methods, family by family."""
-        return full_names({family: getattr(self, family) for family in type(self).model_fields})
-
-    def __contains__(self, method: object) -> bool:
-        return method in self.names
 
 
 class Finetune(MethodSection):
@@ -134,7 +39,7 @@ class Kd(MethodSection):
 class MseKd(MethodSection):
     """MPDistil's Eq. 1: task loss, squared error of softened probabilities, squared error of normalised hidden vectors."""
 
-    with_start = {"beta": (90.0, 1.0)}
+    with_start: ClassVar = {"beta": (90.0, 1.0)}
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     alpha_on: Literal["task", "soft"] = Field("task", description="Term that alpha weighs; soft: the authors' code.")
@@ -151,7 +56,7 @@ class MseKd(MethodSection):
 class Pkd(MethodSection):
     """kd, and the sequence vectors of middle layers (Sun et al., 2019)."""
 
-    with_start = {"beta": (100.0, 1.0)}
+    with_start: ClassVar = {"beta": (100.0, 1.0)}
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     beta: Weight | None = Field(
@@ -356,7 +261,7 @@ class TinyBert(MethodSection):
 class Ckd(MethodSection):
     """Relations between words, within a layer and across layers (Park et al., 2021). The teacher runs."""
 
-    with_start = {
+    with_start: ClassVar = {
         "word_pairs": (1.0, 0.1),
         "word_angles": (10.0, 0.1),
         "layer_pairs": (1.0, 0.1),
@@ -422,94 +327,9 @@ class Sftn(MethodSection):
     temperature: Temperature = Field(4.0, description="Softens logits for the student; without effect for regression.")
 
 
-class MpDistil(MethodSection):
-    """The method as a whole."""
-
-    base: TrainedMethod = Field("mse_kd", description="The student that the curriculum goes on from.")
-    preset: Literal["default", "paper"] = Field(
-        "default", description="Values of null keys of meta_teacher and curriculum."
-    )
-
-
-def _null_or_missing(schema: dict[str, Any]) -> None:
-    """Let every key of a section be null or missing, as a preset allows it in a params file."""
-    schema.pop("required", None)
-    for key, own in schema["properties"].items():
-        said = {name: own.pop(name) for name in ("description", "title") if name in own}
-        choices = own.get("anyOf", [own, {"type": "null"}])
-        schema["properties"][key] = {"anyOf": choices, "default": None, **said}
-
-
 def _with_presets(schema: dict[str, Any]) -> None:
     """Let the sections be missing whose values a preset has."""
     schema["required"] = [name for name in schema["required"] if name not in ("meta_teacher", "curriculum")]
-
-
-class MetaTeacher(Section):
-    """Stage 3 of MPDistil. In a params file every key may be null: the preset then has its value."""
-
-    model_config = ConfigDict(json_schema_extra=_null_or_missing)
-
-    loss: Literal["collaborative", "competitive", "competitive_probability"] = Field(
-        description="Eq. 2, 3, or bounded."
-    )
-    learning_rate: Rate = Field(description="AdamW's learning rate.")
-    epochs: Count = Field(description="Passes over quiz, at most.")
-    batch_size: Count = Field(description="Rows a step.")
-    dropout: float = Field(ge=0, lt=1, description="Dropout before the linear layer.")
-    patience: Count = Field(description="Epochs without a better selection loss.")
-    clip_norm: float = Field(gt=0, description="Gradient norm is clipped to this.")
-    weight_decay: Share = Field(description="AdamW's weight decay.")
-
-
-class Curriculum(Section):
-    """Stage 4 of MPDistil. In a params file every key may be null: the preset then has its value.
-
-    Where no preset has one, null is what the description says; of discount, baseline and policy rate, the reward's own.
-    """
-
-    model_config = ConfigDict(json_schema_extra=_null_or_missing)
-
-    episodes: Count = Field(description="Passes over the target's quiz batches.")
-    max_steps_per_episode: Count | None = Field(None, description="Steps of an episode, at most; null: the whole pass.")
-    batch_size: Count = Field(description="Rows of a quiz batch.")
-    sampler: Literal["policy", "uniform", "target", "kd_only"] = Field(description="Who picks the dataset of a step.")
-    reward: Literal["binary", "real", "gain", "alignment"] = Field(description="Eq. 4, Eq. 5, or ours.")
-    update: Literal["step", "episode"] = Field(description="'episode' is the authors' code.")
-    probe: Literal["selection", "exam"] = Field(description="Fixed rows for gain and alignment.")
-    probe_rows: Count = Field(description="Rows of the probe, at most.")
-    gamma: Share | None = Field(None, description="Discount (binary and real).")
-    baseline: Literal["none", "running", "episode", "normalised"] | None = Field(
-        None, description="Subtracted from the return; normalised: and divided by its deviation."
-    )
-    policy_learning_rate: Rate | None = Field(None, description="The policy's learning rate.")
-    student_learning_rate: Rate = Field(description="The student's learning rate.")
-    weight_decay: Share = Field(description="The student's weight decay.")
-    clip_norm: float = Field(gt=0, description="The student's gradient norm is clipped to this.")
-
-    @field_validator("probe", mode="before")
-    @classmethod
-    def _never_the_quiz(cls, value: object) -> object:
-        if value == "quiz":
-            raise ValueError(
-                "'quiz' is refused: the student trains on the quiz, and a probe of those rows rewards memorising"
-            )
-        return value
-
-    @model_validator(mode="after")
-    def _levels_only(self) -> "Curriculum":
-        if self.reward in ("gain", "alignment"):
-            if self.update == "episode":
-                raise ValueError(
-                    f"curriculum.update: episode has no meaning with reward {self.reward}, which is what one step adds; "
-                    "use update: step, or reward binary or real"
-                )
-            for name in ("gamma", "baseline"):
-                if getattr(self, name) is not None:
-                    raise ValueError(
-                        f"curriculum.{name} has no meaning with reward {self.reward}, which belongs to one step; set it to null"
-                    )
-        return self
 
 
 class MethodSections(Section):

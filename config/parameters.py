@@ -10,17 +10,12 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from config import upgrade
-from config.method_parameters import (
-    OF_THE_TEACHER,
-    Answering,
-    Methods,
-    MethodSections,
-    Name,
-    Section,
-)
+from config.method_lists import Methods
+from config.method_parameters import Answering, MethodSections
 from config.methods import ROWS, TRAINED, MethodRow, full_name, row_of
 from config.presets import with_preset
 from config.reading import explain, read_yaml
+from config.sections import OF_THE_TEACHER, Name, Section
 from config.stages import (
     Checkpoint,
     Evaluate,

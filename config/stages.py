@@ -1,4 +1,4 @@
-"""The sections of params.yaml that belong to a stage each, or to all of them; those of single methods: config/method_parameters.py."""
+"""The sections of params.yaml that belong to a stage each, or to all of them; those of single methods: config/method_parameters.py, config/mpdistil.py."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from config.method_parameters import Count, Rate, Section, TrainedMethod, known_depth
+from config.sections import Count, Rate, Section, TrainedMethod, known_depth
 
 # dvc.yaml puts `launch` into commands, which DVC gives to a shell: it is words that no shell changes, and options that
 # say where a stage runs, none of which names another program. DVC renders no list there, so it can't be a list of words.

@@ -193,7 +193,8 @@ def _disagreements(described: Description) -> Iterable[str]:
         inner |= {f"hub.splits.{split}": name for split, name in described.hub.splits.items()}
         inner |= {"hub.config": described.hub.config or ""}
     for key, name in inner.items():
-        if _leads_out(name):
+        # A name that is joined to the folder would leave it, or is none.
+        if Path(name).is_absolute() or ".." in Path(name).parts or not name.isprintable():
             yield f"key '{key}' is {shown(name)}: must name something within the dataset's own folder"
     for split, name in described.files.items():
         if not name.endswith(SUFFIXES):
@@ -204,11 +205,6 @@ def _disagreements(described: Description) -> Iterable[str]:
     for part, splits in (("files", described.files), ("hub.splits", hub and hub.splits)):
         if splits and "train" not in splits:
             yield f"key '{part}' must name 'train'"
-
-
-def _leads_out(name: str) -> bool:
-    """Return whether a name that is joined to a folder would leave it, or is none."""
-    return Path(name).is_absolute() or ".." in Path(name).parts or not name.isprintable()
 
 
 def _label_disagreements(described: Description) -> Iterable[str]:

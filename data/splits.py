@@ -104,7 +104,8 @@ def make_splits(
         **leak,
         **_repetitions(pool.labels, keys, units),
     }
-    return Splits(rows, _manifest(spec, rows, done))
+    summaries = {name: _summary(spec, members) for name, members in rows.items()}
+    return Splits(rows, {"dataset": spec.name, "benchmark": spec.benchmark, **done, "splits": summaries})
 
 
 def _hold_out(pool: RowTable, shares: Shares, seed: int) -> tuple[RowTable, dict[str, RowTable]]:
@@ -168,12 +169,6 @@ def _repetitions(labels: np.ndarray, keys: np.ndarray, units: Units) -> dict[str
         "units": len(units),
         "largest_unit": int(units.sizes.max(initial=0)),
     }
-
-
-def _manifest(spec: DatasetSpec, rows: Mapping[str, RowTable], done: dict[str, object]) -> dict[str, object]:
-    """The record of a split: what was dropped, and every split's counts and hash. JSON-able."""
-    summaries = {name: _summary(spec, members) for name, members in rows.items()}
-    return {"dataset": spec.name, "benchmark": spec.benchmark, **done, "splits": summaries}
 
 
 def _summary(spec: DatasetSpec, rows: RowTable) -> dict[str, object]:

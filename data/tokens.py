@@ -117,7 +117,8 @@ def tokenize_split(
         tokenizer=tokenizer_fingerprint(tokenizer),
     )
     table = pa.concat_tables(parts)
-    if not any(_flat(part, pa.int8()).to_numpy().any() for part in table.column("token_type_ids").chunks):
+    types = table.column("token_type_ids").chunks
+    if not any(part.flatten().flatten().to_numpy().any() for part in types if len(part)):
         table = table.drop_columns("token_type_ids")
     return table.replace_schema_metadata({"distilflow": json.dumps(header, sort_keys=True)})
 
@@ -252,11 +253,6 @@ def _nested(candidates: Sequence[Sequence[int]], kind: pa.DataType, choices: int
     """Lists of `choices` lists each."""
     inner = pa.array(candidates, pa.list_(kind))
     return pa.ListArray.from_arrays(pa.array(range(0, len(candidates) + 1, choices), pa.int32()), inner)
-
-
-def _flat(rows: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The ids of all candidates of all rows, end to end."""
-    return rows.flatten().flatten() if len(rows) else pa.array([], kind)
 
 
 def _candidates(column: pa.ChunkedArray, inner: pa.DataType) -> pa.ListArray:

@@ -21,7 +21,7 @@ from pydantic import Field, WithJsonSchema
 
 import environment
 import paths
-from config.method_parameters import Method
+from config.sections import Method
 from errors import UserError
 from flows import process_notes, rwlock
 from flows.cancelling import cancellable, started_by_prefect, was_cancelled

@@ -1,4 +1,4 @@
-"""Initial networks: from a checkpoint, some of its layers, a teacher's layers, or a configuration."""
+"""Initial networks: from a checkpoint, some of its layers, a teacher's layers, or a configuration; supplied teachers."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,14 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PretrainedConfig
 
 from errors import UserError
+from models.checkpoints import model_type_of
 from models.classifier import Classifier
 from models.families import Family, check_head_sizes, family_named
 from models.heads import HeadSpec
+from models.label_map import check_labels
 from models.layer_choice import choose_layers
 from models.layers import keep_layers
-from models.loading import load_with_new_head
+from models.loading import load_whole, load_with_new_head
 from seeds import drawing_from
 
 ConfigValue = str | int | float | bool | Sequence[str] | None
@@ -51,6 +53,18 @@ def from_teacher_layers(teacher: Classifier, layers: int | Sequence[int]) -> Sta
     """Some layers of the fine-tuned teacher, its embeddings, the layer before the head, and its own head."""
     chosen = choose_layers(teacher.num_layers, layers)
     return Start(Classifier(keep_layers(teacher.export(), chosen), teacher.spec))
+
+
+def load_supplied(folder: Path, spec: HeadSpec, *, attention: str = "sdpa") -> Start:
+    """A stock fine-tuned folder as this dataset's network, with its own head.
+
+    The label map in config.json must name the dataset's labels in the dataset's order, in any case;
+    transformers' placeholders (LABEL_0, ...) pass with a note if their number agrees. Choice and regression
+    need one output. Raises UserError with both maps where they disagree, or if the head is missing.
+    """
+    family_named(model_type_of(folder), str(folder / "config.json"))
+    notes = check_labels(folder, spec.dataset, spec.kind, spec.num_outputs, spec.label_names)
+    return Start(Classifier(load_whole(folder, spec, attention=attention), spec), notes)
 
 
 def from_config(

@@ -63,7 +63,9 @@ def save_model(
             if number:
                 raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder)) from error
             raise UserError(f"{folder}: weights cannot be written ({error})") from error
-        write_json(aside / CARD, _card(StoredModel(classifier.spec, tokenizer_fingerprint)))
+        spec = classifier.spec
+        card = {"format": FORMAT, "dataset": spec.dataset, "kind": spec.kind, "label_names": list(spec.label_names)}
+        write_json(aside / CARD, card | {"tokenizer_fingerprint": tokenizer_fingerprint})
 
 
 def load_model(folder: Path, *, attention: str = "sdpa") -> Classifier:
@@ -104,17 +106,6 @@ def extra_heads(classifier: Classifier) -> dict[str, Tensor]:
         for dataset in classifier.heads
         if dataset != classifier.dataset
         for name, tensor in _contiguous(classifier.head_of(dataset)).items()
-    }
-
-
-def _card(stored: StoredModel) -> dict[str, object]:
-    spec = stored.spec
-    return {
-        "format": FORMAT,
-        "dataset": spec.dataset,
-        "kind": spec.kind,
-        "label_names": list(spec.label_names),
-        "tokenizer_fingerprint": stored.tokenizer_fingerprint,
     }
 
 

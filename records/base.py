@@ -9,21 +9,21 @@ Scores = dict[str, float]
 """Metric, or "loss" -> value; scores are fractions."""
 
 
-class Record(BaseModel):
+class RecordPart(BaseModel):
+    """An object within a record."""
+
+    # Built when first read or written: a stage imports more classes than it uses.
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
+
+
+class Record(RecordPart):
     """A JSON file in the folder of a stage's output."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
     FILE: ClassVar[str] = "metrics.json"
 
     def tree(self) -> dict[str, object]:
         """The content of the file; a field is left out where it has its default."""
         return self.model_dump(exclude_defaults=True)
-
-
-class RecordPart(BaseModel):
-    """An object within a record."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
 class Both(RecordPart, Generic[Value]):
@@ -38,10 +38,10 @@ class Both(RecordPart, Generic[Value]):
         return {"student": self.student, "teacher": self.teacher}
 
 
-class RecordRow(BaseModel):
+class RecordRow(RecordPart):
     """A line of a .jsonl file. Names of methods' figures, metrics and datasets are part of its keys, so others are allowed."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float | int | str | None]  # ty: ignore[incompatible-mutable-override]  pydantic's own way
     FILE: ClassVar[str] = "curves.jsonl"
 

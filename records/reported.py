@@ -2,13 +2,15 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
+
+from records.base import RecordPart
 
 
-class ReportPart(BaseModel):
+class ReportPart(RecordPart):
     """A part of report.json, which has more for other programs."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")
 
 
 class ReportScore(ReportPart):

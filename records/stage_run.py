@@ -2,15 +2,15 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
-from records.base import Record
+from records.base import Record, RecordPart
 
 
-class PastRun(BaseModel):
+class PastRun(RecordPart):
     """The part of run.json that is read of whatever release: before the stage runs again, and by readers of its files."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")
     FILE: ClassVar[str] = "run.json"
     code: dict[str, str] | None = None
     files: dict[str, str] | None = None

@@ -31,7 +31,7 @@ class RegistrationProgress:
     """The gate's sentence on a registered model's candidate."""
     candidates: dict[str, int] = field(default_factory=dict)
     state: RegistryState | None = None
-    """What the registration found and left; see `registry.up_to_date`."""
+    """The result of a registration; see `registry.up_to_date`."""
 
 
 def registered(

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from config.methods import BASELINE, CURRICULUM
-from kinds import KINDS, LOWER_IS_BETTER, Floats
+from kinds import KINDS, Floats
 from records.trained import InfluenceRow
-from reporting.gather import DatasetOutputs
+from reporting.gather import META_TEACHER, TEACHER, DatasetOutputs
+from reporting.margins import difference
 from reporting.method_records import Records
 from reporting.propositions import FirstProposition, SecondProposition, first_propositions, second_propositions
-from reporting.scores import META_TEACHER, TEACHER, dev_rows, headlines
 from reporting.significance import Correlation, correlate
 from reporting.statistics import Spread, mean_sd
 
@@ -131,12 +131,12 @@ def _improvements(outputs: Sequence[DatasetOutputs]) -> tuple[list[Improvement],
     found: list[Improvement] = []
     metas, students = [], []
     for one in outputs:
-        if one.metrics[0] in LOWER_IS_BETTER:
+        if one.sign < 0:
             continue
         for seed in sorted(one.meta_teacher):
             if all((name, seed) in one.evaluations for name in (CURRICULUM, BASELINE)):
                 columns = (META_TEACHER, TEACHER, CURRICULUM, BASELINE)
-                values = [headlines(one, column, [seed], [CURRICULUM]) for column in columns]
+                values = [one.values(column, [seed], [CURRICULUM]) for column in columns]
                 if all(values):
                     meta, teacher, student, plain = (100 * value[0] for value in values)
                     found.append(Improvement(one.name, seed, meta - teacher, student - plain))
@@ -169,7 +169,7 @@ def _entropy_gaps(one: DatasetOutputs) -> list[EntropyGap]:
         return []
     by_method: dict[str, list[float]] = {}
     for method, seed in one.evaluations:
-        rows = dev_rows(one, method, seed)
+        rows = one.dev(method, seed)
         gap = float(entropy(rows.student).mean() - entropy(rows.teacher).mean())
         by_method.setdefault(method, []).append(gap)
     return [EntropyGap(one.name, method, mean_sd(gaps)) for method, gaps in by_method.items()]
@@ -243,8 +243,7 @@ def _temperature(one: DatasetOutputs, records: Records) -> Temperature | None:
     margins: dict[bool, list[float]] = {True: [], False: []}
     for (method, seed), cooled in records.prokd_temperature.items():
         if (method, seed) in one.evaluations:
-            student, teacher = (headlines(one, who, [seed], [method])[0] for who in (method, TEACHER))
-            margins[cooled].append(student - teacher)
+            margins[cooled].append(difference(one, method, seed))
     if not all(margins.values()):
         return None
     return Temperature(one.name, mean_sd(margins[True]), mean_sd(margins[False]))

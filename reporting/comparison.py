@@ -12,13 +12,12 @@ import numpy as np
 
 from config.methods import BASELINE, refusal
 from errors import UserError
-from kinds import KINDS, LOWER_IS_BETTER
+from kinds import KINDS
 from reporting.effort import Effort, mean_effort
-from reporting.gather import DatasetOutputs
-from reporting.margins import Margin, margin_of
+from reporting.gather import DEV, TEACHER, DatasetOutputs
+from reporting.margins import Margin, better, between, difference, margin_of
 from reporting.ranking import Ranking, rank_methods
-from reporting.scores import DEV, TEACHER, dev_rows, headlines
-from reporting.statistics import LEVEL, Interval, Spread, mean_interval, mean_sd, paired_interval
+from reporting.statistics import LEVEL, Interval, Spread, mean_interval, mean_sd
 
 Outcome = Literal["win", "tie", "loss"]
 BASELINES = ("kd", BASELINE)
@@ -103,8 +102,8 @@ def compare(
     evaluations = [evaluation.metrics for one in outputs for evaluation in one.evaluations.values()]
     return Comparison(
         benchmark=benchmark,
-        datasets={one.name: one.metrics[0] for one in outputs},
-        dev_rows={one.name: len(dev_rows(one, *next(iter(one.evaluations))).row_ids) for one in outputs},
+        datasets={one.name: one.headline for one in outputs},
+        dev_rows={one.name: len(one.dev(*next(iter(one.evaluations))).row_ids) for one in outputs},
         seeds=tuple(sorted({seed for one in outputs for _, seed in one.evaluations})),
         baseline=held,
         teacher={one.name: _teacher(one) for one in outputs},
@@ -131,7 +130,9 @@ def _line(
         if seeds := _seeds(one, method):
             cells[one.name] = _cell(one, method, seeds, baseline, level)
         else:
-            missing[one.name] = refused_text(one, method) or NOT_RUN
+            # After a hyphen stands a variant's name.
+            columns = KINDS[one.kind].columns(one.label_names)
+            missing[one.name] = refusal(method.partition("-")[0], one.name, one.kind, columns) or NOT_RUN
     outcomes = [cell.outcome for name, cell in cells.items() if name not in left_out]
     return MethodLine(
         method,
@@ -145,19 +146,14 @@ def _line(
     )
 
 
-def refused_text(one: DatasetOutputs, method: str) -> str | None:
-    """Return the reason why a method has no meaning for a dataset. After a hyphen stands a variant's name."""
-    return refusal(method.partition("-")[0], one.name, one.kind, KINDS[one.kind].columns(one.label_names))
-
-
 def _cell(one: DatasetOutputs, method: str, seeds: Sequence[int], baseline: str, level: float) -> Cell:
     against = None if method == baseline else _against(one, method, baseline, level)
     return Cell(
         seeds=tuple(seeds),
-        score=mean_sd(headlines(one, method, seeds, [method])),
+        score=mean_sd(one.values(method, seeds, [method])),
         margin=margin_of(one, method, seeds, level),
         against=against,
-        outcome=None if against is None else _outcome(against, one.metrics[0]),
+        outcome=None if against is None else _outcome(against, one.headline),
         effort=mean_effort([one.efforts[method, seed] for seed in seeds if (method, seed) in one.efforts]),
     )
 
@@ -165,43 +161,29 @@ def _cell(one: DatasetOutputs, method: str, seeds: Sequence[int], baseline: str,
 def _against(one: DatasetOutputs, method: str, baseline: str, level: float) -> Interval | None:
     """Method minus baseline over the seeds that both have; None if they share none."""
     seeds = [seed for seed in _seeds(one, method) if (baseline, seed) in one.evaluations]
-    if not seeds:
-        return None
-    own, other = ([dev_rows(one, name, seed) for seed in seeds] for name in (method, baseline))
-    if any(rows.row_ids != own[0].row_ids for rows in (*own, *other)):
-        raise UserError(f"evaluate {one.name}: {method} and {baseline} saw different dev rows; run `dvc repro`")
-    sides = [rows.student for rows in own], [rows.student for rows in other]
-    return paired_interval(one.metrics[0], one.kind, own[0].labels, *sides, level)
+    return between(one, method, baseline, seeds, level) if seeds else None
 
 
 def _outcome(against: Interval, metric: str) -> Outcome:
-    if against.low is None or against.high is None or against.low <= 0 <= against.high:
+    found = better(against, metric)
+    if found.low is None or found.high is None or found.low <= 0 <= found.high:
         return "tie"
-    return "win" if (against.low > 0) != (metric in LOWER_IS_BETTER) else "loss"
+    return "win" if found.low > 0 else "loss"
 
 
 def _average(outputs: Sequence[DatasetOutputs], method: str, cells: Mapping[str, Cell], level: float) -> Margin | None:
     """The mean margin over datasets; its spread is over the seeds that the method has on every one of them."""
-    if (
-        not outputs
-        or any(one.name not in cells for one in outputs)
-        or any(one.metrics[0] in LOWER_IS_BETTER for one in outputs)
-    ):
+    if not outputs or any(one.name not in cells or one.sign < 0 for one in outputs):
         return None
     shared = sorted(set.intersection(*(set(cells[one.name].seeds) for one in outputs)))
-    by_seed = [float(np.mean([_difference(one, method, seed) for one in outputs])) for seed in shared]
+    by_seed = [float(np.mean([difference(one, method, seed) for one in outputs])) for seed in shared]
     whole = mean_interval([cells[one.name].margin.interval for one in outputs], level)
     return Margin(whole, mean_sd(by_seed) if by_seed else Spread(whole.difference, None, 0), None)
 
 
-def _difference(one: DatasetOutputs, method: str, seed: int) -> float:
-    """Student minus teacher of one seed."""
-    return headlines(one, method, [seed], [method])[0] - headlines(one, TEACHER, [seed], [method])[0]
-
-
 def _teacher(one: DatasetOutputs) -> Spread:
     """The teacher's score, one value a seed whichever method was evaluated beside it."""
-    by_seed = {seed: headlines(one, TEACHER, [seed], [method])[0] for method, seed in one.evaluations}
+    by_seed = {seed: one.values(TEACHER, [seed], [method])[0] for method, seed in one.evaluations}
     return mean_sd(list(by_seed.values()))
 
 
@@ -209,7 +191,7 @@ def _ranking(outputs: Sequence[DatasetOutputs], lines: Sequence[MethodLine], bas
     """Ranks of the methods that have a score on every dataset; less is made more where less is better."""
     if not outputs:
         return Ranking({}, None, None, {}, "no ranks: no dataset had anything to teach")
-    sign = {one.name: -1.0 if one.metrics[0] in LOWER_IS_BETTER else 1.0 for one in outputs}
+    sign = {one.name: one.sign for one in outputs}
     whole = [line for line in lines if sign.keys() <= line.cells.keys()]
     scores = {line.method: [sign[name] * line.cells[name].score.mean for name in sign] for line in whole}
     return rank_methods(scores, [one.name for one in outputs], baseline, level)
@@ -219,9 +201,8 @@ def _notes(outputs: Sequence[DatasetOutputs], lines: Sequence[MethodLine]) -> li
     """Remarks that a reader needs before setting one number beside another."""
     found: list[str] = []
     for one in outputs:
-        counts = {line.cells[one.name].seeds for line in lines if one.name in line.cells}
-        if len(counts) > 1:
-            own = {line.method: line.cells[one.name].seeds for line in lines if one.name in line.cells}
+        own = {line.method: line.cells[one.name].seeds for line in lines if one.name in line.cells}
+        if len(set(own.values())) > 1:
             most = max(own.values(), key=len)
             texts = ", ".join(f"{method} {_listed(seeds)}" for method, seeds in own.items() if seeds != most)
             found.append(f"{one.name}: not every method has the same seeds ({_listed(most)}; {texts})")

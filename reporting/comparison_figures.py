@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from kinds import LOWER_IS_BETTER
-from reporting.comparison import Comparison, MethodLine
+from reporting.comparison import Comparison
 from reporting.drawing import COLOURS, STYLE, png
 from reporting.margins import Margin
-from reporting.wording import interval_text
+from reporting.wording import interval_text, on_dev_text
 
 COLUMNS = 3
 NARROWEST = 6.0
@@ -41,16 +41,15 @@ def draw_comparison(comparison: Comparison) -> dict[str, bytes]:
 def _panels(comparison: Comparison) -> list[tuple[str, dict[str, Margin]]]:
     """(title, margins by method) of every dataset whose metric is a score, and of their mean."""
     panels = [
-        (f"{name}\n{metric}, {comparison.dev_rows[name]} rows", _margins_on(comparison.lines, name))
+        (
+            f"{name}\n{metric}, {comparison.dev_rows[name]} rows",
+            {line.method: line.cells[name].margin for line in comparison.lines if name in line.cells},
+        )
         for name, metric in comparison.datasets.items()
         if metric not in LOWER_IS_BETTER
     ]
     averages = {line.method: line.average for line in comparison.lines if line.average is not None}
     return [*panels, ("mean over\ndatasets", averages)] if len(panels) > 1 and averages else panels
-
-
-def _margins_on(lines: Sequence[MethodLine], dataset: str) -> dict[str, Margin]:
-    return {line.method: line.cells[dataset].margin for line in lines if dataset in line.cells}
 
 
 def _pictures(
@@ -80,9 +79,8 @@ def _margins(comparison: Comparison, panels: Sequence[tuple[str, dict[str, Margi
         axes.set_title(title, fontsize=9.5)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    label = ", selected on dev" if comparison.selected_on == "dev" else ""
     figure.supxlabel(
-        f"points above or below the teacher, {100 * comparison.level:g} % intervals over {interval_text(comparison.seeds)}{label}",
+        f"points above or below the teacher, {100 * comparison.level:g} % intervals over {interval_text(comparison.seeds)}{on_dev_text(comparison.selected_on)}",
         fontsize=9.5,
     )
     return figure

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from reporting import wording
-from reporting.comparison import NOT_RUN, Cell, Comparison, MethodLine
+from reporting.comparison import NOT_RUN, Comparison
 from reporting.effort import Effort
 from reporting.margins import Margin
 from reporting.ranking import p_text
@@ -28,10 +28,13 @@ def margin_table(comparison: Comparison) -> Table:
     scores = [wording.score_text(comparison.teacher[name], metric) for name, metric in comparison.datasets.items()]
     rows = [["teacher (score)", *scores, *([""] * (len(header) - len(scores) - 1))]]
     for line in comparison.lines:
-        cells = [_cell_text(line.cells.get(name), metric) for name, metric in comparison.datasets.items()]
+        margins = {name: cell.margin for name, cell in line.cells.items()}
+        cells = [_margin_text(margins.get(name), metric) for name, metric in comparison.datasets.items()]
         rank = f"{ranking.average[line.method]:.1f}" if line.method in ranking.average else DASH
-        row = [line.method, *cells, _margin_text(line.average, "accuracy"), _outcomes(comparison, line), rank]
-        rows.append([*row, *([_p_text(ranking.wilcoxon.get(line.method))] if ranking.wilcoxon else [])])
+        held = "baseline" if line.method == comparison.baseline else f"{line.wins}/{line.ties}/{line.losses}"
+        p = ranking.wilcoxon.get(line.method)
+        tested = ["" if p is None else p_text(p)] if ranking.wilcoxon else []
+        rows.append([line.method, *cells, _margin_text(line.average, "accuracy"), held, rank, *tested])
     return Table(header, rows)
 
 
@@ -58,7 +61,7 @@ def effort_table(comparison: Comparison) -> Table:
 def notes(comparison: Comparison) -> list[str]:
     """Explain the tables and their limits; one sentence or two a line."""
     seeds = wording.seeds_text(comparison.seeds)
-    chosen = wording.selected_text(comparison.selected_on)
+    chosen, note = wording.selected_text(comparison.selected_on), comparison.ranking.note
     found = [
         f"Margin: student minus teacher on dev, in points of the headline metric; {seeds}; {chosen}.",
         brackets_text(comparison),
@@ -70,7 +73,7 @@ def notes(comparison: Comparison) -> list[str]:
             if comparison.left_out
             else []
         ),
-        _sentence(comparison.ranking.note),
+        f"{note[0].upper()}{note[1:].rstrip('.')}.",
         points_text(comparison),
         budget_text(comparison),
         "Labelled rows: what the student was trained on, of its dataset and of others; beside them those that only its "
@@ -110,7 +113,11 @@ def brackets_text(comparison: Comparison) -> str:
 
 def budget_text(comparison: Comparison) -> str:
     """Return whether all methods had the rows and the updates of the baseline, and which had others."""
-    budgets = {line.method: _budgets(line) for line in comparison.lines}
+    # By dataset: one that a method did not run on says nothing of its budget.
+    budgets = {
+        line.method: {name: _budget(cell.effort) for name, cell in line.cells.items() if cell.effort is not None}
+        for line in comparison.lines
+    }
     base = budgets.pop(comparison.baseline)
     different = [
         method
@@ -125,11 +132,6 @@ def budget_text(comparison: Comparison) -> str:
         f"Other labelled rows or updates than {comparison.baseline}: {', '.join(different)}. What a margin owes to those, "
         "and what to the method, these tables can't tell."
     )
-
-
-def _budgets(line: MethodLine) -> dict[str, tuple[float | None, ...]]:
-    """By dataset: one that a method did not run on says nothing of its budget."""
-    return {name: _budget(cell.effort) for name, cell in line.cells.items() if cell.effort is not None}
 
 
 def _budget(effort: Effort) -> tuple[float | None, ...]:
@@ -171,10 +173,6 @@ def comparison_tree(comparison: Comparison) -> dict[str, object]:
     }
 
 
-def _cell_text(cell: Cell | None, metric: str) -> str:
-    return DASH if cell is None else _margin_text(cell.margin, metric)
-
-
 def _margin_text(margin: Margin | None, metric: str) -> str:
     """'−1.2 ± 0.8' and under it '[−3.0, +0.5]'; without an interval that there are too few rows for one."""
     if margin is None:
@@ -182,14 +180,6 @@ def _margin_text(margin: Margin | None, metric: str) -> str:
     middle, sd = wording.number_text(margin.interval.difference, metric, signed=True), margin.over_seeds.sd
     spread = "" if sd is None else f" ± {wording.number_text(sd, metric)}"
     return f"{middle}{spread}\n{wording.bounds_text(margin.interval, metric)}"
-
-
-def _outcomes(comparison: Comparison, line: MethodLine) -> str:
-    return "baseline" if line.method == comparison.baseline else f"{line.wins}/{line.ties}/{line.losses}"
-
-
-def _p_text(p: float | None) -> str:
-    return "" if p is None else p_text(p)
 
 
 def _effort_cells(effort: Effort | None, base: Effort | None) -> list[str]:
@@ -203,7 +193,3 @@ def _effort_cells(effort: Effort | None, base: Effort | None) -> list[str]:
         times,
         f"{effort.peak_memory_mb:.0f} MB",
     ]
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:].rstrip(".") + "."

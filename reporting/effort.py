@@ -54,16 +54,13 @@ def effort_of(dataset: str, method: str, seed: int, root: Path = Path()) -> Effo
     came_in = _beside(outputs, "student", dataset, base, seed)
     if not has_record(came_in):
         return replace(own, student_updates=None, kept_updates=None, teacher_updates=None)
-    before_run = read_record(RunRecord, came_in)
-    before = _of_student(came_in, before_run)
+    before = _of_student(came_in, read_record(RunRecord, came_in))
     before = _with_assistant(before, _beside(outputs, "assistant", dataset, base, seed))
     return replace(
-        own,
+        _after(before, own),
         student_updates=_sum(before.student_updates, own.student_updates),
         kept_updates=_sum(before.kept_updates, own.kept_updates),
         teacher_updates=before.teacher_updates,
-        cpu_s=own.cpu_s + before.cpu_s,
-        peak_memory_mb=max(own.peak_memory_mb, before.peak_memory_mb),
     )
 
 
@@ -94,8 +91,8 @@ def _with_assistant(own: Effort, assistant: Path) -> Effort:
     return replace(_after(read_record(RunRecord, assistant), own), teacher_updates=_sum(own.teacher_updates, made))
 
 
-def _after(before: RunRecord, own: Effort) -> Effort:
-    """An effort with the time and the memory of a stage that ran before it."""
+def _after(before: RunRecord | Effort, own: Effort) -> Effort:
+    """An effort with the time and the memory of what ran before it."""
     return replace(own, cpu_s=own.cpu_s + before.cpu_s, peak_memory_mb=max(own.peak_memory_mb, before.peak_memory_mb))
 
 
@@ -118,9 +115,8 @@ def _beside(outputs: Path, stage: str, dataset: str, method: str | None, seed: i
     return outputs / output_folder(stage, dataset=dataset, method=method, seed=seed).relative_to(OUTPUTS)
 
 
-def _sum(*values: float | None) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
+def _sum(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first + second
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

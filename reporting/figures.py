@@ -17,7 +17,7 @@ from reporting.gather import DatasetOutputs
 from reporting.small_multiples import action_shares, small_actions, small_curves, stepped
 from reporting.statistics import Interval
 from reporting.summarise import Margin, Summary
-from reporting.wording import SHOWN_METHODS
+from reporting.wording import SHOWN_METHODS, on_dev_text
 
 TOGETHER = 6
 """More series than these get a panel each: colours and dashes would come again."""
@@ -69,7 +69,7 @@ def _margins(summary: Summary) -> Figure:
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(False, axis="y")
-    axes.set_xlabel(f"points above or below the teacher (the line at 0){_label(summary)}")
+    axes.set_xlabel(f"points above or below the teacher (the line at 0){on_dev_text(summary.selected_on)}")
     figure.legend(loc="outside upper right", ncols=len(summary.methods))
     return figure
 
@@ -80,7 +80,7 @@ def _end(bound: float | None, interval: Interval) -> float:
 
 def _curves(one: DatasetOutputs, summary: Summary) -> Figure:
     """Selection loss above, headline metric on selection below, by epoch; thin: each seed, thick: their mean."""
-    metric = one.metrics[0]
+    metric = one.headline
     every = colours_of(list(dict.fromkeys(series for series, _ in one.curves)))
     figure, (above, below) = _two_panels(len(every))
     for series, colour in every.items():
@@ -92,8 +92,8 @@ def _curves(one: DatasetOutputs, summary: Summary) -> Figure:
                 (row["epoch"], row[key] * scale) for rows in curves for row in rows if row.get("best") and key in row
             ]
             _dots(axes, best, colour)
-    above.set_ylabel(f"{_rows(summary)} loss")
-    below.set_ylabel(f"{_rows(summary)} {metric}")
+    above.set_ylabel(f"{summary.selected_on} loss")
+    below.set_ylabel(f"{summary.selected_on} {metric}")
     below.set_xlabel("epoch")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(figure, above)
@@ -139,7 +139,7 @@ def _rewards(one: DatasetOutputs, summary: Summary) -> Figure:
             axes.plot(lines[0][:length, 0], mean, color=colour, lw=2)
     above.axhline(0, color="#777777", lw=0.8)
     above.set_ylabel("mean reward")
-    below.set_ylabel(f"{_rows(summary)} loss")
+    below.set_ylabel(f"{summary.selected_on} loss")
     below.set_xlabel("episode")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
@@ -180,13 +180,3 @@ def _legend(figure: Figure, axes: Axes) -> None:
 def _rewarded(episodes: Sequence[EpisodeRow]) -> list[EpisodeRow]:
     """Episodes with a reward: `kd_only` has none, and the student that came in took no step."""
     return [episode for episode in episodes if episode.reward is not None]
-
-
-def _rows(summary: Summary) -> str:
-    """The rows that epochs and episodes were chosen on."""
-    return "dev" if summary.selected_on == "dev" else "selection"
-
-
-def _label(summary: Summary) -> str:
-    """The caption that a figure of dev numbers must carry wherever it is shown."""
-    return ", selected on dev" if summary.selected_on == "dev" else ""

@@ -8,18 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from config.stages import Registry
-from errors import UserError
-from kinds import KINDS, LOWER_IS_BETTER
+from kinds import KINDS
 from metrics import compute_metrics
 from reporting.gather import DatasetOutputs
-from reporting.scores import dev_rows, headlines
-from reporting.statistics import FEWEST_ROWS, Interval, mean_interval, paired_interval
+from reporting.margins import better, between, told_apart
+from reporting.statistics import FEWEST_ROWS, Interval, mean_interval
 from reporting.verdict.check_result import TEACHER
 from reporting.verdict.dev_rows import BASELINE
 from reporting.verdict.gathered_rows import evidence_of
 from reporting.verdict.own_checks import own_checks
-
-STAND_IN = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def find(
 def averaged(outputs: Sequence[DatasetOutputs], kept: Sequence[DatasetOutputs]) -> bool:
     """Return whether a mean over these datasets says something: two or more, or all there are, of scores."""
     enough = len(kept) > 1 or len(kept) == len(outputs)
-    return enough and all(one.metrics[0] not in LOWER_IS_BETTER for one in kept)
+    return enough and all(one.sign > 0 for one in kept)
 
 
 def untaught(
@@ -115,55 +112,14 @@ def nothing_to_teach(
     rows, other = every[0].rows, f"the {KINDS[one.kind].constant_name}"
     if rows < FEWEST_ROWS:
         return f"{rows} dev rows: too few to tell the teacher from {other}"
-    metric = one.metrics[0]
+    metric = one.headline
     scores = [
         compute_metrics([metric], logits, part.labels, one.kind)[metric]
         for part in every
         for logits in (part.teacher, part.constants)
     ]
     above = sum(scores[::2]) - sum(scores[1::2])
-    beaten = (-above if metric in LOWER_IS_BETTER else above) > 0
-    return f"teacher {'not told apart from' if beaten else 'no better than'} {other}"
-
-
-def better(interval: Interval, metric: str) -> Interval:
-    """The interval with more being better."""
-    if metric not in LOWER_IS_BETTER:
-        return interval
-    low, high = (None if end is None else -end for end in (interval.high, interval.low))
-    return Interval(-interval.difference, low, high, interval.level, interval.rows, interval.seeds, interval.method)
-
-
-def between(
-    one: DatasetOutputs, first: str, second: str | None, seeds: Sequence[int], level: float, metric: str | None = None
-) -> Interval:
-    """A student minus another one, or minus its own teacher (None), on dev; in the headline metric if no other is given."""
-    own = [dev_rows(one, first, seed) for seed in seeds]
-    others = own if second is None else [dev_rows(one, second, seed) for seed in seeds]
-    if any(rows.row_ids != own[0].row_ids for rows in (*own, *others)):
-        raise UserError(f"evaluate {one.name}: {first} and {second} saw different dev rows; run `dvc repro`")
-    return paired_interval(
-        metric or one.metrics[0],
-        one.kind,
-        own[0].labels,
-        [rows.student for rows in own],
-        [rows.teacher if second is None else rows.student for rows in others],
-        level,
-    )
-
-
-def told_apart(
-    one: DatasetOutputs, first: str, second: str, seeds: Sequence[int], level: float
-) -> tuple[Interval, str | None]:
-    """A student minus another one, more being better, and the metric where it is not the headline one.
-
-    Macro-F1 has no interval where a class has few rows. That one student is right on many more of the rows is seen there, too.
-    """
-    found = better(between(one, first, second, seeds, level), one.metrics[0])
-    if found.low is not None or one.metrics[0] != "macro_f1":
-        return found, None
-    other = between(one, first, second, seeds, level, STAND_IN)
-    return (found, None) if other.low is None else (other, STAND_IN)
+    return f"teacher {'not told apart from' if one.sign * above > 0 else 'no better than'} {other}"
 
 
 def _over(
@@ -175,9 +131,8 @@ def _over(
 
 
 def _best(datasets: Sequence[DatasetOutputs], methods: Sequence[str], seeds: Sequence[int], level: float) -> Best:
-    metric = datasets[0].metrics[0]
-    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    scores = {name: sign * sum(sum(headlines(one, name, seeds, methods)) for one in datasets) for name in methods}
+    metric, sign = datasets[0].headline, datasets[0].sign
+    scores = {name: sign * sum(sum(one.values(name, seeds, methods)) for one in datasets) for name in methods}
     method = max(methods, key=scores.__getitem__)  # the first of equals
     names = [name for name in methods if name != method]
     if len(datasets) == 1:
@@ -199,7 +154,7 @@ def _losses(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], l
     found = {name: told_apart(one, name, BASELINE, seeds, level) for name in methods if name != BASELINE}
     # Turned again, an interval of more being better is that of the metric itself.
     return [
-        Loss(one.name, by or one.metrics[0], name, better(interval, one.metrics[0]) if by is None else interval, by)
+        Loss(one.name, by or one.headline, name, better(interval, one.headline) if by is None else interval, by)
         for name, (interval, by) in found.items()
         if interval.high is not None and interval.high < 0
     ]

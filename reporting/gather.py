@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from config.methods import CURRICULUM
 from data.records import DatasetSpec
-from kinds import Kind
+from errors import UserError
+from kinds import LOWER_IS_BETTER, Kind
 from outputs import (
     evaluate_folder,
     has_record,
@@ -21,7 +22,12 @@ from records.prepared import SplitManifest, SplitMetrics
 from records.stage_run import RunRecord
 from records.trained import CurveRow, EpisodeRow, MetaTeacherMetrics
 from reporting.effort import Effort, effort_of
-from reporting.evaluations import Evaluation, read_evaluation
+from reporting.evaluations import Evaluation, PairedPredictions, read_evaluation
+
+DEV = "dev"
+TEACHER = "teacher"
+META_TEACHER = "meta_teacher"
+"""Columns of scores beside the methods."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,38 @@ class DatasetOutputs:
     runs: dict[tuple[str, int], RunRecord] = field(default_factory=dict)
     """(Stage, or stage and method; seed) -> what it took."""
     efforts: dict[tuple[str, int], Effort] = field(default_factory=dict)
+
+    @property
+    def headline(self) -> str:
+        """The metric that the dataset is judged by."""
+        return self.metrics[0]
+
+    @property
+    def sign(self) -> float:
+        """-1.0 where less of the headline metric is better, else 1.0."""
+        return -1.0 if self.headline in LOWER_IS_BETTER else 1.0
+
+    def values(
+        self, column: str, seeds: Sequence[int], methods: Sequence[str], rows: str = DEV, metric: str | None = None
+    ) -> list[float]:
+        """A metric (the headline's on dev, if none is given) of a column, one value a seed; [] where it was not measured.
+
+        The teacher's are those that it was given beside the first of `methods`.
+        """
+        if column == META_TEACHER:
+            scores = [self.meta_teacher.get(seed, {}).get(rows, {}) for seed in seeds]
+        elif column == TEACHER:
+            scores = [self.evaluations[methods[0], seed].metrics.scores.get(f"teacher_{rows}", {}) for seed in seeds]
+        else:
+            scores = [self.evaluations[column, seed].metrics.scores.get(rows, {}) for seed in seeds]
+        return [score[metric or self.headline] for score in scores if (metric or self.headline) in score]
+
+    def dev(self, method: str, seed: int) -> PairedPredictions:
+        """One evaluation's predictions on dev. Raises UserError if it has none."""
+        predictions = self.evaluations[method, seed].predictions
+        if DEV not in predictions:
+            raise UserError(f"evaluate {self.name} {method} {seed}: predictions.parquet holds no dev rows")
+        return predictions[DEV]
 
 
 def gather(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[DatasetOutputs]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from records.base import Both
 from reporting import wording
 from reporting.classes import ClassLine
-from reporting.lost_rows import SHOWN, ChangedRow, texts_of
+from reporting.lost_rows import SHOWN, ChangedRow
 from reporting.shipping import Shipping
 from reporting.statistics import Interval
 from reporting.tables import Table
@@ -24,9 +24,7 @@ def lost_text(one: Shipping) -> list[str]:
     scores = {who: wording.number_text(value, one.metric) for who, value in one.scores.items()}
     lines = [
         f"{one.metric[0].upper()}{one.metric[1:]} on dev {scores['student']} (teacher {scores['teacher']}): "
-        f"{wording.difference_text(one.margin, one.metric)} to its teacher"
-        + ("" if one.finetune is None else f", {wording.difference_text(one.finetune, one.metric)} to finetune")
-        + f" ({100 * one.margin.level:g} % intervals)."
+        f"{wording.both_text(one.margin, one.finetune, one.metric)} ({100 * one.margin.level:g} % intervals)."
     ]
     rows, lost, won = one.margin.rows, len(one.lost), len(one.won)
     if one.calibration:
@@ -174,16 +172,15 @@ def _cost_row(label: str, values: Both[int] | Both[float], shown: "wording.Shown
 
 def rows_table(one: Shipping, rows: Sequence[ChangedRow]) -> Table:
     """A handful of rows with their texts."""
-    texts = texts_of(rows[:SHOWN], one.texts)
     body = [
         [
             row.row_id,
             row.label,
             _said(row.teacher, row.teacher_confidence),
             _said(row.student, row.student_confidence),
-            text,
+            one.texts.get(row.row_id, ""),
         ]
-        for row, text in zip(rows[:SHOWN], texts, strict=True)
+        for row in rows[:SHOWN]
     ]
     return Table(["row", "label", "teacher says", "student says", "text"], body, names=5)
 

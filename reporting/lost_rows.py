@@ -1,10 +1,6 @@
 """Rows that the teacher gets right and the student wrong, and the reverse; for a regression those that went furthest."""
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +13,6 @@ from reporting.gather import DatasetOutputs
 LOST, WON = "teacher right, student wrong", "student right, teacher wrong"
 FURTHER, NEARER = "student further from the label", "student nearer to the label"
 SHOWN = 5
-HEADER = (
-    *("dataset", "method", "seed", "row_id", "what", "label"),
-    *("teacher", "teacher_confidence", "student", "student_confidence"),
-)
 
 
 @dataclass(frozen=True)
@@ -38,89 +30,43 @@ class ChangedRow:
     student_confidence: float | None
 
 
-class Changed(Protocol):
-    """A student with the rows that it lost and won."""
-
-    @property
-    def dataset(self) -> str: ...
-    @property
-    def method(self) -> str: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def lost(self) -> list[ChangedRow]: ...
-    @property
-    def won(self) -> list[ChangedRow]: ...
-
-
 def changed_rows(one: DatasetOutputs, rows: PairedPredictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
     """(Lost, won): the student's most confident answers first; of a regression the largest changes of the error."""
-    if not KINDS[one.kind].has_classes:
-        return _regression(rows)
+    if KINDS[one.kind].has_classes:
+        return _changed_classes(one, rows)
+    labels, teacher, student = rows.labels.astype(np.float64), rows.teacher[:, 0], rows.student[:, 0]
+    grown = np.abs(student - labels) - np.abs(teacher - labels)
+    order = np.argsort(-grown, kind="stable")
+
+    def listed(places: NDArray[np.int64], what: str) -> list[ChangedRow]:
+        texts = [[f"{values[row]:.3g}" for values in (labels, teacher, student)] for row in places]
+        return [
+            ChangedRow(rows.row_ids[row], what, label, own, None, other, None)
+            for row, (label, own, other) in zip(places, texts, strict=True)
+        ]
+
+    return listed(order[grown[order] > 0], FURTHER), listed(order[::-1][grown[order[::-1]] < 0], NEARER)
+
+
+def _changed_classes(one: DatasetOutputs, rows: PairedPredictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
     labels, teacher, student = rows.labels.astype(np.int64), softmax(rows.teacher), softmax(rows.student)
-    said = {"teacher": teacher.argmax(axis=1), "student": student.argmax(axis=1)}
-    right = {who: answer == labels for who, answer in said.items()}
     names = [class_name(one.label_names, number) for number in range(student.shape[1])]
+    right = [said.argmax(axis=1) == labels for said in (teacher, student)]
 
     def listed(places: NDArray[np.bool_], what: str) -> list[ChangedRow]:
         order = sorted(np.flatnonzero(places), key=lambda row: -student[row].max())
+        answers = [
+            [(names[said[row].argmax()], float(said[row].max())) for said in (teacher, student)] for row in order
+        ]
         return [
-            ChangedRow(
-                rows.row_ids[row],
-                what,
-                names[labels[row]],
-                names[said["teacher"][row]],
-                float(teacher[row].max()),
-                names[said["student"][row]],
-                float(student[row].max()),
-            )
-            for row in order
+            ChangedRow(rows.row_ids[row], what, names[labels[row]], *own, *other)
+            for row, (own, other) in zip(order, answers, strict=True)
         ]
 
-    lost, won = right["teacher"] & ~right["student"], right["student"] & ~right["teacher"]
-    return listed(lost, LOST), listed(won, WON)
+    return listed(right[0] & ~right[1], LOST), listed(right[1] & ~right[0], WON)
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities (N, C) of logits (N, C)."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
-
-
-def _regression(rows: PairedPredictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
-    labels, teacher, student = rows.labels.astype(np.float64), rows.teacher[:, 0], rows.student[:, 0]
-    grown = np.abs(student - labels) - np.abs(teacher - labels)
-
-    def listed(places: Sequence[int], what: str) -> list[ChangedRow]:
-        return [
-            ChangedRow(
-                rows.row_ids[row], what, f"{labels[row]:.3g}", f"{teacher[row]:.3g}", None, f"{student[row]:.3g}", None
-            )
-            for row in places
-        ]
-
-    order = np.argsort(-grown, kind="stable")
-    further = [int(row) for row in order if grown[row] > 0]
-    nearer = [int(row) for row in order[::-1] if grown[row] < 0]
-    return listed(further, FURTHER), listed(nearer, NEARER)
-
-
-def rows_csv(parts: Sequence["Changed"]) -> str:
-    """All changed rows of these students as CSV, lost ones first."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
-    for one in parts:
-        for row in (*one.lost, *one.won):
-            said = (row.teacher, _short(row.teacher_confidence), row.student, _short(row.student_confidence))
-            writer.writerow((one.dataset, one.method, one.seed, row.row_id, row.what, row.label, *said))
-    return text.getvalue()
-
-
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
-
-
-def texts_of(rows: Sequence[ChangedRow], found: Mapping[str, str]) -> list[str]:
-    """The rows' texts, '' where they are not at hand."""
-    return [found.get(row.row_id, "") for row in rows]

@@ -20,7 +20,9 @@ def main_table(summary: Summary) -> Table:
     if averaged:
         shown = wording.shown_columns(summary)
         scores = [wording.score_text(summary.average_scores.get(column), "accuracy") for column in shown]
-        margin = wording.margin_text(summary.average_margins[summary.main_method], "accuracy").replace(" [", "\n[")
+        margin = wording.difference_text(summary.average_margins[summary.main_method].interval, "accuracy").replace(
+            " [", "\n["
+        )
         rows.append([shipping_text.mean_of(summary).replace(" over ", "\nover "), *scores, margin, "", ""])
     return Table(header, rows, strong=averaged)
 
@@ -32,7 +34,7 @@ def _main_row(summary: Summary, one: DatasetSummary) -> list[str]:
     sizes = arrow.join(wording.count_text(model.parameters) for model in models)
     p50 = arrow.join(wording.milliseconds_text(model.p50_ms) for model in models)
     p95 = arrow.join(wording.milliseconds_text(model.p95_ms) for model in models)
-    margin = wording.margin_text(one.margins[summary.main_method], one.headline).replace(" [", "\n[")
+    margin = wording.difference_text(one.margins[summary.main_method].interval, one.headline).replace(" [", "\n[")
     return [f"{one.name}\n{one.headline}", *scores, margin, sizes, f"p50 {p50}\np95 {p95}"]
 
 
@@ -47,7 +49,10 @@ def margin_table(summary: Summary) -> Table:
             sd = margin.over_seeds.sd
             spread = "one seed" if sd is None else wording.number_text(sd, one.headline)
             reading = "less is better" if one.headline in LOWER_IS_BETTER else wording.verdict_text(margin)
-            text, behind = wording.margin_text(margin, one.headline), wording.rows_text(margin, one.headline)
+            text, behind = (
+                wording.difference_text(margin.interval, one.headline),
+                wording.rows_text(margin, one.headline),
+            )
             rows.append([one.name, summary.columns[method], text, spread, behind, reading])
     return Table(header, rows, names=2)
 

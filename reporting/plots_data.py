@@ -1,14 +1,14 @@
 """The files that `dvc plots` renders: long tables with one row a point, and one row a prediction for confusion."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 
 from config.methods import CURRICULUM
 from kinds import KINDS
+from reporting.classes import class_name
 from reporting.gather import DatasetOutputs
 from reporting.statistics import Spread
 from reporting.summarise import DatasetSummary, Margin, Summary
+from reporting.tables import csv_text
 
 CURVES = ("dataset", "series", "seed", "epoch", "train_loss", "selection_loss", "selection_metric")
 REWARDS = ("dataset", "series", "seed", "episode", "mean_reward", "selection_loss", "selection_metric")
@@ -19,10 +19,10 @@ CONFUSION = ("dataset", "method", "seed", "row_id", "actual", "predicted")
 def plot_files(summary: Summary, outputs: Sequence[DatasetOutputs]) -> dict[str, str]:
     """File name -> CSV text. Headers are there even where a table is empty, so that DVC finds its columns."""
     return {
-        "curves.csv": _table(CURVES, _curves(outputs)),
-        "rewards.csv": _table(REWARDS, _rewards(outputs)),
-        "actions.csv": _table(ACTIONS, _actions(outputs)),
-        "confusion.csv": _table(CONFUSION, _confusion(summary, outputs)),
+        "curves.csv": csv_text(CURVES, _curves(outputs)),
+        "rewards.csv": csv_text(REWARDS, _rewards(outputs)),
+        "actions.csv": csv_text(ACTIONS, _actions(outputs)),
+        "confusion.csv": csv_text(CONFUSION, _confusion(summary, outputs)),
     }
 
 
@@ -55,7 +55,7 @@ def _curves(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
     for one in outputs:
         for (series, seed), rows in one.curves.items():
             for row in rows:
-                values = [row.get(key, "") for key in ("train_loss", "selection_loss", f"selection_{one.metrics[0]}")]
+                values = [row.get(key, "") for key in ("train_loss", "selection_loss", f"selection_{one.headline}")]
                 yield one.name, series, seed, int(row["epoch"]), *values
 
 
@@ -64,7 +64,7 @@ def _rewards(outputs: Sequence[DatasetOutputs]) -> Iterable[Sequence[object]]:
         for seed, episodes in one.episodes.items():
             for episode in episodes:
                 if episode.reward is not None:
-                    selection = [episode.selection.get(key, "") for key in ("loss", one.metrics[0])]
+                    selection = [episode.selection.get(key, "") for key in ("loss", one.headline)]
                     yield one.name, CURRICULUM, seed, episode.episode, episode.reward, *selection
 
 
@@ -85,18 +85,5 @@ def _confusion(summary: Summary, outputs: Sequence[DatasetOutputs]) -> Iterable[
         for seed in summary.seeds:
             rows = one.evaluations[summary.main_method, seed].predictions["dev"]
             for row_id, label, predicted in zip(rows.row_ids, rows.labels, rows.student.argmax(axis=1), strict=True):
-                names = _label(one, int(label)), _label(one, int(predicted))
+                names = (f"{one.name}: {class_name(one.label_names, int(number))}" for number in (label, predicted))
                 yield one.name, summary.main_method, seed, row_id, *names
-
-
-def _label(one: DatasetOutputs, number: int) -> str:
-    name = one.label_names[number] if number < len(one.label_names) else str(number)
-    return f"{one.name}: {name}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
-    return text.getvalue()

@@ -23,8 +23,8 @@ from reporting.classes import ClassLine, class_lines
 from reporting.findings import Findings
 from reporting.gather import DatasetOutputs
 from reporting.lost_rows import SHOWN, ChangedRow, changed_rows
-from reporting.scores import dev_rows
 from reporting.statistics import Interval, paired_interval, score_interval, share_interval
+from reporting.tables import csv_text
 from reporting.verdict.check_result import Verdict
 from reporting.verdict.dev_rows import BASELINE
 from reporting.verdict.gathered_rows import evidence_of
@@ -34,6 +34,10 @@ NOT_RUN = "not registered yet: `register` has not run"
 OF_TRIAL = "not registered: a trial makes no version unless registry.trials is true"
 NO_ANSWER = "the registry did not answer: what it holds is not known"
 SHOWN_OF_VERSION = {"name", "version", "aliases", "gate", "pull"}
+HEADER = (
+    *("dataset", "method", "seed", "row_id", "what", "label"),
+    *("teacher", "teacher_confidence", "student", "student_confidence"),
+)
 LONGEST = 300
 """Characters of a row's text on the page."""
 
@@ -125,7 +129,7 @@ def ship(
 def candidate(one: DatasetOutputs, method: str, seeds: Sequence[int], by: SelectedBy) -> int:
     """The best seed on selection, as `register` chooses it."""
     scores = {seed: one.evaluations[method, seed].metrics.selection for seed in seeds}
-    return SelectionRule(by, one.metrics[0]).best(scores)
+    return SelectionRule(by, one.headline).best(scores)
 
 
 def read_versions() -> tuple[dict[tuple[str, str, int], ShownVersion], str]:
@@ -151,7 +155,7 @@ def _shipping(
     settings: Registry,
     level: float,
 ) -> Shipping:
-    rows, evidence, metric = dev_rows(one, method, seed), evidence_of(one, method, seed), one.metrics[0]
+    rows, evidence, metric = one.dev(method, seed), evidence_of(one, method, seed), one.headline
     lost, won = changed_rows(one, rows)
     calibrated = {"teacher": rows.teacher, "student": rows.student} if KINDS[one.kind].has_classes else {}
     measured = one.evaluations[method, seed].metrics
@@ -203,3 +207,17 @@ def _text(row: Mapping[str, object]) -> str:
     own = {name: str(value) for name, value in row.items() if not name.startswith("distilflow_") and value is not None}
     text = " | ".join(own.values()) if len(own) == 1 else " | ".join(f"{name}: {value}" for name, value in own.items())
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def rows_csv(parts: Sequence[Shipping]) -> str:
+    """All changed rows of these students as CSV, lost ones first."""
+    rows = []
+    for one in parts:
+        for row in (*one.lost, *one.won):
+            said = (row.teacher, _short(row.teacher_confidence), row.student, _short(row.student_confidence))
+            rows.append((one.dataset, one.method, one.seed, row.row_id, row.what, row.label, *said))
+    return csv_text(HEADER, rows)
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from reporting.classes import class_name
 from reporting.drawing import COLOURS, STYLE, png
 from reporting.gather import DatasetOutputs
-from reporting.scores import dev_rows
 from reporting.shipping import Shipping
 
 SIDE_BY_SIDE = 8
@@ -65,7 +64,7 @@ def _reliability(part: Shipping) -> Figure:
 
 def confusion(one: DatasetOutputs, method: str, seed: int) -> Figure:
     """Dev rows by label and prediction, the teacher's and the student's; long names are numbers with a legend."""
-    rows = dev_rows(one, method, seed)
+    rows = one.dev(method, seed)
     classes = rows.student.shape[1]
     names = [class_name(one.label_names, number) for number in range(classes)]
     numbered = classes > FEW or max(map(len, names)) > SHORT
@@ -99,13 +98,9 @@ def _label(selected_on: str) -> str:
 
 def _legend_lines(names: Sequence[str], width: float) -> list[str]:
     """'1 name, 2 name, ...' in lines that fit a picture of that many inches."""
-    text = "   ".join(f"{number}\N{NO-BREAK SPACE}{_solid(name)}" for number, name in enumerate(names, 1))
+    # A name is not broken inside.
+    text = "   ".join(f"{number} {name}".replace(" ", "\N{NO-BREAK SPACE}") for number, name in enumerate(names, 1))
     return textwrap.wrap(text, width=int(width * 12.5), break_long_words=True)
-
-
-def _solid(name: str) -> str:
-    """A name that is not broken inside."""
-    return name.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _counts(labels: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> NDArray[np.int64]:

@@ -163,10 +163,7 @@ def best_text(best: Best, metric: str) -> str:
         name = f"best student {best.method}{f' (told by {best.by})' if best.by else ''}"
     else:
         name = f"highest {best.method}, not told apart from {shown_names(best.not_apart)}"
-    text = f"{name}; {wording.difference_text(best.margin, metric)} to its teacher"
-    if best.finetune is None:
-        return text
-    return f"{text}, {wording.difference_text(best.finetune, metric)} to finetune"
+    return f"{name}; {wording.both_text(best.margin, best.finetune, metric)}"
 
 
 def warnings(summary: Summary) -> list[str]:
@@ -194,12 +191,11 @@ def terminal_head(summary: Summary, shipped: Mapping[str, Sequence[Shipping]]) -
 
 def final_line(summary: Summary, shipped: Mapping[str, Sequence[Shipping]]) -> str:
     """The stage's last line: what to be warned of, the best student by name, and whether it may be shipped."""
-    label = ", selected on dev" if summary.selected_on == "dev" else ""
     best, metrics = summary.findings.best, {one.name: one.headline for one in summary.datasets}
     if summary.findings.overall is not None:
         said = f"{mean_of(summary)}: {best_text(summary.findings.overall, 'accuracy')}"
     else:
         said = "; ".join(f"{name}: {best_text(one, metrics[name])}" for name, one in best.items())
     answer = summary_answer(shipped).removesuffix(".")  # the line goes on with a comma and the time
-    text = f"{said or 'no teacher had anything to teach'}{label}. May I ship it? {answer}"
+    text = f"{said or 'no teacher had anything to teach'}{wording.on_dev_text(summary.selected_on)}. May I ship it? {answer}"
     return f"{short_alarms(summary.findings)}{text}"

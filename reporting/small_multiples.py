@@ -19,7 +19,7 @@ INK, PALE = "#0072B2", "#c9c9c9"
 
 def small_curves(one: DatasetOutputs, summary: Summary) -> Figure:
     """The headline metric on the rows that chose the epoch, by epoch; grey in every panel: all the others."""
-    metric, key = one.metrics[0], f"selection_{one.metrics[0]}"
+    metric, key = one.headline, f"selection_{one.headline}"
     scale = scale_of(metric)
     every: dict[str, list[NDArray[np.float64]]] = {}
     for (series, _), rows in one.curves.items():
@@ -32,9 +32,8 @@ def small_curves(one: DatasetOutputs, summary: Summary) -> Figure:
         for line in every[series]:
             axes.plot(line[:, 0], line[:, 1], color=COLOURS["teacher"] if series == "teacher" else INK, lw=1.5)
         axes.set_title(series, fontsize=9)
-    rows = "dev" if summary.selected_on == "dev" else "selection"
     figure.supxlabel("epoch", fontsize=9.5)
-    figure.supylabel(f"{rows} {metric}", fontsize=9.5)
+    figure.supylabel(f"{summary.selected_on} {metric}", fontsize=9.5)
     return figure
 
 

@@ -1,6 +1,6 @@
 """The numbers of the report: means over seeds, margins to the teacher with intervals, sizes, latency, cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,11 +9,11 @@ from config.methods import BASELINE, CURRICULUM
 from config.stages import Registry
 from epoch_choice import SelectedBy
 from kinds import Kind
+from metrics import compute_metrics
 from reporting.effort import Effort, mean_effort
 from reporting.findings import Findings, averaged, find
-from reporting.gather import DatasetOutputs
+from reporting.gather import DEV, META_TEACHER, TEACHER, DatasetOutputs
 from reporting.margins import Margin, margin_of, mean_margin
-from reporting.scores import DEV, META_TEACHER, TEACHER, dev_rows, headlines, score_rows, values_of
 from reporting.statistics import LEVEL, Spread, mean_sd
 
 LABELS = {
@@ -131,7 +131,9 @@ def summarise(
             for method in methods
             if comparable
         },
-        efforts=_average_efforts(datasets, methods),
+        efforts=_mean_efforts(
+            {method: [one.efforts[method] for one in datasets if method in one.efforts] for method in methods}
+        ),
         level=level,
         findings=findings,
         selected_by=selected_by,
@@ -156,28 +158,32 @@ def _dataset(
 ) -> DatasetSummary:
     evaluations = [one.evaluations[method, seed].metrics for method in methods for seed in seeds]
     by_column = {
-        column: values
-        for column in (TEACHER, *methods, META_TEACHER)
-        if (values := headlines(one, column, seeds, methods))
+        column: values for column in (TEACHER, *methods, META_TEACHER) if (values := one.values(column, seeds, methods))
     }
     majorities = [e.majority_dev for e in evaluations if e.majority_dev is not None]
     return DatasetSummary(
         name=one.name,
         kind=one.kind,
-        headline=one.metrics[0],
+        headline=one.headline,
         selected_on=DEV if any(e.selected_on == DEV for e in evaluations) else "selection",
         rows=one.rows,
         dropped=one.dropped,
         dev_held_out=one.dev_held_out,
-        dev_rows=len(dev_rows(one, methods[0], seeds[0]).row_ids),
+        dev_rows=len(one.dev(methods[0], seeds[0]).row_ids),
         majority=majorities[0] if majorities else None,
         scores={column: mean_sd(values) for column, values in by_column.items()},
         all_scores=_all_scores(one, methods, seeds),
         margins={method: margin_of(one, method, seeds, level) for method in methods},
-        models=_models(one, methods, seeds),
+        models={TEACHER: _facts(one, TEACHER, [(method, seed) for method in methods for seed in seeds])}
+        | {method: _facts(one, "student", [(method, seed) for seed in seeds]) for method in methods},
         latency_setting=evaluations[0].latency_ms.setting,
         costs=_costs(one, seeds),
-        efforts=_efforts(one, methods, seeds),
+        efforts=_mean_efforts(
+            {
+                method: [one.efforts[method, seed] for seed in seeds if (method, seed) in one.efforts]
+                for method in methods
+            }
+        ),
         warnings=_warnings(one, methods, seeds, findings),
     )
 
@@ -190,7 +196,7 @@ def _all_scores(
     for rows in (DEV, "dev_mismatched", "selection"):
         for metric in (*one.metrics, "loss"):
             for column in (TEACHER, *methods, META_TEACHER):
-                if values := values_of(one, column, seeds, methods, rows, metric):
+                if values := one.values(column, seeds, methods, rows, metric):
                     found.setdefault(rows, {}).setdefault(metric, {})[column] = mean_sd(values)
     return found
 
@@ -201,15 +207,10 @@ def _average_scores(
     """Mean headline over datasets for each seed, then mean and deviation over seeds."""
     found: dict[str, Spread] = {}
     for column in (TEACHER, *methods, META_TEACHER):
-        table = [headlines(one, column, seeds, methods) for one in outputs]
+        table = [one.values(column, seeds, methods) for one in outputs]
         if all(len(values) == len(seeds) for values in table):
             found[column] = mean_sd([float(value) for value in np.mean(table, axis=0)])
     return found
-
-
-def _models(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int]) -> dict[str, ModelFacts]:
-    found = {TEACHER: _facts(one, TEACHER, [(method, seed) for method in methods for seed in seeds])}
-    return found | {method: _facts(one, "student", [(method, seed) for seed in seeds]) for method in methods}
 
 
 def _facts(one: DatasetOutputs, who: str, keys: Sequence[tuple[str, int]]) -> ModelFacts:
@@ -219,18 +220,8 @@ def _facts(one: DatasetOutputs, who: str, keys: Sequence[tuple[str, int]]) -> Mo
     return ModelFacts(first.parameters.by_name[who], first.size_bytes.by_name[who], p50, p95)
 
 
-def _efforts(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int]) -> dict[str, Effort]:
-    means = {
-        method: mean_effort([one.efforts[method, seed] for seed in seeds if (method, seed) in one.efforts])
-        for method in methods
-    }
-    return {method: effort for method, effort in means.items() if effort is not None}
-
-
-def _average_efforts(datasets: Sequence[DatasetSummary], methods: Sequence[str]) -> dict[str, Effort]:
-    means = {
-        method: mean_effort([one.efforts[method] for one in datasets if method in one.efforts]) for method in methods
-    }
+def _mean_efforts(by_method: Mapping[str, Sequence[Effort]]) -> dict[str, Effort]:
+    means = {method: mean_effort(efforts) for method, efforts in by_method.items()}
     return {method: effort for method, effort in means.items() if effort is not None}
 
 
@@ -247,11 +238,10 @@ def _costs(one: DatasetOutputs, seeds: Sequence[int]) -> dict[str, Cost]:
 def _warnings(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], findings: Findings) -> list[str]:
     """Warnings for a reader of this dataset's numbers; split's own warnings first."""
     found = list(one.warnings)
-    ones = np.ones((1, len(dev_rows(one, methods[0], seeds[0]).row_ids)))
     for method in methods:
         for seed in seeds:
-            rows, stored = dev_rows(one, method, seed), one.evaluations[method, seed].metrics.dev[one.metrics[0]]
-            again = float(score_rows(one.metrics[0], rows.labels, one.kind, rows.student, ones)[0])
+            rows, stored = one.dev(method, seed), one.evaluations[method, seed].metrics.dev[one.headline]
+            again = compute_metrics([one.headline], rows.student, rows.labels, one.kind)[one.headline]
             if abs(again - stored) > AGREEMENT:
                 found.append(f"{method}, seed {seed}: metrics.json says {stored:.4f}, its predictions {again:.4f}")
     if why := findings.left_out.get(one.name):

@@ -1,6 +1,8 @@
-"""Tables as text, for a terminal and in Markdown; a cell may have several lines. Nothing here imports torch."""
+"""Tables as text: for a terminal, in Markdown, as CSV; a cell may have several lines. Nothing here imports torch."""
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -19,7 +21,7 @@ class Table:
     strong: bool = False
 
 
-def split_columns(table: Table, most: int) -> list[Table]:
+def split_columns(table: Table, most: int = MOST_COLUMNS) -> list[Table]:
     """The table in parts of at most that many columns of numbers, the names before each; itself if it is no wider."""
     numbers = len(table.header) - table.names
     parts = -(-numbers // most)
@@ -66,6 +68,15 @@ def markdown_table(table: Table) -> str:
     lines = [table.header, marks, *table.rows]
     cells = [[text.replace("\n", "<br>").replace("|", "\\|") for text in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in cells) + "\n"
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV, numbers that are no whole ones with six digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
+    return text.getvalue()
 
 
 def _lines_of(row: Sequence[str]) -> list[tuple[str, ...]]:

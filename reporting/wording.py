@@ -36,13 +36,8 @@ def score_text(spread: Spread | None, metric: str) -> str:
     return mean if spread.sd is None else f"{mean} ± {number_text(spread.sd, metric)}"
 
 
-def margin_text(margin: Margin, metric: str) -> str:
-    """'−1.2 [−3.0, +0.5]': the difference to the teacher and its interval over dev rows and seeds."""
-    return difference_text(margin.interval, metric)
-
-
 def difference_text(interval: Interval, metric: str) -> str:
-    """The same of any difference in a metric."""
+    """'−1.2 [−3.0, +0.5]': a difference, e.g. to the teacher, and its interval over dev rows and seeds."""
     return f"{number_text(interval.difference, metric, signed=True)} {bounds_text(interval, metric)}"
 
 
@@ -52,6 +47,12 @@ def bounds_text(interval: Interval, metric: str) -> str:
         return NO_INTERVAL
     low, high = (number_text(end, metric, signed=True) for end in (interval.low, interval.high))
     return f"[{low}, {high}]"
+
+
+def both_text(teacher: Interval, finetune: Interval | None, metric: str) -> str:
+    """'−1.2 [..] to its teacher, +2.0 [..] to finetune'."""
+    text = f"{difference_text(teacher, metric)} to its teacher"
+    return text if finetune is None else f"{text}, {difference_text(finetune, metric)} to finetune"
 
 
 def value_text(interval: Interval, form: str, scale: float = 1.0) -> str:
@@ -110,6 +111,11 @@ def seeds_text(seeds: Sequence[int]) -> str:
 def selected_text(selected_on: str) -> str:
     """Name what chose epochs and episodes; on dev, the label that every number then carries."""
     return "selected on dev" if selected_on == "dev" else "selected on selection, reported on dev"
+
+
+def on_dev_text(selected_on: str) -> str:
+    """The label that a picture or a line of dev numbers must carry wherever it is shown."""
+    return ", selected on dev" if selected_on == "dev" else ""
 
 
 def chosen_text(summary: Summary) -> str:
@@ -186,7 +192,7 @@ def terminal_table(summary: Summary) -> str:
     rows = [_terminal_row(summary, one) for one in summary.datasets]
     if len(rows) > 1 and summary.average_scores:
         scores = [score_text(summary.average_scores.get(column), "accuracy") for column in shown_columns(summary)]
-        margin = margin_text(summary.average_margins[summary.main_method], "accuracy")
+        margin = difference_text(summary.average_margins[summary.main_method].interval, "accuracy")
         left = len(summary.findings.left_out)
         of = f"of {len(summary.datasets) - left} of {len(summary.datasets)}" if left else ""
         rows.append(["mean", of, *scores, margin, "", ""])
@@ -219,7 +225,7 @@ def _terminal_row(summary: Summary, one: DatasetSummary) -> list[str]:
         one.name,
         one.headline,
         *(score_text(one.scores.get(column), one.headline) for column in shown_columns(summary)),
-        margin_text(one.margins[method], one.headline),
+        difference_text(one.margins[method].interval, one.headline),
         f"{count_text(teacher.parameters)} {ARROW} {count_text(student.parameters)}",
         f"{milliseconds_text(teacher.p50_ms)} {ARROW} {milliseconds_text(student.p50_ms)}",
     ]

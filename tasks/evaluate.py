@@ -22,7 +22,7 @@ from tasks.runtime.stage import Stage, run_stage
 from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
 from tasks.runtime.torch_setup import start_torch
 from tasks.student_training.initial_models import parameter_count
-from training.latency import made_inputs, measure_latency, measure_throughput
+from training.latency import Timing, measure_latency, measure_throughput
 from training.memory import measure_memory
 from training.predict import predict
 from training.teacher_signals import open_signals
@@ -119,35 +119,15 @@ def _costs(
     stage: Stage, dataset: TokenisedDataset, models: dict[str, Classifier]
 ) -> tuple[Latency, Throughput, Memory]:
     """CPU latency and throughput, timed in turns, and the memory of a pass at the batch of the throughput."""
-    given, choices = stage.parameters.evaluate, dataset.spec.choices
-    length, threads, batch = (
-        min(given.latency_length, dataset.max_length),
-        given.latency_threads,
-        given.throughput_batch,
+    given, batch = stage.parameters.evaluate, stage.parameters.evaluate.throughput_batch
+    length, threads = min(given.latency_length, dataset.max_length), given.latency_threads
+    timing = Timing(
+        stage.dataset, dataset.spec.choices, dataset.vocabulary, length, threads=threads, repeats=given.latency_repeats
     )
-    latency = measure_latency(
-        models,
-        dataset=stage.dataset,
-        choices=choices,
-        vocabulary=dataset.vocabulary,
-        batch=given.latency_batch,
-        length=length,
-        threads=threads,
-        repeats=given.latency_repeats,
-    )
-    throughput = measure_throughput(
-        models,
-        dataset=stage.dataset,
-        choices=choices,
-        vocabulary=dataset.vocabulary,
-        batch=batch,
-        length=length,
-        threads=threads,
-        repeats=given.latency_repeats,
-    )
-    inputs = made_inputs(stage.dataset, choices=choices, vocabulary=dataset.vocabulary, batch=batch, length=length)
+    latency = measure_latency(models, timing, given.latency_batch)
+    throughput = measure_throughput(models, timing, batch)
     memory = {
-        who: Bytes(**measure_memory(model, inputs, dataset=stage.dataset, choices=choices))
+        who: Bytes(**measure_memory(model, timing.inputs(batch), dataset=stage.dataset, choices=timing.choices))
         for who, model in models.items()
     }
     times = {who: Percentiles(**values) for who, values in latency.items()}

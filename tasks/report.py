@@ -21,9 +21,8 @@ from reporting.chosen import points_of
 from reporting.comparison import Comparison, compare
 from reporting.comparison_text import comparison_tree
 from reporting.gather import DatasetOutputs, gather
-from reporting.lost_rows import rows_csv
 from reporting.method_records import Records, read_records
-from reporting.shipping import ship
+from reporting.shipping import rows_csv, ship
 from reporting.summarise import Summary, summarise
 from tasks.runtime.stage import Stage, run_stage
 

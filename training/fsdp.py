@@ -32,7 +32,7 @@ ASKED = "ACCELERATE_USE_FSDP"
 
 
 def is_asked() -> bool:
-    """Whether the hardware file splits parameters, and there are processes to split them over."""
+    """Return whether the hardware file splits parameters, and there are processes to split them over."""
     return count() > 1 and os.environ.get(ASKED, "").lower() == "true"
 
 

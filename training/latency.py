@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,78 +16,61 @@ PASSES = 5
 """Timed passes of a throughput, at most: each is as long as many of a latency."""
 
 
-def measure_latency(
-    models: Mapping[str, Classifier],
-    *,
-    dataset: str,
-    choices: int,
-    vocabulary: int,
-    batch: int,
-    length: int,
-    threads: int,
-    repeats: int,
-) -> dict[str, dict[str, float]]:
-    """Milliseconds of a forward pass over `batch` rows of `length` tokens: the median (p50) and p95 of each model.
+@dataclass(frozen=True)
+class Timing:
+    """Passes over rows of one dataset: `choices` candidates of drawn tokens each, `repeats` times on so many threads."""
+
+    dataset: str
+    choices: int
+    vocabulary: int
+    length: int
+    threads: int = 1
+    repeats: int = 1
+
+    def inputs(self, batch: int) -> dict[str, torch.Tensor]:
+        """Rows of drawn tokens without padding, (batch * choices, length)."""
+        shape = (batch * self.choices, self.length)
+        drawn = numpy_generator(0, "latency", self.dataset).integers(5, max(6, self.vocabulary), shape)
+        ids = torch.from_numpy(drawn)
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+
+
+def measure_latency(models: Mapping[str, Classifier], timing: Timing, batch: int) -> dict[str, dict[str, float]]:
+    """Milliseconds of a forward pass over `batch` rows: the median (p50) and p95 of each model.
 
     The models take turns, so that whatever else the machine does meets all of them; three rounds warm up. Only one
     process of one machine is timed: compare ratios, not machines.
     """
-    inputs = made_inputs(dataset, choices=choices, vocabulary=vocabulary, batch=batch, length=length)
-    taken = _timed(models, inputs, dataset, choices, threads, repeats, WARM_UP)
+    taken = _timed(models, timing, batch, timing.repeats, WARM_UP)
     return {
         name: {"p50": float(np.percentile(times, 50)), "p95": float(np.percentile(times, 95))}
         for name, times in taken.items()
     }
 
 
-def measure_throughput(
-    models: Mapping[str, Classifier],
-    *,
-    dataset: str,
-    choices: int,
-    vocabulary: int,
-    batch: int,
-    length: int,
-    threads: int,
-    repeats: int,
-) -> dict[str, float]:
-    """Rows a second of passes over `batch` rows of `length` tokens, by the median pass of each model.
+def measure_throughput(models: Mapping[str, Classifier], timing: Timing, batch: int) -> dict[str, float]:
+    """Rows a second of passes over `batch` rows, by the median pass of each model.
 
     In turns, as above; one round warms up, and at most `PASSES` are timed.
     """
-    inputs = made_inputs(dataset, choices=choices, vocabulary=vocabulary, batch=batch, length=length)
-    taken = _timed(models, inputs, dataset, choices, threads, min(repeats, PASSES), 1)
+    taken = _timed(models, timing, batch, min(timing.repeats, PASSES), 1)
     return {name: 1000 * batch / float(np.median(times)) for name, times in taken.items()}
-
-
-def made_inputs(dataset: str, *, choices: int, vocabulary: int, batch: int, length: int) -> dict[str, torch.Tensor]:
-    """Rows of drawn tokens without padding, (batch * choices, length)."""
-    ids = torch.from_numpy(
-        numpy_generator(0, "latency", dataset).integers(5, max(6, vocabulary), (batch * choices, length))
-    )
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
 
 
 @torch.inference_mode()
 def _timed(
-    models: Mapping[str, Classifier],
-    inputs: dict[str, torch.Tensor],
-    dataset: str,
-    choices: int,
-    threads: int,
-    repeats: int,
-    warm_up: int,
+    models: Mapping[str, Classifier], timing: Timing, batch: int, repeats: int, warm_up: int
 ) -> dict[str, list[float]]:
     """Milliseconds of each model's passes, in turns, without those of the first rounds."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    before, inputs = torch.get_num_threads(), timing.inputs(batch)
+    torch.set_num_threads(timing.threads)
     taken: dict[str, list[float]] = {name: [] for name in models}
     try:
         for turn in range(repeats + warm_up):
             for name, model in models.items():
                 model.eval()
                 start = time.perf_counter()
-                model(inputs, dataset=dataset, choices=choices)
+                model(inputs, dataset=timing.dataset, choices=timing.choices)
                 if turn >= warm_up:
                     taken[name].append((time.perf_counter() - start) * 1000)
     finally:

@@ -85,7 +85,7 @@ def train_meta_teacher(
             choices=choices,
             dropout=settings.dropout,
         ).to(device)
-        curves, best_epoch = _fit(module, quiz, selection, kind, settings, accelerator)
+        curves, best_epoch = _Fit(module, quiz, selection, kind, settings, accelerator).run()
     module.eval()
     with torch.no_grad():
         own = true_class_score(module(quiz.teacher), quiz.labels, kind).cpu()
@@ -93,62 +93,61 @@ def train_meta_teacher(
         return MetaTeacherResult(module, best_epoch, curves, own, students, module(selection.teacher).cpu())
 
 
-def _fit(
-    module: MetaTeacher,
-    quiz: PooledRows,
-    selection: PooledRows,
-    kind: Kind,
-    settings: MetaTeacherSettings,
-    accelerator: Accelerator,
-) -> tuple[list[dict[str, float]], int]:
-    """Trains in place and leaves the best epoch's weights; every process does the same on the same rows."""
-    optimizer = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    shuffle = torch_generator(settings.seed, "order of rows")
-    curves = [{"epoch": 0.0, **_selection_losses(module, selection, kind)}]
-    best_epoch, best = 0, copy.deepcopy(module.state_dict())
-    for epoch in range(1, settings.epochs + 1):
-        train_loss = _epoch(module, optimizer, quiz, shuffle, kind, settings, accelerator, where=f"epoch {epoch}")
-        curves.append({"epoch": float(epoch), "train_loss": train_loss, **_selection_losses(module, selection, kind)})
-        if curves[epoch]["selection_loss"] < curves[best_epoch]["selection_loss"]:
-            best_epoch, best = epoch, copy.deepcopy(module.state_dict())
-        if epoch - best_epoch >= settings.patience:
-            break
-    module.load_state_dict(best)
-    return curves, best_epoch
+@dataclass(frozen=True)
+class _Fit:
+    """The training of a module on the quiz rows; every process does the same on the same rows."""
 
+    module: MetaTeacher
+    quiz: PooledRows
+    selection: PooledRows
+    kind: Kind
+    settings: MetaTeacherSettings
+    accelerator: Accelerator
 
-def _epoch(
-    module: MetaTeacher,
-    optimizer: torch.optim.Optimizer,
-    quiz: PooledRows,
-    shuffle: torch.Generator,
-    kind: Kind,
-    settings: MetaTeacherSettings,
-    accelerator: Accelerator,
-    *,
-    where: str,
-) -> float:
-    """One pass over the quiz rows -> the mean loss of its rows."""
-    module.train()
-    total, slower = 0.0, f"lower meta_teacher.learning_rate ({settings.learning_rate:g})"
-    for step, rows in enumerate(_batches(quiz, module.choices, settings.batch_size, shuffle), start=1):
-        loss = meta_teacher_loss(
-            settings.loss,
-            module(rows.teacher),
-            module.of_student(rows.student),
-            rows.labels,
-            kind,
-            settings.label_range,
-        )
-        check_finite(loss, f"meta-teacher, {where}, step {step}: the loss", slower)
-        optimizer.zero_grad()
-        accelerator.backward(loss)
-        norm = accelerator.clip_grad_norm_(module.parameters(), settings.max_grad_norm)
-        if norm is not None and accelerator.scaler is None:
-            check_finite(norm, f"meta-teacher, {where}, step {step}: the norm of the gradient", slower)
-        optimizer.step()
-        total += loss.item() * len(rows.labels)
-    return total / len(quiz.labels)
+    def run(self) -> tuple[list[dict[str, float]], int]:
+        """Train in place and leave the best epoch's weights; the curves, and that epoch."""
+        module, settings = self.module, self.settings
+        rate, decay = settings.learning_rate, settings.weight_decay
+        optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay)
+        shuffle = torch_generator(settings.seed, "order of rows")
+        curves = [{"epoch": 0.0, **self._selection_losses()}]
+        best_epoch, best = 0, copy.deepcopy(module.state_dict())
+        for epoch in range(1, settings.epochs + 1):
+            train_loss = self._epoch(optimizer, shuffle, f"meta-teacher, epoch {epoch}")
+            curves.append({"epoch": float(epoch), "train_loss": train_loss, **self._selection_losses()})
+            if curves[epoch]["selection_loss"] < curves[best_epoch]["selection_loss"]:
+                best_epoch, best = epoch, copy.deepcopy(module.state_dict())
+            if epoch - best_epoch >= settings.patience:
+                break
+        module.load_state_dict(best)
+        return curves, best_epoch
+
+    def _epoch(self, optimizer: torch.optim.Optimizer, shuffle: torch.Generator, where: str) -> float:
+        """One pass over the quiz rows -> the mean loss of its rows."""
+        module, settings = self.module, self.settings
+        module.train()
+        total, slower = 0.0, f"lower meta_teacher.learning_rate ({settings.learning_rate:g})"
+        for step, rows in enumerate(_batches(self.quiz, module.choices, settings.batch_size, shuffle), start=1):
+            logits = module(rows.teacher), module.of_student(rows.student)
+            loss = meta_teacher_loss(settings.loss, *logits, rows.labels, self.kind, settings.label_range)
+            check_finite(loss, f"{where}, step {step}: the loss", slower)
+            optimizer.zero_grad()
+            self.accelerator.backward(loss)
+            norm = self.accelerator.clip_grad_norm_(module.parameters(), settings.max_grad_norm)
+            if norm is not None and self.accelerator.scaler is None:
+                check_finite(norm, f"{where}, step {step}: the norm of the gradient", slower)
+            optimizer.step()
+            total += loss.item() * len(rows.labels)
+        return total / len(self.quiz.labels)
+
+    @torch.no_grad()
+    def _selection_losses(self) -> dict[str, float]:
+        """The loss that chooses the epoch, and beside it that of the student's vectors through the same head."""
+        module, rows = self.module.eval(), self.selection
+        return {
+            "selection_loss": task_loss(module(rows.teacher), rows.labels, self.kind).item(),
+            "selection_loss_of_student": task_loss(module.of_student(rows.student), rows.labels, self.kind).item(),
+        }
 
 
 def _batches(quiz: PooledRows, choices: int, size: int, shuffle: torch.Generator) -> Iterator[PooledRows]:
@@ -157,16 +156,6 @@ def _batches(quiz: PooledRows, choices: int, size: int, shuffle: torch.Generator
     for rows in torch.randperm(count, generator=shuffle).split(size):
         rows = rows.to(quiz.labels.device)
         yield PooledRows(teacher[rows].flatten(0, 1), student[rows].flatten(0, 1), quiz.labels[rows])
-
-
-@torch.no_grad()
-def _selection_losses(module: MetaTeacher, selection: PooledRows, kind: Kind) -> dict[str, float]:
-    """The loss that chooses the epoch, and beside it that of the student's vectors through the same head."""
-    module.eval()
-    return {
-        "selection_loss": task_loss(module(selection.teacher), selection.labels, kind).item(),
-        "selection_loss_of_student": task_loss(module.of_student(selection.student), selection.labels, kind).item(),
-    }
 
 
 def _on(device: torch.device, rows: PooledRows) -> PooledRows:

@@ -76,7 +76,7 @@ def _put_back(part: object, state: Any) -> None:  # of the type that the part ha
 
 @dataclass(frozen=True)
 class Cadence:
-    """When a checkpoint is due: after so many seconds, after so many steps; None: not for that reason."""
+    """The conditions under which a checkpoint is due: so many seconds, so many steps; None: not for that reason."""
 
     seconds: float | None = 300.0
     steps: int | None = None
@@ -211,7 +211,7 @@ class Checkpoints:
 
 
 def random_state(device: torch.device) -> State:
-    """Where the random generators of python, numpy, torch and the device stand."""
+    """The states of the random generators of python, numpy, torch and the device."""
     numbers = np.random.get_state(legacy=True)
     assert isinstance(numbers, tuple)
     return {

@@ -6,8 +6,14 @@ from config.parameters import Parameters
 from data.tokens import tokenizer_fingerprint
 from models.checkpoints import fetch
 from models.classifier import Classifier
-from models.initialise import Start, from_checkpoint, from_config, from_pretrained_layers, from_teacher_layers
-from models.supplied import load_supplied
+from models.initialise import (
+    Start,
+    from_checkpoint,
+    from_config,
+    from_pretrained_layers,
+    from_teacher_layers,
+    load_supplied,
+)
 from models.tokenizer import check_same_tokenizer, load_tokenizer
 from tasks.runtime.stage import Stage
 from tasks.runtime.stage_datasets import TokenisedDataset

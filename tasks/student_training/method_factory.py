@@ -7,8 +7,8 @@ makes a student depend on its own method's file alone, whatever is imported here
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 
-from config.method_parameters import MethodSection, Section
 from config.parameters import Parameters
+from config.sections import MethodSection, Section
 from methods.annealing_kd import AnnealingKd
 from methods.ckd import Ckd
 from methods.co_training import MovingTeacher

@@ -1,4 +1,4 @@
-"""What the stages share whose student trains on the quizzes of all datasets: heads, batches, settings, what it took."""
+"""Quizzes of all datasets, for the stages whose student trains on them: heads, batches, settings, cost."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ def add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: 
 
 
 def quiz_batches(stage: Stage, dataset: TokenisedDataset, exam: list[int]) -> QuizBatches:
-    """What a dataset gives as an action, without the rows kept for the exam."""
+    """Return a dataset as an action, without the rows kept for the exam."""
     quiz = dataset.split("quiz")
     rows = rows_without(quiz, exam)
     seed = stage.seed_of(f"batches of {dataset.spec.name}")

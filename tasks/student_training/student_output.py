@@ -1,4 +1,4 @@
-"""What every stage that trains a student does: start it, train it, search if asked; the model, curves and metrics it leaves."""
+"""Training of a student, shared by the stages that do it: initial model, training, search; model, curves, metrics."""
 
 from collections.abc import Callable
 from dataclasses import asdict

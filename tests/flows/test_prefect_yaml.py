@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from docker.types import HostConfig
-from local_servers import ROOT, answers, free_ports, quiet_environment, wait_until
+from local_servers import ROOT, answers, copy_of_the_flows, free_ports, quiet_environment, wait_until
 from prefect.cli.deploy._models import DeploymentConfig, PrefectYamlModel
 from prefect.utilities.templating import apply_values
 
@@ -140,10 +140,10 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """Everything in prefect.yaml on a server of its own, from a copy of the repository."""
     folder = tmp_path_factory.mktemp("deploy")
     checkout = folder / "checkout"
-    copied = ("flows", "docker", "profiles", "prefect.yaml")
-    for name in (*copied, *(path.name for path in ROOT.glob("*.py"))):
-        source = ROOT / name
-        shutil.copytree(source, checkout / name) if source.is_dir() else shutil.copy2(source, checkout / name)
+    copy_of_the_flows(checkout)
+    for name in ("docker", "profiles"):
+        shutil.copytree(ROOT / name, checkout / name)
+    shutil.copy2(ROOT / "prefect.yaml", checkout)
     port = free_ports(1)[0]
     address = f"http://127.0.0.1:{port}/api"
     environment = quiet_environment(PREFECT_HOME=str(folder / "home"), PREFECT_API_URL=address, **ADDRESSES)

@@ -12,7 +12,7 @@ from source_imports import ROOT
 from torch import Tensor, nn
 
 import seeds
-from config.method_parameters import Curriculum, MetaTeacher
+from config.mpdistil import Curriculum, MetaTeacher
 from config.parameters import Parameters, load
 from methods.task_loss import task_loss
 from models.classifier import Classifier

@@ -89,7 +89,7 @@ class Distillation:
 
 @dataclass(frozen=True)
 class Credit:
-    """How rewards become advantages, and the policy's learning rate that goes with their scale."""
+    """The conversion of rewards to advantages, and the policy's learning rate that goes with their scale."""
 
     gamma: float
     baseline: BaselineName
@@ -121,7 +121,7 @@ class CurriculumSettings:
     weight_decay: float = 0.01
     clip_norm: float | None = 1.0
     choice: SelectionRule = BY_LOSS
-    """How the best episode is chosen on selection."""
+    """The choice of the best episode on selection."""
     seed: int = 0
 
 

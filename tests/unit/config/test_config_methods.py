@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from config.method_parameters import MethodSections, ProKd, Section
+from config.method_parameters import MethodSections, ProKd
 from config.methods import LISTED, METHODS, ROWS, by_family, full_names, row_of
 from config.parameters import load
+from config.sections import Section
 from config.stages import Student, Teacher
 from errors import UserError
 from methods.phases import taught_epochs

@@ -10,7 +10,7 @@ from small_networks import COPA, RTE, STSB, batch, small
 
 from errors import UserError
 from models.heads import HeadSpec
-from models.supplied import load_supplied
+from models.initialise import load_supplied
 
 
 def supplied(folder: Path, names: tuple[str, ...] = ("entailment", "not_entailment")) -> Path:

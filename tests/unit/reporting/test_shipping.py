@@ -24,10 +24,10 @@ from reporting.drawing import colours_of
 from reporting.evaluations import PairedPredictions
 from reporting.figures import draw_figures
 from reporting.gather import DatasetOutputs, gather
-from reporting.lost_rows import changed_rows, rows_csv
+from reporting.lost_rows import changed_rows
 from reporting.page import render_page
 from reporting.page_tables import dev_text
-from reporting.shipping import NO_ANSWER, NOT_RUN, OF_TRIAL, Shipping, candidate, ship
+from reporting.shipping import NO_ANSWER, NOT_RUN, OF_TRIAL, Shipping, candidate, rows_csv, ship
 from reporting.shipping_figures import draw_shipping
 from reporting.shipping_text import alarms, best_text, overview_table, rank_text, summary_answer, terminal_head
 from reporting.summarise import Summary, summarise

@@ -5,7 +5,7 @@ from typing import get_args
 
 from source_imports import ROOT
 
-from config.method_parameters import Curriculum, MetaTeacher
+from config.mpdistil import Curriculum, MetaTeacher
 from config.parameters import Student, Teacher, load
 from epoch_choice import SelectionRule
 from methods.curriculum_rewards import Reward

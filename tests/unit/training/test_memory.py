@@ -4,7 +4,7 @@ import pytest
 import torch
 from small_networks import FAMILY_NAMES, VOCABULARY, small
 
-from training.latency import made_inputs, measure_throughput
+from training.latency import Timing, measure_throughput
 from training.memory import LiveTensors, measure_memory
 
 
@@ -27,7 +27,7 @@ def test_weights_are_counted_once_and_activations_grow_with_the_batch(family: st
     few, many = (
         measure_memory(
             model,
-            made_inputs("rte", choices=1, vocabulary=VOCABULARY, batch=batch, length=16),
+            Timing("rte", 1, VOCABULARY, length=16).inputs(batch),
             dataset="rte",
             choices=1,
         )
@@ -41,7 +41,5 @@ def test_weights_are_counted_once_and_activations_grow_with_the_batch(family: st
 
 def test_rows_a_second_of_a_smaller_network_are_more() -> None:
     models = {"student": small("bert", layers=1), "teacher": small("bert", layers=12)}
-    found = measure_throughput(
-        models, dataset="rte", choices=1, vocabulary=VOCABULARY, batch=32, length=32, threads=1, repeats=3
-    )
+    found = measure_throughput(models, Timing("rte", 1, VOCABULARY, length=32, threads=1, repeats=3), batch=32)
     assert found["student"] > 2 * found["teacher"] > 0

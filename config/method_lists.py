@@ -1,0 +1,55 @@
+"""The section `methods` of params.yaml: lists of methods by family."""
+
+from typing import Annotated
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from config.methods import LISTED, METHODS, family_of, full_names
+from config.sections import OneOf, Section
+
+
+class Methods(Section):
+    """Methods that are trained, evaluated and reported: each once, under its family."""
+
+    student: tuple[Annotated[str, OneOf(LISTED["student"])], ...] = Field(
+        description="Trained on the teacher's signals, or with the teacher; finetune without one."
+    )
+    assisted: tuple[Annotated[str, OneOf(LISTED["assisted"])], ...] = Field(
+        description="Whose teacher is made for the student by the assistant stage."
+    )
+    meta_taught: tuple[Annotated[str, OneOf(LISTED["meta_taught"])], ...] = Field(
+        description="Trained once more with mpdistil's meta-teacher as teacher: kd here is the method kd_meta."
+    )
+    multi_task: tuple[Annotated[str, OneOf(LISTED["multi_task"])], ...] = Field(
+        description="Whose student goes on with MPDistil's rows and steps, without a curriculum: kd here is kd_multi."
+    )
+    curriculum: tuple[Annotated[str, OneOf(LISTED["curriculum"])], ...] = Field(
+        description="That go on from the student of mpdistil.base with a curriculum over the datasets."
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _in_its_family(cls, value: object, info: ValidationInfo) -> object:
+        for name in value if isinstance(value, tuple) else ():
+            if name in METHODS and name not in LISTED[str(info.field_name)]:
+                family, short = family_of(name)
+                raise ValueError(f"{name} is of another family; write {short} into methods.{family}")
+        return value
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Methods":
+        if not self.names:
+            raise ValueError("name one method at least")
+        for family in type(self).model_fields:
+            listed: tuple[str, ...] = getattr(self, family)
+            if repeated := [name for name in listed if listed.count(name) > 1]:
+                raise ValueError(f"{family}: {repeated[0]} is named twice")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Full names of all methods, family by family."""
+        return full_names({family: getattr(self, family) for family in type(self).model_fields})
+
+    def __contains__(self, method: object) -> bool:
+        return method in self.names

@@ -1,0 +1,92 @@
+"""The three sections of params.yaml that belong to MPDistil."""
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from config.sections import Count, MethodSection, Rate, Section, Share, TrainedMethod
+
+
+class MpDistil(MethodSection):
+    """The method as a whole."""
+
+    base: TrainedMethod = Field("mse_kd", description="The student that the curriculum goes on from.")
+    preset: Literal["default", "paper"] = Field(
+        "default", description="Values of null keys of meta_teacher and curriculum."
+    )
+
+
+def _null_or_missing(schema: dict[str, Any]) -> None:
+    """Let every key of a section be null or missing, as a preset allows it in a params file."""
+    schema.pop("required", None)
+    for key, own in schema["properties"].items():
+        said = {name: own.pop(name) for name in ("description", "title") if name in own}
+        choices = own.get("anyOf", [own, {"type": "null"}])
+        schema["properties"][key] = {"anyOf": choices, "default": None, **said}
+
+
+class MetaTeacher(Section):
+    """Stage 3 of MPDistil. In a params file every key may be null: the preset then has its value."""
+
+    model_config = ConfigDict(json_schema_extra=_null_or_missing)
+
+    loss: Literal["collaborative", "competitive", "competitive_probability"] = Field(
+        description="Eq. 2, 3, or bounded."
+    )
+    learning_rate: Rate = Field(description="AdamW's learning rate.")
+    epochs: Count = Field(description="Passes over quiz, at most.")
+    batch_size: Count = Field(description="Rows a step.")
+    dropout: float = Field(ge=0, lt=1, description="Dropout before the linear layer.")
+    patience: Count = Field(description="Epochs without a better selection loss.")
+    clip_norm: float = Field(gt=0, description="Gradient norm is clipped to this.")
+    weight_decay: Share = Field(description="AdamW's weight decay.")
+
+
+class Curriculum(Section):
+    """Stage 4 of MPDistil. In a params file every key may be null: the preset then has its value.
+
+    Where no preset has one, null is what the description says; of discount, baseline and policy rate, the reward's own.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_null_or_missing)
+
+    episodes: Count = Field(description="Passes over the target's quiz batches.")
+    max_steps_per_episode: Count | None = Field(None, description="Steps of an episode, at most; null: the whole pass.")
+    batch_size: Count = Field(description="Rows of a quiz batch.")
+    sampler: Literal["policy", "uniform", "target", "kd_only"] = Field(description="Who picks the dataset of a step.")
+    reward: Literal["binary", "real", "gain", "alignment"] = Field(description="Eq. 4, Eq. 5, or ours.")
+    update: Literal["step", "episode"] = Field(description="'episode' is the authors' code.")
+    probe: Literal["selection", "exam"] = Field(description="Fixed rows for gain and alignment.")
+    probe_rows: Count = Field(description="Rows of the probe, at most.")
+    gamma: Share | None = Field(None, description="Discount (binary and real).")
+    baseline: Literal["none", "running", "episode", "normalised"] | None = Field(
+        None, description="Subtracted from the return; normalised: and divided by its deviation."
+    )
+    policy_learning_rate: Rate | None = Field(None, description="The policy's learning rate.")
+    student_learning_rate: Rate = Field(description="The student's learning rate.")
+    weight_decay: Share = Field(description="The student's weight decay.")
+    clip_norm: float = Field(gt=0, description="The student's gradient norm is clipped to this.")
+
+    @field_validator("probe", mode="before")
+    @classmethod
+    def _never_the_quiz(cls, value: object) -> object:
+        if value == "quiz":
+            raise ValueError(
+                "'quiz' is refused: the student trains on the quiz, and a probe of those rows rewards memorising"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _levels_only(self) -> "Curriculum":
+        if self.reward in ("gain", "alignment"):
+            if self.update == "episode":
+                raise ValueError(
+                    f"curriculum.update: episode has no meaning with reward {self.reward}, which is what one step adds; "
+                    "use update: step, or reward binary or real"
+                )
+            for name in ("gamma", "baseline"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"curriculum.{name} has no meaning with reward {self.reward}, which belongs to one step; set it to null"
+                    )
+        return self
