@@ -25,7 +25,7 @@ from config.methods import METHODS, SUFFIXES
 from errors import UserError
 from experiments.cells import VARIANTS, Cells
 from experiments.grid_files import draw_points, read_grid
-from experiments.grid_types import Grid, Point, Setting, method_of
+from experiments.grid_types import Point, Setting, method_of
 from experiments.methods_grid import Budget, Entry, Methods, entries_of
 from experiments.pipeline_runs import Pipeline, RunFailed
 
@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(grid: Grid, pipeline: Pipeline, pairs: Sequence[tuple[str, int]], options: argparse.Namespace) -> None:
+def _run(
+    grid: Cells | Methods, pipeline: Pipeline, pairs: Sequence[tuple[str, int]], options: argparse.Namespace
+) -> None:
     """Run all points, datasets and seeds side by side; raises the first error, and ends what runs then."""
 
     def chain(dataset: str, seed: int) -> None:
@@ -77,7 +79,7 @@ def _run(grid: Grid, pipeline: Pipeline, pairs: Sequence[tuple[str, int]], optio
         pool.shutdown()
 
 
-def _run_point(grid: Grid, pipeline: Pipeline, point: Point, *, goes_on: bool) -> None:
+def _run_point(grid: Cells | Methods, pipeline: Pipeline, point: Point, *, goes_on: bool) -> None:
     """Run one point; of a paper's grid one that fails, as by a learning rate too high, is said and not counted."""
     print(f"{point.dataset} {point.seed}: {point.name}", flush=True)
     try:
@@ -89,7 +91,7 @@ def _run_point(grid: Grid, pipeline: Pipeline, point: Point, *, goes_on: bool) -
         print(f"{point.dataset} {point.seed}: {point.name} failed ({error})", file=sys.stderr, flush=True)
 
 
-def _grid(options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Entry], command: str) -> Grid:
+def _grid(options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Entry], command: str) -> Cells | Methods:
     values = pipeline.values()
     setting = Setting(pipeline, values, options.runs.absolute(), options.work.absolute(), command)
     for dataset in options.datasets:

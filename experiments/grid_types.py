@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 from config.methods import family_of
 from experiments.pipeline_runs import ROOT, Pipeline
@@ -68,26 +68,6 @@ class Setting:
             "commit_time": time,
             "command": self.command,
         }
-
-
-class Grid(Protocol):
-    """Points, and what becomes of their outputs."""
-
-    def prepare(self) -> None:
-        """Learn what must be known before the first point."""
-        ...
-
-    def points(self, dataset: str, seed: int) -> list[Point]:
-        """Points of a dataset and seed that are still to be run."""
-        ...
-
-    def finish(self, point: Point, tree: Path) -> None:
-        """Take what is needed from the worktree in which a point has run."""
-        ...
-
-    def conclude(self) -> None:
-        """Make what needs all points."""
-        ...
 
 
 def evaluation(dataset: str, method: str, seed: int) -> str:

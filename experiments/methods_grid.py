@@ -80,8 +80,7 @@ class Methods:
         methods = by_family(dict.fromkeys(name for entry in self.entries for name in self._trained(entry)))
         values = {"datasets": list(self.datasets), "seeds": list(self.seeds), "methods": methods}
         with self.setting.pipeline.run(values, [f"split@{dataset}" for dataset in self.datasets]) as tree:
-            for dataset in self.datasets:
-                self.outputs.keep_split(tree, dataset)
+            self.outputs.keep_splits(tree)
         text = yaml.safe_dump(self.setting.pipeline.values(values), sort_keys=False)
         (self.setting.work / "all.yaml").write_text(text, encoding="utf-8")
 
