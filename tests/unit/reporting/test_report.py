@@ -46,7 +46,7 @@ def reported(
 
 
 def shipped_of(summary: Summary, outputs: list[DatasetOutputs]) -> dict[str, list[Shipping]]:
-    return ship(outputs, summary.findings, summary.main_method, summary.seeds, Registry(), summary.level)
+    return ship(outputs, summary, Registry())
 
 
 def page_of(
