@@ -43,7 +43,7 @@ class Results:
 
     @property
     def protocol(self) -> str:
-        """How the scores were selected and averaged."""
+        """Selection and averaging of the scores."""
         return f"{self.scores.protocol}; {self.scores.seeds_note}" if self.scores else ""
 
 
