@@ -1,4 +1,4 @@
-"""What all grids are made of: points with values and targets, the setting that they share, and what a row says of both."""
+"""Parts of all grids: points with values and targets, their common setting, and the columns of a row for both."""
 
 import os
 import platform
@@ -36,7 +36,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a grid's points share."""
+    """The setting that a grid's points share."""
 
     pipeline: Pipeline
     values: Mapping[str, object]
@@ -78,7 +78,7 @@ class Grid(Protocol):
         ...
 
     def points(self, dataset: str, seed: int) -> list[Point]:
-        """What is still to be run on a dataset and seed."""
+        """The points still to be run on a dataset and seed."""
         ...
 
     def finish(self, point: Point, tree: Path) -> None:

@@ -34,13 +34,13 @@ class Entry:
 
     @property
     def method(self) -> str:
-        """What params.yaml calls it."""
+        """Its name in params.yaml."""
         return method_of(self.name)
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What every student may take."""
+    """The budget of every student."""
 
     updates: int | None
     """Of the student, at least; None: as many epochs as the profile has."""
@@ -72,7 +72,7 @@ class Methods:
 
     @property
     def outputs(self) -> KeptOutputs:
-        """What is kept of the runs."""
+        """The folder with what is kept of the runs."""
         return KeptOutputs(self.setting.work)
 
     def prepare(self) -> None:
@@ -164,7 +164,7 @@ class Methods:
         return refusal(entry.method, dataset, spec.kind, KINDS[spec.kind].columns(spec.label_names))
 
     def _tried(self, entry: Entry) -> int:
-        """How many points an entry's row is chosen from."""
+        """Return the number of points that an entry's row is chosen from."""
         return sum(one.grid == entry.grid for one in self.entries) if entry.grid else 1
 
     def _has_row(self, method: str, dataset: str, seed: int, points: int) -> bool:

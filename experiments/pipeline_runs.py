@@ -23,7 +23,7 @@ from flows.worktree import overridden
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(sys.executable).parent
-"""Where the `python` is that stages run by."""
+"""Folder of the `python` that stages run by."""
 
 
 class RunFailed(UserError):

@@ -165,7 +165,7 @@ class CoTrainingRun(Resumable):
 
     @property
     def quiz_rows(self) -> int:
-        """How many rows of the quiz a method has asked for."""
+        """Return the number of rows of the quiz that a method has asked for."""
         return 0 if self._quiz is None else self._quiz.rows_in(self._quiz.given)
 
     def take_step(self, method: MovingTeacher, batch: Batch, steps: int, where: str) -> None:
