@@ -26,7 +26,7 @@ from errors import UserError
 from experiments.cells import VARIANTS, Cells
 from experiments.grid_files import draw_points, read_grid
 from experiments.grid_types import Grid, Point, Setting, method_of
-from experiments.methods_grid import Budget, Entry, Methods, entries_of
+from experiments.methods_grid import Budget, Entry, MethodsGrid, entries_of
 from experiments.pipeline_runs import Pipeline, RunFailed
 
 # Where somebody keeps rows and weights is of no use to the next reader of the command.
@@ -95,7 +95,7 @@ def _grid(options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Ent
     setting.work.mkdir(parents=True, exist_ok=True)
     if not entries:
         return Cells(setting, VARIANTS[options.cells])
-    return Methods(setting, entries, options.datasets, options.seeds, Budget(options.updates, options.batch_size))
+    return MethodsGrid(setting, entries, options.datasets, options.seeds, Budget(options.updates, options.batch_size))
 
 
 def _entries(options: argparse.Namespace) -> list[Entry]:
