@@ -34,7 +34,7 @@ FOLDER = re.compile(r"(?<=[=\[, ])/[^\],\s]*")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the grid: 0, 1 if a stage failed, 2 with one line if it can't be run so."""
+    """Run the grid: 0, 1 if a stage failed, 2 with one line if it can't be run so, 130 after Ctrl-C."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = _arguments(given)
     pipeline = Pipeline(options.profile.absolute(), tuple(options.set))
@@ -51,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, ValueError) as error:
         print(f"grid: {error}", file=sys.stderr)
         return 1 if isinstance(error, RunFailed) else 2
+    except KeyboardInterrupt:
+        print("grid: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
     print(f"{options.runs}: {', '.join(options.datasets)}, seeds {', '.join(map(str, options.seeds))}")
     return 0
 
@@ -81,7 +84,7 @@ def _run_point(grid: Grid, pipeline: Pipeline, point: Point, *, goes_on: bool) -
         with pipeline.run(point.values, point.targets) as tree:
             grid.finish(point, tree)
     except RunFailed as error:
-        if not goes_on:
+        if not goes_on or pipeline.stopping.is_set():
             raise
         print(f"{point.dataset} {point.seed}: {point.name} failed ({error})", file=sys.stderr, flush=True)
 

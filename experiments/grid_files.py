@@ -25,7 +25,7 @@ class GridFile:
 
     @property
     def size(self) -> int:
-        """Return the number of its points."""
+        """Number of its points."""
         count = 1
         for values in self.values.values():
             count *= len(values)

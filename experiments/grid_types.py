@@ -1,4 +1,4 @@
-"""Parts of all grids: points with values and targets, their common setting, and the columns of a row for both."""
+"""Types of all grids: points with values and targets, the setting that they share, and its fields of a row."""
 
 import os
 import platform
@@ -36,7 +36,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Setting:
-    """The setting that a grid's points share."""
+    """Profile, file of rows and work folder of a grid, which its points share."""
 
     pipeline: Pipeline
     values: Mapping[str, object]
@@ -78,7 +78,7 @@ class Grid(Protocol):
         ...
 
     def points(self, dataset: str, seed: int) -> list[Point]:
-        """The points still to be run on a dataset and seed."""
+        """Points of a dataset and seed that are still to be run."""
         ...
 
     def finish(self, point: Point, tree: Path) -> None:

@@ -1,4 +1,4 @@
-"""Outputs kept of a grid's runs: evaluations and records, where `reporting.compare` finds them.
+"""Evaluations and records of a grid's runs, kept where `reporting.compare` finds them.
 
 WORK/points/NAME/outputs has those of one method or variant; WORK/outputs links to them, a method each, as the pipeline's
 own outputs are, so that `cd WORK && python -m reporting.compare --params all.yaml --methods all` sees them all.
@@ -52,7 +52,7 @@ class KeptOutputs:
         self.show(point.name, point.name, point.dataset, point.seed)
 
     def has(self, point: Point) -> bool:
-        """Return whether a point has run with the values that it has now."""
+        """Check that a point has run with the values that it has now."""
         path = self._values(point.name, point.dataset, point.seed)
         return path.exists() and path.read_text(encoding="utf-8") == json.dumps(dict(point.values))
 

@@ -34,13 +34,13 @@ class Entry:
 
     @property
     def method(self) -> str:
-        """Its name in params.yaml."""
+        """Name of the method in params.yaml."""
         return method_of(self.name)
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The budget of every student."""
+    """Training that every student gets."""
 
     updates: int | None
     """Of the student, at least; None: as many epochs as the profile has."""
@@ -61,7 +61,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class MethodsGrid:
+class Methods:
     """Entries of a profile on some datasets and seeds."""
 
     setting: Setting
@@ -72,7 +72,7 @@ class MethodsGrid:
 
     @property
     def outputs(self) -> KeptOutputs:
-        """The folder with what is kept of the runs."""
+        """Kept outputs of the runs."""
         return KeptOutputs(self.setting.work)
 
     def prepare(self) -> None:
@@ -164,7 +164,7 @@ class MethodsGrid:
         return refusal(entry.method, dataset, spec.kind, KINDS[spec.kind].columns(spec.label_names))
 
     def _tried(self, entry: Entry) -> int:
-        """Return the number of points that an entry's row is chosen from."""
+        """Number of points that an entry's row is chosen from."""
         return sum(one.grid == entry.grid for one in self.entries) if entry.grid else 1
 
     def _has_row(self, method: str, dataset: str, seed: int, points: int) -> bool:
