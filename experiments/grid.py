@@ -100,7 +100,7 @@ def _grid(options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Ent
     setting.work.mkdir(parents=True, exist_ok=True)
     if not entries:
         return Cells(setting, VARIANTS[options.cells])
-    return Methods(setting, entries, options.datasets, options.seeds, Budget(options.updates, options.batch_size))
+    return MethodsGrid(setting, entries, options.datasets, options.seeds, Budget(options.updates, options.batch_size))
 
 
 def _entries(options: argparse.Namespace) -> list[Entry]:

@@ -61,7 +61,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Methods:
+class MethodsGrid:
     """Entries of a profile on some datasets and seeds."""
 
     setting: Setting
