@@ -1,4 +1,4 @@
-"""What source and split take in memory with two million rows: pairs of sentences of the length of QQP's."""
+"""Peak memory of source and split with two million rows: pairs of sentences of the length of QQP's."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.measuring import Row, limit_row
+from benchmarks.measuring import Measurement, limit_row
 from benchmarks.stages_here import ROOT, link_data, write_params
 from benchmarks.tiny_benchmark import VALUES
 from data.quickstart import vocabulary
@@ -28,7 +28,7 @@ WORDS = 10
 """Of each of the two sentences."""
 
 
-def measure(rows: int = ROWS) -> list[Row]:
+def measure(rows: int = ROWS) -> list[Measurement]:
     """Peak resident memory of both stages, each a process of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

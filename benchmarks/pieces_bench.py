@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from benchmarks.measuring import Row, Step, at_least_row, cpu_seconds, row_of
+from benchmarks.measuring import Measurement, Step, at_least_row, cpu_seconds, row_of
 from benchmarks.workspace import HIDDEN, SEED, Workspace, network, save_network
 from data.batches import Batch, batch_order, collate, draw_rows, useful_share
 from data.tokens import TokenSplit
@@ -26,7 +26,7 @@ from training.predict import Predictions
 from training.quiz_batches import QuizBatches, fixed_batches
 from training.resume_files import State
 from training.supervised import make_optimizer
-from training.teacher_signals import Signals, save_signals
+from training.teacher_signals import TeacherSignals, save_signals
 
 BATCH, EVAL_BATCH = 8, 32
 CURRICULUM_STEPS, PROBE_ROWS = 16, 32
@@ -39,13 +39,15 @@ def sampled_batches(split: TokenSplit, count: int, *, batch_size: int = BATCH) -
     return [collate(split, order[place]) for place in np.linspace(0, len(order) - 1, count).astype(int)]
 
 
-def random_signals(split: TokenSplit) -> Signals:
+def random_signals(split: TokenSplit) -> TeacherSignals:
     """Stored outputs of a teacher that never ran."""
     draw = torch.Generator().manual_seed(3)
-    return Signals(torch.randn(len(split), 2, generator=draw), torch.randn(len(split), HIDDEN, generator=draw), {})
+    return TeacherSignals(
+        torch.randn(len(split), 2, generator=draw), torch.randn(len(split), HIDDEN, generator=draw), {}
+    )
 
 
-def kd_rows(workspace: Workspace, repetitions: int) -> list[Row]:
+def kd_rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
     """A step of the student with and without the teacher's stored signals."""
     rows = []
     for dataset in ("rte", "mrpc"):
@@ -61,7 +63,7 @@ def kd_rows(workspace: Workspace, repetitions: int) -> list[Row]:
     return rows
 
 
-def training_step(model: Classifier, method: Method, batches: list[Batch], signals: Signals) -> Step:
+def training_step(model: Classifier, method: Method, batches: list[Batch], signals: TeacherSignals) -> Step:
     """One update a call, on the batches in turn."""
     optimizer, drawn = make_optimizer(model, 1e-5, 0.01), cycle(batches)
 
@@ -101,7 +103,7 @@ def seconds_of(step: Callable[[], object]) -> float:
     return time.process_time() - before
 
 
-def signals_rows(workspace: Workspace, repetitions: int) -> list[Row]:
+def signals_rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
     """The signals stage, less loading its teacher, against a forward pass over its rows. The workspace is a small one."""
     teacher = network("teacher").eval()
     save_network(workspace, teacher, "teacher", "rte", str(SEED))
@@ -117,7 +119,7 @@ def signals_rows(workspace: Workspace, repetitions: int) -> list[Row]:
     return [row_of(name, "CPU s", values, floors, TARGETS["signals"])]
 
 
-def meta_teacher_rows(workspace: Workspace, repetitions: int) -> list[Row]:
+def meta_teacher_rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
     """The meta-teacher stage at 10 epochs, everything but imports, against the student's pass over the quiz split."""
     student = network("student").eval()
     save_network(workspace, network("teacher"), "teacher", "rte", str(SEED))
@@ -161,7 +163,7 @@ class Recorded:
         self.batches.load_state_dict(state)
 
 
-def curriculum_rows(workspace: Workspace, repetitions: int) -> list[Row]:
+def curriculum_rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
     """A step of the curriculum with `gain`, against a training step and a forward pass of the probe."""
     quiz, selection = workspace.split("rte", "quiz"), workspace.split("rte", "selection")
     probe = fixed_batches(selection, draw_rows(len(selection), PROBE_ROWS, 0), EVAL_BATCH)
@@ -233,7 +235,7 @@ def _probe_loss(student: Classifier, probe: list[Batch]) -> Tensor:
     return torch.cat(losses).mean()
 
 
-def useful_rows(workspace: Workspace) -> list[Row]:
+def useful_rows(workspace: Workspace) -> list[Measurement]:
     """The useful share of the tokens in an epoch's batches."""
     lengths = workspace.split("rte", "train").lengths
     return [

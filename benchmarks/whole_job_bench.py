@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from benchmarks.measuring import Row, Step, cpu_seconds, row_of
+from benchmarks.measuring import Measurement, Step, cpu_seconds, row_of
 from benchmarks.pieces_bench import (
     BATCH,
     EVAL_BATCH,
@@ -36,7 +36,7 @@ from methods.layer_mapping import match_layers
 from methods.mse_kd import MseKd
 from training.meta_teacher import MetaTeacherSettings, PooledRows, train_meta_teacher
 from training.quiz_batches import fixed_batches
-from training.teacher_signals import Signals
+from training.teacher_signals import TeacherSignals
 
 TARGET = 0.40
 TEACHER_EPOCHS, STUDENT_EPOCHS, META_EPOCHS, EPISODES, EPISODE_STEPS = 1, 2, 2, 5, 8
@@ -53,7 +53,7 @@ class Part:
     plain: list[float]
 
 
-def rows(workspace: Workspace, repetitions: int) -> list[Row]:
+def rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
     """The whole, and its parts."""
     parts = [*_training(workspace, repetitions), *_reading(workspace, repetitions), _curriculum(workspace, repetitions)]
     whole = [[sum(getattr(part, side)[i] for part in parts) for i in range(repetitions)] for side in ("ours", "plain")]
@@ -177,10 +177,10 @@ def _head_training(splits: Mapping[str, TokenSplit]) -> Step:
     )
 
 
-def _signals(split: TokenSplit, layers: tuple[int, ...]) -> Signals:
+def _signals(split: TokenSplit, layers: tuple[int, ...]) -> TeacherSignals:
     draw = torch.Generator().manual_seed(3)
 
     def values(width: int) -> torch.Tensor:
         return torch.randn(len(split), width, generator=draw)
 
-    return Signals(values(2), values(HIDDEN), {layer: values(HIDDEN).half() for layer in layers})
+    return TeacherSignals(values(2), values(HIDDEN), {layer: values(HIDDEN).half() for layer in layers})

@@ -43,7 +43,7 @@ class Results:
 
     @property
     def protocol(self) -> str:
-        """How the scores were selected and averaged."""
+        """The selection and the seeds behind the scores, in words."""
         return f"{self.scores.protocol}; {self.scores.seeds_note}" if self.scores else ""
 
 

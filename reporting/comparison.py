@@ -59,7 +59,7 @@ class Comparison:
 
     benchmark: str
     datasets: dict[str, str]
-    """Dataset -> headline metric."""
+    """Dataset -> primary metric."""
     dev_rows: dict[str, int]
     seeds: tuple[int, ...]
     baseline: str

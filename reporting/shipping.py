@@ -52,7 +52,7 @@ class Shipping:
     seed: int
     metric: str
     scores: dict[str, float]
-    """teacher and student: the headline metric on dev."""
+    """teacher and student: the primary metric on dev."""
     margin: Interval
     """To its own teacher, this seed alone."""
     finetune: Interval | None

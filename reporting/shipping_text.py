@@ -102,7 +102,7 @@ def alarms(findings: Findings) -> list[str]:
 
 
 def _loss_text(loss: Loss) -> str:
-    """'mse_kd −4.0 [−7.4, −0.7]'; 'mse_kd accuracy −4.0 [...]' where the headline metric has no interval."""
+    """'mse_kd −4.0 [−7.4, −0.7]'; 'mse_kd accuracy −4.0 [...]' where the primary metric has no interval."""
     metric = f"{loss.by} " if loss.by else ""
     return f"{loss.method} {metric}{wording.difference_text(loss.interval, loss.metric)}"
 

@@ -27,7 +27,7 @@ class DevRows:
     """Evidence of one student: N dev rows, C logits (one for regression)."""
 
     metric: str
-    """The headline metric."""
+    """The primary metric."""
     kind: Kind
     labels: Array
     """(N,) class numbers, or floats for regression."""
