@@ -27,7 +27,7 @@ from benchmarks import (
     startup_bench,
     whole_job_bench,
 )
-from benchmarks.measuring import Row, table
+from benchmarks.measuring import Measurement, table
 from benchmarks.problem import Shape
 from benchmarks.workspace import RealRows, Workspace, make_workspace
 from tasks.runtime.malloc import keep_freed_memory
@@ -56,7 +56,7 @@ class Bench:
         return make_workspace(self.folder / "some", self.real, share=1 / 8)
 
 
-Measure = Callable[[Bench], list[Row]]
+Measure = Callable[[Bench], list[Measurement]]
 GROUPS: dict[str, Measure] = {
     "gradients": lambda bench: gradients_bench.measure(bench.shape, bench.repetitions),
     "methods": lambda bench: fixed_teacher_bench.measure(bench.shape, bench.repetitions),
@@ -73,9 +73,9 @@ GROUPS: dict[str, Measure] = {
 }
 
 
-def measure(names: Sequence[str], bench: Bench) -> list[Row]:
+def measure(names: Sequence[str], bench: Bench) -> list[Measurement]:
     """The rows of some groups; what is being measured is said on stderr."""
-    rows: list[Row] = []
+    rows: list[Measurement] = []
     for name in names:
         print(f"bench: {name} ...", file=sys.stderr, flush=True)
         rows += GROUPS[name](bench)

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from benchmarks.measuring import Row, Step, cpu_seconds, row_of
+from benchmarks.measuring import Measurement, Step, cpu_seconds, row_of
 from benchmarks.problem import Shape
 from methods.annealing_kd import AnnealingKd
 from methods.dist import Dist
@@ -17,7 +17,7 @@ from training.supervised import make_optimizer
 TARGET = 1.10
 
 
-def measure(shape: Shape, repetitions: int) -> list[Row]:
+def measure(shape: Shape, repetitions: int) -> list[Measurement]:
     """One row a method."""
     steps = {name: step_of(shape, method) for name, method in methods(shape).items()}
     seconds = cpu_seconds({"finetune": step_of(shape, Finetune()), **steps}, repetitions)

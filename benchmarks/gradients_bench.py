@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from benchmarks.measuring import Row, Step, added_peak_bytes, cpu_seconds, row_of
+from benchmarks.measuring import Measurement, Step, added_peak_bytes, cpu_seconds, row_of
 from benchmarks.plain_steps import double_backward_step, finite_difference_step
 from benchmarks.problem import Shape, endless
 from data.batches import Batch
@@ -18,15 +18,15 @@ LGTM_TIME = 0.70
 Run = Callable[[Pair, Batch, Iterator[Batch]], object]
 
 
-def measure(shape: Shape, repetitions: int) -> list[Row]:
+def measure(shape: Shape, repetitions: int) -> list[Measurement]:
     """All rows of the moving-teacher methods."""
-    rows: list[Row] = []
+    rows: list[Measurement] = []
     for quiz_batches in TIME:
         rows += metadistil_rows(shape, quiz_batches, max(2, repetitions // quiz_batches))
     return [*rows, *lgtm_rows(shape, repetitions)]
 
 
-def metadistil_rows(shape: Shape, quiz_batches: int, repetitions: int) -> list[Row]:
+def metadistil_rows(shape: Shape, quiz_batches: int, repetitions: int) -> list[Measurement]:
     """Time and added memory of a step with so many quiz batches, against double backward."""
     # Section 5.1's comparison of both updates is a measurement of the paper, not a part of the step.
     method = MetaDistil(
@@ -55,7 +55,7 @@ def metadistil_rows(shape: Shape, quiz_batches: int, repetitions: int) -> list[R
     ]
 
 
-def lgtm_rows(shape: Shape, repetitions: int) -> list[Row]:
+def lgtm_rows(shape: Shape, repetitions: int) -> list[Measurement]:
     """Time and added memory of a step, against the finite difference as printed; and with a teacher's pass shared."""
     method = Lgtm(
         alpha=0.6,

@@ -22,7 +22,7 @@ Step = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Row:
+class Measurement:
     """One line of the table: `value` is ours, `floor` what it is held against, `ratio` their quotient."""
 
     name: str
@@ -49,11 +49,11 @@ class Row:
         }
 
 
-def row_of(name: str, unit: str, values: Sequence[float], floors: Sequence[float], target: float | None) -> Row:
+def row_of(name: str, unit: str, values: Sequence[float], floors: Sequence[float], target: float | None) -> Measurement:
     """A row from repetitions that belong together one by one: the ratio is the median of theirs."""
     ratios = [value / floor for value, floor in zip(values, floors, strict=True)]
     ratio = statistics.median(ratios)
-    return Row(
+    return Measurement(
         name,
         statistics.median(values),
         unit,
@@ -65,13 +65,13 @@ def row_of(name: str, unit: str, values: Sequence[float], floors: Sequence[float
     )
 
 
-def limit_row(name: str, unit: str, values: Sequence[float], limit: float) -> Row:
+def limit_row(name: str, unit: str, values: Sequence[float], limit: float) -> Measurement:
     """A row whose target is a figure and not a ratio: the median of the values, at most `limit`."""
     row = row_of(name, unit, values, [limit] * len(values), 1.0)
     return replace(row, target=limit)
 
 
-def at_least_row(name: str, unit: str, values: Sequence[float], least: float) -> Row:
+def at_least_row(name: str, unit: str, values: Sequence[float], least: float) -> Measurement:
     """A row whose target is the least that the median of the values may be."""
     row = row_of(name, unit, values, [1.0] * len(values), None)
     return replace(row, target=least, ok=row.value >= least)
@@ -109,13 +109,13 @@ def added_peak_bytes(step: Step) -> int:
     return peak
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Measurement]) -> str:
     """The row as printed."""
     head = ("name", "ours", "against", "unit", "ratio", "lowest-highest", "target", "")
     return "\n".join(aligned([head, *map(_cells, rows)]))
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Measurement) -> tuple[str, ...]:
     low, high = row.spread or (row.ratio, row.ratio)
     wanted = "-" if row.target is None else f"{row.target:.2f}"
     said = "" if row.target is None else "ok" if row.ok else "MISSED"

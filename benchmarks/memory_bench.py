@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.measuring import Row, limit_row
+from benchmarks.measuring import Measurement, limit_row
 from benchmarks.stages_here import ROOT, link_data, write_params
 from benchmarks.tiny_benchmark import VALUES
 from data.quickstart import vocabulary
@@ -28,7 +28,7 @@ WORDS = 10
 """Of each of the two sentences."""
 
 
-def measure(rows: int = ROWS) -> list[Row]:
+def measure(rows: int = ROWS) -> list[Measurement]:
     """Peak resident memory of both stages, each a process of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -4,13 +4,13 @@ import resource
 import tempfile
 from pathlib import Path
 
-from benchmarks.measuring import Row, limit_row
+from benchmarks.measuring import Measurement, limit_row
 from benchmarks.tiny_benchmark import DATASETS, SEEDS, command, make
 
 TARGET_S = 15.0
 
 
-def measure(repetitions: int = 2) -> list[Row]:
+def measure(repetitions: int = 2) -> list[Measurement]:
     """One row; the first `dvc repro` registers the students and does not count."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "tiny"

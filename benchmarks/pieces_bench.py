@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from benchmarks.measuring import Row, Step, at_least_row, cpu_seconds, row_of
+from benchmarks.measuring import Measurement, Step, at_least_row, cpu_seconds, row_of
 from benchmarks.workspace import HIDDEN, SEED, Workspace, network, save_network
 from data.batches import Batch, batch_order, collate, draw_rows, useful_share
 from data.tokens import TokenSplit
@@ -45,7 +45,7 @@ def random_signals(split: TokenSplit) -> Signals:
     return Signals(torch.randn(len(split), 2, generator=draw), torch.randn(len(split), HIDDEN, generator=draw), {})
 
 
-def kd_rows(workspace: Workspace, repetitions: int) -> list[Row]:
+def kd_rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
     """A step of the student with and without the teacher's stored signals."""
     rows = []
     for dataset in ("rte", "mrpc"):
@@ -101,7 +101,7 @@ def seconds_of(step: Callable[[], object]) -> float:
     return time.process_time() - before
 
 
-def signals_rows(workspace: Workspace, repetitions: int) -> list[Row]:
+def signals_rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
     """The signals stage, less loading its teacher, against a forward pass over its rows. The workspace is a small one."""
     teacher = network("teacher").eval()
     save_network(workspace, teacher, "teacher", "rte", str(SEED))
@@ -117,7 +117,7 @@ def signals_rows(workspace: Workspace, repetitions: int) -> list[Row]:
     return [row_of(name, "CPU s", values, floors, TARGETS["signals"])]
 
 
-def meta_teacher_rows(workspace: Workspace, repetitions: int) -> list[Row]:
+def meta_teacher_rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
     """The meta-teacher stage at 10 epochs, everything but imports, against the student's pass over the quiz split."""
     student = network("student").eval()
     save_network(workspace, network("teacher"), "teacher", "rte", str(SEED))
@@ -161,7 +161,7 @@ class Recorded:
         self.batches.load_state_dict(state)
 
 
-def curriculum_rows(workspace: Workspace, repetitions: int) -> list[Row]:
+def curriculum_rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
     """A step of the curriculum with `gain`, against a training step and a forward pass of the probe."""
     quiz, selection = workspace.split("rte", "quiz"), workspace.split("rte", "selection")
     probe = fixed_batches(selection, draw_rows(len(selection), PROBE_ROWS, 0), EVAL_BATCH)
@@ -233,7 +233,7 @@ def _probe_loss(student: Classifier, probe: list[Batch]) -> Tensor:
     return torch.cat(losses).mean()
 
 
-def useful_rows(workspace: Workspace) -> list[Row]:
+def useful_rows(workspace: Workspace) -> list[Measurement]:
     """The useful share of the tokens in an epoch's batches."""
     lengths = workspace.split("rte", "train").lengths
     return [

@@ -5,7 +5,7 @@ from itertools import cycle
 import torch
 from torch import nn
 
-from benchmarks.measuring import Row, Step, cpu_seconds, row_of
+from benchmarks.measuring import Measurement, Step, cpu_seconds, row_of
 from benchmarks.pieces_bench import sampled_batches, seconds_of
 from benchmarks.workspace import Workspace, network
 from data.batches import Batch
@@ -14,7 +14,7 @@ from models.classifier import Classifier
 from training.supervised import make_optimizer
 
 
-def rows(workspace: Workspace, repetitions: int) -> list[Row]:
+def rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
     """Steps of the student on RTE, and what compiling costs before the first of them is as fast as the rest."""
     batches = sampled_batches(workspace.split("rte", "train"), repetitions + 2)
     compiled = network("student")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measuring import Row, limit_row
+from benchmarks.measuring import Measurement, limit_row
 from benchmarks.memory_bench import write_workspace
 from benchmarks.stages_here import ROOT, run_here
 
@@ -20,7 +20,7 @@ ROWS = 120
 IMPORTS = "import torch; from transformers import AutoModelForSequenceClassification, PreTrainedModel"
 
 
-def measure(repetitions: int = 5) -> list[Row]:
+def measure(repetitions: int = 5) -> list[Measurement]:
     """One row: the difference, in turn."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

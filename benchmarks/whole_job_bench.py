@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from benchmarks.measuring import Row, Step, cpu_seconds, row_of
+from benchmarks.measuring import Measurement, Step, cpu_seconds, row_of
 from benchmarks.pieces_bench import (
     BATCH,
     EVAL_BATCH,
@@ -53,7 +53,7 @@ class Part:
     plain: list[float]
 
 
-def rows(workspace: Workspace, repetitions: int) -> list[Row]:
+def rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
     """The whole, and its parts."""
     parts = [*_training(workspace, repetitions), *_reading(workspace, repetitions), _curriculum(workspace, repetitions)]
     whole = [[sum(getattr(part, side)[i] for part in parts) for i in range(repetitions)] for side in ("ours", "plain")]

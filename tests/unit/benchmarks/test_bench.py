@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks import bench, fixed_teacher_bench, gradients_bench
-from benchmarks.measuring import Row, added_peak_bytes, cpu_seconds, row_of, table
+from benchmarks.measuring import Measurement, added_peak_bytes, cpu_seconds, row_of, table
 from benchmarks.problem import Shape
 
 SMALL = Shape(hidden=16, heads=2, teacher_layers=3, student_layers=2, vocabulary=50, batch=2, length=6)
@@ -97,6 +97,6 @@ def test_the_file_has_all_rows_and_a_missed_target_is_the_exit_status(
 
 
 def test_the_table_has_a_line_a_row() -> None:
-    lines = table([Row("one", 1.0, "CPU s", 2.0, 0.5, None, ok=True)]).splitlines()
+    lines = table([Measurement("one", 1.0, "CPU s", 2.0, 0.5, None, ok=True)]).splitlines()
     assert lines[0].split()[:3] == ["name", "ours", "against"]
     assert lines[1].split() == ["one", "1.000", "2.000", "CPU", "s", "0.50", "0.50-0.50", "-"]
