@@ -18,7 +18,7 @@ class SelectionRule:
 
     by: SelectedBy = "loss"
     metric: str = ""
-    """The headline metric; not read where the loss alone chooses."""
+    """The primary metric; not read where the loss alone chooses."""
 
     def is_better(self, scores: Mapping[str, float], than: Mapping[str, float]) -> bool:
         """Return whether scores ("loss" and metrics) are better than the best ones so far."""
@@ -38,8 +38,8 @@ class SelectionRule:
 BY_LOSS = SelectionRule()
 IN_WORDS: Mapping[SelectedBy, str] = {
     "loss": "the mean task loss",
-    "metric": "the headline metric (ties: the earliest)",
-    "metric_then_loss": "the headline metric (ties: the lower mean task loss)",
+    "metric": "the primary metric (ties: the earliest)",
+    "metric_then_loss": "the primary metric (ties: the lower mean task loss)",
 }
 """As report and model card say it: 'Epochs and episodes were chosen by ...'."""
 

@@ -49,7 +49,7 @@ class KindSpec:
 
     @property
     def default_metrics(self) -> tuple[Metric, ...]:
-        """The metrics of a dataset that names none; the first is the headline."""
+        """The metrics of a dataset that names none; the first is the primary metric."""
         return ("accuracy",) if self.has_classes else ("pearson", "spearman")
 
     @property

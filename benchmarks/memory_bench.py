@@ -1,4 +1,4 @@
-"""What source and split take in memory with two million rows: pairs of sentences of the length of QQP's."""
+"""Peak memory of source and split with two million rows: pairs of sentences of the length of QQP's."""
 
 import json
 import os

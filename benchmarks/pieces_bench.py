@@ -26,7 +26,7 @@ from training.predict import Predictions
 from training.quiz_batches import QuizBatches, fixed_batches
 from training.resume_files import State
 from training.supervised import make_optimizer
-from training.teacher_signals import Signals, save_signals
+from training.teacher_signals import TeacherSignals, save_signals
 
 BATCH, EVAL_BATCH = 8, 32
 CURRICULUM_STEPS, PROBE_ROWS = 16, 32
@@ -39,10 +39,12 @@ def sampled_batches(split: TokenSplit, count: int, *, batch_size: int = BATCH) -
     return [collate(split, order[place]) for place in np.linspace(0, len(order) - 1, count).astype(int)]
 
 
-def random_signals(split: TokenSplit) -> Signals:
+def random_signals(split: TokenSplit) -> TeacherSignals:
     """Stored outputs of a teacher that never ran."""
     draw = torch.Generator().manual_seed(3)
-    return Signals(torch.randn(len(split), 2, generator=draw), torch.randn(len(split), HIDDEN, generator=draw), {})
+    return TeacherSignals(
+        torch.randn(len(split), 2, generator=draw), torch.randn(len(split), HIDDEN, generator=draw), {}
+    )
 
 
 def kd_rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
@@ -61,7 +63,7 @@ def kd_rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
     return rows
 
 
-def training_step(model: Classifier, method: Method, batches: list[Batch], signals: Signals) -> Step:
+def training_step(model: Classifier, method: Method, batches: list[Batch], signals: TeacherSignals) -> Step:
     """One update a call, on the batches in turn."""
     optimizer, drawn = make_optimizer(model, 1e-5, 0.01), cycle(batches)
 

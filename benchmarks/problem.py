@@ -13,7 +13,7 @@ from models.classifier import Classifier
 from models.heads import HeadSpec
 from models.initialise import from_config
 from training.supervised import make_optimizer
-from training.teacher_signals import Signals
+from training.teacher_signals import TeacherSignals
 
 ROWS = 64
 """Rows that have stored signals."""
@@ -72,14 +72,16 @@ class Shape:
         networks = self.network(self.student_layers, seed=1), self.network(self.teacher_layers, seed=2)
         return Pair(*[_learner(one, rate) for one in networks], kind=self.spec.kind)
 
-    def signals(self, layers: tuple[int, ...]) -> Signals:
+    def signals(self, layers: tuple[int, ...]) -> TeacherSignals:
         """Stored outputs of a teacher that never ran."""
         draw = torch.Generator().manual_seed(3)
 
         def values(width: int) -> Tensor:
             return torch.randn(ROWS, width, generator=draw)
 
-        return Signals(values(self.classes), values(self.hidden), {n: values(self.hidden).half() for n in layers})
+        return TeacherSignals(
+            values(self.classes), values(self.hidden), {n: values(self.hidden).half() for n in layers}
+        )
 
 
 def endless(batches: list[Batch]) -> Iterator[Batch]:

@@ -1,4 +1,4 @@
-"""What a stage costs beyond importing torch and transformers: a whole run of the teacher stage on next to no work."""
+"""Cost of a stage beyond importing torch and transformers: a whole run of the teacher stage on next to no work."""
 
 import os
 import resource

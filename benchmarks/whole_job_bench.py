@@ -36,7 +36,7 @@ from methods.layer_mapping import match_layers
 from methods.mse_kd import MseKd
 from training.meta_teacher import MetaTeacherSettings, PooledRows, train_meta_teacher
 from training.quiz_batches import fixed_batches
-from training.teacher_signals import Signals
+from training.teacher_signals import TeacherSignals
 
 TARGET = 0.40
 TEACHER_EPOCHS, STUDENT_EPOCHS, META_EPOCHS, EPISODES, EPISODE_STEPS = 1, 2, 2, 5, 8
@@ -177,10 +177,10 @@ def _head_training(splits: Mapping[str, TokenSplit]) -> Step:
     )
 
 
-def _signals(split: TokenSplit, layers: tuple[int, ...]) -> Signals:
+def _signals(split: TokenSplit, layers: tuple[int, ...]) -> TeacherSignals:
     draw = torch.Generator().manual_seed(3)
 
     def values(width: int) -> torch.Tensor:
         return torch.randn(len(split), width, generator=draw)
 
-    return Signals(values(2), values(HIDDEN), {layer: values(HIDDEN).half() for layer in layers})
+    return TeacherSignals(values(2), values(HIDDEN), {layer: values(HIDDEN).half() for layer in layers})

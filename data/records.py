@@ -37,7 +37,7 @@ class DatasetSpec:
     label_range: tuple[float, float] | None
     """Lowest and highest legal label of a regression, both included."""
     metrics: tuple[str, ...]
-    """The first is the headline."""
+    """The first is the primary metric."""
     render: Render
     true_label: str | None = None
     """The class that a boolean true means, where none is called so."""

@@ -65,11 +65,7 @@ def make_splits(
     dev: Mapping[str, Sequence[Row]],
     *,
     seed: int,
-    quiz: float = 0.1,
-    selection: float = 0.1,
-    selection_minimum: int = 64,
-    selection_maximum: float = 0.2,
-    dev_fraction: float = 0.15,
+    shares: Shares | None = None,
     dev_seed: int = 0,
     selection_on_dev: bool = False,
 ) -> Splits:
@@ -78,7 +74,7 @@ def make_splits(
     With `selection_on_dev` (the papers' protocol) the selection split is the first dev set itself, and its rows stay
     in train. Raises UserError where a split would lack a class, or hold nothing.
     """
-    shares = Shares(quiz, selection, selection_minimum, selection_maximum, dev_fraction)
+    shares = shares or Shares()
     held_out = not dev
     pool, dev_rows = RowTable.of(spec, train), {name: RowTable.of(spec, rows) for name, rows in dev.items()}
     if held_out:

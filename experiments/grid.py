@@ -25,7 +25,7 @@ from config.methods import METHODS, SUFFIXES
 from errors import UserError
 from experiments.cells import VARIANTS, Cells
 from experiments.grid_files import draw_points, read_grid
-from experiments.grid_types import Grid, Point, Setting, method_of
+from experiments.grid_types import Point, Setting, method_of
 from experiments.methods_grid import Budget, Entry, Methods, entries_of
 from experiments.pipeline_runs import Pipeline, RunFailed
 
@@ -34,7 +34,7 @@ FOLDER = re.compile(r"(?<=[=\[, ])/[^\],\s]*")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the grid: 0, 1 if a stage failed, 2 with one line if it can't be run so."""
+    """Run the grid: 0, 1 if a stage failed, 2 with one line if it can't be run so, 130 after Ctrl-C."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = _arguments(given)
     pipeline = Pipeline(options.profile.absolute(), tuple(options.set))
@@ -51,11 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, ValueError) as error:
         print(f"grid: {error}", file=sys.stderr)
         return 1 if isinstance(error, RunFailed) else 2
+    except KeyboardInterrupt:
+        print("grid: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
     print(f"{options.runs}: {', '.join(options.datasets)}, seeds {', '.join(map(str, options.seeds))}")
     return 0
 
 
-def _run(grid: Grid, pipeline: Pipeline, pairs: Sequence[tuple[str, int]], options: argparse.Namespace) -> None:
+def _run(
+    grid: Cells | Methods, pipeline: Pipeline, pairs: Sequence[tuple[str, int]], options: argparse.Namespace
+) -> None:
     """Run all points, datasets and seeds side by side; raises the first error, and ends what runs then."""
 
     def chain(dataset: str, seed: int) -> None:
@@ -74,19 +79,19 @@ def _run(grid: Grid, pipeline: Pipeline, pairs: Sequence[tuple[str, int]], optio
         pool.shutdown()
 
 
-def _run_point(grid: Grid, pipeline: Pipeline, point: Point, *, goes_on: bool) -> None:
+def _run_point(grid: Cells | Methods, pipeline: Pipeline, point: Point, *, goes_on: bool) -> None:
     """Run one point; of a paper's grid one that fails, as by a learning rate too high, is said and not counted."""
     print(f"{point.dataset} {point.seed}: {point.name}", flush=True)
     try:
         with pipeline.run(point.values, point.targets) as tree:
             grid.finish(point, tree)
     except RunFailed as error:
-        if not goes_on:
+        if not goes_on or pipeline.stopping.is_set():
             raise
         print(f"{point.dataset} {point.seed}: {point.name} failed ({error})", file=sys.stderr, flush=True)
 
 
-def _grid(options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Entry], command: str) -> Grid:
+def _grid(options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Entry], command: str) -> Cells | Methods:
     values = pipeline.values()
     setting = Setting(pipeline, values, options.runs.absolute(), options.work.absolute(), command)
     for dataset in options.datasets:
@@ -95,7 +100,7 @@ def _grid(options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Ent
     setting.work.mkdir(parents=True, exist_ok=True)
     if not entries:
         return Cells(setting, VARIANTS[options.cells])
-    return Methods(setting, entries, options.datasets, options.seeds, Budget(options.updates, options.batch_size))
+    return MethodsGrid(setting, entries, options.datasets, options.seeds, Budget(options.updates, options.batch_size))
 
 
 def _entries(options: argparse.Namespace) -> list[Entry]:

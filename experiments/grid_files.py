@@ -25,7 +25,7 @@ class GridFile:
 
     @property
     def size(self) -> int:
-        """How many points it has."""
+        """Number of its points."""
         count = 1
         for values in self.values.values():
             count *= len(values)

@@ -1,4 +1,4 @@
-"""What all grids are made of: points with values and targets, the setting that they share, and what a row says of both."""
+"""Types of all grids: points with values and targets, the setting that they share, and its fields of a row."""
 
 import os
 import platform
@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 from config.methods import family_of
 from experiments.pipeline_runs import ROOT, Pipeline
@@ -36,7 +36,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a grid's points share."""
+    """Profile, file of rows and work folder of a grid, which its points share."""
 
     pipeline: Pipeline
     values: Mapping[str, object]
@@ -68,26 +68,6 @@ class Setting:
             "commit_time": time,
             "command": self.command,
         }
-
-
-class Grid(Protocol):
-    """Points, and what becomes of their outputs."""
-
-    def prepare(self) -> None:
-        """Learn what must be known before the first point."""
-        ...
-
-    def points(self, dataset: str, seed: int) -> list[Point]:
-        """What is still to be run on a dataset and seed."""
-        ...
-
-    def finish(self, point: Point, tree: Path) -> None:
-        """Take what is needed from the worktree in which a point has run."""
-        ...
-
-    def conclude(self) -> None:
-        """Make what needs all points."""
-        ...
 
 
 def evaluation(dataset: str, method: str, seed: int) -> str:

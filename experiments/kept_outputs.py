@@ -1,4 +1,4 @@
-"""What is kept of a grid's runs: evaluations and records, where `reporting.compare` finds them.
+"""Evaluations and records of a grid's runs, kept where `reporting.compare` finds them.
 
 WORK/points/NAME/outputs has those of one method or variant; WORK/outputs links to them, a method each, as the pipeline's
 own outputs are, so that `cd WORK && python -m reporting.compare --params all.yaml --methods all` sees them all.
@@ -16,13 +16,12 @@ from data.records import DatasetSpec
 from experiments.grid_types import Point, method_of
 from outputs import OUTPUTS, evaluate_folder, output_folder, read_json, read_record, student_folder, tokens_folder
 from records.evaluated import EvaluateMetrics
-from records.prepared import SplitManifest, SplitMetrics
+from records.prepared import SplitMetrics
 from records.stage_run import RunRecord
-from records.trained import AnyStudentMetrics, CurveRow, StepRow
 from reporting.effort import Effort, effort_of
 
-RECORDS = (RunRecord.FILE, AnyStudentMetrics.FILE, CurveRow.FILE, StepRow.FILE)
-TRAINED = ("student", "assistant", "meta_teacher")
+LARGE = shutil.ignore_patterns("code", "rows", "tokenizer", "*.arrow", "model", "trajectory", "signals", "seen", "head")
+"""Rows, weights and networks' outputs: DVC's cache has them."""
 
 
 @dataclass(frozen=True)
@@ -31,28 +30,19 @@ class KeptOutputs:
 
     work: Path
 
-    def keep_split(self, tree: Path, dataset: str) -> None:
-        """Keep a dataset's description and how many rows it has."""
-        names = [output_folder("split", dataset=dataset) / SplitMetrics.FILE]
-        names += [tokens_folder(dataset) / name for name in ("spec.json", SplitManifest.FILE)]
-        for name in names:
-            _copy(tree / name, self.work / name)
+    def keep_splits(self, tree: Path) -> None:
+        """Keep the datasets' descriptions and how many rows they have."""
+        _copy_records(tree / OUTPUTS / "split", self.work / OUTPUTS / "split")
 
     def keep(self, point: Point, tree: Path) -> None:
-        """Keep a point's evaluation, and the records of all that was trained for it."""
-        kept = self._folder(point.name)
-        for stage in TRAINED:
-            for folder in [path.parent for path in (tree / OUTPUTS / stage / point.dataset).rglob(RunRecord.FILE)]:
-                for name in RECORDS:
-                    _copy(folder / name, kept / folder.relative_to(tree) / name)
-        evaluated = evaluate_folder(point.dataset, method_of(point.name), point.seed)
-        shutil.copytree(tree / evaluated, kept / evaluated, dirs_exist_ok=True)
+        """Keep a point's evaluation, and the records of all stages before it."""
+        _copy_records(tree / OUTPUTS, self._folder(point.name) / OUTPUTS)
         with whole_file(self._values(point.name, point.dataset, point.seed)) as file:
             file.write(json.dumps(dict(point.values)).encode())
         self.show(point.name, point.name, point.dataset, point.seed)
 
     def has(self, point: Point) -> bool:
-        """Whether a point has run with the values that it has now."""
+        """Check that a point has run with the values that it has now."""
         path = self._values(point.name, point.dataset, point.seed)
         return path.exists() and path.read_text(encoding="utf-8") == json.dumps(dict(point.values))
 
@@ -105,7 +95,5 @@ class KeptOutputs:
         return self._folder(name) / f"{dataset}-{seed}.json"
 
 
-def _copy(source: Path, target: Path) -> None:
-    if source.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)
+def _copy_records(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, ignore=LARGE, dirs_exist_ok=True)

@@ -32,7 +32,7 @@ class MethodResult(ResultRow):
     cpu_s: Number
     peak_memory_mb: Number
     points: Count
-    """How many settings were tried for this one, chosen on selection."""
+    """Settings that this one was chosen from, on selection."""
     parameters: JsonText
     """The method's own section."""
     command: Text

@@ -34,13 +34,13 @@ class Entry:
 
     @property
     def method(self) -> str:
-        """What params.yaml calls it."""
+        """Name of the method in params.yaml."""
         return method_of(self.name)
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What every student may take."""
+    """Training that every student gets."""
 
     updates: int | None
     """Of the student, at least; None: as many epochs as the profile has."""
@@ -61,7 +61,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Methods:
+class MethodsGrid:
     """Entries of a profile on some datasets and seeds."""
 
     setting: Setting
@@ -72,7 +72,7 @@ class Methods:
 
     @property
     def outputs(self) -> KeptOutputs:
-        """What is kept of the runs."""
+        """Kept outputs of the runs."""
         return KeptOutputs(self.setting.work)
 
     def prepare(self) -> None:
@@ -80,8 +80,7 @@ class Methods:
         methods = by_family(dict.fromkeys(name for entry in self.entries for name in self._trained(entry)))
         values = {"datasets": list(self.datasets), "seeds": list(self.seeds), "methods": methods}
         with self.setting.pipeline.run(values, [f"split@{dataset}" for dataset in self.datasets]) as tree:
-            for dataset in self.datasets:
-                self.outputs.keep_split(tree, dataset)
+            self.outputs.keep_splits(tree)
         text = yaml.safe_dump(self.setting.pipeline.values(values), sort_keys=False)
         (self.setting.work / "all.yaml").write_text(text, encoding="utf-8")
 
@@ -164,7 +163,7 @@ class Methods:
         return refusal(entry.method, dataset, spec.kind, KINDS[spec.kind].columns(spec.label_names))
 
     def _tried(self, entry: Entry) -> int:
-        """How many points an entry's row is chosen from."""
+        """Number of points that an entry's row is chosen from."""
         return sum(one.grid == entry.grid for one in self.entries) if entry.grid else 1
 
     def _has_row(self, method: str, dataset: str, seed: int, points: int) -> bool:

@@ -28,7 +28,7 @@ INTRODUCTION = """\
 
 Made from [{runs}]({runs}) by `python -m experiments.methods_results`; edit neither by hand.
 
-- Numbers are the headline metric on **dev** in points of 100: mean ± sample standard deviation over seeds of training
+- Numbers are the primary metric on **dev** in points of 100: mean ± sample standard deviation over seeds of training
   (one seed has none). The split is fixed. A margin is the student minus the fine-tuned teacher of the same seed.
 - Every method had the same budget: that many updates of its student, in batches of that size, in whole epochs. The rows
   have what it came to; MPDistil's are those of its base and of its curriculum together.

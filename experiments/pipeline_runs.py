@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from flows.worktree import overridden
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(sys.executable).parent
-"""Where the `python` is that stages run by."""
+"""Folder of the `python` that runs stages."""
 
 
 class RunFailed(UserError):
@@ -38,6 +39,7 @@ class Pipeline:
     assignments: tuple[str, ...] = ()
     """KEY=VALUE over the profile."""
     root: Path = ROOT
+    stopping: threading.Event = field(default_factory=threading.Event)
     _guard: Guard = field(default_factory=Guard)
 
     def values(self, changes: Mapping[str, object] | None = None) -> dict[str, object]:
@@ -56,7 +58,8 @@ class Pipeline:
             yield tree
 
     def stop(self) -> None:
-        """End what is running, with all that it started."""
+        """End what is running, with all that it started; nothing runs after it."""
+        self.stopping.set()
         self._guard.close()
 
     def _overrides(self, changes: Mapping[str, object]) -> list[str]:
@@ -64,6 +67,8 @@ class Pipeline:
         return [*self.assignments, *(f"{key}={json.dumps(value)}" for key, value in changes.items())]
 
     def _repro(self, tree: Path, targets: Sequence[str]) -> None:
+        if self.stopping.is_set():
+            raise RunFailed("stopped")
         # -P: `dvc` must not find this repository's folders (data, models ...) before its own libraries.
         command = [sys.executable, "-P", "-m", "dvc", "repro", *targets]
         path = os.pathsep.join([str(TOOLS), os.environ.get("PATH", os.defpath)])

@@ -81,7 +81,7 @@ class Setup:
 
 
 class ResultRow(RowPart):
-    """What the rows of all grids have. Scores are the headline metric in points of 100."""
+    """Fields that the rows of all grids have. Scores are the primary metric in points of 100."""
 
     profile: Text
     selected_on: Annotated[str, BeforeValidator(_selected_on)]

@@ -50,7 +50,7 @@ INTRODUCTION = """\
 
 Made from [{runs}]({runs}) by `python -m experiments.results`; edit neither by hand.
 
-- Numbers are the headline metric on **dev** in points of 100: mean ± sample standard deviation over seeds of training
+- Numbers are the primary metric on **dev** in points of 100: mean ± sample standard deviation over seeds of training
   (one seed has none). The split is fixed, so ± holds no spread over splits.
 - A margin is the student minus the teacher of the same seed, mean ± standard deviation over seeds, in points. Beside each
   dataset stands how many dev rows **one point** is: a margin of fewer rows than a handful is no finding.

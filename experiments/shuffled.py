@@ -58,7 +58,7 @@ def passes(rows: DevRows, settings: Registry) -> bool:
 
 
 def would_pass(rows: DevRows, level: float) -> bool:
-    """Return whether teacher and student are above the majority at a level, in the headline metric alone."""
+    """Return whether teacher and student are above the majority at a level, in the primary metric alone."""
     for logits in (rows.teacher, rows.student):
         found = paired_interval(rows.metric, rows.kind, rows.labels, [logits], [rows.constants], level)
         ends = [rows.scale * end for end in (found.low, found.high) if end is not None]

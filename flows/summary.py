@@ -43,7 +43,11 @@ class Results:
 
     @property
     def protocol(self) -> str:
-        """How the scores were selected and averaged."""
+<<<<<<< HEAD
+        """The selection and the seeds behind the scores, in words."""
+=======
+        """Selection and averaging of the scores."""
+>>>>>>> w-docs
         return f"{self.scores.protocol}; {self.scores.seeds_note}" if self.scores else ""
 
 

@@ -67,7 +67,7 @@ class Phase:
     teacher_epoch: int | None = None
     """The epoch of the teacher's trajectory that teaches, from 1; None: the teacher as it ended."""
     may_be_kept: bool = True
-    """Whether the student may end with this epoch's weights: not where its head has learnt nothing yet."""
+    """True if the student may end with this epoch's weights: not where its head has learnt nothing yet."""
 
 
 @runtime_checkable

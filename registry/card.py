@@ -24,7 +24,7 @@ def render_card(
     margin: Interval,
     checks: tuple[Check, ...],
 ) -> str:
-    """The whole card. `margin` is the headline metric on dev, student minus teacher; `checks` are the gate's tests."""
+    """The whole card. `margin` is the primary metric on dev, student minus teacher; `checks` are the gate's tests."""
     parts = [
         f"---\n{yaml.safe_dump(_header(student), sort_keys=False, allow_unicode=True)}---",
         f"# {student.name}, seed {student.seed}",

@@ -135,7 +135,7 @@ class EvaluatedStudent:
         return self.metrics.scores[rows][metric]
 
     def margin_interval(self, level: float) -> Interval:
-        """Student minus teacher on dev in the headline metric (fractions), over rows."""
+        """Student minus teacher on dev in the primary metric (fractions), over rows."""
         rows = self.dev_rows
         return paired_interval(rows.metric, rows.kind, rows.labels, [rows.student], [rows.teacher], level)
 

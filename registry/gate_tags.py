@@ -17,8 +17,9 @@ from registry import names
 from registry.connection import RegistryUnreachable, explained
 from registry.evidence import EvaluatedStudent
 from registry.model_state import Shelf, StoredVersion
+from reporting.evaluations import Evaluation, read_predictions
 from reporting.verdict.check_result import CHAMPION, NAMES
-from reporting.verdict.dev_rows import NOT_A_METHOD, dev_rows, read_table
+from reporting.verdict.dev_rows import NOT_A_METHOD, evidence
 from reporting.verdict.own_checks import own_checks
 
 if TYPE_CHECKING:
@@ -64,15 +65,9 @@ def stored_checks(
     """
 
     def tested(predictions: Path, metrics: Path) -> tuple[Check, ...] | None:
-        rows = dev_rows(
-            read_table(predictions),
-            read_file(EvaluateMetrics, metrics),
-            metric=like.headline,
-            kind=like.spec.kind,
-            finetune=None,
-            no_finetune=NO_FINETUNE if BASELINE in like.methods else NOT_A_METHOD,
-            constant=like.dev_rows.constant,
-        )
+        stored = Evaluation(read_file(EvaluateMetrics, metrics), read_predictions(predictions, like.spec.kind))
+        why = NO_FINETUNE if BASELINE in like.methods else NOT_A_METHOD
+        rows = evidence(stored, like.headline, like.spec.kind, None, why, constant=like.dev_rows.constant)
         return own_checks(rows, settings) if rows.rows else None
 
     return of_evidence(client, version, (PREDICTIONS, EvaluateMetrics.FILE), tested)

@@ -18,6 +18,7 @@ from reporting.method_records import Records
 from reporting.propositions import FirstProposition, SecondProposition, first_propositions, second_propositions
 from reporting.significance import Correlation, correlate
 from reporting.statistics import Spread, mean_sd
+from reporting.tables import grouped
 
 SHARES = {
     "real_beats_pilot": "steps in which the real update lowers the quiz loss more than the pilot (0.5: the teacher's step changes nothing)",
@@ -115,7 +116,11 @@ def analyse(outputs: Sequence[DatasetOutputs], records: Sequence[Records]) -> An
         improvements=improvements,
         improvement_correlation=correlate([p.meta_teacher for p in improvements], [p.student for p in improvements]),
         score_correlation=correlate(*scores),
-        mean_rewards={r.name: value for r in records if (value := _mean_reward(r)) is not None},
+        mean_rewards={
+            r.name: float(np.mean(rewards))
+            for r in records
+            if (rewards := [reward for one in r.curricula.values() for reward in one.rewards])
+        },
         shares=[share for one in outputs for share in _shares(one)],
         entropy_gaps=[gap for one in outputs for gap in _entropy_gaps(one)],
         followed=[row for r in records for row in _followed(r)],
@@ -145,11 +150,6 @@ def _improvements(outputs: Sequence[DatasetOutputs]) -> tuple[list[Improvement],
     return found, (metas, students)
 
 
-def _mean_reward(records: Records) -> float | None:
-    rewards = [reward for one in records.curricula.values() for reward in one.rewards]
-    return float(np.mean(rewards)) if rewards else None
-
-
 def _shares(one: DatasetOutputs) -> list[Share]:
     """MetaDistil's section 5.1, by seeds; shares that an ablation does not measure are left out."""
     found: list[Share] = []
@@ -167,11 +167,10 @@ def _shares(one: DatasetOutputs) -> list[Share]:
 def _entropy_gaps(one: DatasetOutputs) -> list[EntropyGap]:
     if not KINDS[one.kind].has_classes:
         return []
-    by_method: dict[str, list[float]] = {}
-    for method, seed in one.evaluations:
-        rows = one.dev(method, seed)
-        gap = float(entropy(rows.student).mean() - entropy(rows.teacher).mean())
-        by_method.setdefault(method, []).append(gap)
+    rows = [(method, one.dev(method, seed)) for method, seed in one.evaluations]
+    by_method = grouped(
+        (method, float(entropy(own.student).mean() - entropy(own.teacher).mean())) for method, own in rows
+    )
     return [EntropyGap(one.name, method, mean_sd(gaps)) for method, gaps in by_method.items()]
 
 
@@ -216,10 +215,7 @@ def _trend(one: DatasetOutputs, records: Records) -> Trend | None:
 
 
 def _by_row(rows: Sequence[InfluenceRow]) -> dict[int, list[InfluenceRow]]:
-    found: dict[int, list[InfluenceRow]] = {}
-    for row in sorted(rows, key=lambda row: row.step):
-        found.setdefault(row.row, []).append(row)
-    return found
+    return grouped((row.row, row) for row in sorted(rows, key=lambda row: row.step))
 
 
 def _binned(steps: Sequence[int], values: Sequence[float], last: int) -> list[float]:

@@ -59,7 +59,7 @@ class Comparison:
 
     benchmark: str
     datasets: dict[str, str]
-    """Dataset -> headline metric."""
+    """Dataset -> primary metric."""
     dev_rows: dict[str, int]
     seeds: tuple[int, ...]
     baseline: str
@@ -147,7 +147,8 @@ def _line(
 
 
 def _cell(one: DatasetOutputs, method: str, seeds: Sequence[int], baseline: str, level: float) -> Cell:
-    against = None if method == baseline else _against(one, method, baseline, level)
+    shared = [seed for seed in seeds if (baseline, seed) in one.evaluations]
+    against = between(one, method, baseline, shared, level) if shared and method != baseline else None
     return Cell(
         seeds=tuple(seeds),
         score=mean_sd(one.values(method, seeds, [method])),
@@ -156,12 +157,6 @@ def _cell(one: DatasetOutputs, method: str, seeds: Sequence[int], baseline: str,
         outcome=None if against is None else _outcome(against, one.headline),
         effort=mean_effort([one.efforts[method, seed] for seed in seeds if (method, seed) in one.efforts]),
     )
-
-
-def _against(one: DatasetOutputs, method: str, baseline: str, level: float) -> Interval | None:
-    """Method minus baseline over the seeds that both have; None if they share none."""
-    seeds = [seed for seed in _seeds(one, method) if (baseline, seed) in one.evaluations]
-    return between(one, method, baseline, seeds, level) if seeds else None
 
 
 def _outcome(against: Interval, metric: str) -> Outcome:

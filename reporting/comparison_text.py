@@ -63,7 +63,7 @@ def notes(comparison: Comparison) -> list[str]:
     seeds = wording.seeds_text(comparison.seeds)
     chosen, note = wording.selected_text(comparison.selected_on), comparison.ranking.note
     found = [
-        f"Margin: student minus teacher on dev, in points of the headline metric; {seeds}; {chosen}.",
+        f"Margin: student minus teacher on dev, in points of the primary metric; {seeds}; {chosen}.",
         brackets_text(comparison),
         f"Win, tie, loss: the method minus {comparison.baseline} on the same rows and seeds; a tie is an interval that "
         "includes 0.",

@@ -36,10 +36,10 @@ class Evaluation:
 
 def read_evaluation(folder: Path, kind: Kind) -> Evaluation:
     """Read the output of evaluate. Raises UserError where it is missing or damaged."""
-    return Evaluation(read_record(EvaluateMetrics, folder), _predictions(folder / PREDICTIONS, kind))
+    return Evaluation(read_record(EvaluateMetrics, folder), read_predictions(folder / PREDICTIONS, kind))
 
 
-def _predictions(path: Path, kind: Kind) -> dict[str, PairedPredictions]:
+def read_predictions(path: Path, kind: Kind) -> dict[str, PairedPredictions]:
     """Predictions by set, rows in order of their id, so that those of two seeds can be paired."""
     must_exist(path)
     table = parquet.read_table(path)

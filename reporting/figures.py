@@ -79,7 +79,7 @@ def _end(bound: float | None, interval: Interval) -> float:
 
 
 def _curves(one: DatasetOutputs, summary: Summary) -> Figure:
-    """Selection loss above, headline metric on selection below, by epoch; thin: each seed, thick: their mean."""
+    """Selection loss above, primary metric on selection below, by epoch; thin: each seed, thick: their mean."""
     metric = one.headline
     every = colours_of(list(dict.fromkeys(series for series, _ in one.curves)))
     figure, (above, below) = _two_panels(len(every))

@@ -31,7 +31,7 @@ class Best:
     finetune: Interval | None
     """To the fine-tuned student; None if that is it, or there is none."""
     by: str | None = None
-    """The metric whose intervals tell it from others, where the headline metric has none."""
+    """The metric whose intervals tell it from others, where the primary metric has none."""
 
     @property
     def named(self) -> bool:
@@ -45,11 +45,11 @@ class Loss:
 
     dataset: str
     metric: str
-    """The headline metric, or accuracy where the dev rows are too few for an interval of that."""
+    """The primary metric, or accuracy where the dev rows are too few for an interval of that."""
     method: str
     interval: Interval
     by: str | None = None
-    """`metric`, where it is not the headline metric."""
+    """`metric`, where it is not the primary metric."""
 
 
 @dataclass(frozen=True)

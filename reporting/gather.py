@@ -61,7 +61,7 @@ class DatasetOutputs:
 
     @property
     def sign(self) -> float:
-        """-1.0 where less of the headline metric is better, else 1.0."""
+        """-1.0 where less of the primary metric is better, else 1.0."""
         return -1.0 if self.headline in LOWER_IS_BETTER else 1.0
 
     def values(

@@ -49,14 +49,14 @@ def mean_margin(
 
 
 def difference(one: DatasetOutputs, method: str, seed: int) -> float:
-    """Student minus teacher of one seed in the headline metric."""
+    """Student minus teacher of one seed in the primary metric."""
     return one.values(method, [seed], [method])[0] - one.values(TEACHER, [seed], [method])[0]
 
 
 def between(
     one: DatasetOutputs, first: str, second: str | None, seeds: Sequence[int], level: float, metric: str | None = None
 ) -> Interval:
-    """A student minus another one, or minus its own teacher (None), on dev; in the headline metric if no other is given."""
+    """A student minus another one, or minus its own teacher (None), on dev; in the primary metric if no other is given."""
     own = [one.dev(first, seed) for seed in seeds]
     others = own if second is None else [one.dev(second, seed) for seed in seeds]
     if any(rows.row_ids != own[0].row_ids for rows in (*own, *others)):
@@ -81,7 +81,7 @@ def better(interval: Interval, metric: str) -> Interval:
 def told_apart(
     one: DatasetOutputs, first: str, second: str, seeds: Sequence[int], level: float
 ) -> tuple[Interval, str | None]:
-    """A student minus another one, more being better, and the metric where it is not the headline one.
+    """A student minus another one, more being better, and the metric where it is not the primary one.
 
     Macro-F1 has no interval where a class has few rows. That one student is right on many more of the rows is seen there, too.
     """

@@ -18,24 +18,20 @@ def main_table(summary: Summary) -> Table:
     rows = [_main_row(summary, one) for one in summary.datasets]
     averaged = len(rows) > 1 and bool(summary.average_scores)
     if averaged:
-        shown = wording.shown_columns(summary)
-        scores = [wording.score_text(summary.average_scores.get(column), "accuracy") for column in shown]
-        margin = wording.difference_text(summary.average_margins[summary.main_method].interval, "accuracy").replace(
-            " [", "\n["
-        )
-        rows.append([shipping_text.mean_of(summary).replace(" over ", "\nover "), *scores, margin, "", ""])
+        *scores, margin = wording.mean_cells(summary)
+        name = shipping_text.mean_of(summary).replace(" over ", "\nover ")
+        rows.append([name, *scores, margin.replace(" [", "\n["), "", ""])
     return Table(header, rows, strong=averaged)
 
 
 def _main_row(summary: Summary, one: DatasetSummary) -> list[str]:
-    scores = [wording.score_text(one.scores.get(column), one.headline) for column in wording.shown_columns(summary)]
+    *scores, margin = wording.score_cells(summary, one.scores, one.margins[summary.main_method], one.headline)
     models = [one.models["teacher"], one.models[summary.main_method]]
     arrow = f" {wording.ARROW} "
     sizes = arrow.join(wording.count_text(model.parameters) for model in models)
     p50 = arrow.join(wording.milliseconds_text(model.p50_ms) for model in models)
     p95 = arrow.join(wording.milliseconds_text(model.p95_ms) for model in models)
-    margin = wording.difference_text(one.margins[summary.main_method].interval, one.headline).replace(" [", "\n[")
-    return [f"{one.name}\n{one.headline}", *scores, margin, sizes, f"p50 {p50}\np95 {p95}"]
+    return [f"{one.name}\n{one.headline}", *scores, margin.replace(" [", "\n["), sizes, f"p50 {p50}\np95 {p95}"]
 
 
 def margin_table(summary: Summary) -> Table:

@@ -20,16 +20,17 @@ from records.evaluated import EvaluateMetrics
 from records.registered import ShownVersion, ShownVersions
 from reporting.calibration import Calibration, calibrate
 from reporting.classes import ClassLine, class_lines
-from reporting.findings import Findings
 from reporting.gather import DatasetOutputs
 from reporting.lost_rows import SHOWN, ChangedRow, changed_rows
 from reporting.statistics import Interval, paired_interval, score_interval, share_interval
+from reporting.summarise import Summary
 from reporting.tables import csv_text
 from reporting.verdict.check_result import Verdict
 from reporting.verdict.dev_rows import BASELINE
 from reporting.verdict.gathered_rows import evidence_of
 from reporting.verdict.own_checks import own_checks
 
+Versions = tuple[dict[tuple[str, str, int], ShownVersion], str]
 NOT_RUN = "not registered yet: `register` has not run"
 OF_TRIAL = "not registered: a trial makes no version unless registry.trials is true"
 NO_ANSWER = "the registry did not answer: what it holds is not known"
@@ -51,7 +52,7 @@ class Shipping:
     seed: int
     metric: str
     scores: dict[str, float]
-    """teacher and student: the headline metric on dev."""
+    """teacher and student: the primary metric on dev."""
     margin: Interval
     """To its own teacher, this seed alone."""
     finetune: Interval | None
@@ -102,27 +103,20 @@ class Shipping:
         }
 
 
-def ship(
-    outputs: Sequence[DatasetOutputs],
-    findings: Findings,
-    main_method: str,
-    seeds: Sequence[int],
-    settings: Registry,
-    level: float,
-    by: SelectedBy = "loss",
-) -> dict[str, list[Shipping]]:
+def ship(outputs: Sequence[DatasetOutputs], summary: Summary, settings: Registry) -> dict[str, list[Shipping]]:
     """Judge the main method's candidate of every dataset, then the best one's if it is another."""
-    registered, why = read_versions()
-    found: dict[str, list[Shipping]] = {}
+    versions, main_method = read_versions(), summary.main_method
+
+    def judged(one: DatasetOutputs, method: str) -> Shipping:
+        seed = candidate(one, method, summary.seeds, summary.selected_by)
+        return _shipping(one, method, seed, versions, settings, summary.level)
+
+    found = {one.name: [judged(one, main_method)] for one in outputs}
     for one in outputs:
-        seed = candidate(one, main_method, seeds, by)
-        main = _shipping(one, main_method, seed, registered, why, settings, level)
-        found[one.name] = [main]
-        best = findings.best.get(one.name)
+        best, main = summary.findings.best.get(one.name), found[one.name][0]
         # A student that is not told apart from the main method's says nothing new, unless that one can't be shipped.
         if best and best.method != main_method and (main_method not in best.not_apart or not main.verdict.passed):
-            seed = candidate(one, best.method, seeds, by)
-            found[one.name].append(_shipping(one, best.method, seed, registered, why, settings, level))
+            found[one.name].append(judged(one, best.method))
     return found
 
 
@@ -132,7 +126,7 @@ def candidate(one: DatasetOutputs, method: str, seeds: Sequence[int], by: Select
     return SelectionRule(by, one.headline).best(scores)
 
 
-def read_versions() -> tuple[dict[tuple[str, str, int], ShownVersion], str]:
+def read_versions() -> Versions:
     """(Dataset, method, seed -> version, why there is none: `register` has not run, or its registry did not answer).
 
     Raises UserError where the file is damaged.
@@ -150,8 +144,7 @@ def _shipping(
     one: DatasetOutputs,
     method: str,
     seed: int,
-    registered: Mapping[tuple[str, str, int], ShownVersion],
-    why: str,
+    versions: Versions,
     settings: Registry,
     level: float,
 ) -> Shipping:
@@ -172,8 +165,8 @@ def _shipping(
         margin=against(rows.teacher),
         finetune=None if method == BASELINE or evidence.finetune is None else against(evidence.finetune),
         verdict=Verdict(own_checks(evidence, settings)),
-        registered=(version := registered.get((one.name, method, seed))),
-        unregistered="" if version else why or "not registered",
+        registered=(version := versions[0].get((one.name, method, seed))),
+        unregistered="" if version else versions[1] or "not registered",
         agreement=_agreement(one, rows.student, rows.teacher, level),
         classes=class_lines(one, rows, level),
         calibration={who: calibrate(z, rows.labels, level, one.name) for who, z in calibrated.items()},

@@ -7,7 +7,7 @@ from reporting.findings import Best, Findings, Loss
 from reporting.losses_text import champion_text, signs
 from reporting.shipping import Shipping
 from reporting.summarise import Summary
-from reporting.tables import Table
+from reporting.tables import Table, grouped
 
 SHOWN_NAMES = 4
 OVERVIEW = 3
@@ -31,28 +31,20 @@ def verdict_line(one: Shipping) -> str:
 
 def summary_answer(shipped: Mapping[str, Sequence[Shipping]]) -> str:
     """Answer in a sentence or two, by name, because the main method's student need not be the one to ship."""
-    passed: dict[str, list[str]] = {}
-    for name, parts in shipped.items():
-        methods = [part.method for part in parts if part.verdict.passed]
-        if methods:
-            passed.setdefault(" or ".join(methods), []).append(name)
-    none = [name for name in shipped if not any(name in names for names in passed.values())]
+    methods = {name: [part.method for part in parts if part.verdict.passed] for name, parts in shipped.items()}
+    passed = grouped((" or ".join(own), name) for name, own in methods.items() if own)
+    none = [name for name, own in methods.items() if not own]
     if len(shipped) == 1 and none:
-        return f"No. {_failed(next(iter(shipped.values()))[0])}"
+        one = next(iter(shipped.values()))[0]
+        return f"No. {one.method} fails: {', '.join(check.name for check in one.verdict.failed)}."
     yes = [
         f"Yes, {method}" + (f" for {', '.join(names)}" if len(shipped) > 1 else "") for method, names in passed.items()
     ]
-    fails: dict[str, list[str]] = {}
-    for name, parts in shipped.items():
-        if name not in none and not parts[0].verdict.passed:
-            fails.setdefault(parts[0].method, []).append(name)
+    fails = grouped(
+        (parts[0].method, name) for name, parts in shipped.items() if name not in none and not parts[0].verdict.passed
+    )
     no = [f"No, {method}" + (f" for {', '.join(names)}" if len(shipped) > 1 else "") for method, names in fails.items()]
     return ". ".join([*yes, *no, *([f"No student for {', '.join(none)}"] if none else [])]) + "."
-
-
-def _failed(one: Shipping) -> str:
-    """Name the tests that a student fails."""
-    return f"{one.method} fails: {', '.join(check.name for check in one.verdict.failed)}."
 
 
 def colour(shipped: Mapping[str, Sequence[Shipping]]) -> str:
@@ -102,7 +94,7 @@ def alarms(findings: Findings) -> list[str]:
         f"{name}: {lost_names([loss.method for loss in losses])} to finetune, in points: "
         + ", ".join(_loss_text(loss) for loss in losses)
         + "."
-        for name, losses in by_dataset(findings.losses).items()
+        for name, losses in grouped((loss.dataset, loss) for loss in findings.losses).items()
     ]
     return lines + [
         f"{name}: {why}; nothing to distil, left out of means and tests." for name, why in findings.left_out.items()
@@ -110,17 +102,9 @@ def alarms(findings: Findings) -> list[str]:
 
 
 def _loss_text(loss: Loss) -> str:
-    """'mse_kd −4.0 [−7.4, −0.7]'; 'mse_kd accuracy −4.0 [...]' where the headline metric has no interval."""
+    """'mse_kd −4.0 [−7.4, −0.7]'; 'mse_kd accuracy −4.0 [...]' where the primary metric has no interval."""
     metric = f"{loss.by} " if loss.by else ""
     return f"{loss.method} {metric}{wording.difference_text(loss.interval, loss.metric)}"
-
-
-def by_dataset(losses: Sequence[Loss]) -> dict[str, list[Loss]]:
-    """The losses of each dataset that has some."""
-    found: dict[str, list[Loss]] = {}
-    for loss in losses:
-        found.setdefault(loss.dataset, []).append(loss)
-    return found
 
 
 def lost_names(methods: Sequence[str]) -> str:
@@ -133,7 +117,7 @@ def short_alarms(findings: Findings) -> str:
     """The same in a few words, for a line."""
     parts = [
         f"on {name} {lost_names([loss.method for loss in losses])} to finetune"
-        for name, losses in by_dataset(findings.losses).items()
+        for name, losses in grouped((loss.dataset, loss) for loss in findings.losses).items()
     ]
     if findings.left_out:
         parts.append(f"left out: {wording.left_out_text(findings.left_out)}")

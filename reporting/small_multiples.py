@@ -18,7 +18,7 @@ INK, PALE = "#0072B2", "#c9c9c9"
 
 
 def small_curves(one: DatasetOutputs, summary: Summary) -> Figure:
-    """The headline metric on the rows that chose the epoch, by epoch; grey in every panel: all the others."""
+    """The primary metric on the rows that chose the epoch, by epoch; grey in every panel: all the others."""
     metric, key = one.headline, f"selection_{one.headline}"
     scale = scale_of(metric)
     every: dict[str, list[NDArray[np.float64]]] = {}

@@ -204,7 +204,7 @@ def _all_scores(
 def _average_scores(
     outputs: Sequence[DatasetOutputs], methods: Sequence[str], seeds: Sequence[int]
 ) -> dict[str, Spread]:
-    """Mean headline over datasets for each seed, then mean and deviation over seeds."""
+    """Mean primary metric over datasets for each seed, then mean and deviation over seeds."""
     found: dict[str, Spread] = {}
     for column in (TEACHER, *methods, META_TEACHER):
         table = [one.values(column, seeds, methods) for one in outputs]

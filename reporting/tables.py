@@ -5,7 +5,10 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import TypeVar
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 MOST_COLUMNS = 8
 """Of numbers, that fit a page of paper and most terminals."""
 RULE = "\N{BOX DRAWINGS LIGHT HORIZONTAL}"
@@ -68,6 +71,14 @@ def markdown_table(table: Table) -> str:
     lines = [table.header, marks, *table.rows]
     cells = [[text.replace("\n", "<br>").replace("|", "\\|") for text in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in cells) + "\n"
+
+
+def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
+    """The values of each key, keys in the order in which they first come."""
+    found: dict[Key, list[Value]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

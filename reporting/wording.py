@@ -8,7 +8,7 @@ from kinds import LOWER_IS_BETTER
 from reporting.effort import Effort
 from reporting.statistics import Interval, Spread
 from reporting.summarise import DatasetSummary, Margin, Summary
-from reporting.tables import Table, terminal_lines
+from reporting.tables import Table, grouped, terminal_lines
 
 MINUS = "\N{MINUS SIGN}"
 NO_INTERVAL = "[no interval: too few rows]"
@@ -65,9 +65,7 @@ def value_text(interval: Interval, form: str, scale: float = 1.0) -> str:
 
 def left_out_text(left_out: Mapping[str, str]) -> str:
     """'wnli, rte (teacher no better than the majority)'."""
-    by_reason: dict[str, list[str]] = {}
-    for name, why in left_out.items():
-        by_reason.setdefault(why, []).append(name)
+    by_reason = grouped((why, name) for name, why in left_out.items())
     return "; ".join(f"{', '.join(names)} ({why})" for why, names in by_reason.items())
 
 
@@ -185,17 +183,26 @@ def shown_columns(summary: Summary) -> dict[str, str]:
     return {column: label for column, label in summary.columns.items() if column in kept}
 
 
+def score_cells(summary: Summary, scores: Mapping[str, Spread], margin: Margin, metric: str) -> list[str]:
+    """The cells of the main table: the score of every shown column, and the margin."""
+    shown = [score_text(scores.get(column), metric) for column in shown_columns(summary)]
+    return [*shown, difference_text(margin.interval, metric)]
+
+
+def mean_cells(summary: Summary) -> list[str]:
+    """The same of the mean over datasets."""
+    return score_cells(summary, summary.average_scores, summary.average_margins[summary.main_method], "accuracy")
+
+
 def terminal_table(summary: Summary) -> str:
     """The compact table that `make demo` ends with: scores in points on dev, one row a dataset."""
     header = ["dataset", "metric", *shown_columns(summary).values()]
     header += ["margin to the teacher", "parameters", "latency p50 ms"]
     rows = [_terminal_row(summary, one) for one in summary.datasets]
     if len(rows) > 1 and summary.average_scores:
-        scores = [score_text(summary.average_scores.get(column), "accuracy") for column in shown_columns(summary)]
-        margin = difference_text(summary.average_margins[summary.main_method].interval, "accuracy")
         left = len(summary.findings.left_out)
         of = f"of {len(summary.datasets) - left} of {len(summary.datasets)}" if left else ""
-        rows.append(["mean", of, *scores, margin, "", ""])
+        rows.append(["mean", of, *mean_cells(summary), "", ""])
     main = summary.columns[summary.main_method]
     setting = latency_setting_text(**summary.datasets[0].latency_setting)
     notes = [
@@ -224,8 +231,7 @@ def _terminal_row(summary: Summary, one: DatasetSummary) -> list[str]:
     return [
         one.name,
         one.headline,
-        *(score_text(one.scores.get(column), one.headline) for column in shown_columns(summary)),
-        difference_text(one.margins[method].interval, one.headline),
+        *score_cells(summary, one.scores, one.margins[method], one.headline),
         f"{count_text(teacher.parameters)} {ARROW} {count_text(student.parameters)}",
         f"{milliseconds_text(teacher.p50_ms)} {ARROW} {milliseconds_text(student.p50_ms)}",
     ]

@@ -21,7 +21,7 @@ from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
 from tasks.runtime.torch_setup import start_torch
 from training.meta_teacher import MetaTeacherResult, MetaTeacherSettings, PooledRows, train_meta_teacher
 from training.predict import predict
-from training.teacher_signals import Signals, open_signals
+from training.teacher_signals import TeacherSignals, open_signals
 
 
 def meta_teacher(stage: Stage) -> None:
@@ -89,7 +89,7 @@ def _run(stage: Stage, student: Classifier, dataset: TokenisedDataset, device: t
 
 @torch.no_grad()
 def _pooled(
-    student: Classifier, dataset: TokenisedDataset, name: str, signals: Signals, own: torch.Tensor
+    student: Classifier, dataset: TokenisedDataset, name: str, signals: TeacherSignals, own: torch.Tensor
 ) -> PooledRows:
     """Both models' pooled vectors of a split's rows; the student's go through the projection it was trained with."""
     projected = own if student.projection is None else student.projection(own)
@@ -97,13 +97,13 @@ def _pooled(
 
 
 @torch.no_grad()
-def _score(module: MetaTeacher, signals: Signals, dataset: TokenisedDataset, name: str) -> dict[str, float]:
+def _score(module: MetaTeacher, signals: TeacherSignals, dataset: TokenisedDataset, name: str) -> dict[str, float]:
     logits = module(signals.pooled).numpy()
     return compute_metrics(("loss", *dataset.spec.metrics), logits, dataset.split(name).labels, dataset.spec.kind)
 
 
 @torch.no_grad()
-def _save(stage: Stage, module: MetaTeacher, quiz: Signals, result: MetaTeacherResult) -> None:
+def _save(stage: Stage, module: MetaTeacher, quiz: TeacherSignals, result: MetaTeacherResult) -> None:
     folder = stage.folder / "head"
     folder.mkdir()
     save_file({name: value.contiguous() for name, value in module.state_dict().items()}, folder / "head.safetensors")

@@ -52,15 +52,7 @@ def report(stage: Stage) -> None:
         selected_by=parameters.selected_by,
         points=parameters.search.points,
     )
-    shipped = ship(
-        outputs,
-        summary.findings,
-        summary.main_method,
-        parameters.seeds,
-        parameters.registry,
-        parameters.report.level,
-        parameters.selected_by,
-    )
+    shipped = ship(outputs, summary, parameters.registry)
     studied = Studied(*study(stage, outputs, summary.findings.left_out))
     figures = draw_figures(summary, outputs) | draw_analysis(studied.analysis, studied.records)
     figures |= draw_shipping(outputs, shipped)

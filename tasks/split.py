@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from data.quickstart import vocabulary
 from data.split_remarks import COUNTED, Unknown, few_dev_rows, mostly_unknown, points_per_row, remarks, unknown_tokens
-from data.splits import make_splits
+from data.splits import Shares, make_splits
 from data.stored_rows import read_source
 from data.tokens import save_split, tokenize_split, tokenizer_fingerprint
 from errors import UserError
@@ -46,11 +46,13 @@ def split(stage: Stage) -> None:
         rows.rows["train"],
         {name: rows.rows[name] for name in spec.dev_sets if name in rows.rows},
         seed=given.seed,
-        quiz=given.quiz,
-        selection=given.selection_fraction,
-        selection_minimum=given.selection_minimum,
-        selection_maximum=given.selection_maximum,
-        dev_fraction=given.dev_fraction,
+        shares=Shares(
+            quiz=given.quiz,
+            selection=given.selection_fraction,
+            selection_minimum=given.selection_minimum,
+            selection_maximum=given.selection_maximum,
+            dev_fraction=given.dev_fraction,
+        ),
         selection_on_dev=given.selection == "dev",
     )
     truncated: dict[str, int] = {}

@@ -14,7 +14,7 @@ from models.classifier import Classifier
 from models.heads import HeadSpec
 from training.predict import predict
 from training.supervised import Target, TrainingSettings
-from training.teacher_signals import Signals
+from training.teacher_signals import TeacherSignals
 
 SPEC = HeadSpec("colours", "pair", ("red", "green", "blue"))
 TARGET = Target("colours", "pair", ("accuracy",))
@@ -92,8 +92,8 @@ def accelerator() -> Accelerator:
     return Accelerator(cpu=True)
 
 
-def signals(teacher: Classifier, rows: TokenSplit, layers: tuple[int, ...]) -> Signals:
+def signals(teacher: Classifier, rows: TokenSplit, layers: tuple[int, ...]) -> TeacherSignals:
     """Return the teacher's outputs for these rows, as the signals stage stores them."""
     said = predict(teacher, rows, dataset=TARGET.name, batch_size=8, device=CPU, layers=layers)
     vectors = {layer: torch.from_numpy(value) for layer, value in said.vectors.items()}
-    return Signals(torch.from_numpy(said.logits), torch.from_numpy(said.pooled), vectors)
+    return TeacherSignals(torch.from_numpy(said.logits), torch.from_numpy(said.pooled), vectors)

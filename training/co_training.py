@@ -33,7 +33,7 @@ from training.supervised import (
     make_schedule,
     score,
 )
-from training.teacher_signals import Signals
+from training.teacher_signals import TeacherSignals
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class JointSplits:
 class StoredTeacher:
     """Pooled vectors of both splits from a teacher with a frozen backbone. Only its head then trains and runs."""
 
-    train: Signals
-    selection: Signals
+    train: TeacherSignals
+    selection: TeacherSignals
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class CoTrainingRun(Resumable):
 
     @property
     def quiz_rows(self) -> int:
-        """How many rows of the quiz a method has asked for."""
+        """Return the number of rows of the quiz that a method has asked for."""
         return 0 if self._quiz is None else self._quiz.rows_in(self._quiz.given)
 
     def take_step(self, method: MovingTeacher, batch: Batch, steps: int, where: str) -> None:
@@ -237,7 +237,7 @@ def _check_step(pair: Pair, loss: float, where: str) -> None:
 
 
 @torch.no_grad()
-def score_head(teacher: Classifier, stored: Signals, split: TokenSplit, target: Target) -> dict[str, float]:
+def score_head(teacher: Classifier, stored: TeacherSignals, split: TokenSplit, target: Target) -> dict[str, float]:
     """Mean task loss and metrics of a split, by the teacher's head on stored pooled vectors."""
     head = teacher.head_of(target.name)
     with scoring_precision(head.weight.device):

@@ -12,7 +12,7 @@ from methods.interface import Needs, Phase
 from models.classifier import Classifier
 from models.model_outputs import Outputs
 from training.data_parallel import run_shared
-from training.teacher_signals import Signals
+from training.teacher_signals import TeacherSignals
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class FixedTeacher:
     mode.
     """
 
-    signals: Signals | None = None
+    signals: TeacherSignals | None = None
     trajectory: Sequence[Tensor] = ()
     network: Classifier | None = None
 
@@ -47,7 +47,7 @@ class FixedTeacher:
         return Outputs(logits=logits, pooled=said.pooled, vectors=said.vectors)
 
 
-def reworded(signals: Signals, weight: Tensor, bias: Tensor | None) -> Signals:
+def reworded(signals: TeacherSignals, weight: Tensor, bias: Tensor | None) -> TeacherSignals:
     """The same vectors with the logits (N, C) that another head (one linear layer) makes of the pooled ones."""
     logits = F.linear(signals.pooled, weight, bias)
     return replace(signals, logits=logits.reshape(signals.logits.shape))

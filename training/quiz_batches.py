@@ -32,7 +32,7 @@ class QuizBatches(Resumable):
             raise UserError("a quiz split without rows: enlarge split.quiz, or take fewer rows out of it for the exam")
         self._first, self._pass, self._order = first, -1, list[list[int]]()
         self.given = 0
-        """How many batches `next_batch` gave."""
+        """Number of batches that `next_batch` gave."""
 
     def next_batch(self) -> Batch:
         """The next batch; a new pass begins where one ends."""

@@ -21,7 +21,7 @@ TRAJECTORY = "trajectory.safetensors"
 
 
 @dataclass(frozen=True)
-class Signals:
+class TeacherSignals:
     """The teacher's outputs for all rows of one split; see the module for shapes."""
 
     logits: torch.Tensor
@@ -66,7 +66,7 @@ def save_signals(folder: Path, split: str, predictions: Predictions) -> None:
     )
 
 
-def open_signals(folder: Path, split: str, *, rows: int) -> Signals:
+def open_signals(folder: Path, split: str, *, rows: int) -> TeacherSignals:
     """Read one split's signals.
 
     Args:
@@ -85,10 +85,10 @@ def open_signals(folder: Path, split: str, *, rows: int) -> Signals:
             f"{path}: {stored['logits'].shape[0]} rows, but the split has {rows}; run the {_stage(folder)} stage again"
         )
     vectors = {int(name.split(".")[1]): value for name, value in stored.items() if name.startswith("vectors.")}
-    return Signals(stored["logits"], stored["pooled"], vectors)
+    return TeacherSignals(stored["logits"], stored["pooled"], vectors)
 
 
-def open_joined(folder: Path, rows: Mapping[str, int]) -> Signals:
+def open_joined(folder: Path, rows: Mapping[str, int]) -> TeacherSignals:
     """Read the signals of several splits, end to end in that order.
 
     Args:
@@ -105,7 +105,7 @@ def open_joined(folder: Path, rows: Mapping[str, int]) -> Signals:
         raise UserError(
             f"{folder}: {' and '.join(rows)} hold the vectors of different layers; run the {_stage(folder)} stage again"
         )
-    return Signals(
+    return TeacherSignals(
         torch.cat([part.logits for part in parts]),
         torch.cat([part.pooled for part in parts]),
         {layer: torch.cat([part.vectors[layer] for part in parts]) for layer in layers},

@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from config.methods import BASELINE
 from errors import UserError
 from kinds import KINDS, LOWER_IS_BETTER, Kind
 from metrics import compute_metrics
-from outputs import evaluate_folder, read_record
-from records.evaluated import PREDICTIONS, EvaluateMetrics
+from outputs import evaluate_folder
+from records.evaluated import PREDICTIONS
+from reporting.evaluations import Evaluation, PairedPredictions, read_evaluation, read_predictions
 
 Array = NDArray[np.generic]
 DEV = "dev"
@@ -29,7 +27,7 @@ class DevRows:
     """Evidence of one student: N dev rows, C logits (one for regression)."""
 
     metric: str
-    """The headline metric."""
+    """The primary metric."""
     kind: Kind
     labels: Array
     """(N,) class numbers, or floats for regression."""
@@ -72,80 +70,42 @@ class DevRows:
 def read_dev_rows(dataset: str, method: str, seed: int, *, metric: str, kind: Kind, methods: Sequence[str]) -> DevRows:
     """The evidence that evaluate left of one student, and of the fine-tuned one where `methods` has it.
 
-    Raises OSError where evaluate left no predictions, ValueError where it left something else.
+    Raises UserError where evaluate left no predictions, or something else.
     """
-    own, other = evaluate_folder(dataset, method, seed), evaluate_folder(dataset, BASELINE, seed)
-    table, metrics = _dev_table(own), read_record(EvaluateMetrics, own)
+    own, other = evaluate_folder(dataset, method, seed), evaluate_folder(dataset, BASELINE, seed) / PREDICTIONS
     finetune, why = None, IS_FINETUNE if method == BASELINE else NOT_A_METHOD
     if method != BASELINE and BASELINE in methods:
-        finetune = _student_of(other, table)
-        why = NOT_EVALUATED
-    return dev_rows(table, metrics, metric=metric, kind=kind, finetune=finetune, no_finetune=why)
+        finetune, why = read_predictions(other, kind).get(DEV) if other.exists() else None, NOT_EVALUATED
+    return evidence(read_evaluation(own, kind), metric, kind, finetune, why)
 
 
-def dev_rows(
-    table: pa.Table,
-    metrics: EvaluateMetrics,
-    *,
+def evidence(
+    evaluation: Evaluation,
     metric: str,
     kind: Kind,
-    finetune: Array | None,
+    finetune: PairedPredictions | None,
     no_finetune: str,
     constant: float | None = None,
 ) -> DevRows:
-    """The evidence in the dev rows of a predictions.parquet and a metrics.json.
+    """The evidence in one evaluation; the fine-tuned student's counts if it is of the same rows. KeyError without dev rows.
 
     `constant` is of a metrics.json that has none: one that was written before evaluate recorded it.
     """
-    labels = np.array(table.column("label").to_pylist())
+    rows, metrics = evaluation.predictions[DEV], evaluation.metrics
     constant = constant if metrics.constant is None else metrics.constant
     if constant is None:
         raise UserError(NO_CONSTANT)
+    same = finetune and finetune.row_ids == rows.row_ids and np.array_equal(finetune.labels, rows.labels)
     return DevRows(
         metric=metric,
         kind=kind,
-        labels=labels.astype(KINDS[kind].label_type),
-        student=_logits(table, "student_logits"),
-        teacher=_logits(table, "teacher_logits"),
+        labels=rows.labels,
+        student=rows.student,
+        teacher=rows.teacher,
         constant=constant,
-        finetune=finetune,
+        finetune=finetune.student if finetune and same else None,
         selected_on=metrics.selected_on,
         parameters=metrics.parameters.student,
         latency_ms=metrics.latency_ms.student.p50,
         no_finetune=no_finetune,
     )
-
-
-def read_table(path: Path) -> pa.Table:
-    """The dev rows of a predictions.parquet."""
-    return parquet.read_table(path, filters=[("set", "=", DEV)])
-
-
-def _dev_table(folder: Path) -> pa.Table:
-    return read_table(folder / PREDICTIONS)
-
-
-def _student_of(folder: Path, rows: pa.Table) -> Array | None:
-    """Logits of another student on the same rows, in their order; None if they are not there."""
-    try:
-        table = _dev_table(folder)
-    except OSError:
-        return None
-    return same_rows(table, rows)
-
-
-def same_rows(table: pa.Table, rows: pa.Table) -> Array | None:
-    """The student's logits of a table for the rows of another, by row id and label; None if it lacks one."""
-    found = {key: place for place, key in enumerate(_keys(table))}
-    wanted = [found.get(key) for key in _keys(rows)]
-    if not wanted or None in wanted:
-        return None
-    return _logits(table, "student_logits")[np.array(wanted, dtype=np.int64)]
-
-
-def _keys(table: pa.Table) -> list[tuple[str, float]]:
-    return list(zip(table.column("row_id").to_pylist(), table.column("label").to_pylist(), strict=True))
-
-
-def _logits(table: pa.Table, column: str) -> Array:
-    return np.array(table.column(column).to_pylist(), dtype=np.float64)

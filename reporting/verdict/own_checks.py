@@ -38,7 +38,7 @@ def own_checks(rows: DevRows, settings: Registry) -> tuple[Check, ...]:
 
 
 def points(rows: DevRows, interval: Interval, metric: str | None = None, near: float = 0.0) -> Points:
-    """An interval of a difference in the headline metric, or another score, in points.
+    """An interval of a difference in the primary metric, or another score, in points.
 
     `near` is what it is held against: an end that is not that is not shown as that.
     """
@@ -119,7 +119,7 @@ def _not_worse_than_finetune(rows: DevRows, settings: Registry) -> Check:
 
 
 def _interval(rows: DevRows, first: Array, second: Array, level: float, metric: str | None = None) -> Interval:
-    """Of the headline metric, if no other is given."""
+    """Of the primary metric, if no other is given."""
     return paired_interval(metric or rows.metric, rows.kind, rows.labels, [first], [second], level)
 
 

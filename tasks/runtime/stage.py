@@ -1,4 +1,4 @@
-"""What every stage shares: arguments, parameters, an output folder that appears whole or not at all, and its record.
+"""The frame of every stage: arguments, parameters, an output folder that appears whole or not at all, and its record.
 
 A stage is a function that gets a Stage and writes into `stage.folder`; `run_stage` does the rest. Exit status: 0, or 2
 with one line on stderr that says what to do. Of several processes the first writes, and only one reports an error.
@@ -133,7 +133,7 @@ class Stage:
 
     @property
     def writes(self) -> bool:
-        """Whether this process writes; every other one computes the same and has no folder."""
+        """True if this process writes; every other one computes the same and has no folder."""
         return FIRST
 
     def write(self, record: Record) -> None:

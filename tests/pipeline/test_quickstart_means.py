@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class Means:
-    """Over the seeds, each dataset's: the headline on dev of each model, and the largest share of an action at the end."""
+    """Over the seeds, each dataset's: the primary metric on dev of each model, and the largest share of an action at the end."""
 
     scores: Mapping[str, Mapping[str, float]]
     largest_share: Mapping[str, float]
@@ -80,7 +80,7 @@ def _draw_evenly(folder: Path, datasets: list[str]) -> None:
 
 
 def _scores(folder: Path, name: str, methods: tuple[str, ...]) -> dict[str, list[float]]:
-    """The headline metric on dev of the teacher and of each method's student -> one value a seed."""
+    """The primary metric on dev of the teacher and of each method's student -> one value a seed."""
     spec = json.loads((folder / "outputs/split" / name / "tokens/spec.json").read_text(encoding="utf-8"))
     found: dict[str, list[float]] = {model: [] for model in ("teacher", *methods)}
     for seed in SEEDS:

@@ -32,7 +32,7 @@ class Reinforce(Resumable):
 
     PARTS = ("policy", "_optimizer", "_generator")
     VALUES = ("_scores",)
-    """What the choices since the last update are remembered by."""
+    """The record of the choices since the last update."""
 
     def __init__(self, policy: Policy, *, learning_rate: float, generator: torch.Generator) -> None:
         self.policy = policy

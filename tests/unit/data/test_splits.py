@@ -218,8 +218,8 @@ def test_shares_that_leave_nothing_for_train_are_named_and_lower_ones_work() -> 
     with pytest.raises(
         UserError, match=r"'train' holds no row of bad: the other splits take them all; lower split.quiz"
     ):
-        make_splits(SPEC, rows, dev, seed=0, quiz=0.49, selection=0.49, selection_maximum=0.49)
-    assert make_splits(SPEC, rows, dev, seed=0, quiz=0.2)
+        make_splits(SPEC, rows, dev, seed=0, shares=Shares(quiz=0.49, selection=0.49, selection_maximum=0.49))
+    assert make_splits(SPEC, rows, dev, seed=0, shares=Shares(quiz=0.2))
 
 
 def test_groups_too_large_for_a_share_are_named_and_a_larger_share_works() -> None:
@@ -227,8 +227,8 @@ def test_groups_too_large_for_a_share_are_named_and_a_larger_share_works() -> No
     with pytest.raises(
         UserError, match=r"'quiz' holds no row of bad: .* stay together, here 12 .*raise split.quiz, or"
     ):
-        make_splits(SPEC, rows, {"dev": single_rows(20)}, seed=0, quiz=0.05)
-    assert make_splits(SPEC, rows, {"dev": single_rows(20)}, seed=0, quiz=0.15)
+        make_splits(SPEC, rows, {"dev": single_rows(20)}, seed=0, shares=Shares(quiz=0.05))
+    assert make_splits(SPEC, rows, {"dev": single_rows(20)}, seed=0, shares=Shares(quiz=0.15))
 
 
 def test_a_class_that_shares_its_groups_with_a_larger_one_is_told_so() -> None:

@@ -7,6 +7,7 @@ import pytest
 from made_up_pipeline import MadeUpPipeline
 
 from experiments import cells, grid
+from experiments.grid_types import Point
 from experiments.result_rows import read_rows
 
 
@@ -67,3 +68,19 @@ def test_a_dataset_that_the_profile_lacks_is_refused(
     assert run(tmp_path, "--datasets", "mrpc", "--seeds", "42") == 2
     assert "--datasets mrpc: not in profiles/superglue-minilm.yaml, which has cb, copa" in capsys.readouterr().err
     assert not pipeline.asked
+
+
+def test_an_interrupt_ends_what_runs_and_keeps_the_rows(
+    tmp_path: Path, pipeline: MadeUpPipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def finish(cells: cells.Cells, point: Point, tree: Path) -> None:
+        if "uniform" in point.name:
+            raise KeyboardInterrupt
+        whole(cells, point, tree)
+
+    whole = cells.Cells.finish
+    monkeypatch.setattr(cells.Cells, "finish", finish)
+    assert run(tmp_path, "--cells", "samplers", "--datasets", "cb", "--seeds", "42") == 130
+    assert "the same command goes on from here" in capsys.readouterr().err
+    assert pipeline.stopping.is_set() and len(pipeline.asked) == 2
+    assert [row.cell.sampler for row in read_rows(tmp_path / "runs.jsonl")] == ["policy"]

@@ -10,7 +10,6 @@ from pairs import BATCHES, Rows, endless, pair
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.plain_gradients import per_example_influence
 from benchmarks.plain_steps import finite_difference_step
 from methods import lgtm
 from methods.co_training import Gradients, Learner, Pair, ProjectedModel
@@ -21,6 +20,7 @@ from methods.task_loss import per_row_task_loss
 from methods.teacher_gradients import derivable_attention, quiz_gradient, sgd_step, tangents
 from models.classifier import Classifier
 from models.model_outputs import Outputs
+from tests.plain_gradients import per_example_influence
 
 
 def weights(own: Pair) -> list[Tensor]:

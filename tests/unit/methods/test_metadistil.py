@@ -9,10 +9,10 @@ from pairs import BATCHES, Rows, endless, pair, rows
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.plain_gradients import double_backward
 from benchmarks.plain_steps import double_backward_step
 from methods import metadistil
 from methods.co_training import Gradients, Learner, Pair
+from tests.plain_gradients import double_backward
 
 SPEC, BATCH, QUIZ = BATCHES["pair"]
 

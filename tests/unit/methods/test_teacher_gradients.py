@@ -5,13 +5,13 @@ import torch
 from default_methods import Lgtm, MetaDistil, MseKd
 from pairs import BATCHES, Rows, endless, pair, rows
 
-from benchmarks.plain_gradients import double_backward, finite_difference_influence, per_example_influence
 from methods.co_training import Gradients, Pair, detached
 from methods.dropout_masks import RandomState
 from methods.interface import LossInputs, Method, Needs
 from methods.layer_mapping import match_layers
 from methods.lgtm import row_influence
 from methods.teacher_gradients import change_along, derivable_attention, quiz_gradient, sgd_step, tangents
+from tests.plain_gradients import double_backward, finite_difference_influence, per_example_influence
 
 FAMILIES = ("bert", "roberta", "deberta-v2", "opt")
 RATE = 0.05

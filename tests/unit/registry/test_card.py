@@ -87,7 +87,7 @@ def test_what_chose_the_student_is_said(here: Place) -> None:
     card = card_of(student_of(here))
     write(run, kept[0])
     write(metrics, kept[1])
-    assert "chosen by the headline metric (ties: the earliest) on selection" in card
+    assert "chosen by the primary metric (ties: the earliest) on selection" in card
     assert "the best of 4 tried, on selection too" in card
     assert "Training ended after 3 of 5 epochs" in card
 

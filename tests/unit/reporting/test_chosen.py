@@ -43,7 +43,7 @@ def went_on(stage: str, method: str, seed: int, params: dict[str, object]) -> No
 def test_rule_points_and_epochs_are_read() -> None:
     trained("kd", 1, {"selected_by": "metric"}, search=SEARCH, epochs=Epochs(run=3, asked=8))
     found = how_chosen("rte", "kd", 1)
-    assert found.by.startswith("the headline metric")
+    assert found.by.startswith("the primary metric")
     assert (found.points, found.epochs, found.asked) == (4, 3, 8)
 
 

@@ -46,7 +46,7 @@ def reported(
 
 
 def shipped_of(summary: Summary, outputs: list[DatasetOutputs]) -> dict[str, list[Shipping]]:
-    return ship(outputs, summary.findings, summary.main_method, summary.seeds, Registry(), summary.level)
+    return ship(outputs, summary, Registry())
 
 
 def page_of(
@@ -141,8 +141,8 @@ def test_numbers_selected_on_dev_carry_that_label_everywhere() -> None:
     ("by", "words"),
     [
         ("loss", "chosen by the mean task loss on rows held out"),
-        ("metric", "chosen by the headline metric (ties: the earliest) on rows held out"),
-        ("metric_then_loss", "chosen by the headline metric (ties: the lower mean task loss) on rows held out"),
+        ("metric", "chosen by the primary metric (ties: the earliest) on rows held out"),
+        ("metric_then_loss", "chosen by the primary metric (ties: the lower mean task loss) on rows held out"),
     ],
 )
 def test_the_page_says_what_chose_the_epochs(by: SelectedBy, words: str) -> None:

@@ -65,7 +65,7 @@ def studied(
 ) -> tuple[Summary, list[DatasetOutputs], dict[str, list[Shipping]]]:
     outputs = gather([one.name for one in datasets], methods, seeds)
     summary = summarise(outputs, methods, seeds, benchmark="b")
-    return summary, outputs, ship(outputs, summary.findings, summary.main_method, seeds, SETTINGS, 0.95)
+    return summary, outputs, ship(outputs, summary, SETTINGS)
 
 
 def test_precision_recall_and_f1_of_a_class_are_those_of_the_counts() -> None:

@@ -1,4 +1,4 @@
-"""The epoch that is kept: by the loss, by the headline metric, or by that with its ties settled by the loss."""
+"""The epoch that is kept: by the loss, by the primary metric, or by that with its ties settled by the loss."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
 """The plain formulations of MetaDistil's and LGTM's teacher gradients: what the forward-mode ones are measured against.
 
 Double backward (`create_graph`) for MetaDistil; for LGTM a backward pass per example, and the finite difference as the
-paper prints it. Tests compare values, `make bench` compares time and memory; the product uses neither.
+paper prints it. Here values are compared; time and memory of whole steps are in benchmarks/plain_steps.py.
 """
 
 from collections.abc import Sequence
