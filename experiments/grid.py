@@ -26,7 +26,7 @@ from errors import UserError
 from experiments.cells import VARIANTS, Cells
 from experiments.grid_files import draw_points, read_grid
 from experiments.grid_types import Point, Setting, method_of
-from experiments.methods_grid import Budget, Entry, Methods, entries_of
+from experiments.methods_grid import Budget, Entry, MethodsGrid, entries_of
 from experiments.pipeline_runs import Pipeline, RunFailed
 
 # Where somebody keeps rows and weights is of no use to the next reader of the command.
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(
-    grid: Cells | Methods, pipeline: Pipeline, pairs: Sequence[tuple[str, int]], options: argparse.Namespace
+    grid: Cells | MethodsGrid, pipeline: Pipeline, pairs: Sequence[tuple[str, int]], options: argparse.Namespace
 ) -> None:
     """Run all points, datasets and seeds side by side; raises the first error, and ends what runs then."""
 
@@ -79,7 +79,7 @@ def _run(
         pool.shutdown()
 
 
-def _run_point(grid: Cells | Methods, pipeline: Pipeline, point: Point, *, goes_on: bool) -> None:
+def _run_point(grid: Cells | MethodsGrid, pipeline: Pipeline, point: Point, *, goes_on: bool) -> None:
     """Run one point; of a paper's grid one that fails, as by a learning rate too high, is said and not counted."""
     print(f"{point.dataset} {point.seed}: {point.name}", flush=True)
     try:
@@ -91,7 +91,7 @@ def _run_point(grid: Cells | Methods, pipeline: Pipeline, point: Point, *, goes_
         print(f"{point.dataset} {point.seed}: {point.name} failed ({error})", file=sys.stderr, flush=True)
 
 
-def _grid(options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Entry], command: str) -> Cells | Methods:
+def _grid(options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Entry], command: str) -> Cells | MethodsGrid:
     values = pipeline.values()
     setting = Setting(pipeline, values, options.runs.absolute(), options.work.absolute(), command)
     for dataset in options.datasets:

@@ -43,11 +43,7 @@ class Results:
 
     @property
     def protocol(self) -> str:
-<<<<<<< HEAD
         """The selection and the seeds behind the scores, in words."""
-=======
-        """Selection and averaging of the scores."""
->>>>>>> w-docs
         return f"{self.scores.protocol}; {self.scores.seeds_note}" if self.scores else ""
 
 
