@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from source_imports import ROOT, product_files
 
-ROOT = Path(__file__).parents[2]
 CLAUSE = re.compile(r"(what|who|whose|which|where|how|whether|when|why)\b(?! to\b)", re.IGNORECASE)
 """First words of a first line that describes a thing by a clause, where an imperative or a noun phrase names it."""
 
@@ -24,14 +24,7 @@ SAME_FILE = {
 """Names of files that stand in two folders, because each folder has its part of the same thing."""
 
 
-def product_files() -> list[Path]:
-    """All modules of the product, relative to the root."""
-    packages = [path.parent for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests"]
-    found = [*ROOT.glob("*.py"), *(file for folder in packages for file in folder.rglob("*.py"))]
-    return sorted(path.relative_to(ROOT) for path in found)
-
-
-FILES = product_files()
+FILES = [path.relative_to(ROOT) for path in product_files()]
 
 
 def docstrings(file: Path) -> Iterator[tuple[int, str]]:
