@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reporting.analysis import Analysis, FollowedRow, Improvement, Trend
-from reporting.drawing import COLOURS, MARKERS, SPARE_COLOURS, STYLE, png
+from reporting.drawing import COLOURS, MARKERS, SPARE_COLOURS, STYLE, png, shaded
 from reporting.method_records import Records
 
 TICK = 14
@@ -80,31 +80,19 @@ def _curricula(records: Sequence[Records]) -> Figure:
     shares = np.array(
         [[np.mean([c.shares.get(a, 0.0) for c in r.curricula.values()]) for a in actions] for r in records]
     )
-    first.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    first.grid(False)
-    for (row, column), share in np.ndenumerate(shares):
-        first.text(
-            column, row, f"{100 * share:.0f}", ha="center", va="center", color="white" if share > 0.55 else "#222222"
-        )
+    shaded(first, shares, [[f"{100 * share:.0f}" for share in row] for row in shares])
     first.set_xticks(range(len(actions)), _wrapped(actions), rotation=30, ha="right")
     first.set_yticks(range(len(names)), _wrapped(names))
     first.set_ylabel("target")
     first.set_title("(a) % of all steps", fontsize=9.5)
-    for axes, title, values in (
-        (
-            second,
-            "(b) similarity of\nconsecutive curricula",
-            [[v for c in r.curricula.values() for v in c.similarities] for r in records],
-        ),
-        (
-            third,
-            "(c) chi-square distance of\nconsecutive curricula",
-            [[v for c in r.curricula.values() for v in c.distances] for r in records],
-        ),
+    for axes, what, name in (
+        (second, "(b) similarity", "similarities"),
+        (third, "(c) chi-square distance", "distances"),
     ):
+        values = [[v for c in r.curricula.values() for v in getattr(c, name)] for r in records]
         _boxes(axes, values, np.arange(len(names)), 0.5, COLOURS["mpdistil"])
         axes.set_xticks(range(len(names)), _wrapped(names), rotation=30, ha="right")
-        axes.set_title(title, fontsize=9.5)
+        axes.set_title(f"{what} of\nconsecutive curricula", fontsize=9.5)
     return figure
 
 
@@ -179,27 +167,13 @@ def _influence(trend: Trend, rows: Sequence[FollowedRow]) -> Figure:
 
 def _followed(above: Axes, below: Axes, row: FollowedRow) -> None:
     steps = [one.step for one in row.over_time]
-    above.plot(
-        steps,
-        [one.influence for one in row.over_time],
-        color=POSITIVE if row.mean_influence > 0 else NEGATIVE,
-        marker="o",
-        ms=3,
-    )
+    colour, teacher = POSITIVE if row.mean_influence > 0 else NEGATIVE, COLOURS["teacher"]
+    above.plot(steps, [one.influence for one in row.over_time], color=colour, marker="o", ms=3)
     above.axhline(0, color="#777777", lw=0.8)
     above.set_title(f"train row {row.row}, mean {row.mean_influence:+.2g}".replace("-", "\N{MINUS SIGN}"), fontsize=9.5)
-    below.plot(
-        steps, [one.student for one in row.over_time], color=COLOURS["mse_kd"], marker="o", ms=3, label="student"
-    )
-    below.plot(
-        steps,
-        [one.teacher for one in row.over_time],
-        color=COLOURS["teacher"],
-        ls="--",
-        marker="s",
-        ms=3,
-        label="teacher",
-    )
+    values = [one.student for one in row.over_time], [one.teacher for one in row.over_time]
+    below.plot(steps, values[0], color=COLOURS["mse_kd"], marker="o", ms=3, label="student")
+    below.plot(steps, values[1], color=teacher, ls="--", marker="s", ms=3, label="teacher")
     below.set_ylabel("says of the truth")
     below.legend()
 

@@ -38,14 +38,10 @@ def reward_table(analysis: Analysis, records: list[Records]) -> Table:
 
 def share_table(analysis: Analysis) -> Table:
     """MetaDistil's shares in per cent."""
-    rows = [
-        [
-            one.dataset,
-            one.what,
-            *(wording.score_text(part, "accuracy") for part in (one.whole, one.first_half, one.second_half)),
-        ]
-        for one in analysis.shares
-    ]
+    rows = []
+    for one in analysis.shares:
+        parts = (one.whole, one.first_half, one.second_half)
+        rows.append([one.dataset, one.what, *(wording.score_text(part, "accuracy") for part in parts)])
     return Table(["dataset", "share of", "all epochs, %", "first half, %", "second half, %"], rows, names=2)
 
 
@@ -89,15 +85,10 @@ def _reading(one: FirstProposition) -> str:
 
 def second_proposition_table(analysis: Analysis) -> Table:
     """MPDistil's Proposition 2, a line a dataset."""
-    rows = [
-        [
-            one.dataset,
-            str(one.steps),
-            *(f"{value:+.3f}".replace("-", wording.MINUS) for value in (one.binary, one.real)),
-            str(one.binary_lower),
-        ]
-        for one in analysis.second_propositions
-    ]
+    rows = []
+    for one in analysis.second_propositions:
+        means = [f"{value:+.3f}".replace("-", wording.MINUS) for value in (one.binary, one.real)]
+        rows.append([one.dataset, str(one.steps), *means, str(one.binary_lower)])
     return Table(["dataset", "steps", "mean binary reward", "mean real reward", "steps against it"], rows)
 
 

@@ -6,7 +6,7 @@ How much F1 changed is a paired interval over all dev rows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,14 +77,12 @@ def _scores(of_class: NDArray[np.bool_], called: NDArray[np.bool_], level: float
     return ClassScores(
         precision=share_interval(right, int(called.sum()), level),
         recall=share_interval(right, int(of_class.sum()), level),
-        f1=Interval(
-            _f1(either.difference),
-            None if either.low is None else _f1(either.low),
-            None if either.high is None else _f1(either.high),
-            level,
-            either.rows,
-            either.seeds,
-            f"{either.method}, of the rows that are or are called the class",
+        f1=replace(
+            either,
+            difference=_f1(either.difference),
+            low=None if either.low is None else _f1(either.low),
+            high=None if either.high is None else _f1(either.high),
+            method=f"{either.method}, of the rows that are or are called the class",
         ),
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import cycle
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -59,6 +60,15 @@ def moving_average(values: NDArray[np.float64]) -> NDArray[np.float64]:
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - window, 0)
     return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def shaded(axes: Axes, shares: NDArray[np.float64], texts: Sequence[Sequence[str]], size: float | None = None) -> None:
+    """Texts on cells that are shaded by shares from 0 to 1, both (R, C)."""
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.grid(False)
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "white" if share > 0.55 else "#222222"
+        axes.text(column, row, texts[row][column], ha="center", va="center", color=colour, fontsize=size)
 
 
 def scale_of(metric: str) -> float:

@@ -108,18 +108,8 @@ def test_table(one: Shipping) -> Table:
 
 def class_table(one: Shipping) -> Table:
     """Precision, recall and F1 of each class, teacher and student; the largest fall first."""
-    header = [
-        "class",
-        "dev\nrows",
-        "precision\nteacher",
-        "\nstudent",
-        "recall\nteacher",
-        "\nstudent",
-        "F1\nteacher",
-        "\nstudent",
-        "F1, change\nin points",
-        "",
-    ]
+    pairs = [text for name in ("precision", "recall", "F1") for text in (f"{name}\nteacher", "\nstudent")]
+    header = ["class", "dev\nrows", *pairs, "F1, change\nin points", ""]
     order = sorted(one.classes, key=lambda line: line.change.difference)
     return Table(header, [_class_row(line) for line in order])
 
@@ -172,16 +162,10 @@ def _cost_row(label: str, values: Both[int] | Both[float], shown: "wording.Shown
 
 def rows_table(one: Shipping, rows: Sequence[ChangedRow]) -> Table:
     """A handful of rows with their texts."""
-    body = [
-        [
-            row.row_id,
-            row.label,
-            _said(row.teacher, row.teacher_confidence),
-            _said(row.student, row.student_confidence),
-            one.texts.get(row.row_id, ""),
-        ]
-        for row in rows[:SHOWN]
-    ]
+    body = []
+    for row in rows[:SHOWN]:
+        said = _said(row.teacher, row.teacher_confidence), _said(row.student, row.student_confidence)
+        body.append([row.row_id, row.label, *said, one.texts.get(row.row_id, "")])
     return Table(["row", "label", "teacher says", "student says", "text"], body, names=5)
 
 

@@ -8,13 +8,8 @@ from reporting.tables import Table
 
 def main_table(summary: Summary) -> Table:
     """Dataset, scores of every column, margin, parameters, latency; the mean over datasets last."""
-    header = [
-        "dataset",
-        *wording.shown_columns(summary).values(),
-        f"margin [{100 * summary.level:g} %]",
-        "parameters",
-        "latency, ms",
-    ]
+    shown = wording.shown_columns(summary).values()
+    header = ["dataset", *shown, f"margin [{100 * summary.level:g} %]", "parameters", "latency, ms"]
     rows = [_main_row(summary, one) for one in summary.datasets]
     averaged = len(rows) > 1 and bool(summary.average_scores)
     if averaged:
@@ -99,19 +94,8 @@ def rows_table(summary: Summary) -> Table:
         ]
         for one in summary.datasets
     ]
-    return Table(
-        [
-            "dataset",
-            "kind",
-            *splits,
-            "dev rows are",
-            "dropped, equal to dev",
-            "dev rows in one point",
-            "majority class, accuracy",
-        ],
-        rows,
-        names=2,
-    )
+    header = ["dataset", "kind", *splits, "dev rows are", "dropped, equal to dev", "dev rows in one point"]
+    return Table([*header, "majority class, accuracy"], rows, names=2)
 
 
 def dev_text(summary: Summary) -> str:

@@ -11,7 +11,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from reporting.classes import class_name
-from reporting.drawing import COLOURS, STYLE, png
+from reporting.drawing import COLOURS, STYLE, png, shaded
 from reporting.gather import DatasetOutputs
 from reporting.shipping import Shipping
 
@@ -111,10 +111,8 @@ def _counts(labels: NDArray[np.int64], answers: NDArray[np.int64], classes: int)
 
 def _matrix(axes: Axes, counts: NDArray[np.int64]) -> None:
     """Counts (C, C) as numbers on cells shaded by their share of the row; a 0 off the diagonal stays empty."""
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.grid(False)
-    for (row, column), count in np.ndenumerate(counts):
-        if count or row == column:
-            colour = "white" if share[row, column] > 0.55 else "#222222"
-            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8.5)
+    texts = [
+        [str(count) if count or row == column else "" for column, count in enumerate(own)]
+        for row, own in enumerate(counts)
+    ]
+    shaded(axes, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), texts, 8.5)
