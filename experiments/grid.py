@@ -91,7 +91,9 @@ def _run_point(grid: Cells | MethodsGrid, pipeline: Pipeline, point: Point, *, g
         print(f"{point.dataset} {point.seed}: {point.name} failed ({error})", file=sys.stderr, flush=True)
 
 
-def _grid(options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Entry], command: str) -> Cells | MethodsGrid:
+def _grid(
+    options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Entry], command: str
+) -> Cells | MethodsGrid:
     values = pipeline.values()
     setting = Setting(pipeline, values, options.runs.absolute(), options.work.absolute(), command)
     for dataset in options.datasets:
