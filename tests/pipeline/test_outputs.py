@@ -16,7 +16,7 @@ def test_the_first_run_ran_every_stage_and_each_said_one_final_line(ran_once: Wo
     stages = ran(ran_once.first_output)
     assert len(stages) == 2 * (4 + 2 + 2 + 3) + len(("code", "report"))
     for name in ran_once.datasets:
-        assert f"curriculum {name} 42: " in ran_once.first_output
+        assert f"curriculum {name} mpdistil 42: " in ran_once.first_output
     assert "Traceback" not in ran_once.first_output
 
 
