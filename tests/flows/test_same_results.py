@@ -35,7 +35,7 @@ def test_the_flow_dvc_and_a_person_get_the_same_weights_and_metrics(
     by_flow: Workspace, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     by_dvc = make_workspace(tmp_path_factory.mktemp("by_dvc") / "dvc")
-    by_dvc.dvc("repro", "evaluate")
+    by_dvc.dvc("repro", "evaluate", "evaluate_curriculum")
     compared = 0
     for path in sorted(by_dvc.output().glob("**/model/model.safetensors")):
         output = str(path.relative_to(by_dvc.output()).parents[1])
