@@ -69,12 +69,9 @@ def calibrate(logits: Floats, labels: NDArray[np.generic], level: float, name: s
         confidence=float(sure.mean()),
         right=float(right.mean()),
         bins=[
-            Bin(
-                float(sure[place == b].mean()),
-                share_interval(int(right[place == b].sum()), int((place == b).sum()), level),
-            )
-            for b in range(count)
-            if (place == b).any()
+            Bin(float(sure[own].mean()), share_interval(int(right[own].sum()), int(own.sum()), level))
+            for own in (place == number for number in range(count))
+            if own.any()
         ],
     )
 
