@@ -12,7 +12,6 @@ from unittest.mock import patch
 import yaml
 
 from config.methods import by_family
-from flows.command_line import FORWARDED
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,7 +27,11 @@ class Ended:
 
 def module_of(name: str) -> str:
     """The module behind a stage, or behind a command that `python -m flows` passes on."""
-    return FORWARDED[name].module if name in FORWARDED else f"tasks.{name}"
+    if (ROOT / "tasks" / f"{name}.py").is_file():
+        return f"tasks.{name}"
+    from flows.command_line import FORWARDED  # only here: flows clear a launcher's variables, which a stage needs
+
+    return FORWARDED[name].module
 
 
 def run_stage_here(folder: Path, stage: str, *options: str) -> Ended:

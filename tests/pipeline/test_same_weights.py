@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("pipeline")
 STAGES = {
     "teacher": (("--seed", "42"), "teacher/{}/42"),
     "student": (("--method", "mse_kd", "--seed", "42"), "student/{}/mse_kd/42"),
-    "curriculum": (("--seed", "42"), "student/{}/mpdistil/42"),
+    "curriculum": (("--method", "mpdistil", "--seed", "42"), "student/{}/mpdistil/42"),
 }
 
 
