@@ -118,7 +118,7 @@ class EvaluatedStudent:
 
     @property
     def margin_points(self) -> float:
-        """Headline metric on dev, student minus teacher, in points; more is better."""
+        """Primary metric on dev, student minus teacher, in points; more is better."""
         return self.dev_rows.scale * (self.score("dev", self.headline) - self.score("teacher_dev", self.headline))
 
     @property

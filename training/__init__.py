@@ -1,1 +1,1 @@
-"""The loop, teacher signals, metrics and the curriculum: what all methods share."""
+"""The loops, teacher signals and the curriculum: what all methods share."""

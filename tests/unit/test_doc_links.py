@@ -1,10 +1,13 @@
 """Links of README.md and docs/ lead to files and headings that exist, and so do the paths that they name."""
 
 import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 from doc_blocks import PAGES, ROOT
+from source_imports import product_files
 
 LINK = re.compile(r"\]\((?P<path>[^)#\s]*)(?:#(?P<heading>[^)\s]+))?\)")
 NAMED = re.compile(
@@ -75,4 +78,27 @@ def test_files_of_the_maps_exist() -> None:
         there = {path.name for path in (ROOT / folder).rglob("*.py")} | {path.name for path in ROOT.glob("*.py")}
         block = "".join(re.findall(r"^```\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
         missing += [f"{folder}: {name}" for name in re.findall(r"(?<![\w*/.])(\w+\.py)\b", block) if name not in there]
+    assert missing == []
+
+
+SECTION = re.compile(r"^### (?P<title>[^\n]+)\n(?P<text>.*?)(?=^##)", re.DOTALL | re.MULTILINE)
+"""A section of architecture.md: its title names the folders whose modules its map has, "The root" all that have none."""
+
+
+def maps(page: str) -> Iterator[tuple[str, list[str]]]:
+    """Each word of a section's title, and the files that the section's map names, as patterns."""
+    for section in SECTION.finditer(page):
+        block = "".join(re.findall(r"^```\n(.*?)^```$", section["text"], re.DOTALL | re.MULTILINE))
+        for word in section["title"].split():
+            yield word, re.findall(r"[\w*]+\.py\b", block)
+
+
+def test_every_module_stands_in_a_map() -> None:
+    named = dict(maps((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")))
+    modules = [path.relative_to(ROOT) for path in product_files() if path.name != "__init__.py"]
+    missing = [
+        str(path)
+        for path in modules
+        if not any(fnmatch(path.name, pattern) for pattern in named.get(path.parts[0], named["root"]))
+    ]
     assert missing == []
