@@ -224,7 +224,7 @@ def test_two_at_once_are_both_right(tiny: TinyPipeline) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["teacher.epochs=0", "curriculum.rewrad=1"], r"2 errors\n.*did you mean 'reward'\n.*teacher.epochs: 0 "),
+        (["teacher.epochs=0", "curriculum.rewrad=1"], r"2 errors\n.*did you mean 'reward'\?\n.*teacher.epochs: 0 "),
         (["teacher.epochs"], "--set teacher.epochs: expected KEY=VALUE"),
         (["threads.epochs=1"], "threads is a single value, it has no keys"),
         (["teacher.epochs=[1"], "the value is not valid YAML"),

@@ -22,8 +22,14 @@ class Run:
 
 RUNS = {
     "student": Run("student", (*SEEDED, "--method", "kd"), f"outputs/student/{PAIR}/kd/1"),
-    "gain": Run("curriculum", (*SEEDED, "--params", "gain.yaml"), f"outputs/student/{PAIR}/mpdistil/1"),
-    "alignment": Run("curriculum", (*SEEDED, "--params", "alignment.yaml"), f"outputs/student/{PAIR}/mpdistil/1"),
+    "gain": Run(
+        "curriculum", (*SEEDED, "--method", "mpdistil", "--params", "gain.yaml"), f"outputs/student/{PAIR}/mpdistil/1"
+    ),
+    "alignment": Run(
+        "curriculum",
+        (*SEEDED, "--method", "mpdistil", "--params", "alignment.yaml"),
+        f"outputs/student/{PAIR}/mpdistil/1",
+    ),
 }
 
 
