@@ -240,7 +240,9 @@ def _unknown_dataset(folder: Path | None, benchmark: str, dataset: str) -> str:
     known = {path.parent.name for path in (CATALOG / benchmark).glob(f"*/{DESCRIPTION}")}
     if folder is not None:
         known |= {path.parent.name for path in folder.glob(f"*/{DESCRIPTION}")}
-    places = [str(folder / dataset / DESCRIPTION)] if folder is not None else []
+    places = [
+        place / dataset / DESCRIPTION for place in (folder, Path("data/catalog") / benchmark) if place is not None
+    ]
     others = sorted((folder / dataset).glob("*.y*ml")) if folder is not None else []
     if others:
         return f"dataset '{dataset}': {others[0]} is not read; if it is the description, call it {DESCRIPTION}"
@@ -252,5 +254,5 @@ def _unknown_dataset(folder: Path | None, benchmark: str, dataset: str) -> str:
     hint = nearest(dataset, known) if known else f"; no dataset of benchmark '{benchmark}' is known"
     return (
         f"dataset '{dataset}' of benchmark '{benchmark}' is unknown{hint} (looked for "
-        f"{' and '.join([*places, str(Path('data/catalog') / benchmark / dataset / DESCRIPTION)])})"
+        f"{' and '.join(map(str, dict.fromkeys(places)))})"
     )
