@@ -36,10 +36,7 @@ def advice(content: Mapping[str, object], path: Path) -> list[str]:
     empty = "assisted" in content and "assisted.methods" not in gone
     lines = ["assisted: stands under `methods` now; remove this section"] if empty else []
     if not isinstance(methods, tuple):
-        return [
-            *lines,
-            *(f"{key}: is gone, since methods stand under their family; {command} removes it" for key in gone),
-        ]
+        return [*lines, *(f"{key}: gone, methods stand by family now; {command} removes it" for key in gone)]
     remove = ", ".join("the section assisted" if key == "assisted.methods" else key for key in gone)
     block = [
         "methods: a list, but each method stands under its family now; write",
@@ -52,13 +49,10 @@ def advice(content: Mapping[str, object], path: Path) -> list[str]:
 
 def modern(content: Mapping[str, object]) -> dict[str, object]:
     """A file's content as an upgrade leaves it, a misspelt method as the nearest one: so all other errors are found."""
-    kept = {
-        section: {key: inner for key, inner in value.items() if f"{section}.{key}" not in GONE}
-        if isinstance(value, Mapping)
-        else value
-        for section, value in content.items()
-        if section != "assisted"
-    }
+    kept = {section: value for section, value in content.items() if section != "assisted"}
+    for section, value in kept.items():
+        if isinstance(value, Mapping):
+            kept[section] = {key: inner for key, inner in value.items() if f"{section}.{key}" not in GONE}
     if isinstance(methods := content.get("methods"), tuple):
         kept["methods"] = {family: tuple(names) for family, names in by_family(_known(methods)).items()}
     return kept
@@ -153,13 +147,9 @@ def _edits(text: str, key: yaml.Node, value: yaml.Node, name: str) -> Iterator[E
 
 def _without_section(text: str, key: yaml.Node, value: yaml.MappingNode, empty: str) -> Iterator[Edit]:
     """Remove all keys of a section and its own line; comments on lines of their own stay."""
-    if value.flow_style:
-        start, end = _lines(text, key.start_mark.index, _end(value))
-        yield start, end, empty and empty + _line_end(text)
-        return
-    start, end = _lines(text, key.start_mark.index, key.end_mark.index)
-    yield start, end, empty and empty + _line_end(text)
-    for one, other in value.value:
+    end = _end(value) if value.flow_style else key.end_mark.index
+    yield *_lines(text, key.start_mark.index, end), empty and empty + _line_end(text)
+    for one, other in () if value.flow_style else value.value:
         yield *_lines(text, one.start_mark.index, _end(other)), ""
 
 

@@ -181,7 +181,8 @@ class Classifier(nn.Module):
                 f"the tokenizer has {vocab_size} tokens, the model's embeddings only {config.vocab_size}: "
                 "it is another model's tokenizer, or tokens were added to it without resize_token_embeddings"
             )
-        if self.family.finds_padding and pad_id != config.pad_token_id:
+        # Positions, or the last token, are found by the padding id; other families go by the mask.
+        if (self.family.positions_after_padding or self.family.last_token) and pad_id != config.pad_token_id:
             raise UserError(
                 f"the tokenizer pads with {pad_id}, {self.family.name} expects {config.pad_token_id}: "
                 "it is another model's tokenizer, or its padding token was added later: give pad_token_id in the model "

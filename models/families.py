@@ -20,7 +20,6 @@ class Family:
     last_token: classifies with the last non-padding token, having scored them all (OPT); else with the first.
     sdpa:      whether fused attention exists; without it, attention is eager.
     positions_after_padding: its positions start after its padding id (RoBERTa).
-    finds_padding: it finds the padding by its id (RoBERTa counts positions so, OPT the last token); the others by the mask.
     std_name:  the configuration's name for the standard deviation of new weights.
     config_names: names of ours (BERT's) -> the family's, in a configuration.
     more_keys: keys of a configuration that the network reads although transformers' class has no such field.
@@ -35,7 +34,6 @@ class Family:
     last_token: bool = False
     sdpa: bool = True
     positions_after_padding: bool = False
-    finds_padding: bool = False
     std_name: str = "initializer_range"
     config_names: Mapping[str, str] = field(default_factory=dict)
     more_keys: tuple[str, ...] = ()
@@ -70,7 +68,6 @@ FAMILIES: dict[str, Family] = {
         "roberta.encoder.layer",
         "classifier.dense",
         positions_after_padding=True,
-        finds_padding=True,
         by_token=("attention.output",),
     ),
     "distilbert": Family(
@@ -113,7 +110,6 @@ FAMILIES: dict[str, Family] = {
         "model.decoder.layers",
         None,
         last_token=True,
-        finds_padding=True,
         std_name="init_std",
         config_names={"intermediate_size": "ffn_dim"},
     ),
