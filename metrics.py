@@ -101,6 +101,8 @@ def class_metric(name: str, counts: Floats) -> Floats:
         covariance = right * total - (true * predicted).sum(axis=1)
         spread = (total**2 - (predicted**2).sum(axis=1)) * (total**2 - (true**2).sum(axis=1))
         return _ratio(covariance, np.sqrt(spread))
+    if name not in ("f1", "macro_f1"):
+        raise UserError(f"metric {name!r} has no formula here; add one beside its name in kinds.py")
     diagonal = np.diagonal(counts, axis1=1, axis2=2)
     each = _ratio(2 * diagonal, true + predicted)
     if name == "f1":
@@ -114,6 +116,8 @@ def _correlation(name: str, predictions: Floats, labels: Floats, weights: Floats
     """Pearson, or Pearson of the ranks (Spearman): predictions (N,), labels (N,), weights (R, N) -> (R,)."""
     if name == "spearman":
         return _pearson(_ranks(predictions, weights), _ranks(labels, weights), weights)
+    if name != "pearson":
+        raise UserError(f"metric {name!r} has no formula here; add one beside its name in kinds.py")
     # Centred once over all rows, so that the moments below don't cancel.
     return _pearson(predictions - predictions.mean(), labels - labels.mean(), weights)
 

@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("files", nargs="*", type=Path, default=[Path("params.yaml")])
     parser.add_argument(
-        "--upgrade", action="store_true", help="rewrite files whose `methods` is a list, keep all comments"
+        "--upgrade", action="store_true", help="rewrite files whose `methods` is a list, keep every other line"
     )
     parser.add_argument("--schema", action="store_true", help="print the JSON schema instead")
     options = parser.parse_args(arguments)
@@ -48,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             for note in named_files.notes(given):
                 print(f"{path}: WARNING: {note}", file=sys.stderr)
-            counts = f"{len(given.datasets)} datasets, {len(given.seeds)} seeds"
+            datasets, seeds = len(given.datasets), len(given.seeds)
+            counts = f"{datasets} dataset{'s' * (datasets > 1)}, {seeds} seed{'s' * (seeds > 1)}"
             print(f"{path}: valid ({given.benchmark}: {counts}, methods {', '.join(given.methods.names)})")
     return 2 if bad else 0
 

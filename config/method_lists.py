@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from config.methods import LISTED, METHODS, family_of, full_names
+from config.methods import LISTED, METHODS, SUFFIXES, family_of, full_names, row_of
 from config.sections import OneOf, Section
 
 
@@ -30,10 +30,17 @@ class Methods(Section):
     @field_validator("*", mode="before")
     @classmethod
     def _in_its_family(cls, value: object, info: ValidationInfo) -> object:
+        here = str(info.field_name)
         for name in value if isinstance(value, tuple) else ():
-            if name in METHODS and name not in LISTED[str(info.field_name)]:
-                family, short = family_of(name)
-                raise ValueError(f"{name} is of another family; write {short} into methods.{family}")
+            if name not in METHODS or name in LISTED[here]:
+                continue
+            family, short = family_of(name)
+            if family == here:
+                raise ValueError(f"{name}: write {short}, without {SUFFIXES[here]}")
+            if here == "meta_taught" and row_of(name).teacher != "signals":
+                raise ValueError(f"{name} reads no stored signals, so no meta-teacher can teach it")
+            to_do = f"move it to methods.{family}" if short == name else f"write {short} into methods.{family}"
+            raise ValueError(f"{name} is of another family; {to_do}")
         return value
 
     @model_validator(mode="after")

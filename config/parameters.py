@@ -146,9 +146,8 @@ class Parameters(MethodSections):
 def load(path: Path = Path("params.yaml")) -> Parameters:
     """The parameters in a file, presets filled in. Raises UserError with every error of the file."""
     content = read_yaml(path)
-    if advice := upgrade.advice(content, path):
-        raise UserError(listed(path, advice))
-    lines = _missing_sections(content)
+    advice, content = upgrade.advice(content, path), upgrade.modern(content)
+    lines = advice + _missing_sections(content)
     try:
         given = Parameters.model_validate(with_preset(content))
         if not lines:

@@ -60,7 +60,7 @@ def explain(errors: Sequence[ErrorDetails], root: type[BaseModel]) -> list[str]:
 def _line(error: ErrorDetails, where: str, root: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
         known = _keys_at(error["loc"][:-1], root)
-        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.7)
         hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known) or 'nothing'}"
         return f"{where}: unknown key; {hint}"
     if error["type"] == "missing":
@@ -68,11 +68,12 @@ def _line(error: ErrorDetails, where: str, root: type[BaseModel]) -> str:
     if error["type"] == "value_error":
         return f"{where}: {_allowed(error)}" if where else _allowed(error)
     given = list(error["input"]) if isinstance(error["input"], tuple) else error["input"]
-    return f"{where}: {given!r} is not allowed: {_meant(error)}{_allowed(error)}"
+    none = _empty_list(error["loc"], root) if given is None else ""
+    return f"{where}: {given!r} is not allowed: {_meant(error)}{_allowed(error)}{none}"
 
 
 def _empty_list(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
-    """Advice for a list that is missing, where none of its entries is needed."""
+    """Advice for a list that is missing or null, where none of its entries is needed."""
     section = _section_at(location[:-1], root)
     field = section.model_fields.get(str(location[-1])) if section else None
     if (

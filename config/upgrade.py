@@ -7,7 +7,7 @@ them and keeps every other line (`upgraded`).
 import difflib
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -30,24 +30,35 @@ Edit = tuple[int, int, str]
 
 
 def advice(content: Mapping[str, object], path: Path) -> list[str]:
-    """Errors of a file of the old form, with what to write; [] for any other file."""
-    methods = content.get("methods")
-    if not isinstance(methods, tuple):
-        return []
-    unknown = [f"methods: {_unknown(name)}" for name in methods if name not in METHODS]
-    if unknown:
-        return unknown
+    """Errors of a file of the old form, or of parts of it, with what to write; [] for any other file."""
+    methods, command = content.get("methods"), f"`python -m config --upgrade {path}`"
     gone = [key for key in GONE if _value(content, key) is not None]
-    lines = [
+    empty = "assisted" in content and "assisted.methods" not in gone
+    lines = ["assisted: stands under `methods` now; remove this section"] if empty else []
+    if not isinstance(methods, tuple):
+        return [*lines, *(f"{key}: gone, methods stand by family now; {command} removes it" for key in gone)]
+    remove = ", ".join("the section assisted" if key == "assisted.methods" else key for key in gone)
+    block = [
         "methods: a list, but each method stands under its family now; write",
-        *(f"    {line}" for line in lines_of(map(str, methods))),
-        f"in its place, and remove {', '.join(gone)}" if gone else "in its place",
-        f"or let `python -m config --upgrade {path}` do both",
+        *(f"    {line}" for line in lines_of(_known(methods))),
+        f"in its place, and remove {remove}" if gone else "in its place",
+        f"or let {command} do both: it writes nothing while there are other errors",
     ]
-    return ["\n  ".join(lines)]
+    return ["\n  ".join(block), *lines, *_unclear(content)]
 
 
-def lines_of(methods: Iterator[str]) -> list[str]:
+def modern(content: Mapping[str, object]) -> dict[str, object]:
+    """A file's content as an upgrade leaves it, a misspelt method as the nearest one: so all other errors are found."""
+    kept = {section: value for section, value in content.items() if section != "assisted"}
+    for section, value in kept.items():
+        if isinstance(value, Mapping):
+            kept[section] = {key: inner for key, inner in value.items() if f"{section}.{key}" not in GONE}
+    if isinstance(methods := content.get("methods"), tuple):
+        kept["methods"] = {family: tuple(names) for family, names in by_family(_known(methods)).items()}
+    return kept
+
+
+def lines_of(methods: Iterable[str]) -> list[str]:
     """`methods` as it is written now, for full names."""
     lists = by_family(methods)
     return ["methods:", *(f"  {family + ':':<12} [{', '.join(lists[family])}]" for family in FAMILIES)]
@@ -65,7 +76,7 @@ def upgraded(text: str, name: str) -> str:
     edits = [edit for key, value in root.value for edit in _edits(text, key, value, name)]
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
-    return text
+    return text.replace(" and `student.methods`", "")  # in the comment of earlier profiles
 
 
 def main(files: Sequence[Path], load: Callable[[Path], object]) -> int:
@@ -86,9 +97,8 @@ def main(files: Sequence[Path], load: Callable[[Path], object]) -> int:
 
 def _rewrite(path: Path, load: Callable[[Path], object]) -> str:
     content = read_yaml(path)
-    if unknown := [name for name in _names(content.get("methods")) if name not in METHODS]:
-        raise UserError(f"{path}: methods: {_unknown(unknown[0])}")
-    _check_agreement(content, path)
+    if unclear := _unclear(content):
+        raise UserError("\n  ".join([f"{path}: left as it is", *unclear]))
     with path.open(encoding="utf-8", newline="") as file:  # line ends as they are
         before = file.read()
     after = upgraded(before, str(path))
@@ -137,13 +147,9 @@ def _edits(text: str, key: yaml.Node, value: yaml.Node, name: str) -> Iterator[E
 
 def _without_section(text: str, key: yaml.Node, value: yaml.MappingNode, empty: str) -> Iterator[Edit]:
     """Remove all keys of a section and its own line; comments on lines of their own stay."""
-    if value.flow_style:
-        start, end = _lines(text, key.start_mark.index, _end(value))
-        yield start, end, empty and empty + _line_end(text)
-        return
-    start, end = _lines(text, key.start_mark.index, key.end_mark.index)
-    yield start, end, empty and empty + _line_end(text)
-    for one, other in value.value:
+    end = _end(value) if value.flow_style else key.end_mark.index
+    yield *_lines(text, key.start_mark.index, end), empty and empty + _line_end(text)
+    for one, other in () if value.flow_style else value.value:
         yield *_lines(text, one.start_mark.index, _end(other)), ""
 
 
@@ -175,21 +181,24 @@ def _check_own(key: yaml.Node, value: yaml.Node, name: str) -> None:
         raise UserError(f"{name}: {key.value} is an alias (*); write its value out, then upgrade the file")
 
 
-def _check_agreement(content: Mapping[str, object], path: Path) -> None:
-    """Raise UserError where the old lists disagree: which of them is meant?"""
+def _unclear(content: Mapping[str, object]) -> list[str]:
+    """Names that are no method's, else old lists that disagree: which of them is meant?"""
     if not isinstance(content.get("methods"), tuple):
-        return
+        return []
     methods = _names(content["methods"])
-    lists = by_family(methods)
+    if unknown := [f"methods: {_unknown(name)}" for name in methods if name not in METHODS]:
+        return unknown
+    lists, unclear = by_family(methods), list[str]()
     curricula = _names(content.get("datasets")) if CURRICULUM in methods else []
     for key, family in GONE.items():
         found, expected = _value(content, key), curricula if family is None else lists[family]
         if found is not None and sorted(_names(found)) != sorted(expected):
             suffix = f", each with {SUFFIXES[family]} behind it" if family in SUFFIXES else ""
-            raise UserError(
-                f"{path}: {key} is [{', '.join(_names(found))}], but `{'datasets' if family is None else 'methods'}` asks for "
+            unclear.append(
+                f"{key} is [{', '.join(_names(found))}], but `{'datasets' if family is None else 'methods'}` asks for "
                 f"[{', '.join(expected)}]{suffix}; correct one of both first"
             )
+    return unclear
 
 
 def _value(content: Mapping[str, object], key: str) -> object:
@@ -202,7 +211,12 @@ def _names(value: object) -> list[str]:
     return [str(name) for name in value] if isinstance(value, tuple) else []
 
 
+def _known(names: Iterable[object]) -> list[str]:
+    """Names of methods, each the nearest to what is written; none where nothing is near."""
+    return [near for name in names for near in difflib.get_close_matches(str(name), METHODS, n=1, cutoff=0.6)]
+
+
 def _unknown(name: object) -> str:
-    near = difflib.get_close_matches(str(name), METHODS, n=1, cutoff=0.6)
+    near = _known([name])
     hint = f"did you mean {near[0]!r}?" if near else f"those are {', '.join(METHODS)}"
     return f"{name!r} is no method; {hint}"

@@ -237,10 +237,8 @@ def _label_disagreements(described: Description) -> Iterable[str]:
 
 def _unknown_dataset(folder: Path | None, benchmark: str, dataset: str) -> str:
     """The error for a dataset that nobody has described."""
-    known = {path.parent.name for path in (CATALOG / benchmark).glob(f"*/{DESCRIPTION}")}
-    if folder is not None:
-        known |= {path.parent.name for path in folder.glob(f"*/{DESCRIPTION}")}
-    places = [str(folder / dataset / DESCRIPTION)] if folder is not None else []
+    folders = [*([] if folder is None else [folder]), CATALOG / benchmark]
+    known = {path.parent.name for place in folders for path in place.glob(f"*/{DESCRIPTION}")}
     others = sorted((folder / dataset).glob("*.y*ml")) if folder is not None else []
     if others:
         return f"dataset '{dataset}': {others[0]} is not read; if it is the description, call it {DESCRIPTION}"
@@ -250,7 +248,6 @@ def _unknown_dataset(folder: Path | None, benchmark: str, dataset: str) -> str:
             "docs/reference.md has all its keys"
         )
     hint = nearest(dataset, known) if known else f"; no dataset of benchmark '{benchmark}' is known"
-    return (
-        f"dataset '{dataset}' of benchmark '{benchmark}' is unknown{hint} (looked for "
-        f"{' and '.join([*places, str(Path('data/catalog') / benchmark / dataset / DESCRIPTION)])})"
-    )
+    places = [str(place / dataset / DESCRIPTION).removeprefix(f"{CATALOG.parents[1]}/") for place in folders]
+    looked_for = " and ".join(dict.fromkeys(places))
+    return f"dataset '{dataset}' of benchmark '{benchmark}' is unknown{hint} (looked for {looked_for})"

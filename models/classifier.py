@@ -111,11 +111,10 @@ class Classifier(nn.Module):
 
     @property
     def max_length(self) -> int:
-        """The longest input in tokens; RoBERTa's positions start after its padding id."""
+        """The longest input in tokens."""
         config = self.backbone.config
         padding = -1 if config.pad_token_id is None else config.pad_token_id  # None is refused by `check_tokenizer`
-        lost = padding + 1 if config.model_type == "roberta" else 0
-        return config.max_position_embeddings - lost
+        return self.family.longest(config.max_position_embeddings, padding)
 
     def head_of(self, dataset: str) -> nn.Linear:
         """The head of a dataset, weight (C, H); UserError names the ones there are."""
@@ -182,8 +181,8 @@ class Classifier(nn.Module):
                 f"the tokenizer has {vocab_size} tokens, the model's embeddings only {config.vocab_size}: "
                 "it is another model's tokenizer, or tokens were added to it without resize_token_embeddings"
             )
-        # RoBERTa counts positions, and OPT finds the last token, by the padding id; the others go by the mask.
-        if config.model_type in ("roberta", "opt") and pad_id != config.pad_token_id:
+        # Positions, or the last token, are found by the padding id; other families go by the mask.
+        if (self.family.positions_after_padding or self.family.last_token) and pad_id != config.pad_token_id:
             raise UserError(
                 f"the tokenizer pads with {pad_id}, {self.family.name} expects {config.pad_token_id}: "
                 "it is another model's tokenizer, or its padding token was added later: give pad_token_id in the model "

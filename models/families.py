@@ -19,8 +19,9 @@ class Family:
     state:     the last HxH layer before the final one; its weight is the policy's state. None: there is none.
     last_token: classifies with the last non-padding token, having scored them all (OPT); else with the first.
     sdpa:      whether fused attention exists; without it, attention is eager.
+    positions_after_padding: its positions start after its padding id (RoBERTa).
     std_name:  the configuration's name for the standard deviation of new weights.
-    config_names: names of ours (BERT's) -> the family's, for models built from a configuration.
+    config_names: names of ours (BERT's) -> the family's, in a configuration.
     more_keys: keys of a configuration that the network reads although transformers' class has no such field.
     by_token:  modules of a layer behind which each token is worked on by itself, up to the layer's end; those that read
         more than one of the tokens come before. Empty: the layer has to run whole (OPT reads another token in each row).
@@ -32,6 +33,7 @@ class Family:
     state: str | None
     last_token: bool = False
     sdpa: bool = True
+    positions_after_padding: bool = False
     std_name: str = "initializer_range"
     config_names: Mapping[str, str] = field(default_factory=dict)
     more_keys: tuple[str, ...] = ()
@@ -42,6 +44,10 @@ class Family:
         if wanted not in ("sdpa", "eager"):
             raise UserError(f"attention is {wanted!r}: allowed are 'sdpa' and 'eager'")
         return wanted if self.sdpa else "eager"
+
+    def longest(self, positions: int, padding: int) -> int:
+        """Tokens that it reads at most, of so many positions and with this padding id."""
+        return positions - padding - 1 if self.positions_after_padding else positions
 
     def check_scores(self) -> None:
         """Raise UserError where attention scores can't be had."""
@@ -57,14 +63,24 @@ class Family:
 FAMILIES: dict[str, Family] = {
     "bert": Family("BERT", "classifier", "bert.encoder.layer", "bert.pooler.dense", by_token=("attention.output",)),
     "roberta": Family(
-        "RoBERTa", "classifier.out_proj", "roberta.encoder.layer", "classifier.dense", by_token=("attention.output",)
+        "RoBERTa",
+        "classifier.out_proj",
+        "roberta.encoder.layer",
+        "classifier.dense",
+        positions_after_padding=True,
+        by_token=("attention.output",),
     ),
     "distilbert": Family(
         "DistilBERT",
         "classifier",
         "distilbert.transformer.layer",
         "pre_classifier",
-        config_names={"intermediate_size": "hidden_dim"},
+        config_names={
+            "intermediate_size": "hidden_dim",
+            "num_hidden_layers": "n_layers",
+            "num_attention_heads": "n_heads",
+            "hidden_size": "dim",
+        },
         # The residual is added between the two: its first token has to be taken as well.
         by_token=("attention.out_lin", "sa_layer_norm"),
     ),

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from errors import UserError
 from kinds import Floats
 
 Classes = NDArray[np.int64]
@@ -20,6 +21,8 @@ def count_influence(metric: str, counts: Floats, true: Classes, predicted: Class
         grows = hit * total + right.sum() - of_predicted[true] - of_true[predicted]
         widens = (total - of_true[true]) / spreads[0] + (total - of_predicted[predicted]) / spreads[1]
         return (grows - covariance * widens) / np.sqrt(spreads[0] * spreads[1])
+    if metric not in ("f1", "macro_f1"):
+        raise UserError(f"metric {metric!r} has no influence here; add it beside its formula in metrics.py")
     both = of_true + of_predicted
     size = np.where(both > 0, both, 1.0)
     scores = 2 * right / size
@@ -32,6 +35,8 @@ def count_influence(metric: str, counts: Floats, true: Classes, predicted: Class
 
 def correlation_influence(metric: str, first: Floats, second: Floats) -> Floats:
     """Influence of each row (N,) on Pearson's or Spearman's correlation; 0 where one side does not vary."""
+    if metric not in ("pearson", "spearman"):
+        raise UserError(f"metric {metric!r} has no influence here; add it beside its formula in metrics.py")
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return np.zeros(len(first))
     return _spearman(first, second) if metric == "spearman" else _pearson(first, second)

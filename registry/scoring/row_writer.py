@@ -1,4 +1,4 @@
-"""Writer of a file of rows with more columns, in its own format, with more columns: whole or not at all."""
+"""Writer of a file of rows with more columns, in its own format: whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.atomic_files import whole_file
-from data.raw_files import Chunk, header_of
+from data.raw_files import Chunk, header_of, suffix_of
 from data.text_rows import separator
+from errors import UserError
 
 Write = Callable[[Chunk, pd.DataFrame], None]
 """Writes the rows of a chunk, and beside each the row of a frame of new columns."""
@@ -32,18 +33,21 @@ def scored_copy(source: Path, target: Path, new: Mapping[str, str]) -> Generator
         target: the new file.
         new: the new columns and their types, "string", "double" or "boolean".
     """
+    form = suffix_of(target)
     with whole_file(target) as file:
-        if target.name.endswith(".parquet"):
+        if form == ".parquet":
             with _parquet(source, file, new) as write:
                 yield write
-        elif target.name.endswith((".csv", ".tsv")):
+        elif form in (".csv", ".tsv"):
             with _csv(source, file, new) as write:
                 yield write
-        elif target.name.endswith(".gz"):
+        elif form == ".jsonl.gz":
             with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed:
                 yield _json_lines(cast(BinaryIO, packed))
-        else:
+        elif form == ".jsonl":
             yield _json_lines(file)
+        else:
+            raise UserError(f"{target}: rows can be read from a {form} file, but not written to one; use .jsonl")
 
 
 def _json_lines(file: BinaryIO) -> Write:

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from config.parameters import Parameters
 
 EMBEDDED = "quickstart"
-DEPTH, HEADS, WIDTH, LENGTH = "num_hidden_layers", "num_attention_heads", "hidden_size", "max_position_embeddings"
-OTHER_NAMES = {DEPTH: "n_layers", HEADS: "n_heads", WIDTH: "dim"}
-"""DistilBERT's names."""
+DEPTH, HEADS = "num_hidden_layers", "num_attention_heads"
 Config = dict[str, int | float | str | bool]
 
 
@@ -144,34 +142,33 @@ def _network(
 
 def _of_config(config: Config) -> Network:
     family = family_named(str(config.get("model_type")), "model configuration")
-    sizes = _sizes(config)
+    sizes = _sizes(config, family)
     check_head_sizes(sizes, "model configuration")
-    return Network(family, sizes.get(DEPTH), sizes.get(HEADS), _longest(sizes, str(config["model_type"])))
+    return Network(family, sizes.get(DEPTH), sizes.get(HEADS), _longest(sizes, family))
 
 
 def _of_checkpoint(given: Parameters, name: str) -> Network:
     folder = resolve_checkpoint(name, given.models.folders)
     if not isinstance(folder, Path):
         return Network()
-    model_type = model_type_of(folder)
-    family = family_named(model_type, str(folder / "config.json"))
+    family = family_named(model_type_of(folder), str(folder / "config.json"))
     weight_files(folder)
-    sizes = _sizes(read_json(folder / "config.json"))
+    sizes = _sizes(read_json(folder / "config.json"), family)
     check_head_sizes(sizes, str(folder / "config.json"))
     _same_tokenizer(given, folder)
-    return Network(family, depth_of(folder), sizes.get(HEADS), _longest(sizes, model_type))
+    return Network(family, depth_of(folder), sizes.get(HEADS), _longest(sizes, family))
 
 
-def _sizes(config: Mapping[str, object]) -> dict[str, int]:
+def _sizes(config: Mapping[str, object], family: Family) -> dict[str, int]:
     """The whole numbers of a configuration, by BERT's names."""
     sizes = {name: value for name, value in config.items() if isinstance(value, int)}
-    return {name: sizes[other] for name, other in OTHER_NAMES.items() if other in sizes} | sizes
+    return {name: sizes[other] for name, other in family.config_names.items() if other in sizes} | sizes
 
 
-def _longest(sizes: dict[str, int], model_type: str) -> int | None:
-    """Tokens that a network reads; RoBERTa's positions start after its padding id."""
-    longest = sizes.get(LENGTH)
-    return longest if longest is None or model_type != "roberta" else longest - sizes.get("pad_token_id", 1) - 1
+def _longest(sizes: dict[str, int], family: Family) -> int | None:
+    """Tokens that a network reads."""
+    positions = sizes.get("max_position_embeddings")
+    return None if positions is None else family.longest(positions, sizes.get("pad_token_id", 1))
 
 
 def _same_tokenizer(given: Parameters, folder: Path) -> None:

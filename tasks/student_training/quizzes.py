@@ -11,7 +11,7 @@ from records.trained import StudentWork, Updates
 from tasks.runtime.stage import Stage
 from tasks.runtime.stage_datasets import TokenisedDataset
 from tasks.student_training.training_rows import TRAIN, row_counts
-from training.curriculum.types import Credit, CurriculumResult, CurriculumSettings, credit_for
+from training.curriculum.types import CREDITS, Credit, CurriculumResult, CurriculumSettings
 from training.quiz_batches import QuizBatches
 from training.supervised import Target
 
@@ -52,7 +52,7 @@ def rows_without(split: TokenSplit, exam: list[int]) -> list[int]:
 def curriculum_settings(stage: Stage, target: Target) -> CurriculumSettings:
     """The stage's section, as the training code takes it; what goes with the reward where a key is null."""
     given = stage.parameters.curriculum
-    own = credit_for(given.reward)
+    own = CREDITS[given.reward]
     credit = Credit(
         gamma=own.gamma if given.gamma is None else given.gamma,
         baseline=own.baseline if given.baseline is None else given.baseline,

@@ -5,6 +5,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics as reference
 
+from errors import UserError
+from kinds import KINDS, KindSpec
 from metrics import compute_metrics, row_losses, weighted_metric
 
 
@@ -46,6 +48,17 @@ def test_correlations_equal_those_of_scipy_with_and_without_ties(decimals: int) 
     assert scores["pearson"] == pytest.approx(stats.pearsonr(logits[:, 0], labels).statistic)
     assert scores["spearman"] == pytest.approx(stats.spearmanr(logits[:, 0], labels).statistic)
     assert scores["mse"] == scores["loss"] == pytest.approx(reference.mean_squared_error(labels, logits[:, 0]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "logits"), [("single", [0, 1], np.eye(2)), ("regression", [0.0, 1.0], np.eye(2)[:, :1])]
+)
+def test_a_name_without_a_formula_is_not_scored_as_another_metric(
+    kind: str, labels: list[float], logits: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KindSpec, "metrics", ("new",))
+    with pytest.raises(UserError, match="'new' has no formula here"):
+        compute_metrics(["new"], logits, np.array(labels), KINDS[kind].name)
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1", "macro_f1", "matthews", "loss"])

@@ -36,7 +36,7 @@ def prepared(here: Path) -> str:
     command = [sys.executable, "-m", "config", "params.yaml"]
     done = subprocess.run(command, cwd=here, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("params.yaml: valid (mine: 1 datasets, ")
+    assert done.stdout.startswith("params.yaml: valid (mine: 1 dataset, ")
     said = ""
     for stage in ("source", "split"):
         ended = run_stage_here(here, stage, "--dataset", "tickets")

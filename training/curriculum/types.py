@@ -96,11 +96,9 @@ class Credit:
     policy_lr: float
 
 
-def credit_for(reward: Reward) -> Credit:
-    """The paper's for its levels; `gain` and `alignment` belong to one step, and are credited to its action alone."""
-    if reward in ("binary", "real"):
-        return Credit(gamma=0.99, baseline="none", policy_lr=1e-3)
-    return Credit(gamma=0.0, baseline="normalised", policy_lr=1e-2)
+OF_LEVELS, OF_STEPS = Credit(0.99, "none", policy_lr=1e-3), Credit(0.0, "normalised", policy_lr=1e-2)
+CREDITS: Mapping[Reward, Credit] = {"binary": OF_LEVELS, "real": OF_LEVELS, "gain": OF_STEPS, "alignment": OF_STEPS}
+"""The paper's for its levels; `gain` and `alignment` belong to one step, and are credited to its action alone."""
 
 
 @dataclass(frozen=True)

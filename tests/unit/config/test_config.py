@@ -204,7 +204,7 @@ def test_a_value_of_several_types_gives_one_line(tmp_path: Path, params: dict) -
         (lambda p: p["methods"].update(student=[], curriculum=[]), "methods: name one method at least"),
         (
             lambda p: p["methods"].update(student=["takd"]),
-            "takd is of another family; write takd into methods.assisted",
+            "takd is of another family; move it to methods.assisted",
         ),
         (lambda p: p["methods"].update(student=["kd_meta"]), "write kd into methods.meta_taught"),
         (

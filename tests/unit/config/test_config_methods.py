@@ -119,14 +119,21 @@ def test_no_method_of_the_student_stage_is_needed(tmp_path: Path, params: dict) 
         (lambda p: p["mpdistil"].update(base="kd_meta"), "mpdistil.base: 'kd_meta' is not allowed"),
         (
             lambda p: p["methods"].update(meta_taught=["lgtm"]),
-            "lgtm is of another family; write lgtm into methods.student",
+            "lgtm reads no stored signals, so no meta-teacher can teach it",
         ),
         (lambda p: p["methods"].update(meta_taught=["nosuch"]), "methods.meta_taught.1: 'nosuch' is not allowed"),
         (
             lambda p: p["methods"].update(multi_task=["finetune"]),
             "methods.multi_task: finetune_multi goes on from finetune, which must be in methods.student",
         ),
-        (lambda p: p["methods"].update(multi_task=["pkd"]), "pkd is of another family; write pkd into methods.student"),
+        (lambda p: p["methods"].update(multi_task=["pkd"]), "pkd is of another family; move it to methods.student"),
+        (lambda p: p["methods"].update(meta_taught=["kd_meta"]), "kd_meta: write kd, without _meta"),
+        (lambda p: p["methods"].update(multi_task=["kd_meta"]), "write kd into methods.meta_taught"),
+        (
+            lambda p: p["methods"].update(assisted=None),
+            "None is not allowed: input should be a list; write `assisted: []`",
+        ),
+        (lambda p: p.update(mistery=1), "mistery: unknown key; known here: "),
         (lambda p: p["split"].update(quiz_joins_train=True), "split.quiz_kept_from must be takd: mpdistil.base where"),
         (lambda p: p["split"].update(quiz_kept_from="takd"), "split.quiz_kept_from must be null"),
         (

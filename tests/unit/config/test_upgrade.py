@@ -84,7 +84,8 @@ def test_a_file_of_the_old_form_is_one_error_that_says_what_to_write(old: Path) 
         "multi_task:  []",
         "curriculum:  [mpdistil]",
     ]
-    assert f"and remove {', '.join(GONE)}" in lines[8] and f"`python -m config --upgrade {old}`" in lines[9]
+    gone = ", ".join(GONE).replace("assisted.methods", "the section assisted")
+    assert f"and remove {gone}" in lines[8] and f"`python -m config --upgrade {old}`" in lines[9]
 
 
 @pytest.mark.parametrize(
@@ -150,3 +151,37 @@ def test_a_list_behind_an_alias_is_refused(old: Path, capsys: pytest.CaptureFixt
     old.write_text(re.sub(r"  datasets: \[standing, payment, worth\].*", "  datasets: *all", text), encoding="utf-8")
     assert main(["--upgrade", str(old)]) == 2
     assert "datasets is an alias (*); write its value out" in capsys.readouterr().err
+
+
+def test_all_other_errors_are_found_at_once_and_a_misspelt_method_hides_no_advice(old: Path) -> None:
+    text = old.read_text(encoding="utf-8").replace("[finetune, mse_kd, mpdistil]", "[finetune, mse_dk, mpdistil]", 1)
+    old.write_text(text.replace("\nthreads: ", "\nthread: "), encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        load(old)
+    said = str(caught.value)
+    assert said.startswith(f"{old}: 3 errors\n") and "thread: unknown key; did you mean 'threads'?" in said
+    assert "student:     [finetune, mse_kd]" in said and "'mse_dk' is no method; did you mean 'mse_kd'?" in said
+
+
+def test_keys_that_stayed_behind_are_named_and_removed(old: Path) -> None:
+    text = old.read_text(encoding="utf-8").replace(
+        "name them in `methods`", "name them in `methods` and `student.methods`"
+    )
+    block = re.search(r"^methods:\n(  \w+: +\[.*\n)+", (ROOT / "params.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert block
+    text = text.replace("methods: [finetune, mse_kd, mpdistil]\n", block[0], 1)
+    old.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        load(old)
+    _, *lines = str(caught.value).splitlines()
+    assert [line.split(":")[0].strip() for line in lines] == list(GONE)
+    assert all(f"`python -m config --upgrade {old}` removes it" in line for line in lines)
+    assert main(["--upgrade", str(old)]) == 0 and load(old) == load(ROOT / "params.yaml")
+    assert "name them in `methods`. Keys" in old.read_text(encoding="utf-8")
+
+
+def test_an_assisted_section_that_lost_its_list_is_to_be_removed(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text(encoding="utf-8") + "assisted:\n", encoding="utf-8")
+    with pytest.raises(UserError, match="1 error\n  assisted: stands under `methods` now; remove this section"):
+        load(path)

@@ -124,6 +124,9 @@ def test_a_folder_without_a_description_is_told_so_and_one_of_another_name_is_na
 def test_an_unknown_dataset_names_the_nearest_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'boolqq' of benchmark 'superglue' is unknown; did you mean 'boolq'"):
         load_spec(tmp_path, "superglue", "boolqq")
+    with pytest.raises(UserError) as caught:
+        load_spec(Path("data/catalog/superglue"), "superglue", "boolqq")
+    assert str(caught.value).count("data/catalog/superglue/boolqq/dataset.yaml") == 1
 
 
 @pytest.mark.parametrize("text", ["kind: single\nkind: pair\n", "kind: [unclosed", "- a\n- b\n", "", "{[1]: 2}\n"])

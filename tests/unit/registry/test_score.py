@@ -30,6 +30,7 @@ from errors import UserError
 from registry import pull, score
 from registry.model_ref import LoadedStudent, load
 from registry.scoring import threads as cores_module
+from registry.scoring.row_writer import scored_copy
 
 pytestmark = pytest.mark.xdist_group("students")
 MODEL = "own-payment-mpdistil@champion"
@@ -458,3 +459,13 @@ def test_a_pipe_shows_no_bar(rows: pd.DataFrame, here: Path, capsys: pytest.Capt
     assert score.main([MODEL, "rows.csv"]) == 0
     output = capsys.readouterr()
     assert (output.err, output.out.count("\n")) == ("", 1)
+
+
+def test_rows_of_a_format_that_is_read_but_not_written_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_files, "SUFFIXES", (*raw_files.SUFFIXES, ".orc"))
+    for name, said in (("rows.orc", "not written to one; use .jsonl"), ("rows.xlsx", "must end with one of")):
+        with pytest.raises(UserError, match=said), scored_copy(tmp_path / name, tmp_path / name, {}):
+            pass
+    assert not list(tmp_path.iterdir())

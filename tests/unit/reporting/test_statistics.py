@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from errors import UserError
 from kinds import Kind
 from metrics import class_metric, weighted_metric
 from reporting.influence import correlation_influence, count_influence
@@ -113,6 +114,14 @@ def test_the_influence_of_a_row_on_a_correlation_is_its_derivative(metric: str) 
     expected = 40 * (np.array(more) - whole) / 1e-5
     assert correlation_influence(metric, predictions, labels) == pytest.approx(expected, abs=1e-4)
     assert not correlation_influence(metric, np.ones(40), labels).any()
+
+
+def test_a_metric_without_an_influence_of_its_own_gets_no_other_ones() -> None:
+    classes, numbers = np.zeros(2, dtype=np.int64), np.arange(2.0)
+    with pytest.raises(UserError, match="'kappa' has no influence here"):
+        count_influence("kappa", np.eye(2), classes, classes)
+    with pytest.raises(UserError, match="'kendall' has no influence here"):
+        correlation_influence("kendall", numbers, numbers)
 
 
 @pytest.mark.parametrize(("metric", "kind"), METRICS)

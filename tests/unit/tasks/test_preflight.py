@@ -165,6 +165,7 @@ LAYERS = {"init": "pretrained_teacher_layers", "config": None, "layers": 2}
         ({"teacher": {"checkpoint": "other", "config": None}}, "teacher.checkpoint: .* have different tokenizers"),
         ({"teacher": {"checkpoint": "bert", "config": None}, "student": {**LAYERS, "layers": 5}}, "student.layers: 5 layers asked, allowed are 1 to 4"),
         ({"teacher": {"checkpoint": "bert", "config": None}, "split": {"max_length": 65}}, "split.max_length: 65 tokens, but the teacher reads 64"),
+        ({"student": {"config": {**NET, "model_type": "roberta", "max_position_embeddings": 10}}, "split": {"max_length": 9}}, "split.max_length: 9 tokens, but the student reads 8"),
         ({"teacher": {"from": "bert"}}, r"teacher.from: bert/config.json: 2 outputs .* 'tickets' \(single\) needs 3"),
         ({"split": {"tokenizer": "empty"}}, "split.tokenizer: empty: no config.json"),
         ({"split": {"tokenizer": "cut"}}, "split.tokenizer: cut/tokenizer.json: holds no whole tokenizer .*missing field"),

@@ -15,7 +15,7 @@ from tasks.meta_teacher import meta_teacher_settings
 from tasks.runtime.stage import Stage
 from tasks.student_training.co_training import joint_settings
 from tasks.student_training.training_settings import training_settings
-from training.curriculum.types import Credit, CurriculumSettings, credit_for
+from training.curriculum.types import CREDITS, Credit, CurriculumSettings
 from training.meta_teacher import MetaTeacherSettings
 from training.supervised import Target, TrainingSettings
 
@@ -82,8 +82,8 @@ def test_the_key_that_chooses_epochs_and_episodes_arrives() -> None:
 
 def test_every_baseline_may_be_asked_for() -> None:
     assert _choices("baseline") == set(get_args(BaselineName))
-    for reward in get_args(Reward):
-        assert credit_for(reward).baseline in _choices("baseline")
+    for reward in get_args(Reward):  # each has its own credit
+        assert CREDITS[reward].baseline in _choices("baseline")
 
 
 def _pairs(settings: Settings) -> list[tuple[str, str]]:
