@@ -14,7 +14,6 @@ from training.curriculum.learner import CurriculumLearner
 from training.curriculum.rewards import Levels, ProbeReader, StepReward, check_probe, make_reward
 from training.curriculum.samplers import Sampler, make_sampler
 from training.curriculum.types import (
-    CREDITS,
     BatchSource,
     Credit,
     CurriculumSettings,
@@ -25,6 +24,7 @@ from training.curriculum.types import (
     Row,
     SamplerName,
     TargetQuiz,
+    credit_for,
 )
 from training.resume import Resumable
 from training.resume_files import State
@@ -169,7 +169,7 @@ def prepare(
     distillations = {} if distillation is None else {target.name: distillation}
     learner = CurriculumLearner(student, settings, accelerator, distillations)
     reader = None if probe is None else ProbeReader(probe, student, target.name, kind, device)
-    credit = settings.credit or CREDITS[settings.reward]
+    credit = settings.credit or credit_for(settings.reward)
 
     def state() -> Tensor:
         weight = student.state_weight()

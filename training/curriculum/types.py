@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from data.batches import Batch
 from epoch_choice import BY_LOSS, SelectionRule
+from errors import UserError
 from kinds import Kind
 from methods.curriculum_rewards import Reward
 from methods.returns import BaselineName
@@ -99,6 +100,13 @@ class Credit:
 OF_LEVELS, OF_STEPS = Credit(0.99, "none", policy_lr=1e-3), Credit(0.0, "normalised", policy_lr=1e-2)
 CREDITS: Mapping[Reward, Credit] = {"binary": OF_LEVELS, "real": OF_LEVELS, "gain": OF_STEPS, "alignment": OF_STEPS}
 """The paper's for its levels; `gain` and `alignment` belong to one step, and are credited to its action alone."""
+
+
+def credit_for(reward: Reward) -> Credit:
+    """Return the credit that goes with a reward. Raises UserError on an unknown one."""
+    if reward not in CREDITS:
+        raise UserError(f"reward {reward!r}: allowed are {', '.join(CREDITS)}")
+    return CREDITS[reward]
 
 
 @dataclass(frozen=True)
