@@ -63,7 +63,7 @@ def job(shared: Path, checkpoints: Path, tmp_path_factory: pytest.TempPathFactor
     options = [option for key, value in values.items() for option in ("--set-param", f"{key}={value}")]
     with warm_folder(tmp_path_factory.mktemp("warm")) as workspace.tools:
         ran = started(workspace.dvc("exp", "run", "--name", "real-rows", *options))
-    assert {f"curriculum@{name}-42" for name in DATASETS} | {"report", "register"} <= ran
+    assert {f"curriculum@{name}-mpdistil-42" for name in DATASETS} | {"report", "register"} <= ran
     return workspace.root
 
 
