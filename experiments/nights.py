@@ -120,10 +120,12 @@ class World:
 
 
 def loss(candidate: Night, champion: Night, level: float) -> Interval:
+    """The candidate's mean loss minus the champion's on the same rows, with its interval."""
     return paired_mean_interval([candidate.losses], [champion.losses], level)
 
 
 def accuracy(candidate: Night, champion: Night, level: float) -> Interval:
+    """The candidate's accuracy minus the champion's on the same rows, a fraction, with its interval."""
     logits = [np.stack([np.zeros(len(one.student)), one.student], axis=1) for one in (candidate, champion)]
     labels = np.ones(len(candidate.student), dtype=np.int64)
     return paired_interval("accuracy", "single", labels, [logits[0]], [logits[1]], level)

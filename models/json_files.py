@@ -20,4 +20,5 @@ def read_json(file: Path) -> dict[str, object]:
 
 
 def write_json(file: Path, value: dict[str, object]) -> None:
+    """Write an object as JSON with sorted keys: the same bytes for the same values."""
     file.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -18,7 +18,7 @@ from registry import names
 from registry.evidence import EvaluatedStudent
 from registry.gate import Holder, Judged, Losses, judge, read_losses
 from registry.gate_tags import note_checks, of_evidence, settings_text
-from registry.model_state import Shelf, StoredVersion
+from registry.model_state import ModelState, StoredVersion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,9 +43,9 @@ class Move:
     """UTC; the end of the tag's name."""
 
 
-def history(shelf: Shelf) -> list[Move]:
+def history(model_state: ModelState) -> list[Move]:
     """All moves of the champion, oldest first."""
-    tags = sorted((key, value) for key, value in shelf.tags.items() if key.startswith(names.MOVED))
+    tags = sorted((key, value) for key, value in model_state.tags.items() if key.startswith(names.MOVED))
     return [replace(Move(**json.loads(value)), at=key.removeprefix(names.MOVED)) for key, value in tags]
 
 
@@ -71,20 +71,20 @@ def _content(move: Move) -> str:
 
 
 def set_candidate(
-    client: "MlflowClient", shelf: Shelf, students: Mapping[int, EvaluatedStudent], by: SelectedBy
+    client: "MlflowClient", model_state: ModelState, students: Mapping[int, EvaluatedStudent], by: SelectedBy
 ) -> int:
     """Point `candidate` at the best on selection of the versions given, in the order of the seeds; its number."""
     metric = next(iter(students.values())).headline
     best = SelectionRule(by, metric).best({number: student.selection for number, student in students.items()})
-    if shelf.aliases.get(names.CANDIDATE) != best:
-        client.set_registered_model_alias(shelf.name, names.CANDIDATE, str(best))
+    if model_state.aliases.get(names.CANDIDATE) != best:
+        client.set_registered_model_alias(model_state.name, names.CANDIDATE, str(best))
     return best
 
 
 def set_champion(
     client: "MlflowClient",
-    shelf: Shelf,
-    before: Shelf,
+    model_state: ModelState,
+    before: ModelState,
     candidate: int,
     student: EvaluatedStudent,
     checks: tuple[Check, ...],
@@ -95,7 +95,7 @@ def set_champion(
 
     Args:
         client: of the registry.
-        shelf: the registered model now, with all versions.
+        model_state: the registered model now, with all versions.
         before: the same before this registration: what is in it is not new.
         candidate: a version's number.
         student: the candidate's.
@@ -103,8 +103,8 @@ def set_champion(
         settings: section `registry` of params.yaml.
         unfit: what the present champion fails by itself.
     """
-    champion, version = shelf.aliases.get(names.CHAMPION), shelf.versions[candidate]
-    last = _last_move(client, shelf, before)
+    champion, version = model_state.aliases.get(names.CHAMPION), model_state.versions[candidate]
+    last = _last_move(client, model_state, before)
     if last is not None and _held_by_hand(version, champion, last):
         until = f"by hand ({last.reason}) until a student registered later passes"
         return (
@@ -115,29 +115,31 @@ def set_champion(
     if not _must_judge(version, champion, checks, settings):
         return version.tags.get(names.GATE)
     by_gate = last is None or last.by == BY_GATE  # a hand knew what it did
-    holder = _holder(client, shelf, unfit[0] if unfit and by_gate else "")
+    holder = _holder(client, model_state, unfit[0] if unfit and by_gate else "")
     judged = judge(candidate, checks, read_losses(student.predictions), student.selected_on, settings, holder)
-    _note(client, shelf.name, version, judged, champion, settings)
+    _note(client, model_state.name, version, judged, champion, settings)
     if judged.passed:
-        move_champion(client, shelf.name, Move(candidate, champion, BY_GATE, judged.text, shelf.newest))
+        move_champion(client, model_state.name, Move(candidate, champion, BY_GATE, judged.text, model_state.newest))
     if version.tags.get(names.GATE_SETTINGS) != _judged_by(checks, settings):  # last: it says that all of this was done
-        client.set_model_version_tag(shelf.name, str(candidate), names.GATE_SETTINGS, _judged_by(checks, settings))
+        client.set_model_version_tag(
+            model_state.name, str(candidate), names.GATE_SETTINGS, _judged_by(checks, settings)
+        )
     return judged.text
 
 
-def replace_lost_champion(client: "MlflowClient", shelf: Shelf, before: Shelf) -> Shelf:
+def replace_lost_champion(client: "MlflowClient", model_state: ModelState, before: ModelState) -> ModelState:
     """Move `champion` from a version whose files are gone to that of the same student; the registered model after it."""
-    champion = shelf.aliases.get(names.CHAMPION)
-    lost = shelf.versions.get(champion) if champion is not None else None
-    again = shelf.holds(lost.tags.get(names.KEY, "")) if lost is not None and lost.lost else None
+    champion = model_state.aliases.get(names.CHAMPION)
+    lost = model_state.versions.get(champion) if champion is not None else None
+    again = model_state.holds(lost.tags.get(names.KEY, "")) if lost is not None and lost.lost else None
     if again is None:
-        return shelf
-    last = _last_move(client, shelf, before)
+        return model_state
+    last = _last_move(client, model_state, before)
     by, newest = (last.by, last.newest) if last is not None else (BY_GATE, before.newest)
     reason = f"the same student as version {champion}, whose files are gone"
-    move = move_champion(client, shelf.name, Move(again.number, champion, by, reason, newest))
-    tags = {**shelf.tags, names.MOVED + move.at: _content(move)}
-    return replace(shelf, aliases={**shelf.aliases, names.CHAMPION: again.number}, tags=tags)
+    move = move_champion(client, model_state.name, Move(again.number, champion, by, reason, newest))
+    tags = {**model_state.tags, names.MOVED + move.at: _content(move)}
+    return replace(model_state, aliases={**model_state.aliases, names.CHAMPION: again.number}, tags=tags)
 
 
 def described(description: str, start: str, text: str) -> str:
@@ -146,18 +148,20 @@ def described(description: str, start: str, text: str) -> str:
     return "\n\n".join([*kept, f"{start} {text}"])
 
 
-def _last_move(client: "MlflowClient", shelf: Shelf, before: Shelf) -> Move | None:
+def _last_move(client: "MlflowClient", model_state: ModelState, before: ModelState) -> Move | None:
     """The last move, after noting one that the history doesn't know."""
-    moves, champion = history(shelf), shelf.aliases.get(names.CHAMPION)
+    moves, champion = history(model_state), model_state.aliases.get(names.CHAMPION)
     last = moves[-1] if moves else None
     if champion is None or (last is not None and last.version == champion):
         return last
     previous = last.version if last else None
-    tags = shelf.versions[champion].tags if champion in shelf.versions else {}
+    tags = model_state.versions[champion].tags if champion in model_state.versions else {}
     if tags.get(names.GATE_PASSED) == "true" and tags.get(names.GATE_AGAINST) == str(previous):
         # The gate's own move, killed before it was recorded.
-        return record(client, shelf.name, Move(champion, previous, BY_GATE, tags.get(names.GATE, ""), shelf.newest))
-    return record(client, shelf.name, Move(champion, previous, BY_HAND, OUTSIDE, before.newest))
+        return record(
+            client, model_state.name, Move(champion, previous, BY_GATE, tags.get(names.GATE, ""), model_state.newest)
+        )
+    return record(client, model_state.name, Move(champion, previous, BY_HAND, OUTSIDE, before.newest))
 
 
 def _held_by_hand(version: StoredVersion, champion: int | None, last: Move) -> bool:
@@ -174,12 +178,12 @@ def _must_judge(version: StoredVersion, champion: int | None, checks: tuple[Chec
     return champion != version.number and version.tags.get(names.GATE_SETTINGS) != _judged_by(checks, settings)
 
 
-def _holder(client: "MlflowClient", shelf: Shelf, unfit: str) -> Holder | None:
+def _holder(client: "MlflowClient", model_state: ModelState, unfit: str) -> Holder | None:
     """The present champion with its losses."""
-    champion = shelf.aliases.get(names.CHAMPION)
+    champion = model_state.aliases.get(names.CHAMPION)
     if champion is None:
         return None
-    version = shelf.versions.get(champion)
+    version = model_state.versions.get(champion)
     selected_on = version.tags.get(names.SELECTED_ON, "selection") if version else "selection"
     return Holder(champion, stored_losses(client, version), selected_on, unfit)
 

@@ -16,7 +16,7 @@ from records.registered import STATES, Check
 from registry import names
 from registry.connection import RegistryUnreachable, explained
 from registry.evidence import EvaluatedStudent
-from registry.model_state import Shelf, StoredVersion
+from registry.model_state import ModelState, StoredVersion
 from reporting.evaluations import Evaluation, read_predictions
 from reporting.verdict.check_result import CHAMPION, NAMES
 from reporting.verdict.dev_rows import NOT_A_METHOD, evidence
@@ -94,7 +94,7 @@ def of_evidence(
 
 def champion_failures(
     client: "MlflowClient",
-    shelf: Shelf,
+    model_state: ModelState,
     own: Mapping[int, tuple[Check, ...]],
     like: EvaluatedStudent,
     settings: Registry,
@@ -103,8 +103,8 @@ def champion_failures(
 
     `own` are the tests of the students at hand, by their versions' numbers.
     """
-    number = shelf.aliases.get(names.CHAMPION)
-    version = shelf.versions.get(number) if number is not None else None
+    number = model_state.aliases.get(names.CHAMPION)
+    version = model_state.versions.get(number) if number is not None else None
     if version is None or (version.lost and version.number not in own):
         return []
     if version.number not in own and version.tags.get(names.CHECKED) == settings_text(settings):
@@ -112,7 +112,7 @@ def champion_failures(
     checks = own.get(version.number) or stored_checks(client, version, like, settings)
     if checks is None:
         return []
-    note_checks(client, shelf.name, version, checks, settings)
+    note_checks(client, model_state.name, version, checks, settings)
     return [check.text for check in checks if check.passed is False]
 
 

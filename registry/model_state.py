@@ -34,7 +34,7 @@ class StoredVersion:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ModelState:
     """A registered model as it was when it was asked for; without versions if there is none of that name."""
 
     name: str
@@ -59,7 +59,7 @@ class Shelf:
         return max(self.versions, default=0)
 
 
-def read_shelves(client: "MlflowClient", like: str, wanted: Sequence[str]) -> dict[str, Shelf]:
+def read_model_states(client: "MlflowClient", like: str, wanted: Sequence[str]) -> dict[str, ModelState]:
     """The registered models of the names wanted, by two searches for names that fit `like`."""
     fitting = f"name LIKE '{like}'"
     models = {model.name: model for model in _pages(client.search_registered_models, fitting)}
@@ -68,14 +68,14 @@ def read_shelves(client: "MlflowClient", like: str, wanted: Sequence[str]) -> di
         own = StoredVersion(int(version.version), version.run_id or "", version.tags, version.description or "")
         found.setdefault(version.name, {})[own.number] = own
     return {
-        name: Shelf(
+        name: ModelState(
             name,
             found.get(name, {}),
             {alias: int(number) for alias, number in models[name].aliases.items()},
             models[name].tags,
         )
         if name in models
-        else Shelf(name)
+        else ModelState(name)
         for name in wanted
     }
 

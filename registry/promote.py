@@ -19,7 +19,7 @@ from registry.aliases import BY_HAND, Move, described, history, move_champion, s
 from registry.connection import REGISTERING, connect, explained, lock_folder, locked
 from registry.gate import Holder, against_champion
 from registry.gate_tags import failed_in
-from registry.model_state import Shelf, StoredVersion, read_shelves
+from registry.model_state import ModelState, StoredVersion, read_model_states
 from registry.stored_files import locate, missing_files
 from reporting.verdict.check_result import CHAMPION
 
@@ -48,46 +48,48 @@ def promote(client: "MlflowClient", wish: Wish) -> str:
     known = _names(client)
     if wish.name not in known:
         raise UserError(f"no registered model {wish.name}; {names.nearest(wish.name, known)}")
-    shelf = read_shelves(client, wish.name, [wish.name])[wish.name]
-    was = shelf.aliases.get(names.CHAMPION)
+    model_state = read_model_states(client, wish.name, [wish.name])[wish.name]
+    was = model_state.aliases.get(names.CHAMPION)
     if wish.version is None:
         if was is None:
             raise UserError(f"{wish.name} has no champion to take away")
-        move_champion(client, wish.name, Move(None, was, BY_HAND, wish.reason, shelf.newest))
-        return _said(shelf, wish, "")
-    version = _version(client, shelf, wish.version)
-    past = past_the_gate(client, shelf, version, _settings())
+        move_champion(client, wish.name, Move(None, was, BY_HAND, wish.reason, model_state.newest))
+        return _said(model_state, wish, "")
+    version = _version(client, model_state, wish.version)
+    past = past_the_gate(client, model_state, version, _settings())
     reason = f"{wish.reason} ({past})"
-    move = move_champion(client, wish.name, Move(version.number, was, BY_HAND, reason, shelf.newest))
+    move = move_champion(client, wish.name, Move(version.number, was, BY_HAND, reason, model_state.newest))
     text = f"made champion {move.at}, {'after version ' + str(was) if was else 'the first'}: {wish.reason}; by hand, {past}"
     client.set_model_version_tag(wish.name, str(version.number), names.BY_HAND, text)
     description = described(version.description, "By hand:", text)
     client.update_model_version(wish.name, str(version.number), description=description)
-    return _said(shelf, wish, past)
+    return _said(model_state, wish, past)
 
 
-def _version(client: "MlflowClient", shelf: Shelf, number: int) -> StoredVersion:
+def _version(client: "MlflowClient", model_state: ModelState, number: int) -> StoredVersion:
     """The version of that number. Raises UserError if there is none, or its files are gone."""
-    version = shelf.versions.get(number)
+    version = model_state.versions.get(number)
     if version is None:
-        numbers = ", ".join(str(one) for one in sorted(shelf.versions))
-        raise UserError(f"{shelf.name} has no version {number}; it has {numbers or 'none'}")
-    if names.KEY in version.tags and (missing := missing_files(locate(client, shelf.name, version), {})):
-        raise UserError(f"{shelf.name} version {number} can't be pulled: {missing[0]} is gone; choose another version")
+        numbers = ", ".join(str(one) for one in sorted(model_state.versions))
+        raise UserError(f"{model_state.name} has no version {number}; it has {numbers or 'none'}")
+    if names.KEY in version.tags and (missing := missing_files(locate(client, model_state.name, version), {})):
+        raise UserError(
+            f"{model_state.name} version {number} can't be pulled: {missing[0]} is gone; choose another version"
+        )
     return version
 
 
-def past_the_gate(client: "MlflowClient", shelf: Shelf, version: StoredVersion, settings: Registry) -> str:
+def past_the_gate(client: "MlflowClient", model_state: ModelState, version: StoredVersion, settings: Registry) -> str:
     """Judge a version now: its own tests as they were registered, and the champion compared anew."""
     if names.CHECKED not in version.tags:
         return (
             "past the gate: its tests are not in the registry, it was registered by an earlier release or another tool"
         )
     failed = failed_in(version.tags, without=(CHAMPION,))
-    was = shelf.aliases.get(names.CHAMPION)
+    was = model_state.aliases.get(names.CHAMPION)
     losses = stored_losses(client, version) if was not in (None, version.number) else None
     if losses is not None and was is not None:
-        holder = Holder(was, stored_losses(client, shelf.versions.get(was)), "")
+        holder = Holder(was, stored_losses(client, model_state.versions.get(was)), "")
         check = against_champion(version.number, losses, settings, holder)
         failed += [check.text] if check.passed is False else []
     return f"past the gate: failed {'; '.join(failed)}" if failed else "no test of the gate failed"
@@ -113,9 +115,9 @@ def _names(client: "MlflowClient") -> list[str]:
             return found
 
 
-def _said(shelf: Shelf, wish: Wish, past: str) -> str:
+def _said(model_state: ModelState, wish: Wish, past: str) -> str:
     """Describe the move: before, after, and the tests that were passed by."""
-    was, moves = shelf.aliases.get(names.CHAMPION), history(shelf)
+    was, moves = model_state.aliases.get(names.CHAMPION), history(model_state)
     if was is None:
         before = "there was no champion"
     else:

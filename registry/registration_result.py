@@ -9,7 +9,7 @@ from registry import names
 from registry.connection import is_server
 from registry.evidence import EvaluatedStudent
 from registry.gate_tags import champion_check
-from registry.model_state import Shelf, StoredVersion
+from registry.model_state import ModelState, StoredVersion
 from registry.stored_files import Location
 
 
@@ -26,7 +26,7 @@ class RegistrationProgress:
     new: set[str] = field(default_factory=set)
     unfit: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
     """Registered model -> its champion's number before the gate, and the tests that this fails by itself."""
-    shelves: Mapping[str, Shelf] = field(default_factory=dict)
+    model_states: Mapping[str, ModelState] = field(default_factory=dict)
     gates: dict[str, str | None] = field(default_factory=dict)
     """The gate's sentence on a registered model's candidate."""
     candidates: dict[str, int] = field(default_factory=dict)
@@ -51,7 +51,7 @@ def registered(
 
 def _unfit(done: RegistrationProgress) -> tuple[UnfitChampion, ...]:
     """The champions that fail the gate's tests and are champions still."""
-    held = {name: shelf.aliases.get(names.CHAMPION) for name, shelf in done.shelves.items()}
+    held = {name: model_state.aliases.get(names.CHAMPION) for name, model_state in done.model_states.items()}
     return tuple(
         UnfitChampion(name=name, version=tested, failed=tuple(failed))
         for name, (tested, failed) in done.unfit.items()
@@ -60,11 +60,13 @@ def _unfit(done: RegistrationProgress) -> tuple[UnfitChampion, ...]:
 
 
 def _entry(student: EvaluatedStudent, done: RegistrationProgress, address: str) -> RegisteredStudent:
-    version, shelf = done.versions.get(student.key), done.shelves.get(student.name, Shelf(student.name))
+    version, model_state = done.versions.get(student.key), done.model_states.get(student.name, ModelState(student.name))
     number = version.number if version else None
     is_candidate = number is not None and done.candidates.get(student.name) == number
     gate = done.gates.get(student.name) if is_candidate else version.tags.get(names.GATE) if version else None
-    compared = champion_check(shelf.versions[number].tags) if is_candidate and number in shelf.versions else None
+    compared = (
+        champion_check(model_state.versions[number].tags) if is_candidate and number in model_state.versions else None
+    )
     against = () if compared is None else (compared,)
     shown = without_password(address).replace("***@", "")
     page = f"{shown.rstrip('/')}/#/models/{student.name}/versions/{number}" if is_server(address) and number else None
@@ -75,7 +77,7 @@ def _entry(student: EvaluatedStudent, done: RegistrationProgress, address: str) 
         name=student.name,
         version=number,
         new=student.key in done.new,
-        aliases=tuple(sorted(alias for alias, held in shelf.aliases.items() if held == number)),
+        aliases=tuple(sorted(alias for alias, held in model_state.aliases.items() if held == number)),
         gate=gate,
         checks=(*done.checks[student.key], *against),
         run_id=version.run_id if version else None,

@@ -21,7 +21,7 @@ from registry.evidence import EvaluatedStudent
 from registry.experiment import ALREADY_EXISTS
 from registry.gate_tags import check_tags
 from registry.lineage import Checkout, records, versions
-from registry.model_state import StoredVersion, read_shelves
+from registry.model_state import StoredVersion, read_model_states
 from registry.runs import delete_run, log_run, version_tags
 from registry.stored_files import Location
 from reporting.verdict.check_result import Verdict
@@ -113,7 +113,7 @@ def mark_lost(
 
 def _version_of(client: "MlflowClient", student: EvaluatedStudent) -> StoredVersion | None:
     """The version of a student that the registry has now; the lowest number if it has two."""
-    return read_shelves(client, student.name, [student.name])[student.name].holds(student.key)
+    return read_model_states(client, student.name, [student.name])[student.name].holds(student.key)
 
 
 def _inherited(lost: StoredVersion) -> dict[str, str]:

@@ -31,7 +31,7 @@ from registry.evidence import EvaluatedStudent, find_students
 from registry.experiment import open_experiment
 from registry.gate_tags import champion_failures, note_checks
 from registry.lineage import checkout
-from registry.model_state import Shelf, StoredVersion, read_shelves
+from registry.model_state import ModelState, StoredVersion, read_model_states
 from registry.registration_result import RegistrationProgress, registered
 from registry.runs import finish_interrupted
 from registry.stored_files import locate, missing_files, student_sizes
@@ -114,7 +114,7 @@ def fill(
 ) -> None:
     """Everything that needs the registry; `done` is kept up to date."""
     parameters, wanted = stage.parameters, list(dict.fromkeys(student.name for student in students))
-    before = done.shelves = read_shelves(client, f"{parameters.benchmark}-%", wanted)
+    before = done.model_states = read_model_states(client, f"{parameters.benchmark}-%", wanted)
     experiment = open_experiment(client, parameters.benchmark, address, stage.say)
     for student in students:
         known = before[student.name].holds(student.key)
@@ -125,25 +125,27 @@ def fill(
         stage.say(f"deleted {leftovers} unfinished run{'s' * (leftovers > 1)} of an interrupted registration")
     new = [student for student in students if student.key not in done.versions]
     if new:
-        done.shelves = read_shelves(client, f"{parameters.benchmark}-%", wanted)  # with what was marked just now
+        done.model_states = read_model_states(
+            client, f"{parameters.benchmark}-%", wanted
+        )  # with what was marked just now
         _register_new(Registration(client, experiment, parameters, checkout()), new, stage, done)
-        done.shelves = read_shelves(client, f"{parameters.benchmark}-%", wanted)
+        done.model_states = read_model_states(client, f"{parameters.benchmark}-%", wanted)
     for name in wanted:
         own = {done.versions[student.key].number: student for student in students if student.name == name}
-        shelf = replace_lost_champion(client, done.shelves[name], before[name])
-        _check_champion(client, shelf, own, stage)
-        candidate = set_candidate(client, shelf, own, parameters.selected_by)
-        _test_champion(client, shelf, own, stage, done)
+        model_state = replace_lost_champion(client, done.model_states[name], before[name])
+        _check_champion(client, model_state, own, stage)
+        candidate = set_candidate(client, model_state, own, parameters.selected_by)
+        _test_champion(client, model_state, own, stage, done)
         _, unfit = done.unfit.get(name, (None, ()))
         student = own[candidate]
         done.gates[name] = set_champion(
-            client, shelf, before[name], candidate, student, done.checks[student.key], parameters.registry, unfit
+            client, model_state, before[name], candidate, student, done.checks[student.key], parameters.registry, unfit
         )
         done.candidates[name] = candidate
     folders = _folders(client, students, done)
     # Looked up before the last question: what somebody else writes from here on is seen as a change by the next run.
     done.state = state_of(address, students, parameters, folders)
-    done.shelves = read_shelves(client, f"{parameters.benchmark}-%", wanted)
+    done.model_states = read_model_states(client, f"{parameters.benchmark}-%", wanted)
 
 
 def _has_files(
@@ -159,30 +161,36 @@ def _has_files(
     return True
 
 
-def _check_champion(client: "MlflowClient", shelf: Shelf, own: Mapping[int, EvaluatedStudent], stage: Stage) -> None:
+def _check_champion(
+    client: "MlflowClient", model_state: ModelState, own: Mapping[int, EvaluatedStudent], stage: Stage
+) -> None:
     """Say so if the champion's files are gone and its student is none of those at hand, so that a person must choose."""
-    champion = shelf.aliases.get(names.CHAMPION)
-    version = shelf.versions.get(champion) if champion is not None else None
+    champion = model_state.aliases.get(names.CHAMPION)
+    version = model_state.versions.get(champion) if champion is not None else None
     if version is None or version.number in own or names.KEY not in version.tags:
         return
-    location = locate(client, shelf.name, version)
+    location = locate(client, model_state.name, version)
     if missing := missing_files(location, {}):
-        what = mark_lost(client, shelf.name, version, location, missing)
+        what = mark_lost(client, model_state.name, version, location, missing)
         stage.say(
             f"{what}; it is the champion, and its student is not among the outputs: make another one the champion "
-            f'(`python -m flows promote {shelf.name} VERSION --reason "..."`)'
+            f'(`python -m flows promote {model_state.name} VERSION --reason "..."`)'
         )
 
 
 def _test_champion(
-    client: "MlflowClient", shelf: Shelf, own: Mapping[int, EvaluatedStudent], stage: Stage, done: RegistrationProgress
+    client: "MlflowClient",
+    model_state: ModelState,
+    own: Mapping[int, EvaluatedStudent],
+    stage: Stage,
+    done: RegistrationProgress,
 ) -> None:
     """Put the present champion, and the versions of the students at hand, to the gate's tests of today."""
     settings, tested = stage.parameters.registry, {number: done.checks[one.key] for number, one in own.items()}
     for number, checks in tested.items():
-        note_checks(client, shelf.name, shelf.versions[number], checks, settings)
-    if unfit := champion_failures(client, shelf, tested, next(iter(own.values())), settings):
-        done.unfit[shelf.name] = (shelf.aliases[names.CHAMPION], unfit)
+        note_checks(client, model_state.name, model_state.versions[number], checks, settings)
+    if unfit := champion_failures(client, model_state, tested, next(iter(own.values())), settings):
+        done.unfit[model_state.name] = (model_state.aliases[names.CHAMPION], unfit)
 
 
 def _folders(
@@ -204,7 +212,7 @@ def _register_new(
 ) -> None:
     """Log and register students that the registry does not hold."""
     for student in new:
-        lost = done.shelves[student.name].lost(student.key)
+        lost = done.model_states[student.name].lost(student.key)
         version = registration.register(student, done.checks[student.key], lost)
         done.versions[student.key] = version
         done.new.add(student.key)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from config.stages import Split
 from data.quickstart import vocabulary
 from data.split_remarks import COUNTED, Unknown, few_dev_rows, mostly_unknown, points_per_row, remarks, unknown_tokens
 from data.splits import Shares, make_splits
@@ -46,13 +47,7 @@ def split(stage: Stage) -> None:
         rows.rows["train"],
         {name: rows.rows[name] for name in spec.dev_sets if name in rows.rows},
         seed=given.seed,
-        shares=Shares(
-            quiz=given.quiz,
-            selection=given.selection_fraction,
-            selection_minimum=given.selection_minimum,
-            selection_maximum=given.selection_maximum,
-            dev_fraction=given.dev_fraction,
-        ),
+        shares=_shares(given),
         selection_on_dev=given.selection == "dev",
     )
     truncated: dict[str, int] = {}
@@ -94,6 +89,16 @@ def split(stage: Stage) -> None:
         ", ".join(f"{name} {count}" for name, count in rows.items())
         + " rows"
         + remarks(splits.manifest, sum(truncated.values()), given.max_length, unknown)
+    )
+
+
+def _shares(given: Split) -> Shares:
+    return Shares(
+        quiz=given.quiz,
+        selection=given.selection_fraction,
+        selection_minimum=given.selection_minimum,
+        selection_maximum=given.selection_maximum,
+        dev_fraction=given.dev_fraction,
     )
 
 

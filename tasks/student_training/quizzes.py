@@ -45,6 +45,7 @@ def exam_rows(stage: Stage, dataset: TokenisedDataset) -> list[int]:
 
 
 def rows_without(split: TokenSplit, exam: list[int]) -> list[int]:
+    """Row numbers of a split, in order, without those of the exam."""
     kept = set(exam)
     return [row for row in range(len(split)) if row not in kept]
 
