@@ -26,6 +26,7 @@ VARIANTS = {
         ("collaborative", "alignment", "policy"),
     ],
     "samplers": [("collaborative", "real", sampler) for sampler in ("policy", "uniform", "target", "kd_only")],
+    "gain": [("collaborative", "gain", "policy"), ("collaborative", "real", "uniform")],
 }
 VARIANTS["all"] = list(dict.fromkeys([*VARIANTS["rewards"], *VARIANTS["samplers"]]))
 METHODS = ("finetune", "mse_kd", "mpdistil")
