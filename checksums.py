@@ -1,4 +1,4 @@
-"""Checksums of the files that a stage wrote, kept in its run.json, and the check by whoever reads them.
+"""Checksums of the files that a stage wrote, kept in its run.json, and their verification by readers.
 
 A safetensors, Arrow or Parquet file of which a bit has flipped still opens; only its sum tells. The sums lie in the
 record beside `model`, `signals`, `tokens` and the like, so that those folders hold nothing but what their readers know.
@@ -23,7 +23,7 @@ def file_sums(path: Path) -> dict[Path, str]:
 
 
 def stamps(path: Path) -> dict[Path, tuple[int, int]]:
-    """Size and time of change (ns) of a file, or of every file of a folder: what hardly stays when the bytes change."""
+    """Size and modification time (ns) of a file, or of every file of a folder: a cheap test for changed bytes."""
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     found = {file: file.stat() for file in files}
     return {file: (stat.st_size, stat.st_mtime_ns) for file, stat in found.items()}
@@ -38,7 +38,7 @@ def unchanged_since(path: Path, before: Mapping[Path, tuple[int, int]], own: str
 
 
 def combined(path: Path, sums: Mapping[Path, str]) -> str:
-    """One sha256 over the names, relative to `path`, and the sums of its files."""
+    """Combine the checksums of the files under `path`, and their relative names, into one sha256."""
     digest = hashlib.sha256()
     for file, own in sums.items():
         digest.update(str(file.relative_to(path)).encode())
@@ -47,12 +47,12 @@ def combined(path: Path, sums: Mapping[Path, str]) -> str:
 
 
 def sums_for_record(folder: Path) -> dict[str, str]:
-    """The sum of every other file of a stage's output by its name in there, for run.json."""
+    """Checksums of every other file of a stage's output by its name in there, for run.json."""
     return {str(file.relative_to(folder)): own for file, own in file_sums(folder).items() if file.name != RECORD}
 
 
 def check_unchanged(path: Path, sums: Mapping[Path, str], top: Path) -> None:
-    """Compare a file or folder under `top` with the records of the stages that wrote it, or parts of it.
+    """Compare a file or folder under `top` with the records of the stages that wrote it.
 
     A part without a record (a folder that no stage made) passes. Raises UserError for a file that changed, is
     missing, or was added; hidden files may be added.
@@ -92,7 +92,7 @@ def _recorded(path: Path, top: Path) -> Iterator[Path]:
 
 
 def _kept_sums(record: Path) -> dict[str, str] | None:
-    """The sums in a record; None where it was written without. Raises UserError if it is no record."""
+    """The checksums in a record; None if it was written without. Raises UserError if it is not a record."""
     try:
         return PastRun.model_validate_json(record.read_bytes()).files
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Variables of the environment that must not decide what a stage computes, and what becomes of each: one table.
+"""Environment variables that must not decide a result, and the treatment of each: one table.
 
 params.yaml decides, and run.json records it; a variable that a notebook, another project or a login left behind does
 neither. `python -m tasks.STAGE`, `python -m hardware` and `python -m flows` begin with `begin()`: a process that was
@@ -31,19 +31,19 @@ class VariableRule:
     names: tuple[str, ...]
     why: str
     instead: str = ""
-    """The setting to use instead; a variable that has none is cleared, one that has is refused."""
+    """The setting to use instead. A variable with one is refused; a variable without is cleared."""
     harmless: tuple[str, ...] = ()
-    """Values that change nothing, in lower case: accelerate's launcher always sets some."""
+    """Harmless values, in lower case: accelerate's launcher always sets some."""
     kept: tuple[str, ...] = ()
-    """Names that fit a pattern, and stay."""
+    """Matching names that are kept."""
 
     def fits(self, name: str) -> bool:
-        """Return whether it is about this variable."""
+        """Return whether the rule matches this variable."""
         return name not in self.kept and any(fnmatchcase(name, pattern) for pattern in self.names)
 
 
 OF_A_LAUNCHER = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-"""Variables by which a launcher of several processes tells each of them its part."""
+"""Variables that a launcher sets to give each of its processes its rank."""
 TABLE = (
     VariableRule(
         ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS",),
@@ -141,7 +141,7 @@ TABLE = (
 
 
 def begin(*, launched: bool = False) -> None:
-    """Start this `python -m ...` again without what the table clears, if there is such a thing; else do nothing.
+    """Restart this `python -m ...` without the variables to clear, if any is set.
 
     To be called by a package before it imports anything.
 
@@ -158,7 +158,7 @@ def begin(*, launched: bool = False) -> None:
 
 
 def clear() -> None:
-    """Take out of this process's environment what the table clears: where a worker of Prefect's imports a flow.
+    """Clear the table's variables in this process, for a Prefect worker that imports a flow.
 
     Python and what it has imported have read theirs; what this process starts is spared.
     """
@@ -169,7 +169,7 @@ def clear() -> None:
 
 
 def cleaned(environment: Mapping[str, str], *, launched: bool = False) -> dict[str, str]:
-    """The environment without what is cleared; servers on this machine are asked without a proxy."""
+    """The environment without cleared variables; servers on this machine bypass the proxy."""
     gone = {name for name, value in environment.items() if _is_cleared(name, value) or _is_unusable_proxy(name, value)}
     if not launched or environment.get("WORLD_SIZE", "").strip() in ("", "1"):
         gone.update((*OF_A_LAUNCHER, "LOCAL_WORLD_SIZE"))
@@ -178,7 +178,7 @@ def cleaned(environment: Mapping[str, str], *, launched: bool = False) -> dict[s
 
 
 def rule_of(name: str) -> VariableRule | None:
-    """The first rule of the table about a variable; None if it is kept."""
+    """The first matching rule of the table; None if the variable is kept."""
     return next((rule for rule in TABLE if rule.fits(name)), None)
 
 
@@ -200,7 +200,7 @@ def check(environment: Mapping[str, str]) -> None:
 
 
 def check_launcher(environment: Mapping[str, str]) -> None:
-    """Raise UserError if there are several processes, but no way to reach them."""
+    """Raise UserError for several processes without the variables to reach each other."""
     given = {name: environment[name] for name in OF_A_LAUNCHER if environment.get(name, "").strip()}
     if not given:
         return
@@ -216,7 +216,7 @@ def check_launcher(environment: Mapping[str, str]) -> None:
 
 
 def _is_unusable_proxy(name: str, value: str) -> bool:
-    """Return whether it is a SOCKS proxy and the clients' package for those is missing: httpx then always raises."""
+    """Return whether this is a SOCKS proxy and `socksio` is missing: httpx then always raises."""
     return (
         name.lower() in PROXIES
         and value.lower().startswith("socks")
@@ -225,7 +225,7 @@ def _is_unusable_proxy(name: str, value: str) -> bool:
 
 
 def _no_proxy(environment: Mapping[str, str]) -> dict[str, str]:
-    """NO_PROXY with this machine's own names, where there is a proxy."""
+    """NO_PROXY extended by this machine's names, if there is a proxy."""
     if not any(environment.get(name) or environment.get(name.upper()) for name in PROXIES):
         return {}
     given = [environment.get("no_proxy", ""), environment.get("NO_PROXY", "")]

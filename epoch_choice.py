@@ -11,14 +11,14 @@ SelectedBy = Literal["loss", "metric", "metric_then_loss"]
 
 @dataclass(frozen=True)
 class SelectionRule:
-    """The rule that chooses an epoch; what it keeps is better than all before it, so ties go to the earliest.
+    """The rule that chooses an epoch; the kept one is better than all before it, so ties go to the earliest.
 
     `metric_then_loss` settles a tie in the metric by the loss, and only a tie in both goes to the earliest.
     """
 
     by: SelectedBy = "loss"
     metric: str = ""
-    """The primary metric; not read where the loss alone chooses."""
+    """The primary metric; unused if the loss alone chooses."""
 
     def is_better(self, scores: Mapping[str, float], than: Mapping[str, float]) -> bool:
         """Return whether scores ("loss" and metrics) are better than the best ones so far."""
@@ -31,7 +31,7 @@ class SelectionRule:
         return (metric,) if self.by == "metric" else (metric, -scores["loss"])
 
     def best(self, scores: Mapping[int, Mapping[str, float]]) -> int:
-        """The key of the best scores, such as a seed; the first of equals."""
+        """The key of the best scores, such as a seed; the first if several are equal."""
         return max(scores, key=lambda key: self._rank(scores[key]))
 
 
@@ -41,7 +41,7 @@ IN_WORDS: Mapping[SelectedBy, str] = {
     "metric": "the primary metric (ties: the earliest)",
     "metric_then_loss": "the primary metric (ties: the lower mean task loss)",
 }
-"""As report and model card say it: 'Epochs and episodes were chosen by ...'."""
+"""The rule in words, for report and model card: 'Epochs and episodes were chosen by ...'."""
 
 
 def of_row(row: Mapping[str, object]) -> dict[str, float]:

@@ -1,9 +1,9 @@
-"""Errors that are meant for people."""
+"""Errors with a message for the user."""
 
 
 class UserError(ValueError):
-    """Say what is wrong, where, and what to do, in one line; commands print it and end with status 2."""
+    """An error in the user's input, in one line: the problem, its place, the way out. Commands end with status 2."""
 
 
 class BusyError(UserError):
-    """Another process holds what this one needs: worth another try, while anything else would fail again."""
+    """A resource is held by another process: a retry can help."""

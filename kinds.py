@@ -1,4 +1,4 @@
-"""Kinds of datasets: what a label of each kind is, what a model answers, and how both are read and scored.
+"""Kinds of datasets: the form of labels and outputs of each kind, and their metrics.
 
 One row a kind. Nothing else branches on a kind: every other module reads a property of its row, and methods/task_loss.py
 has the losses for torch.
@@ -27,29 +27,29 @@ class KindSpec:
 
     name: Kind
     purpose: str
-    """Task of a model of it, as the model card says it."""
+    """The task in words, for the model card."""
     texts: tuple[int, ...] = (1, 2)
     """Numbers of text columns that a dataset of it may have."""
     has_classes: bool = True
     """Labels are class numbers and logits have a column a class; else labels are numbers and the one logit is the answer."""
     by_candidate: bool = False
-    """The classes are the row's own candidates, each of which is encoded and scored by one unit."""
+    """The classes are the row's own candidates, each encoded and scored by one unit."""
     problem_type: Literal["single_label_classification", "regression"] | None = "single_label_classification"
-    """The name that transformers has for it."""
+    """Transformers' name of the problem type."""
 
     @property
     def has_named_classes(self) -> bool:
-        """True where a class is the same in every row, and so has a name: a candidate's position is not."""
+        """True if a class is the same in every row, and so has a name; the position of a candidate is not."""
         return self.has_classes and not self.by_candidate
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """All that its predictions can be scored by, beside the loss."""
+        """All its metrics, in addition to the loss."""
         return get_args(ClassMetric) if self.has_classes else get_args(NumberMetric)
 
     @property
     def default_metrics(self) -> tuple[Metric, ...]:
-        """The metrics of a dataset that names none; the first is the primary metric."""
+        """The metrics of a description without any; the first is the primary metric."""
         return ("accuracy",) if self.has_classes else ("pearson", "spearman")
 
     @property
@@ -59,7 +59,7 @@ class KindSpec:
 
     @property
     def constant_name(self) -> str:
-        """Name of the best answer that reads no text."""
+        """Name of the constant baseline."""
         return "majority" if self.has_classes else "mean"
 
     def outputs(self, label_names: Sequence[str]) -> int:
@@ -71,15 +71,15 @@ class KindSpec:
         return len(label_names) if self.has_classes else 1
 
     def constant(self, labels: Array) -> float:
-        """The best answer that reads no text: the most frequent class, or the mean label."""
+        """The constant baseline: the most frequent class, or the mean label."""
         return float(np.bincount(labels).argmax()) if self.has_classes else float(labels.mean())
 
     def constant_score(self, labels: Array) -> float:
-        """Score of the constant on the labels that it is taken from: its accuracy, or minus its mean squared error."""
+        """Score of the constant on its own labels: its accuracy, or minus its mean squared error."""
         return float(np.bincount(labels).max() / len(labels)) if self.has_classes else -float(labels.var())
 
     def constant_logits(self, constant: float, shape: tuple[int, ...]) -> Floats:
-        """Logits (N, C) of a model that always gives the constant answer."""
+        """Logits (N, C) of the constant baseline."""
         if not self.has_classes:
             return np.full(shape, constant)
         logits = np.zeros(shape)
@@ -110,7 +110,7 @@ KINDS: dict[str, KindSpec] = {
 
 
 def kind_named(name: object) -> Kind:
-    """The kind of that name. Raises ValueError, with all names, on another."""
+    """Look up a kind. Raises ValueError, with all names, on an unknown one."""
     if isinstance(name, str) and name in KINDS:
         return KINDS[name].name
     raise ValueError(f"kind {name!r} is not allowed; allowed: {', '.join(KINDS)}")

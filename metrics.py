@@ -1,4 +1,4 @@
-"""Metrics of predictions, in numpy, for one set of rows or for many weighted copies of it at once.
+"""Metrics of predictions in numpy, for one set of rows or for many weighted copies of it at once.
 
 Every metric is written for weights (R, N): R copies of the same N rows, in which row i counts weights[r, i]
 times. One copy with weights of one is the plain metric; the counts of R resamples give R metrics by
@@ -70,7 +70,7 @@ def confusion(logits: NDArray[np.generic], labels: NDArray[np.generic], weights:
 
 
 def check_rows(logits: NDArray[np.generic], labels: NDArray[np.generic], kind: Kind) -> None:
-    """Raise UserError unless logits are (N, C) finite numbers and labels (N,) fit them; N at least 1."""
+    """Raise UserError unless logits are finite (N, C) and labels (N,) match them; N at least 1."""
     if logits.ndim != 2 or labels.ndim != 1 or len(logits) != len(labels) or len(labels) == 0:
         raise UserError(f"metrics need logits (N, C) and labels (N,), N > 0; got {logits.shape}, {labels.shape}")
     finite = np.isfinite(logits.astype(np.float64)).all(axis=1)
@@ -123,7 +123,7 @@ def _correlation(name: str, predictions: Floats, labels: Floats, weights: Floats
 
 
 def _pearson(first: Floats, second: Floats, weights: Floats) -> Floats:
-    """Weighted correlation of two variables, (N,) or (R, N) each; 0.0 where one of them is constant."""
+    """Weighted correlation of two variables, (N,) or (R, N) each; 0.0 if one of them is constant."""
     share = weights / weights.sum(axis=1, keepdims=True)
     mean_first, mean_second = (share * first).sum(axis=1), (share * second).sum(axis=1)
     squares_first, squares_second = (share * first**2).sum(axis=1), (share * second**2).sum(axis=1)
@@ -135,7 +135,7 @@ def _pearson(first: Floats, second: Floats, weights: Floats) -> Floats:
 
 
 def _ranks(values: Floats, weights: Floats) -> Floats:
-    """Average ranks, centred, that the rows have in each weighted copy: values (N,), weights (R, N) -> (R, N)."""
+    """Centred average ranks of the rows in each weighted copy: values (N,), weights (R, N) -> (R, N)."""
     order = np.argsort(values, kind="stable")
     _, starts, group = np.unique(values[order], return_index=True, return_inverse=True)
     counts = np.add.reduceat(weights[:, order], starts, axis=1)
@@ -147,5 +147,5 @@ def _ranks(values: Floats, weights: Floats) -> Floats:
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    """above / below, and 0.0 where below is 0."""
+    """above / below, and 0.0 if below is 0."""
     return np.divide(above, below, out=np.zeros_like(above, dtype=np.float64), where=below > 0)

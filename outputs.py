@@ -23,7 +23,7 @@ Whole = TypeVar("Whole", bound=BaseModel)
 def output_folder(
     stage: str, *, dataset: str | None = None, method: str | None = None, seed: int | None = None
 ) -> Path:
-    """The folder of one stage for one combination of what its matrix runs over.
+    """The folder of one stage for one combination of its matrix.
 
     Students of other stages than `student` lie where its students lie, so that everything after them has one shape.
     """
@@ -48,7 +48,7 @@ def teacher_model(dataset: str, seed: int) -> Path:
 
 
 def trajectory_folder(dataset: str, seed: int) -> Path:
-    """The teacher's train logits after each of its epochs, where `teacher.trajectory` asks for them."""
+    """The teacher's train logits after each of its epochs, if `teacher.trajectory` is set."""
     return output_folder("teacher", dataset=dataset, seed=seed) / "trajectory"
 
 
@@ -58,12 +58,12 @@ def signals_folder(dataset: str, seed: int) -> Path:
 
 
 def assistant_signals(dataset: str, method: str, seed: int) -> Path:
-    """Stored outputs of the network that teaches takd's or sftn's student."""
+    """Stored outputs of the assistant of takd's or sftn's student."""
     return output_folder("assistant", dataset=dataset, method=method, seed=seed) / "signals"
 
 
 def student_folder(dataset: str, method: str, seed: int) -> Path:
-    """Everything that the stage left that trained a method's student."""
+    """The output folder of the stage that trained a method's student."""
     return output_folder("student", dataset=dataset, method=method, seed=seed)
 
 
@@ -73,7 +73,7 @@ def student_model(dataset: str, method: str, seed: int) -> Path:
 
 
 def student_seen(dataset: str, method: str, seed: int) -> Path:
-    """Outputs of a method's student on the selection rows, so that nobody has to run it on them again."""
+    """Outputs of a method's student on the selection rows, stored for later stages."""
     return student_folder(dataset, method, seed) / "seen"
 
 
@@ -83,7 +83,7 @@ def meta_teacher_folder(dataset: str, seed: int) -> Path:
 
 
 def evaluate_folder(dataset: str, method: str, seed: int) -> Path:
-    """Predictions and metrics of a method's student beside its teacher's."""
+    """Predictions and metrics of a method's student and its teacher."""
     return output_folder("evaluate", dataset=dataset, method=method, seed=seed)
 
 
@@ -93,7 +93,7 @@ def has_record(folder: Path) -> bool:
 
 
 def read_record(kind: type[OneRecord], folder: Path) -> OneRecord:
-    """Read the record of one kind in a stage's folder. Raises UserError where it is missing, damaged or another release's."""
+    """Read the record of one class in a stage's folder. Raises UserError if missing, damaged or of another release."""
     return read_file(kind, folder / kind.FILE)
 
 
@@ -104,14 +104,14 @@ def read_file(kind: type[Kept], path: Path) -> Kept:
 
 
 def read_rows(kind: type[OneRow], folder: Path) -> list[OneRow]:
-    """Read the lines of one kind in a stage's folder. Raises UserError where they are missing or damaged."""
+    """Read the lines of one class in a stage's folder. Raises UserError if they are missing or damaged."""
     path = folder / kind.FILE
     must_exist(path)
     return [_parsed(kind, line, path) for line in path.read_bytes().splitlines() if line]
 
 
 def read_if_whole(kind: type[Whole], path: Path) -> Whole | None:
-    """Read a record that may not be there, or be of another release; None then."""
+    """Read a record; None if it is missing or of another release."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
@@ -119,12 +119,12 @@ def read_if_whole(kind: type[Whole], path: Path) -> Whole | None:
 
 
 def read_json(path: Path) -> dict[str, object]:
-    """Read the JSON object in a file of a class that pydantic doesn't know, such as DatasetSpec."""
+    """Read the JSON object in a file of a class unknown to pydantic, such as DatasetSpec."""
     return read_file(dict[str, object], path)
 
 
 def must_exist(path: Path) -> None:
-    """Raise UserError if a file isn't there, or is not as its stage wrote it."""
+    """Raise UserError if a file is missing or was changed after its stage wrote it."""
     if not path.exists():
         raise UserError(f"{path}: missing, but params.yaml asks for it; run `dvc repro`")
     if path.name != RunRecord.FILE:
@@ -137,7 +137,7 @@ def json_text(content: Mapping[str, object]) -> str:
 
 
 def rows_text(kind: type[RecordRow], rows: Iterable[Mapping[str, object]]) -> str:
-    """The content of a .jsonl file, keys in the order in which they were given. Raises ValueError for NaN and infinity."""
+    """The content of a .jsonl file, keys in the given order. Raises ValueError for NaN and infinity."""
     return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows if kind.model_validate(row))
 
 

@@ -1,4 +1,4 @@
-"""Folders that all runs of a repository share, whichever copy of it a command runs in. Standard library only.
+"""Folders shared by all runs of a repository, whichever copy of it a command runs in. Standard library only.
 
 A flow with overrides runs in a git worktree and `dvc exp run --temp` in a folder below `.dvc/tmp/exps`; both are thrown
 away. The registry belongs to the checkout they were made from, its home.
@@ -11,22 +11,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 EXPERIMENTS = (".dvc", "tmp", "exps")
 WORKTREES = (".dvc", "tmp", "flows")
-"""Folders below a checkout, in which DVC's experiments and the flows make copies of it that are thrown away."""
+"""Folders below a checkout in which DVC's experiments and the flows make temporary copies of it."""
 PIPELINE = "dvc.yaml"
 GIT_VARIABLES = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"),
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX"),
 )
-"""Set by git for its hooks, and by people who keep a repository elsewhere."""
+"""Set by git for its hooks, and by users with a repository elsewhere."""
 TRIAL = "DISTILFLOW_TRIAL"
-"""Set by `flows run --set` for its stages: the other values, in words. `register` makes no versions of such students."""
+"""Set by `flows run --set` for its stages: the other values, in words. `register` then makes no versions."""
 SQLITE = "sqlite:///"
 OPENING = "opening.lock"
-"""In `lock_folder`: held by whoever opens a store, since two that make its tables at once both fail."""
+"""File in `lock_folder`, held while a store is opened: two processes that create its tables at once both fail."""
 
 
 def home(root: Path = ROOT) -> Path:
-    """The checkout that a copy of the repository was made from; the folder itself where it is no such copy.
+    """The checkout that a copy of the repository was made from; the folder itself if it is not a copy.
 
     A worktree that a person made of a clone is a copy, too. One of a bare repository is its own home: there is no other
     checkout (and none that git knows of a repository made with --separate-git-dir).
@@ -47,12 +47,12 @@ def home(root: Path = ROOT) -> Path:
 
 
 def is_thrown_away(path: Path) -> bool:
-    """Return whether a path lies in a copy of a checkout that is removed after one run."""
+    """Return whether a path lies in a temporary copy of a checkout."""
     return _made_in(path) is not None
 
 
 def _made_in(path: Path) -> Path | None:
-    """The checkout in whose EXPERIMENTS or WORKTREES a path lies; of several the innermost."""
+    """The innermost checkout in whose EXPERIMENTS or WORKTREES a path lies."""
     parts = path.parts
     for end in range(len(parts) - len(WORKTREES), 0, -1):
         if parts[end : end + len(WORKTREES)] in (EXPERIMENTS, WORKTREES):
@@ -61,7 +61,7 @@ def _made_in(path: Path) -> Path | None:
 
 
 def git_environment() -> dict[str, str]:
-    """This process's environment without what names another repository than the one of the folder git is run in."""
+    """This process's environment without variables that point git at another repository."""
     return {key: value for key, value in os.environ.items() if key not in GIT_VARIABLES}
 
 
@@ -71,7 +71,7 @@ def registry_folder(root: Path = ROOT) -> Path:
 
 
 def embedded_address(root: Path = ROOT) -> str:
-    """MLflow's address of the embedded registry: absolute, so that it is the same from every folder."""
+    """MLflow's address of the embedded registry, absolute, hence the same from every folder."""
     return f"{SQLITE}{registry_folder(root) / 'mlflow.db'}"
 
 
@@ -104,5 +104,5 @@ def artifact_folder(address: str) -> Path:
 
 
 def without_password(text: str) -> str:
-    """An address, or a text with addresses in it, as it may be shown: a user and password before the host as ***."""
+    """Replace user and password in an address, or in the addresses of a text, by ***."""
     return re.sub(r"(?<=://)[^\s/]+@", "***@", text)

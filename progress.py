@@ -14,7 +14,7 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 def watched(items: Iterable[Item], *, total: int, title: str, unit: str, done: int = 0) -> Iterator[Item]:
-    """Hand out the items, drawing a bar on a terminal, or a line every half minute into a pipe; the first process does.
+    """Yield the items with a progress bar on a terminal, or a line every half minute in a pipe; main process only.
 
     Args:
         items: what to go through.
@@ -36,7 +36,7 @@ def watched(items: Iterable[Item], *, total: int, title: str, unit: str, done: i
 
 
 class Ticker:
-    """The curriculum's episodes as a person watches them: a bar on a terminal, a line every half minute in a pipe."""
+    """Progress of the curriculum's episodes: a bar on a terminal, a line every half minute in a pipe."""
 
     def __init__(self, title: str, episodes: int) -> None:
         self._title, self._episodes, self._said = title, episodes, time.monotonic()
@@ -44,7 +44,7 @@ class Ticker:
         self._bar = tqdm(total=episodes, desc=title, unit=" episodes", leave=False, dynamic_ncols=True, disable=hidden)
 
     def episode(self, row: Mapping[str, float | int | str | None]) -> None:
-        """One episode has ended; `row` is its record (number 0: the student that came in)."""
+        """Report the end of an episode; `row` is its record (number 0: the initial student)."""
         number = int(row["episode"] or 0)
         if number == 0 or not is_first():
             return

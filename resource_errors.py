@@ -1,4 +1,4 @@
-"""Errors of a machine without resources, in one line with the way out: full or read-only disk, too little memory."""
+"""Errors of exhausted resources, in one line with the way out: full or read-only disk, out of memory."""
 
 import errno
 import os
@@ -50,7 +50,7 @@ def disk_error(error: BaseException) -> str | None:
 
 
 def _file_in_the_way(place: Path) -> Path | None:
-    """The file under outputs/, or outputs/ itself, that a path takes for a folder."""
+    """The file under outputs/, or outputs/ itself, that blocks a path as a non-folder."""
     tops = (OUTPUTS, OUTPUTS.absolute())
     above = [path for path in (place, *place.parents) if any(path.is_relative_to(top) for top in tops)]
     return next((path for path in above if path.exists() and not path.is_dir()), None)
@@ -70,7 +70,7 @@ def no_memory(error: BaseException, stage: str, given: Parameters, method: str =
 
 
 def _value(given: Parameters, key: str) -> object:
-    """A value of params.yaml by its path; None where it is null, or there is no such key."""
+    """A value of params.yaml by its path; None if it is null or there is no such key."""
     value: object = given
     for part in key.split("."):
         value = getattr(value, part, None) if isinstance(value, BaseModel) else None
@@ -78,6 +78,6 @@ def _value(given: Parameters, key: str) -> object:
 
 
 def _shown(place: object) -> str:
-    """A path for people: not the folder that the output was being made in, which is gone."""
+    """A path for people, without the temporary folder of a failed output."""
     path = Path(os.fsdecode(place) if isinstance(place, bytes) else str(place))
     return str(OUTPUTS.absolute() if ".partial" in path.parts else path)

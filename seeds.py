@@ -1,4 +1,4 @@
-"""Every random number of the project comes from a generator made here, seeded by a hash of names.
+"""Random number generators by name: all are made here, seeded by a hash of names.
 
 The names of a stage's stream are (seed, stage, dataset, purpose): two stages, two datasets, two heads never share one, and a
 dataset that is added to the benchmark changes no other's. A piece that draws several things from the one number it is given
@@ -28,25 +28,25 @@ if TYPE_CHECKING:  # the report draws permutations, and must start without torch
 
 
 def named(seed: int, *names: str | int) -> int:
-    """A seed of 63 bits for what the names name: (stage, dataset, purpose), or a part of what has `seed` already."""
+    """A 63-bit seed for names: (stage, dataset, purpose), or a part of a stream that has `seed` already."""
     digest = hashlib.sha256(json.dumps([seed, *names]).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
-    """A generator of numpy's."""
+    """A numpy generator."""
     return np.random.default_rng(named(seed, *names))
 
 
 def torch_generator(seed: int, *names: str | int) -> "torch.Generator":
-    """A generator of torch's, on the CPU: what it draws is the same whatever the device."""
+    """A torch generator on the CPU: its draws are the same on every device."""
     import torch
 
     return torch.Generator().manual_seed(named(seed, *names))
 
 
 def start_all(seed: int, *names: str | int) -> None:
-    """Start the global generators of python, numpy and torch (all devices): dropout draws from torch's."""
+    """Seed the global generators of python, numpy and torch (all devices): dropout uses torch's."""
     import torch
 
     number = named(seed, *names)
@@ -56,7 +56,7 @@ def start_all(seed: int, *names: str | int) -> None:
 
 
 def start_own_process(number: int) -> None:
-    """Start torch's global generators anew for one of several processes: other dropout masks than the others'."""
+    """Reseed torch's global generators for one of several processes, so that dropout masks differ between them."""
     import torch
 
     torch.manual_seed(named(torch.initial_seed(), "process", number))
@@ -64,7 +64,7 @@ def start_own_process(number: int) -> None:
 
 @contextmanager
 def drawing_from(seed: int, *names: str | int, device: "torch.device | None" = None) -> Generator[None]:
-    """Draw from torch's global generators, of the CPU and `device`, started by name; their state is put back afterwards."""
+    """Within the block, seed torch's global generators (CPU and `device`) by name; restore their state afterwards."""
     import torch
 
     cuda = [device] if device is not None and device.type == "cuda" else []

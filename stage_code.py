@@ -1,4 +1,4 @@
-"""Find the modules of this repository that a stage runs, from their source and without importing them.
+"""Modules of this repository that a stage imports, found from source without importing them.
 
 `outputs/code/<stage>.json` holds them with their sha256. It is the stage's one dependency on code in dvc.yaml.
 """
@@ -31,32 +31,32 @@ def code_file(stage: str) -> Path:
 
 
 class SourceTree:
-    """The modules of one checkout, each file read and parsed at most once."""
+    """The modules of one checkout; each file is read and parsed at most once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._sources: dict[Path, _Source] = {}
 
     def stages(self) -> list[str]:
-        """Names of the modules directly in tasks/, each a stage or a command."""
+        """Names of the modules directly in tasks/: stages and commands."""
         return sorted(path.stem for path in (self.root / "tasks").glob("*.py") if path.stem != "__init__")
 
     def modules_of(self, stage: str) -> dict[str, str]:
-        """Dotted name -> sha256 of every module that tasks/<stage>.py imports, directly or not, itself included."""
+        """Dotted name -> sha256 of every module imported by tasks/<stage>.py, directly or not, itself included."""
         files = self._closure(f"tasks.{stage}")
         if stage in BY_METHOD:
             files = [file for file in files if str(file) not in METHOD_FILES]
         return {".".join(file.with_suffix("").parts): self._source(self.root / file).checksum for file in files}
 
     def modules_now(self, stage: str) -> dict[str, str]:
-        """`modules_of`, from outputs/code where none of the files listed there has changed: they import what they imported."""
+        """`modules_of`, read from outputs/code if no file listed there has changed: imports are then the same."""
         recorded = recorded_modules(self.root, stage)
         if recorded and all(self._checksum_of(name) == checksum for name, checksum in recorded.items()):
             return recorded
         return self.modules_of(stage)
 
     def _closure(self, module: str) -> list[Path]:
-        """Files relative to the root, sorted; packages that hold only a docstring are left out."""
+        """Files relative to the root, sorted, without packages that hold only a docstring."""
         seen: set[Path] = set()
         waiting = [module]
         while waiting:
@@ -70,7 +70,7 @@ class SourceTree:
         return sorted(path.relative_to(self.root) for path in seen if self._source(path).holds_code)
 
     def _file_of(self, module: str) -> Path | None:
-        """The file of one of our modules; None for a foreign module, or for a name that is no module."""
+        """The file of one of our modules; None for a foreign or unknown module."""
         parts = module.split(".")
         if parts[0] not in CODE:
             return None
@@ -78,7 +78,7 @@ class SourceTree:
         return next((path for path in candidates if path.is_file()), None)
 
     def _checksum_of(self, module: str) -> str | None:
-        """sha256 of a module's file; None where there is none any more."""
+        """sha256 of a module's file; None if it is gone."""
         path = self.root.joinpath(*module.split(".")).with_suffix(".py")
         return self._source(path).checksum if path.is_file() else None
 
@@ -89,7 +89,7 @@ class SourceTree:
 
 
 class _Source:
-    """One Python file: its checksum, and, parsed when first asked for, what it imports."""
+    """One Python file: its checksum and, parsed on first use, its imports."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._content = path, path.read_bytes()
@@ -115,7 +115,7 @@ class _Source:
 
 
 def imported_names(tree: ast.AST) -> Iterator[str]:
-    """Dotted names of all modules that a file imports, wherever in it the import stands."""
+    """Dotted names of all modules that a file imports, at any depth of its code."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -126,12 +126,12 @@ def imported_names(tree: ast.AST) -> Iterator[str]:
 
 
 def code_text(modules: Mapping[str, str]) -> str:
-    """The content of outputs/code/<stage>.json: the same bytes for the same modules."""
+    """The content of outputs/code/<stage>.json; equal modules give equal bytes."""
     return json.dumps(modules, indent=1, sort_keys=True) + "\n"
 
 
 def recorded_modules(root: Path, stage: str) -> dict[str, str] | None:
-    """Read outputs/code/<stage>.json; None where there is no such file, or none that can be read."""
+    """Read outputs/code/<stage>.json; None if it is missing or unreadable."""
     try:
         found = json.loads((root / code_file(stage)).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -140,5 +140,5 @@ def recorded_modules(root: Path, stage: str) -> dict[str, str] | None:
 
 
 def changed_modules(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Files of the modules that came, went or differ, sorted."""
+    """Files of modules that were added, removed or changed, sorted."""
     return [f"{name.replace('.', '/')}.py" for name in sorted({*before, *now}) if before.get(name) != now.get(name)]

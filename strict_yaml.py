@@ -1,4 +1,4 @@
-"""YAML without surprises, for params files and dataset descriptions: what it says is what DVC and a person read.
+"""YAML without surprises, for params files and descriptions: DVC and people read the same values.
 
 YAML 1.1, which PyYAML speaks, takes `labels: [no, yes]` for two booleans, `042` for 34, `1:30` for 90 and `1e-3` for a
 word, and keeps the last of two equal keys. Here, as in YAML 1.2, they are words, 42, a word and a number; a key that
@@ -14,12 +14,12 @@ import yaml
 from yaml.constructor import ConstructorError
 
 LARGEST = 100_000
-"""Values that one file may have once its aliases are written out: a small file can name billions."""
+"""Maximum number of values with aliases expanded: a small file can expand to billions."""
 
 TAG = "tag:yaml.org,2002:"
 BOOLEAN, FLOAT, INTEGER, NULL, AMBIGUOUS = (TAG + name for name in ("bool", "float", "int", "null", "ambiguous"))
 UNREAD = ("timestamp", "binary", "omap", "pairs", "set")
-"""Types that no file of ours holds, and that DVC's reader makes other values of."""
+"""Types that none of our files uses, and that DVC's reader interprets differently."""
 
 # YAML 1.2's core schema, less what DVC's reader (ruamel.yaml) takes for a word or for another number.
 NUMBERS = {
@@ -37,30 +37,30 @@ DIGITS = "-+0123456789."
 
 
 class Written(int):
-    """A whole number that a file writes in another form than Python does: +1, 007, 0x1F."""
+    """A whole number written in another form than Python's: +1, 007, 0x1F."""
 
     text: str
 
 
 class StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, less its surprises: for params files, in which DVC reads the same values."""
+    """PyYAML's safe loader restricted for params files, so that DVC reads the same values."""
 
     def process_directives(self) -> object:
-        """Refuse `%YAML 1.1`, which makes another language of the rest for DVC's reader."""
+        """Refuse `%YAML 1.1`, which changes the meaning of the rest for DVC's reader."""
         found = super().process_directives()
         if self.yaml_version not in (None, (1, 2)):
             raise ConstructorError(None, None, "%YAML: this is read as YAML 1.2; remove the line")
         return found
 
     def get_single_node(self) -> yaml.Node | None:
-        """The document, if it stays small when every alias is written out, and none holds itself."""
+        """The document, if it is small with aliases expanded and not recursive."""
         node = super().get_single_node()
         if node is not None and _size(node, {}) > LARGEST:
             raise ConstructorError(None, None, f"holds more than {LARGEST} values once aliases (*) are written out")
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """A mapping whose keys are words, each given once."""
+        """A mapping with unique string keys."""
         seen: set[str] = set()
         for key_node, _ in node.value:
             if key_node.tag == TAG + "merge":
@@ -76,21 +76,21 @@ class StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """A whole number of YAML 1.2: a leading zero makes no octal."""
+        """A whole number of YAML 1.2: a leading zero does not mean octal."""
         text = self.construct_scalar(node)
         if not re.fullmatch(NUMBERS[INTEGER], text):
             return self.refuse_disputed(node)
         return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
-        """A number of YAML 1.2; `!!float 1:30` is none."""
+        """A number of YAML 1.2; `!!float 1:30` is not one."""
         text = self.construct_scalar(node)
         if not re.fullmatch(f"{NUMBERS[FLOAT]}|[-+]?[0-9]+", text):
             return self.refuse_disputed(node)
         return super().construct_yaml_float(node)
 
     def refuse_disputed(self, node: yaml.ScalarNode) -> int:
-        """Raise ConstructorError for what its readers take for different values."""
+        """Raise ConstructorError for a word that YAML readers interpret differently."""
         raise ConstructorError(
             None,
             None,
@@ -101,10 +101,10 @@ class StrictLoader(yaml.SafeLoader):
 
 
 class DescriptionLoader(StrictLoader):
-    """For dataset.yaml, whose words are names of labels and columns: a number keeps how it was written."""
+    """Loader of dataset.yaml, where words are names of labels and columns: a number keeps its written form."""
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """A whole number; `Written` where it stands in another form than Python's."""
+        """A whole number; `Written` if its form differs from Python's."""
         number = super().construct_yaml_int(node)
         if str(number) == node.value:
             return number
@@ -114,7 +114,7 @@ class DescriptionLoader(StrictLoader):
 
 
 def _size(node: yaml.Node, known: dict[int, float]) -> float:
-    """Values in a node with its aliases written out; infinite where it holds itself."""
+    """Number of values in a node with aliases expanded; infinite for a recursive one."""
     if id(node) not in known:
         known[id(node)] = math.inf  # until it is counted: who meets it again before that is inside of it
         parts = node.value if isinstance(node, yaml.CollectionNode) else []
@@ -124,7 +124,7 @@ def _size(node: yaml.Node, known: dict[int, float]) -> float:
 
 
 def _teach(loader: type[StrictLoader], booleans: str, disputed: str | None) -> None:
-    """Give a loader its own rules for words without quotes, in place of YAML 1.1's."""
+    """Replace YAML 1.1's rules for unquoted words by a loader's own."""
     loader.yaml_implicit_resolvers = {}
     loader.add_implicit_resolver(NULL, re.compile(r"^(~|null|Null|NULL|)$"), ["~", "n", "N", ""])
     loader.add_implicit_resolver(TAG + "merge", re.compile("^<<$"), ["<"])

@@ -38,7 +38,7 @@ REPETITIONS = 4
 
 @dataclass
 class Bench:
-    """Measuring grounds of the groups of rows, made when the first group asks for them."""
+    """Workspaces of the row groups, created when the first group asks for them."""
 
     shape: Shape
     repetitions: int
@@ -52,7 +52,7 @@ class Bench:
 
     @cached_property
     def some_rte(self) -> Workspace:
-        """An eighth of them, for stages whose whole is minutes long."""
+        """An eighth of the rows, for stages that take minutes on all of them."""
         return make_workspace(self.folder / "some", self.real, share=1 / 8)
 
 
@@ -74,7 +74,7 @@ GROUPS: dict[str, Measure] = {
 
 
 def measure(names: Sequence[str], bench: Bench) -> list[Measurement]:
-    """The rows of some groups; what is being measured is said on stderr."""
+    """Measure some row groups; print the current group's name on stderr."""
     rows: list[Measurement] = []
     for name in names:
         print(f"bench: {name} ...", file=sys.stderr, flush=True)
@@ -83,7 +83,7 @@ def measure(names: Sequence[str], bench: Bench) -> list[Measurement]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, write; 1 where a target is missed."""
+    """Measure, print and write the table; return 1 if a target is missed."""
     options = _options(arguments)
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -19,7 +19,7 @@ Run = Callable[[Pair, Batch, Iterator[Batch]], object]
 
 
 def measure(shape: Shape, repetitions: int) -> list[Measurement]:
-    """All rows of the moving-teacher methods."""
+    """All rows of the methods whose teacher trains."""
     rows: list[Measurement] = []
     for quiz_batches in TIME:
         rows += metadistil_rows(shape, quiz_batches, max(2, repetitions // quiz_batches))
@@ -27,7 +27,7 @@ def measure(shape: Shape, repetitions: int) -> list[Measurement]:
 
 
 def metadistil_rows(shape: Shape, quiz_batches: int, repetitions: int) -> list[Measurement]:
-    """Time and added memory of a step with so many quiz batches, against double backward."""
+    """Time and added memory of a step with a given number of quiz batches, against double backward."""
     # Section 5.1's comparison of both updates is a measurement of the paper, not a part of the step.
     method = MetaDistil(
         alpha=0.5,

@@ -38,20 +38,20 @@ SHAPE = Shape(length=64, classes=2)
 
 @dataclass(frozen=True)
 class Growth:
-    """One table: what grows, the columns, and a line a size."""
+    """One table: the quantity that grows, the columns, and one line per size."""
 
     title: str
     columns: tuple[str, ...]
     lines: tuple[tuple[float, ...], ...]
 
     def markdown(self) -> str:
-        """The table as a page shows it."""
+        """The table in Markdown."""
         body = [[_shown(value) for value in line] for line in self.lines]
         return f"**{self.title}**\n\n{markdown_table(Table(self.columns, body, names=0))}"
 
 
 def rows_table(sizes: Sequence[int] = (20_000, 80_000, 320_000)) -> Growth:
-    """Both stages that see every raw row."""
+    """The two stages that process every raw row."""
     lines = []
     for size in sizes:
         with tempfile.TemporaryDirectory() as name:
@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def put_between(page: Path, text: str) -> None:
-    """Replace what stands between the marks of a page; ValueError if it has none."""
+    """Replace the text between a page's markers. Raises ValueError if it has none."""
     content = page.read_text(encoding="utf-8")
     if content.count(BEGIN) != 1 or content.count(END) != 1:
         raise ValueError(f"{page}: needs the marks {BEGIN} and {END}, once each")

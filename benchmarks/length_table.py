@@ -1,4 +1,4 @@
-"""Lengths of real rows, as quantiles: what the bench draws from where nobody names a folder of rows.
+"""Length quantiles of real rows, sampled by the bench when no folder of rows is given.
 
 Measured on the train rows of GLUE's RTE (2,490) and MRPC (3,668) with the tokenizer of bert-base-uncased, special tokens
 included, before anything is cut: the shortest row, then every 5 %, then the longest. Facts about the rows, not rows.
@@ -19,7 +19,7 @@ SPECIAL = 3
 
 
 def draw_lengths(dataset: str, rows: int, *, seed: int) -> list[tuple[int, int]]:
-    """(tokens of the first text, of the second) of so many rows; the second's are its mean wherever that fits."""
+    """Draw (tokens of the first text, tokens of the second) per row; the second is its mean wherever that fits."""
     places = np.random.default_rng(seed).random(rows)
     totals = np.interp(places, np.linspace(0, 1, len(TOTAL[dataset])), TOTAL[dataset]).round().astype(int)
     seconds = np.minimum(SECOND[dataset], totals - SPECIAL - 1)

@@ -23,7 +23,7 @@ Step = Callable[[], object]
 
 @dataclass(frozen=True)
 class Measurement:
-    """One line of the table: `value` is ours, `floor` what it is held against, `ratio` their quotient."""
+    """One line of the table: `value` is ours, `floor` the reference, `ratio` their quotient."""
 
     name: str
     value: float
@@ -37,7 +37,7 @@ class Measurement:
     """Smallest and largest ratio of the repetitions."""
 
     def to_json(self) -> dict[str, str | float | bool | None]:
-        """The row as outputs/bench.json holds it."""
+        """The row as stored in outputs/bench.json."""
         return {
             "name": self.name,
             "value": self.value,
@@ -50,7 +50,7 @@ class Measurement:
 
 
 def row_of(name: str, unit: str, values: Sequence[float], floors: Sequence[float], target: float | None) -> Measurement:
-    """A row from repetitions that belong together one by one: the ratio is the median of theirs."""
+    """A row from paired repetitions: its ratio is the median of the pairs' ratios."""
     ratios = [value / floor for value, floor in zip(values, floors, strict=True)]
     ratio = statistics.median(ratios)
     return Measurement(
@@ -66,19 +66,19 @@ def row_of(name: str, unit: str, values: Sequence[float], floors: Sequence[float
 
 
 def limit_row(name: str, unit: str, values: Sequence[float], limit: float) -> Measurement:
-    """A row whose target is a figure and not a ratio: the median of the values, at most `limit`."""
+    """A row with an absolute target: the median of the values, at most `limit`."""
     row = row_of(name, unit, values, [limit] * len(values), 1.0)
     return replace(row, target=limit)
 
 
 def at_least_row(name: str, unit: str, values: Sequence[float], least: float) -> Measurement:
-    """A row whose target is the least that the median of the values may be."""
+    """A row with an absolute target: the median of the values, at least the given bound."""
     row = row_of(name, unit, values, [1.0] * len(values), None)
     return replace(row, target=least, ok=row.value >= least)
 
 
 def cpu_seconds(variants: Mapping[str, Step], repetitions: int) -> dict[str, list[float]]:
-    """CPU seconds of one step of every variant, in turn, after a first round that does not count."""
+    """CPU seconds of one step of every variant, interleaved, after a warm-up round."""
     found: dict[str, list[float]] = {name: [] for name in variants}
     for repetition in range(repetitions + 1):
         for name, step in variants.items():
@@ -90,7 +90,7 @@ def cpu_seconds(variants: Mapping[str, Step], repetitions: int) -> dict[str, lis
 
 
 def added_peak_bytes(step: Step) -> int:
-    """The most that tensors take during a step beyond what they took before it.
+    """Peak tensor memory of a step beyond the memory in use before it.
 
     Run the step once before, so that the optimiser's state is there already.
     """

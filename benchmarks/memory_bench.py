@@ -40,7 +40,7 @@ def measure(rows: int = ROWS) -> list[Measurement]:
 
 
 def write_workspace(folder: Path, rows: int) -> None:
-    """A dataset `many` of made-up pairs, and a params.yaml with it."""
+    """Write a dataset `many` of generated pairs, and a params.yaml with it."""
     link_data(folder)
     own = folder / "rows" / "many"
     own.mkdir(parents=True)

@@ -22,7 +22,7 @@ def measure(repetitions: int = 2) -> list[Measurement]:
 
 
 def _repro(folder: Path) -> float:
-    """CPU seconds of one `dvc repro` and of what it starts. RuntimeError if a stage other than register ran."""
+    """CPU seconds of one `dvc repro` and its children. Raises RuntimeError if a stage other than register ran."""
     before = _children()
     said = command(folder, "dvc", "repro")
     ran = [line for line in said.splitlines() if line.startswith("Running stage") and "'register'" not in line]

@@ -1,4 +1,4 @@
-"""Single pieces of the pipeline on real lengths, each against the least that it could cost."""
+"""Single pieces of the pipeline on real lengths, each against the least it could cost."""
 
 import time
 from collections.abc import Callable
@@ -83,7 +83,7 @@ def training_step(model: Classifier, method: Method, batches: list[Batch], signa
 
 
 def forward_pass(model: Classifier, split: TokenSplit, batch_size: int = EVAL_BATCH) -> Step:
-    """A forward pass over a split, in batches of equal lengths that lie ready."""
+    """A forward pass over a split, in prepared batches of equal lengths."""
     order = batch_order(split.lengths, batch_size, seed=0, epoch=0, shuffle=False)
     batches = [collate(split, indices) for indices in order]
     model.eval()
@@ -104,7 +104,7 @@ def seconds_of(step: Callable[[], object]) -> float:
 
 
 def signals_rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
-    """The signals stage, less loading its teacher, against a forward pass over its rows. The workspace is a small one."""
+    """The signals stage without loading its teacher, against a forward pass over its rows, in a small workspace."""
     teacher = network("teacher").eval()
     save_network(workspace, teacher, "teacher", "rte", str(SEED))
     passes = [forward_pass(teacher, workspace.split("rte", name)) for name in ("train", "quiz", "selection", "dev")]
@@ -144,7 +144,7 @@ def meta_teacher_rows(workspace: Workspace, repetitions: int) -> list[Measuremen
 
 @dataclass
 class Recorded:
-    """Quiz batches that remember what they gave."""
+    """Quiz batches that record which ones were served."""
 
     batches: QuizBatches
     given: list[Batch] = field(default_factory=list)
@@ -195,7 +195,7 @@ def curriculum_seconds(quiz: TokenSplit, probe: list[Batch], sources: list[Recor
 def curriculum_run(
     quiz: TokenSplit, sources: list[Recorded], probe: list[Batch], steps: int, episodes: int = 1
 ) -> None:
-    """A curriculum of a new student, so many steps an episode."""
+    """A curriculum of a new student with a given number of steps per episode."""
     student = network("student")
     student.add_head("other", 2, seed=0)
     passes = QuizBatches(quiz, BATCH, seed=5)
@@ -211,7 +211,7 @@ def curriculum_run(
 
 
 def _floor(batches: list[Batch], probe: list[Batch]) -> Step:
-    """As many training steps, each followed by a forward pass of the probe."""
+    """The same number of training steps, each followed by a forward pass of the probe."""
     student = network("student")
     optimizer = make_optimizer(student, 3e-5, 0.01)
 
@@ -236,7 +236,7 @@ def _probe_loss(student: Classifier, probe: list[Batch]) -> Tensor:
 
 
 def useful_rows(workspace: Workspace) -> list[Measurement]:
-    """The useful share of the tokens in an epoch's batches."""
+    """Share of non-padding tokens in an epoch's batches."""
     lengths = workspace.split("rte", "train").lengths
     return [
         at_least_row(

@@ -1,4 +1,4 @@
-"""MPDistil as it is often written, for one purpose: `make bench` measures the product against it.
+"""MPDistil as commonly written: the reference that `make bench` measures the product against.
 
 The same networks, losses and optimiser, but every batch is padded to the longest input allowed and drawn without regard
 to lengths, the teacher runs at every step that reads what it says, `gain` measures the probe before and after a step, and
@@ -25,14 +25,14 @@ LENGTH = 128
 
 
 def stock_network(kind: str) -> Classifier:
-    """A teacher or student of which no layer leaves tokens out."""
+    """A teacher or student in which every layer processes all tokens."""
     model = network(kind)
     model.first_token_only = False
     return model
 
 
 def padded(batch: Batch, pad_id: int) -> Batch:
-    """The same rows, filled up to the longest input allowed."""
+    """The same rows, padded to the longest input allowed."""
     fill = {"input_ids": pad_id, "attention_mask": 0, "token_type_ids": 0}
     inputs = {
         name: F.pad(value, (0, LENGTH - value.shape[1]), value=fill[name]) for name, value in batch.inputs.items()
@@ -48,7 +48,7 @@ def padded_batches(split: TokenSplit, count: int, batch_size: int) -> list[Batch
 
 
 def online_step(student: Classifier, teacher: Classifier, method: MseKd, batches: Iterator[Batch]) -> Step:
-    """One update of the student, the teacher's pass before it."""
+    """One update of the student after a pass of the teacher."""
     optimizer = make_optimizer(student, 1e-5, 0.01)
     teacher.eval()
 

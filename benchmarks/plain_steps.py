@@ -1,4 +1,4 @@
-"""Whole training steps with the plain teacher gradients: what MetaDistil's and LGTM's steps are held against.
+"""Whole training steps with plain teacher gradients: the reference for MetaDistil's and LGTM's steps.
 
 Double backward shares the pilot's forward pass with the real update, as ours does, so that a comparison shows the
 gradients' price and nothing else. LGTM's finite difference is done as Algorithm 1 prints it: every line starts from parameters and

@@ -1,4 +1,4 @@
-"""A training step in bf16 and through torch.compile, against float32 as it is; shown, without a target."""
+"""A training step in bf16 and through torch.compile, against float32; reported without a target."""
 
 from itertools import cycle
 
@@ -15,7 +15,7 @@ from training.supervised import make_optimizer
 
 
 def rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
-    """Steps of the student on RTE, and what compiling costs before the first of them is as fast as the rest."""
+    """Time the student's steps on RTE, and the cost of compiling before the first fast step."""
     batches = sampled_batches(workspace.split("rte", "train"), repetitions + 2)
     compiled = network("student")
     compiled.backbone.forward = torch.compile(compiled.backbone.forward, dynamic=True)

@@ -34,7 +34,7 @@ class Shape:
 
     @property
     def spec(self) -> HeadSpec:
-        """A dataset with so many classes."""
+        """A dataset with the given number of classes."""
         return HeadSpec("bench", "pair", tuple(f"label_{number}" for number in range(self.classes)))
 
     def network(self, layers: int, *, seed: int) -> Classifier:
@@ -85,7 +85,7 @@ class Shape:
 
 
 def endless(batches: list[Batch]) -> Iterator[Batch]:
-    """The same batches over and over."""
+    """The same batches, repeated without end."""
     return cycle(batches)
 
 

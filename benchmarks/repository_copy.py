@@ -1,4 +1,4 @@
-"""A copy of this repository, for whoever runs the pipeline with other parameters: benchmarks, tests, `make chaos`."""
+"""A copy of this repository for running the pipeline with other parameters: benchmarks, tests, `make chaos`."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def copy_repository(folder: Path) -> None:
-    """Copy what git knows or would add, but dvc.lock: it is of other parameters, and may be being written.
+    """Copy the files that git tracks or would add, without dvc.lock: it has other parameters, and may be being written.
 
     Raises:
         subprocess.CalledProcessError: this repository is not under git.

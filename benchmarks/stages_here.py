@@ -1,4 +1,4 @@
-"""Stages run in this process, in a folder with a params.yaml: a benchmark imports torch once and times what comes after."""
+"""Stages run in this process, in a folder with a params.yaml, so that torch's import is not timed with each."""
 
 import contextlib
 import functools
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def link_data(folder: Path) -> None:
-    """Make a folder look like the repository to the stages: its data and profiles."""
+    """Link the repository's data and profiles into a folder, as the stages expect them."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("data", "profiles"):
         (folder / name).symlink_to(ROOT / name)
@@ -31,7 +31,7 @@ def write_params(folder: Path, changes: Mapping[str, object]) -> None:
 
 
 def run_here(folder: Path, stage: str, **options: str | int) -> str:
-    """Run one stage in a folder that holds a params.yaml; what it printed. RuntimeError if it did not succeed."""
+    """Run one stage in a folder that holds a params.yaml; return its output. Raises RuntimeError if it failed."""
     arguments = [part for key, value in options.items() for part in (f"--{key}", str(value))]
     said, status = io.StringIO(), 0
     with (

@@ -1,4 +1,4 @@
-"""A benchmark of six datasets and three seeds whose networks are tiny: as many stages as a real night, in little time.
+"""A benchmark of six datasets and three seeds with tiny networks: as many stages as a real run, in little time.
 
 A copy of the repository with its own params.yaml and made rows; every stage is really run, in one process that imports
 torch once, and its outputs are given to DVC with `dvc commit`.
@@ -60,7 +60,7 @@ def make(folder: Path) -> None:
 
 
 def command(folder: Path, *words: str) -> str:
-    """Run a command in the copy with this interpreter's tools; what it printed."""
+    """Run a command in the copy with this interpreter's tools; return its output."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "DVC_NO_ANALYTICS": "1"}
     environment.pop("PYTHONPATH", None)
@@ -87,7 +87,7 @@ def _write_rows(folder: Path) -> None:
 
 
 def _run_stages(folder: Path) -> None:
-    """All stages in an order in which each finds what it reads."""
+    """All stages in topological order."""
     for name in DATASETS:
         run_here(folder, "source", dataset=name)
         run_here(folder, "split", dataset=name)

@@ -54,7 +54,7 @@ class Part:
 
 
 def rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
-    """The whole, and its parts."""
+    """Time the whole job and its parts."""
     parts = [*_training(workspace, repetitions), *_reading(workspace, repetitions), _curriculum(workspace, repetitions)]
     whole = [[sum(getattr(part, side)[i] for part in parts) for i in range(repetitions)] for side in ("ours", "plain")]
     name = "mpdistil on rte from end to end, against online teacher, padding to 128, no reuse"
@@ -87,7 +87,7 @@ def _training(workspace: Workspace, repetitions: int) -> list[Part]:
 
 
 def _reading(workspace: Workspace, repetitions: int) -> list[Part]:
-    """Passes that train no network: what the teacher says is stored, epochs are scored, the meta-teacher learns."""
+    """Passes that train no backbone: storing signals, scoring epochs, training the meta-teacher."""
     splits = {name: workspace.split("rte", name) for name in ("train", "quiz", "selection", "dev")}
     batches = {name: math.ceil(len(split) / EVAL_BATCH) for name, split in splits.items()}
     passes = {
@@ -132,7 +132,7 @@ def _curriculum(workspace: Workspace, repetitions: int) -> Part:
 
 
 def _timed(name: str, steps: Mapping[str, Step], ours: int, plain: int, repetitions: int) -> Part:
-    """A part of so many batches on either side; the sides take turns."""
+    """Time the given number of batches on either side, interleaved."""
     found: dict[str, list[float]] = {"ours": [], "plain": []}
     for _ in range(repetitions):
         for side, seconds in cpu_seconds(steps, SAMPLES).items():

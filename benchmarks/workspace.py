@@ -44,7 +44,7 @@ class RealRows:
 
 @dataclass(frozen=True)
 class Workspace:
-    """Tokenised RTE and MRPC; `said` is where their rows come from, for people."""
+    """Tokenised RTE and MRPC; `said` describes the source of their rows."""
 
     folder: Path
     said: str
@@ -100,7 +100,7 @@ def network(kind: str, dataset: str = "rte") -> Classifier:
 
 
 def save_network(workspace: Workspace, model: Classifier, *place: str) -> None:
-    """Put a network where a stage expects it, below outputs/."""
+    """Save a network as the output of a stage, below outputs/."""
     tokens = workspace.folder / "outputs" / "split" / model.dataset / "tokens"
     target = workspace.folder.joinpath("outputs", *place, "model")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""params.yaml: its sections, the methods, and how it is read and checked."""
+"""params.yaml: its sections, its methods, reading and checking."""

@@ -54,7 +54,7 @@ class MseKd(MethodSection):
 
 
 class Pkd(MethodSection):
-    """kd, and the sequence vectors of middle layers (Sun et al., 2019)."""
+    """kd plus the sequence vectors of intermediate layers (Sun et al., 2019)."""
 
     with_start: ClassVar = {"beta": (100.0, 1.0)}
 
@@ -84,14 +84,14 @@ class Skd(MethodSection):
 
 
 class AnnealingKd(MethodSection):
-    """Logits of the teacher that grow, then labels (Jafari et al., 2021)."""
+    """Teacher logits of growing scale, then labels (Jafari et al., 2021)."""
 
     max_temperature: Count = Field(7, description="Steps in which the teacher's logits grow to their size.")
     label_share: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Share of the epochs on labels alone.")
 
 
 class Rco(MethodSection):
-    """Epochs of the teacher as targets, one after the other (Jin et al., 2019)."""
+    """Checkpoints of the teacher's training as successive targets (Jin et al., 2019)."""
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
@@ -112,7 +112,7 @@ class Rco(MethodSection):
 
 
 class ProKd(MethodSection):
-    """Along the teacher's training, then labels (Rezagholizadeh et al., 2022)."""
+    """The teacher's training epochs as successive targets, then labels (Rezagholizadeh et al., 2022)."""
 
     label_share: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Share of the epochs on labels alone.")
     temperature: bool = Field(True, description="Cool the teacher's logits epoch by epoch; false: the ablation.")
@@ -135,12 +135,12 @@ class Moving(MethodSection):
 
     @property
     def feedback_split(self) -> str:
-        """The split whose rows tell the teacher how its student does."""
+        """The split whose rows give the teacher feedback on its student."""
         return "quiz"
 
     @property
     def feedback_rows(self) -> int:
-        """Rows of a batch of them; 1 where the method reads none."""
+        """Batch size of those rows; 1 if the method reads none."""
         return 1
 
     @property
@@ -328,12 +328,12 @@ class Sftn(MethodSection):
 
 
 def _with_presets(schema: dict[str, Any]) -> None:
-    """Let the sections be missing whose values a preset has."""
+    """Make the sections optional whose values a preset has."""
     schema["required"] = [name for name in schema["required"] if name not in ("meta_teacher", "curriculum")]
 
 
 class MethodSections(Section):
-    """The sections of params.yaml that carry a method's name, and MPDistil's further two."""
+    """The sections of params.yaml named after a method, and MPDistil's other two."""
 
     model_config = ConfigDict(json_schema_extra=_with_presets)
 

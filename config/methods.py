@@ -1,4 +1,4 @@
-"""The methods, a row each: what params.yaml, stages, report and registry know of a method without running it.
+"""The methods, one row each: everything that params.yaml, stages, report and registry need without running one.
 
 Nobody else branches on a method's name. Mathematics are in methods/<name>.py, parameters in the section of that name
 (config/method_parameters.py). Like all of config/, this module is no dependency of a stage: a use of the teacher or a main
@@ -13,9 +13,9 @@ PAPER = 'MPDistil: "A Good Learner can Teach Better: Teacher-Student Collaborati
 FAMILIES = ("student", "assisted", "meta_taught", "multi_task", "curriculum")
 """Keys of `methods` in params.yaml, in the order in which their methods are evaluated and reported."""
 SUFFIXES = {"meta_taught": "_meta", "multi_task": "_multi"}
-"""Family -> what is added to a name of its list: kd under `meta_taught` is the method kd_meta."""
+"""Family -> suffix of its methods' full names: kd under `meta_taught` is the method kd_meta."""
 BASELINE = "finetune"
-"""The method that learns without a teacher: what distillation is measured against."""
+"""The method without a teacher: the baseline of distillation."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class MethodRow:
     name: str
     family: Literal["student", "assisted", "curriculum"]
     teacher: Literal["none", "signals", "trajectory", "runs", "moves"]
-    """Use of the teacher: none, its stored signals, those of its epochs, it runs, or it (or its head) is trained, too."""
+    """Use of the teacher: none, its stored signals, those of its epochs, it runs, or it (or its head) trains too."""
     learns: str
     """Training of a student in words, for model cards."""
     refuses: tuple[str, ...] = ()
-    """Kinds of dataset that it has no meaning for."""
+    """Kinds of dataset for which the method is undefined."""
     least_classes: int = 0
     least_depth: int = 1
-    """Layers of a student, at least."""
+    """Minimum number of student layers."""
     main_weight: str | None = None
     """Parameter that a search varies beside the learning rate; None: nothing. A weight of 0 stays 0."""
     layers: Literal["none", "mapped", "patient", "all"] = "none"
@@ -44,7 +44,7 @@ class MethodRow:
     keeps_quiz: bool = False
     """True if its teacher learns from the quiz, so that its student never trains on those rows."""
     forward_derivatives: bool = False
-    """True if it takes derivatives in forward mode, with the masks of a pass repeated in float32."""
+    """True if it takes forward-mode derivatives, replaying the dropout masks of a pass in float32."""
     multi_task: bool = False
     """True if its student can go on with MPDistil's rows and steps, without a curriculum."""
 
@@ -247,7 +247,7 @@ def training_of(method: str) -> str:
 
 
 def refusal(method: str, dataset: str, kind: str, classes: int) -> str | None:
-    """Return why a method can't be trained on a dataset; None if it can. Raises KeyError for an unknown method.
+    """Return the reason why a method can't be trained on a dataset; None if it can. Raises KeyError if it is unknown.
 
     Args:
         method: its full name.

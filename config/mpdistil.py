@@ -17,7 +17,7 @@ class MpDistil(MethodSection):
 
 
 def _null_or_missing(schema: dict[str, Any]) -> None:
-    """Let every key of a section be null or missing, as a preset allows it in a params file."""
+    """Let every key of a section be null or missing, since a preset fills it."""
     schema.pop("required", None)
     for key, own in schema["properties"].items():
         said = {name: own.pop(name) for name in ("description", "title") if name in own}

@@ -9,7 +9,7 @@ PRESETS = Path(__file__).parents[1] / "profiles" / "presets" / "mpdistil.yaml"
 
 
 def with_preset(content: Mapping[str, object]) -> dict[str, object]:
-    """A params file's content with the values of the preset that it names; what is no section stays as it is.
+    """Fill a params file's content with the values of its preset; a value that is not a section is left alone.
 
     A preset that is not there is an error of `mpdistil.preset`; until it is read, `default` stands in for it.
     """

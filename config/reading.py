@@ -1,4 +1,4 @@
-"""Reading a params file, and errors that say where, what, what is allowed and what was meant."""
+"""Reading of a params file, with errors that give place, value, allowed values and the nearest known key."""
 
 import difflib
 import re
@@ -31,7 +31,7 @@ def read_yaml(path: Path) -> dict[str, object]:
 
 
 def _frozen(value: object) -> object:
-    """Lists as tuples, at every depth: sections are immutable."""
+    """Convert lists to tuples at every depth: sections are immutable."""
     if isinstance(value, dict):
         return {key: _frozen(part) for key, part in value.items()}
     return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
@@ -98,7 +98,7 @@ def _allowed(error: ErrorDetails) -> str:
 
 
 def _where(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
-    """The dotted path as the file has it: without the names of types that pydantic adds for a choice of types."""
+    """The dotted path as in the file: without the type names that pydantic adds for unions."""
     parts: list[str] = []
     section: type[BaseModel] | None = root
     for part in location:

@@ -24,7 +24,7 @@ Start = Literal["finetuned", "pretrained"]
 
 @dataclass(frozen=True)
 class OneOf:
-    """Makes a field one of these words, as a Literal of them would."""
+    """Mark a field as one of these words, like a Literal of them."""
 
     words: tuple[str, ...]
 
@@ -46,7 +46,7 @@ OF_THE_TEACHER = ("pretrained_teacher_layers", "teacher_layers")
 def known_depth(
     layers: int | tuple[int, ...] | None, config: Mapping[str, int | float | str | bool] | None
 ) -> int | None:
-    """Layers of a network made of a number or list of layers, or of a configuration; None: a checkpoint's own."""
+    """Number of layers by a count, a list of layers, or a configuration; None: as many as the checkpoint has."""
     if layers is not None:
         return layers if isinstance(layers, int) else len(layers)
     return None if config is None else int(config.get("num_hidden_layers", BERT_LAYERS))
@@ -67,4 +67,4 @@ class MethodSection(Section):
     """Weights that may be null -> (of a student that starts from the teacher's layers, of any other)."""
 
     def check(self, student: "Student", teacher: "Teacher") -> None:
-        """Raise ValueError where the method needs other sizes or epochs than params.yaml gives, as far as it says them."""
+        """Raise ValueError if the method needs other sizes or epochs than params.yaml gives."""

@@ -171,7 +171,7 @@ class Student(Training):
 
 
 class Search(Section):
-    """A quick search of learning rate and main weight, on selection, for every teacher and student."""
+    """A search over learning rate and main weight, on selection, for every teacher and student."""
 
     points: int = Field(
         ge=1, le=64, description="Settings that each is trained at, the best kept; 1: as the file says, no search."
@@ -179,7 +179,7 @@ class Search(Section):
 
 
 class Checkpoint(Section):
-    """The interval at which a training stage keeps its resume state. No result depends on it."""
+    """The interval at which a training stage stores its resume state. It affects no result."""
 
     minutes: float | None = Field(5.0, gt=0, description="Between two checkpoints; null: not by time.")
     steps: Count | None = Field(None, description="Updates between two checkpoints; null: not by step.")

@@ -1,4 +1,4 @@
-"""Params files of the old form, in which `methods` was a list and four further lists had to agree with it.
+"""Params files of the old form, in which `methods` was a list and four other lists had to agree with it.
 
 `python -m config` refuses such a file with the lines to write instead (`advice`); `python -m config --upgrade FILE` writes
 them and keeps every other line (`upgraded`).
@@ -26,7 +26,7 @@ GONE = {
 """Keys of the old form -> the family that has their names now."""
 COMMENT = re.compile(r"(?:(?<=\s)|^)#.*$", re.MULTILINE)
 Edit = tuple[int, int, str]
-"""Start and end in the text, and what stands there afterwards."""
+"""Start and end in the text, and the replacement."""
 
 
 def advice(content: Mapping[str, object], path: Path) -> list[str]:
@@ -48,7 +48,7 @@ def advice(content: Mapping[str, object], path: Path) -> list[str]:
 
 
 def modern(content: Mapping[str, object]) -> dict[str, object]:
-    """A file's content as an upgrade leaves it, a misspelt method as the nearest one: so all other errors are found."""
+    """A file's content after an upgrade, with misspelt methods corrected, so that all other errors are found."""
     kept = {section: value for section, value in content.items() if section != "assisted"}
     for section, value in kept.items():
         if isinstance(value, Mapping):
@@ -59,13 +59,13 @@ def modern(content: Mapping[str, object]) -> dict[str, object]:
 
 
 def lines_of(methods: Iterable[str]) -> list[str]:
-    """`methods` as it is written now, for full names."""
+    """`methods` in the present form, for full names."""
     lists = by_family(methods)
     return ["methods:", *(f"  {family + ':':<12} [{', '.join(lists[family])}]" for family in FAMILIES)]
 
 
 def upgraded(text: str, name: str) -> str:
-    """The text of a params file in the present form; the same text if it is. Raises UserError where that is unclear.
+    """Convert the text of a params file to the present form. Raises UserError if the conversion is ambiguous.
 
     Args:
         name: of the file, for errors.
@@ -146,7 +146,7 @@ def _edits(text: str, key: yaml.Node, value: yaml.Node, name: str) -> Iterator[E
 
 
 def _without_section(text: str, key: yaml.Node, value: yaml.MappingNode, empty: str) -> Iterator[Edit]:
-    """Remove all keys of a section and its own line; comments on lines of their own stay."""
+    """Remove a section with all its keys; comments on lines of their own stay."""
     end = _end(value) if value.flow_style else key.end_mark.index
     yield *_lines(text, key.start_mark.index, end), empty and empty + _line_end(text)
     for one, other in () if value.flow_style else value.value:
@@ -176,13 +176,13 @@ def _line_end(text: str) -> str:
 
 
 def _check_own(key: yaml.Node, value: yaml.Node, name: str) -> None:
-    """Raise UserError where a value stands elsewhere in the file, behind an alias."""
+    """Raise UserError for a value given by a YAML alias."""
     if value.start_mark.index < key.end_mark.index:
         raise UserError(f"{name}: {key.value} is an alias (*); write its value out, then upgrade the file")
 
 
 def _unclear(content: Mapping[str, object]) -> list[str]:
-    """Names that are no method's, else old lists that disagree: which of them is meant?"""
+    """Report unknown method names, else old lists that disagree with each other."""
     if not isinstance(content.get("methods"), tuple):
         return []
     methods = _names(content["methods"])
@@ -212,7 +212,7 @@ def _names(value: object) -> list[str]:
 
 
 def _known(names: Iterable[object]) -> list[str]:
-    """Names of methods, each the nearest to what is written; none where nothing is near."""
+    """Method names, each the nearest match to the text; names without a match are left out."""
     return [near for name in names for near in difflib.get_close_matches(str(name), METHODS, n=1, cutoff=0.6)]
 
 

@@ -1,1 +1,1 @@
-"""Rows of text: described, read, checked, split, tokenised and batched; never a model."""
+"""Rows of text: described, read, checked, split, tokenised and batched; no models."""

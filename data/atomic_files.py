@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 @contextmanager
 def whole_file(path: Path) -> Generator[BinaryIO]:
-    """A binary file that takes its name only once everything is on the disk; on an error nothing is left."""
+    """Open a binary file that gets its name once everything is on disk; after an error nothing is left."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -28,7 +28,7 @@ class Batch:
     labels: Tensor
     """(B,) long; float for regression."""
     rows: Tensor
-    """(B,) long: the rows' positions in the split, by which stored signals are found."""
+    """(B,) long: positions of the rows in the split, the keys of stored signals."""
     choices: int
 
     def to(self, device: torch.device | str) -> Batch:
@@ -88,7 +88,7 @@ def draw_rows(count: int, wanted: int, seed: int) -> list[int]:
 
 
 def useful_share(lengths: np.ndarray, batches: Sequence[Sequence[int]]) -> float:
-    """Share of the tokens in padded batches that are no padding, from 0 to 1 (rows counted by their longest candidate)."""
+    """Share of non-padding tokens in padded batches, from 0 to 1 (rows counted by their longest candidate)."""
     padded = sum(len(batch) * int(lengths[list(batch)].max()) for batch in batches)
     return float(lengths.sum()) / padded if padded else 1.0
 

@@ -22,22 +22,22 @@ NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 
 
 class Refused(ValueError):
-    """One field of one row cannot be used; the row's place is added by the caller."""
+    """One unusable field of one row; the caller adds the row's location."""
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """The raw rows of one file, read as they are asked for, with the names that errors use."""
+    """The raw rows of one file, read lazily, with the names used in errors."""
 
     file: str
     split: str
     rows: Iterable[Numbered]
     unread: Problems = field(default_factory=lambda: Problems(""))
-    """Parts of the file that could not be read; known once `rows` have been."""
+    """Unreadable parts of the file; known once `rows` has been consumed."""
 
 
 def check_table(spec: DatasetSpec, table: RawTable, problems: Problems) -> Iterator[Row]:
-    """The rows of one file, checked; what cannot be used is noted in `problems` and left out.
+    """Check the rows of one file; unusable ones are noted in `problems` and left out.
 
     A label of -1 is legal in the split `test` only. Ids must be unique within the file. `problems` are complete once
     the rows have all been taken.
@@ -66,7 +66,7 @@ def check_table(spec: DatasetSpec, table: RawTable, problems: Problems) -> Itera
 
 
 def _missing_columns(spec: DatasetSpec, table: RawTable, present: set[str], count: int) -> Problems:
-    """Columns that no row of the file has: said once, and not for every row."""
+    """Report columns missing from every row once, not per row."""
     found = Problems(spec.name)
     needed = [*spec.columns, *(c for c in (spec.label_column, spec.id_column, spec.group_column) if c)]
     if table.split == "test":  # test rows may come without any label column
@@ -78,7 +78,7 @@ def _missing_columns(spec: DatasetSpec, table: RawTable, present: set[str], coun
 
 
 def _check_row(spec: DatasetSpec, table: RawTable, number: int, raw: RawRow, problems: Problems) -> Row | None:
-    """One row, or None after noting each of its problems."""
+    """Check one row; None after noting each of its problems."""
     before = problems.count
     fields: dict[str, str | int] = {}
     label: int | float = UNLABELLED
@@ -128,7 +128,7 @@ def _input(spec: DatasetSpec, column: str, raw: RawRow) -> str | int:
 
 
 def _encodable(column: str, value: str) -> str:
-    """JSON can smuggle in half a surrogate pair, which no tokenizer, hash or file takes."""
+    """Refuse half surrogate pairs, which JSON allows and no tokenizer, hash or file accepts."""
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -147,7 +147,7 @@ def _key(column: str | None, raw: RawRow) -> str | None:
 
 
 def _label(spec: DatasetSpec, raw: RawRow, split: str) -> int | float:
-    """A class index, a position, or a score; -1 (or nothing at all) in test only."""
+    """A class index, a position, or a score; -1 (or no value) in test only."""
     column = spec.label_column
     if split == "test" and raw.get(column) in (None, ""):
         return UNLABELLED
@@ -174,7 +174,7 @@ def _score(spec: DatasetSpec, value: object, split: str) -> float:
 
 
 def _class_index(spec: DatasetSpec, value: object) -> int | None:
-    """Names come before integers: with labels [1, 2, 3], a row's 1 is the first class, and 0 is unknown."""
+    """Look up a label by name before number: with labels [1, 2, 3], a row's 1 is the first class, and 0 is unknown."""
     if isinstance(value, str):
         # One and the same é may be one character or two, by the system that a file comes from.
         composed = [unicodedata.normalize("NFC", name).strip() for name in spec.label_names]
@@ -194,7 +194,7 @@ def _class_index(spec: DatasetSpec, value: object) -> int | None:
 
 
 def _class_of_boolean(spec: DatasetSpec, value: bool) -> int | None:
-    """The class that is called true (in any case) or 1, or that the description says is meant; never one by its position."""
+    """The class named true (in any case) or 1, or named by `true_label`; never one by its position."""
     if spec.true_label is not None:
         other = [name for name in spec.label_names if name != spec.true_label]
         return spec.label_names.index(spec.true_label if value else other[0])
@@ -219,6 +219,6 @@ def _number(value: object) -> float | None:
 
 
 def _whole_number(value: object) -> int | None:
-    """A whole number, also as text or as 1.0 (what a CSV file makes of a column with gaps)."""
+    """A whole number, also as text or as 1.0 (from a CSV column with gaps)."""
     number = _number(value)
     return int(number) if number is not None and number == int(number) else None

@@ -1,4 +1,4 @@
-"""Refuse splits that lack a class, with the reason that holds and a way out that works."""
+"""Refuse splits that lack a class, with the reason and a way out that works."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,14 +14,14 @@ SIZE_KEYS = {
     "selection": "split.selection_fraction (and split.selection_maximum)",
     "dev": "split.dev_fraction",
 }
-"""The keys that say how large a part of the train file is."""
+"""The keys that set the sizes of the splits."""
 LEAVE_OUT = "leave the class out (its rows, and its name under `labels`)"
 
 
 def check_classes(
     spec: DatasetSpec, pool: RowTable, rows: Mapping[str, RowTable], parted: Sequence[str], dropped: int
 ) -> None:
-    """Raise UserError unless every split holds every class; a regression's splits need a row each.
+    """Raise UserError unless every split holds every class; a regression's splits need at least one row.
 
     Args:
         pool: the rows of the train file, without those that were dropped.
@@ -39,7 +39,7 @@ def check_classes(
 
 
 def no_rows_left(spec: DatasetSpec, given: int, dropped: int) -> str:
-    """The error where nothing is left to train on."""
+    """The error for an empty train split."""
     if not dropped:
         return f"dataset {spec.name}: no train rows are left to split ({given} given, and dev was held out of them): add rows"
     return (
@@ -68,7 +68,7 @@ def _incomplete_file(spec: DatasetSpec, split: str, rows: int, lacking: Sequence
 def _incomplete_part(
     spec: DatasetSpec, pool: RowTable, split: str, lacking: Sequence[int], parted: Sequence[str], dropped: int
 ) -> str:
-    """The error for a part of the train file that lacks classes."""
+    """The error for a split that lacks classes."""
     names = [spec.label_names[label] for label in lacking]
     units = make_units(pool, input_keys(pool), "")
     unit_of = np.empty(len(pool), np.int64)
@@ -99,7 +99,7 @@ def _incomplete_part(
 
 
 def _counted(name: str, rows: int, different: int) -> str:
-    """Counts of a class (or of everything): rows, and how many of them may lie in different splits."""
+    """Row counts of a class (or of everything), in total and in independent units."""
     owner = f"class '{name}' has" if name else "there are"
     said = f"{owner} {rows} train row{'s' * (rows != 1)}"
     if different == rows:
@@ -109,7 +109,7 @@ def _counted(name: str, rows: int, different: int) -> str:
 
 
 def _needed(parted: Sequence[str], classes: bool, most: int) -> str:
-    """Say how many rows the parts of the train file need, and the ways out; `most`: different rows there are."""
+    """Describe how many rows the splits need, and the ways out; `most` is the number of distinct rows."""
     each = "a row of every class" if classes else "a row"
     ways = [f"Add rows{' of it' if classes else ''} that differ in input{' and group' if classes else ''}"]
     if "dev" in parted and most == len(parted) - 1:

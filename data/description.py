@@ -35,14 +35,14 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".tsv", ".parquet")
 LISTED = 15
 """Number of known words that an error lists."""
 LARGEST_LABEL = 1e15
-"""Of a regression: mean squared errors of it are still far from what a 32-bit float holds (3e38)."""
+"""Largest label of a regression: its squared errors stay far below the limit of a 32-bit float (3e38)."""
 
 Column = Annotated[str, Field(min_length=1)]
 Columns = Annotated[list[Column], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
 
 
 def _as_written(name: object) -> object:
-    """A number as the file writes it. ValueError for what YAML makes of a name that should have been quoted."""
+    """A number as written in the file. Raises ValueError for a YAML value that should have been quoted."""
     if isinstance(name, Written):
         return name.text
     if isinstance(name, bool | float) or name is None:
@@ -51,7 +51,7 @@ def _as_written(name: object) -> object:
 
 
 Name = Annotated[str, BeforeValidator(_as_written), Field(min_length=1)]
-"""A label's name; `labels: [1, 2, 3]` are names, too."""
+"""A label's name; `labels: [1, 2, 3]` are names as well."""
 Split = Literal["train", "dev", "dev_mismatched", "test"]
 
 
@@ -66,7 +66,7 @@ class HubDescription(BaseModel):
 
 
 class Description(BaseModel):
-    """A `dataset.yaml` as it stands; only `kind`, `text` and (but for a choice) `labels` or `range` are needed."""
+    """The content of a `dataset.yaml`; only `kind`, `text` and, but for a choice, `labels` or `range` are required."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
     kind: Kind
@@ -88,7 +88,7 @@ class Description(BaseModel):
 
 
 def load_spec(folder: Path | None, benchmark: str, dataset: str) -> DatasetSpec:
-    """The description of `dataset`: of `<folder>/<dataset>/`, else the built-in one of the benchmark.
+    """Read the description of `dataset` from `<folder>/<dataset>/`, else the built-in one of the benchmark.
 
     Raises UserError with every problem of the description, or with the known datasets where there is none.
     """
@@ -104,7 +104,7 @@ def load_spec(folder: Path | None, benchmark: str, dataset: str) -> DatasetSpec:
 
 
 def read_description(raw: object, file: str, problems: Problems) -> Description | None:
-    """Check one parsed `dataset.yaml`; every problem is noted in `problems`, and None is returned if there is any."""
+    """Check one parsed `dataset.yaml`; problems go to `problems`, and None is returned if there are any."""
     if not isinstance(raw, dict):
         problems.add(file, None, f"must hold keys and values such as 'kind: pair', not {shown(raw)}")
         return None
@@ -150,7 +150,7 @@ def to_spec(described: Description, benchmark: str, dataset: str) -> DatasetSpec
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'labels'?" where a known word is near, else the known words."""
+    """ "; did you mean 'labels'?" if a known word is close, else the list of known words."""
     names = sorted(known)
     listed = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
@@ -158,7 +158,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _one_line(location: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
-    """One problem found by pydantic: the key, what it held, what is allowed."""
+    """Describe one problem found by pydantic: the key, its value, the allowed values."""
     key = ".".join(str(part) for part in location)
     if kind == "extra_forbidden":
         keys = HubDescription.model_fields if location[0] == "hub" else Description.model_fields
@@ -170,7 +170,7 @@ def _one_line(location: tuple[int | str, ...], kind: str, message: str, value: o
 
 
 def _disagreements(described: Description) -> Iterable[str]:
-    """Find what pydantic cannot see: keys that need or exclude each other."""
+    """Find problems beyond pydantic: keys that require or exclude each other."""
     yield from _label_disagreements(described)
     kind, texts, mark = KINDS[described.kind], len(described.text), described.mark
     if texts not in kind.texts:
@@ -236,7 +236,7 @@ def _label_disagreements(described: Description) -> Iterable[str]:
 
 
 def _unknown_dataset(folder: Path | None, benchmark: str, dataset: str) -> str:
-    """The error for a dataset that nobody has described."""
+    """The error for a dataset without a description."""
     folders = [*([] if folder is None else [folder]), CATALOG / benchmark]
     known = {path.parent.name for place in folders for path in place.glob(f"*/{DESCRIPTION}")}
     others = sorted((folder / dataset).glob("*.y*ml")) if folder is not None else []

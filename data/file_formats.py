@@ -1,4 +1,4 @@
-"""Formats of files with rows that are not read, by their names and first bytes, and the way out of each."""
+"""Unsupported formats of row files, by their names and first bytes, and the way out of each."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ UNREAD_NAMES = {
     (".pkl", ".pickle"): f"a pickle, which can run code: {SAVE_AS_CSV}",
     (".txt", ".dat", ".tab"): "of no format that is known: call it .csv if commas separate its fields, .tsv if tabs do",
 }
-"""Ends of file names that people give to rows, what such a file is, and what to do."""
+"""Common suffixes of row files in other formats: the format, and the way out."""
 
 UNREAD_BYTES = {
     b"\xff\xfe": "is UTF-16; save the file as UTF-8",
@@ -23,11 +23,11 @@ UNREAD_BYTES = {
     b"PK\x03\x04": "is a zip archive or an Excel workbook; save it as CSV with commas in UTF-8",
     b"PAR1": "is Parquet; call it .parquet",
 }
-"""First bytes of what is no text, and the way out."""
+"""First bytes of non-text formats, and the way out."""
 
 
 class Unreadable(ValueError):
-    """One row of a file, or the file from there on (`row` None: as a whole), cannot be read."""
+    """One row of a file, or the rest of the file (`row` None: all of it), cannot be read."""
 
     def __init__(self, row: int | None, message: str) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class Unreadable(ValueError):
 
 
 def check_format(path: Path) -> None:
-    """Raise Unreadable for a file whose first bytes are those of another format than its name says."""
+    """Raise Unreadable for a file whose first bytes contradict its name."""
     if path.name.endswith((".csv", ".tsv", ".jsonl")):
         with path.open("rb") as file:
             first = file.read(4)
@@ -45,7 +45,7 @@ def check_format(path: Path) -> None:
 
 
 def unread_format(name: str) -> str | None:
-    """Name the format that a suffix stands for, and the way out; None where it says nothing."""
+    """Name the format of a suffix, and the way out; None for an unknown suffix."""
     for ends, said in UNREAD_NAMES.items():
         if name.lower().endswith(ends):
             return said

@@ -1,4 +1,4 @@
-"""Loads a dataset from the Hub at its pinned revision; a Hub that cannot be reached is an error that says what to set."""
+"""Loading of a dataset from the Hub at its pinned revision; an unreachable Hub is an error with the way out."""
 
 import os
 import sys
@@ -13,11 +13,11 @@ from errors import UserError
 READ_AT_ONCE = 4000
 """Rows."""
 PROBE_SECONDS = 10.0
-"""Seconds in which the Hub has to answer at all. `datasets` itself would retry for half a minute or more."""
+"""Timeout in seconds for the Hub's first answer. `datasets` itself would retry for half a minute or more."""
 
 
 def load_from_hub(spec: DatasetSpec, hub: HubSource, cache: Path | None) -> list[RawTable]:
-    """The raw rows of every split that the description names; `test` may be absent.
+    """Load the raw rows of every split in the description; `test` may be absent.
 
     Raises UserError, within seconds where there is no network.
     """
@@ -50,7 +50,7 @@ def load_from_hub(spec: DatasetSpec, hub: HubSource, cache: Path | None) -> list
 
 
 def _probe(spec: DatasetSpec, hub: HubSource) -> None:
-    """Ask the Hub once, so that no network means an error in seconds; in offline mode the cache is asked instead."""
+    """Contact the Hub once, so that a missing network fails within seconds; in offline mode use the cache."""
     import huggingface_hub
     from huggingface_hub import constants
     from huggingface_hub.errors import HTTPError

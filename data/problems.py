@@ -1,4 +1,4 @@
-"""The one error of this folder: what is wrong with a dataset's description, files or rows."""
+"""The one error of this folder: everything wrong with a dataset's description, files or rows."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ SHOWN = 20
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """`value` as an error shows it: its repr, in one short line that any terminal can print."""
+    """`value` for an error message: its repr, in one short line that any terminal can print."""
     text = ascii(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 @dataclass
 class Problems:
-    """Collects the problems of one dataset, so that a person sees up to 20 of them at once."""
+    """Collector of the problems of one dataset, so that one error shows up to 20 of them."""
 
     dataset: str
     lines: list[str] = field(default_factory=list)
@@ -31,12 +31,12 @@ class Problems:
             self.lines.append(f"{file}, row {row}: {message}" if row is not None else f"{file}: {message}")
 
     def absorb(self, other: Problems) -> None:
-        """Note what another collection holds, after what is noted here."""
+        """Append the problems of another collector."""
         self.lines += other.lines[: SHOWN - len(self.lines)]
         self.count += other.count
 
     def raise_if_any(self) -> None:
-        """Raise one UserError with everything that was noted."""
+        """Raise one UserError with all problems."""
         if not self.count:
             return
         rest = self.count - len(self.lines)

@@ -32,10 +32,10 @@ MAKERS: dict[str, tuple[Callable[[random.Random], Row], tuple[str, ...]]] = {
     "worth": (worth_row, ()),
     "bargain": (bargain_row, CHOICES),
 }
-"""Dataset -> what makes one clean row, and the names of its labels (none for a score)."""
+"""Dataset -> generator of one clean row, and its label names (none for a score)."""
 
 MOST_ROWS = 100_000
-"""Rows of one split at most: the world is small, and no text comes twice."""
+"""Maximum rows of one split: the vocabulary is small, and no text is repeated."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class GeneratorParameters:
 
 
 def generate(dataset: str, parameters: Mapping[str, object]) -> dict[str, list[dict[str, object]]]:
-    """The rows of one dataset: {train, dev}, each row with its columns, `label` and `id`; no text comes twice.
+    """Generate the rows of one dataset: {train, dev}, each row with its columns, `label` and `id`; texts are unique.
 
     `parameters`: seed, train_rows, dev_rows and label_noise, a share: of the train labels that are replaced by another
     class (each by its own chance), or of the range as the standard deviation of a score's error. The same parameters give the
@@ -70,7 +70,7 @@ def generate(dataset: str, parameters: Mapping[str, object]) -> dict[str, list[d
 def _rows(
     make: Callable[[random.Random], Row], rng: random.Random, count: int, seen: set[tuple[object, ...]]
 ) -> list[Row]:
-    """`count` rows whose texts are not yet in `seen`."""
+    """Generate `count` rows whose texts are not in `seen`."""
     rows: list[Row] = []
     while len(rows) < count:
         row = make(rng)
@@ -82,7 +82,7 @@ def _rows(
 
 
 def _add_noise(rows: list[Row], labels: tuple[str, ...], share: float, rng: random.Random) -> None:
-    """Replace labels in place. Every row draws the same numbers, whatever the share: more noise keeps what was there."""
+    """Replace labels in place. Every row draws the same numbers at any share, so more noise extends less noise."""
     for row in rows:
         label = row["label"]
         if isinstance(label, str):
@@ -94,7 +94,7 @@ def _add_noise(rows: list[Row], labels: tuple[str, ...], share: float, rng: rand
 
 
 def _finished(split: str, rows: list[Row]) -> list[dict[str, object]]:
-    """Rows with ids, and scores rounded: the last bits of a logarithm may differ between machines."""
+    """Add ids, and round scores: the last bits of a logarithm may differ between machines."""
     finished: list[dict[str, object]] = []
     for number, row in enumerate(rows):
         label = row["label"]
@@ -104,7 +104,7 @@ def _finished(split: str, rows: list[Row]) -> list[dict[str, object]]:
 
 
 def _checked(dataset: str, given: Mapping[str, object]) -> GeneratorParameters:
-    """The parameters with their types, or one UserError that lists everything wrong with them."""
+    """Validate the parameters; one UserError lists all problems."""
     where = f"quickstart/{dataset}: generate"
     known = ("seed", "train_rows", "dev_rows", "label_noise")
     problems = [f"'{key}' is unknown; known: {', '.join(known)}" for key in given if key not in known]

@@ -1,4 +1,4 @@
-"""One clean row of each quickstart dataset: its texts, and the label that the world gives them.
+"""One clean row of each quickstart dataset: its texts, and the true label.
 
 standing   single      what anna owns makes her poor, modest or rich
 payment    pair        does what anna has pay for a pony? surely, surely not, or it depends
@@ -15,10 +15,10 @@ Row = dict[str, str | float]
 
 STANDINGS = ("poor", "modest", "rich")
 POOR_BELOW, RICH_FROM = 18, 45
-"""In coins; about a third of all pairs of goods lies in each class."""
+"""In coins; about a third of all pairs of goods falls in each class."""
 ANSWERS = ("entailment", "contradiction", "neutral")
 BARGAINING = 1.6
-"""Within this factor of the price, either way, it depends on the bargaining: neutral."""
+"""Factor around the price within which the answer depends on the bargaining: neutral."""
 CHOICES = ("choice1", "choice2")
 TOP_SCORE = 5.0
 SMALL_CHANGE = 4

@@ -1,4 +1,4 @@
-"""The small world of the quickstart benchmark: its words, and what the things in it are worth.
+"""The small world of the quickstart benchmark: its words and the values of its things.
 
 Standard library only. All datasets of the benchmark speak of people who own things, and every label follows from what
 those things are worth: number x condition x thing. So what is learnt on one dataset (that nine old cups are worth less
@@ -15,22 +15,22 @@ THINGS = {
     "pins": 1.0, "nails": 1.0, "cups": 2.0, "spoons": 2.0, "books": 3.0, "hats": 3.0,
     "chairs": 5.0, "lamps": 5.0, "clocks": 8.0, "drums": 8.0, "bells": 12.0, "harps": 12.0,
 }  # fmt: skip
-"""Value in coins of one of each sort in good condition."""
+"""Value in coins of one piece of each sort in good condition."""
 PRICES = {
     "hen": 6, "kite": 8, "goose": 10, "goat": 16, "pig": 25, "cart": 30, "pony": 40, "cow": 60, "boat": 90, "ship": 140,
 }  # fmt: skip
-"""Prices in coins: words of their own, so that a price is read off one word."""
+"""Prices in coins; each has its own word."""
 COLOURS = ("red", "blue", "green", "black", "white", "yellow")
 PEOPLE = ("anna", "ben", "carl", "dora", "emil", "fay")
 OTHER_WORDS = ("has", "owns", "and", "can", "pay", "for", "a", "wants", "takes", "what", "is", "worth", "more")
 
 HIGHEST = 2 * max(NUMBERS.values()) * max(CONDITIONS.values()) * max(THINGS.values())
-"""Highest value of two lots of goods, in coins (432)."""
+"""Highest total value of two lots of goods, in coins (432)."""
 
 
 @dataclass(frozen=True)
 class Goods:
-    """So many things of one sort, as words."""
+    """A lot of goods: a number of things of one sort, as words."""
 
     number: str
     condition: str
@@ -44,7 +44,7 @@ class Goods:
 
     @property
     def worth(self) -> float:
-        """Return their value together, in coins (0.5 to 216)."""
+        """Total value of the lot, in coins (0.5 to 216)."""
         return NUMBERS[self.number] * CONDITIONS[self.condition] * THINGS[self.thing]
 
 
@@ -55,6 +55,6 @@ def random_goods(rng: random.Random) -> Goods:
 
 
 def vocabulary() -> list[str]:
-    """Every word that a text of the benchmark can hold, sorted, lower case, each once."""
+    """All words of the benchmark's texts, sorted, lower case, unique."""
     groups = (NUMBERS, CONDITIONS, THINGS, PRICES, COLOURS, PEOPLE, OTHER_WORDS)
     return sorted({word for group in groups for word in group})

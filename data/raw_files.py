@@ -1,4 +1,4 @@
-"""The one reader of raw rows: CSV, TSV, JSON lines (also gzipped) or Parquet, little of a file in memory at a time.
+"""Reader of raw rows: CSV, TSV, JSON lines (also gzipped) or Parquet, in chunks.
 
 `read_raw` notes what can't be read and goes on; `read_chunks` ends with a UserError at the first row that can't be read.
 """
@@ -28,18 +28,18 @@ CHUNK = 1000
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows that follow one another in a file."""
+    """Consecutive rows of a file."""
 
     numbers: Sequence[int]
     """Their 1-based lines; in a Parquet file their rows."""
     rows: Sequence[RawRow]
-    """Their fields; of a Parquet file only those that were asked for."""
+    """Their fields; for a Parquet file only the requested ones."""
     batch: pa.RecordBatch | None = None
-    """Of a Parquet file: all columns."""
+    """For a Parquet file: all columns."""
 
 
 def suffix_of(path: Path) -> str:
-    """The format, as the end of the file's name; UserError if it is none that is known."""
+    """The format by the file's suffix. Raises UserError if it is unknown."""
     for suffix in SUFFIXES:
         if path.name.endswith(suffix):
             return suffix
@@ -49,7 +49,7 @@ def suffix_of(path: Path) -> str:
 
 
 def header_of(path: Path) -> list[str] | None:
-    """The columns that a file names before its first row: CSV, TSV and Parquet; None for JSON lines."""
+    """Column names given before the first row: CSV, TSV and Parquet; None for JSON lines."""
     with _or_data_error(path):
         check_format(path)
         if path.name.endswith(".parquet"):
@@ -63,7 +63,7 @@ def header_of(path: Path) -> list[str] | None:
 
 
 def read_raw(path: Path, problems: Problems) -> Iterator[Numbered]:
-    """The rows of a file with their 1-based lines, one at a time; what cannot be read is noted in `problems`."""
+    """Yield the rows of a file with their 1-based lines; unreadable ones are noted in `problems`."""
 
     def note(error: Unreadable) -> None:
         problems.add(str(path), error.row, str(error))
@@ -80,7 +80,7 @@ def read_raw(path: Path, problems: Problems) -> Iterator[Numbered]:
 
 
 def read_chunks(path: Path, columns: Sequence[str]) -> Iterator[Chunk]:
-    """The rows of a file; `columns` are those that are needed of a Parquet file."""
+    """Yield the rows of a file; `columns` limits the columns read from Parquet."""
     with _or_data_error(path):
         if path.name.endswith(".parquet"):
             yield from _parquet(path, columns)
@@ -91,7 +91,7 @@ def read_chunks(path: Path, columns: Sequence[str]) -> Iterator[Chunk]:
 
 
 def _parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator[Chunk]:
-    """Chunks of a Parquet file, rows counted from 1; all columns unless some are named."""
+    """Yield chunks of a Parquet file, rows counted from 1; all columns unless some are named."""
     with pa.OSFile(str(path)) as file:
         whole, start = pq.ParquetFile(file), 1
         check_columns(whole.schema_arrow.names)
@@ -108,7 +108,7 @@ def _raise(error: Unreadable) -> NoReturn:
 
 @contextmanager
 def _readable() -> Generator[None]:
-    """Turn what reading libraries raise for a missing or broken file into Unreadable."""
+    """Convert exceptions of reading libraries for a missing or broken file into Unreadable."""
     try:
         yield
     except Unreadable:
@@ -123,7 +123,7 @@ def _readable() -> Generator[None]:
 
 @contextmanager
 def _or_data_error(path: Path) -> Generator[None]:
-    """UserError where the file, or a row of it, is missing or broken."""
+    """Raise UserError if the file, or a row of it, is missing or broken."""
     try:
         with _readable():
             yield

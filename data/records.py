@@ -90,7 +90,7 @@ class DatasetSpec:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One checked row: its raw input columns, its label as the model sees it, and what it shares a split with."""
+    """One checked row: its raw input columns, its label as the model sees it, and its group."""
 
     id: str
     fields: dict[str, str | int]
@@ -108,7 +108,7 @@ class SourceRows:
     """The checked rows of one dataset, before splitting."""
 
     spec: DatasetSpec
-    """`dev_sets` names those that were found, or ("dev",) where one has to be held out."""
+    """Names of the dev sets found, or ("dev",) if one has to be held out."""
     rows: Mapping[str, Sequence[Row]]
     """"train", the dev sets and, where there is one, "test"."""
     origin: str

@@ -1,4 +1,4 @@
-"""Rendering of rows as text, here alone; standard library only, so that a registered student carries this file.
+"""Rendering of rows as text; standard library only, because a registered student carries this file.
 
 A rendering is a small dictionary (`Render`), stored as JSON beside every model. A row is a dictionary of raw
 columns. The result is a list of (first text, second text or None): one element, or one per candidate of a choice.
@@ -23,7 +23,7 @@ MARK_COLUMNS: dict[str, tuple[str, ...]] = {
     "wic": ("start1", "end1", "start2", "end2"),
     "wsc": ("span1_index", "span1_text", "span2_index", "span2_text"),
 }
-"""Columns that a mark needs besides the text."""
+"""Columns that a mark needs in addition to the text."""
 
 
 class Render(TypedDict):
@@ -64,13 +64,13 @@ def columns_of(spec: Render) -> tuple[str, ...]:
 
 
 def integer_columns(spec: Render) -> frozenset[str]:
-    """Those of `columns_of` that hold positions and not text."""
+    """Columns of `columns_of` that hold positions instead of text."""
     marks = MARK_COLUMNS[spec["mark"]] if spec["mark"] else ()
     return frozenset(column for column in marks if not column.endswith("_text"))
 
 
 def repaired_marks(spec: Render, row: Mapping[str, object]) -> int:
-    """Count the spans of this row (0 to 2) that were found elsewhere than where their index points (WSC)."""
+    """Count this row's spans (0 to 2) that were not found at their index (WSC)."""
     if spec["mark"] != "wsc":
         return 0
     text = _text(row, spec["text"][0])
@@ -87,7 +87,7 @@ def _text(row: Mapping[str, object], column: str) -> str:
 
 
 def _integer(row: Mapping[str, object], column: str) -> int:
-    """A position; number types of other libraries and digits from a CSV file are accepted."""
+    """A position; accepts number types of other libraries and digits from a CSV file."""
     if column not in row:
         raise ValueError(f"field '{column}' is missing; this dataset needs it as input")
     try:
@@ -100,7 +100,7 @@ def _integer(row: Mapping[str, object], column: str) -> int:
 
 
 def _with_connective(text: str, column: str | None, row: Mapping[str, object]) -> str:
-    """ "I was late." -> "I was late because": the full stop goes, so that the choice continues the sentence."""
+    """ "I was late." -> "I was late because": drop the full stop, so that the choice continues the sentence."""
     if column is None:
         return text
     question = _text(row, column)
@@ -121,7 +121,7 @@ def _word_span(row: Mapping[str, object], k: int, text: str) -> tuple[int, int]:
 
 
 def _marked(text: str, spans: list[tuple[int, int]], signs: str) -> str:
-    """The text with a sign before and after each span of characters, single spaces around every sign.
+    """The text with a marker before and after each span of characters, and single spaces around every marker.
 
     A span may lie within another ("their" in "their mothers"): the outer one's sign stands outside.
     """
@@ -136,7 +136,7 @@ def _marked(text: str, spans: list[tuple[int, int]], signs: str) -> str:
 
 
 def _find_span(row: Mapping[str, object], k: int, text: str) -> tuple[tuple[int, int], bool]:
-    """Characters of WSC's span k, and whether it had to be looked for.
+    """Character range of WSC's span k, and whether it had to be searched for.
 
     The index counts words parted by white space. Where the text there agrees with the span's text (up to case and
     punctuation in front) it is taken; else the nearest occurrence, in words, is.

@@ -1,4 +1,4 @@
-"""Many rows in little memory: a column per field, from which single rows are made as they are asked for."""
+"""Many rows in little memory: one column per field; row objects are made on access."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from data.rendering import integer_columns
 from kinds import KINDS
 
 ID, LABEL, GROUP = "distilflow_id", "distilflow_label", "distilflow_group"
-"""Names of our own columns: no raw column can be called so by accident."""
+"""Reserved column names that cannot clash with raw columns."""
 
 CHUNK = 4000
 """Rows that exist as objects at a time."""
 
 
 class RowTable(Sequence[Row]):
-    """N rows of one dataset; a row object takes about a kilobyte, here a row takes little more than its text.
+    """N rows of one dataset; takes little more memory than their texts (a row object takes about a kilobyte).
 
     Args:
         spec: of the dataset.
@@ -34,7 +34,7 @@ class RowTable(Sequence[Row]):
 
     @classmethod
     def of(cls, spec: DatasetSpec, rows: Iterable[Row]) -> RowTable:
-        """The rows of an iterator, a chunk of which exists at a time; a RowTable comes back as it is."""
+        """Build a table from an iterator, chunk by chunk; a RowTable is returned unchanged."""
         if isinstance(rows, RowTable):
             return rows
         left, parts = iter(rows), [_to_table(spec, [])]
@@ -54,12 +54,12 @@ class RowTable(Sequence[Row]):
 
     @property
     def groups(self) -> np.ndarray:
-        """(N,) a number per group, -1 where a row belongs to none."""
+        """(N,) group number, -1 for rows without a group."""
         codes = self._column(GROUP).combine_chunks().dictionary_encode().indices
         return codes.fill_null(-1).to_numpy(zero_copy_only=False)
 
     def pick(self, positions: np.ndarray) -> RowTable:
-        """The rows at `positions`, in that order; nothing is copied."""
+        """The rows at `positions`, in that order, without copying."""
         own = positions if self._positions is None else self._positions[positions]
         return RowTable(self.spec, self._table, own)
 

@@ -1,4 +1,4 @@
-"""Sources of a dataset's rows, in this order, and never silently from anywhere else:
+"""Sources of a dataset's rows, in this order and no other:
 
 1. files in the dataset's own folder; 2. the embedded generator, where the description has `generate`; 3. folders of
 the config (`source.search`): rows as in 1, or a copy of the Hub's repository; 4. the Hub at the pinned revision.
@@ -27,19 +27,19 @@ DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
     "dev_mismatched": ("dev_mismatched", "validation_mismatched"),
     "test": ("test", "test_matched"),
 }
-"""Split -> names that its file may have, if the description gives none."""
+"""Split -> default file names, used if the description gives none."""
 
 DEV_LIKE = tuple(f"{name}." for name in ("dev", "val", "valid", "validation", "validation_matched", "eval"))
-"""Beginnings of names of files that are dev sets to those who made them."""
+"""Name prefixes by which people mean a dev set."""
 
 DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?$")
-"""The end of the path of a file in DVC's cache, wherever it lies: with `cache.type symlink` data are links to it."""
+"""Path suffix of files in DVC's cache: with `cache.type symlink` data are links to them."""
 
 
 def read_rows(
     spec: DatasetSpec, folder: Path | None, *, search: Sequence[Path] = (), hub_cache: Path | None = None
 ) -> SourceRows:
-    """All rows of a dataset, read and checked; `folder` is the one that holds a folder per dataset.
+    """Read and check all rows of a dataset; `folder` holds one folder per dataset.
 
     Raises UserError with up to 20 problems, or saying which settings to change where no rows can be found.
     """
@@ -63,7 +63,7 @@ def read_rows(
 
 
 def check_first_rows(spec: DatasetSpec, folder: Path, *, search: Sequence[Path] = (), rows: int = 20) -> None:
-    """Raise UserError for what `read_rows` would refuse, as far as the first rows of every file show it.
+    """Raise the UserError that `read_rows` would, as far as the first rows of every file show it.
 
     The Hub is not asked.
     """
@@ -79,7 +79,7 @@ def check_first_rows(spec: DatasetSpec, folder: Path, *, search: Sequence[Path] 
 def _find(
     spec: DatasetSpec, folder: Path | None, search: Sequence[Path], hub_cache: Path | None
 ) -> tuple[list[RawTable], str]:
-    """The raw rows of the first place that has any, and that place."""
+    """The raw rows of the first source that has any, and the name of that source."""
     files, place = _find_files(spec, folder, search)
     if files:
         return [_table(split, path) for split, path in files], f"folder {place}"
@@ -92,7 +92,7 @@ def _find(
 def _find_files(
     spec: DatasetSpec, folder: Path | None, search: Sequence[Path]
 ) -> tuple[list[tuple[str, Path]], Path | None]:
-    """(split, file) of every file of the first place that has any, and that place; ([], None): the generator or the Hub."""
+    """(split, file) pairs of the first source with files, and its name; ([], None): the generator or the Hub."""
     own = folder / spec.name if folder is not None else None
     places = [own] if own is not None else []
     if not spec.generate:
@@ -113,7 +113,7 @@ def _find_files(
 
 
 def _refuse_unread_train(spec: DatasetSpec, place: Path) -> None:
-    """Raise UserError for files in the dataset's own folder that are not read, where it holds no train file that is."""
+    """Raise UserError for unread files in the dataset's folder if it holds no readable train file."""
     found = [path for path in sorted(place.iterdir()) if path.is_file() and path.name != DESCRIPTION]
     meant = [path for path in found if path.name.partition(".")[0].lower() in DEFAULT_NAMES["train"]]
     for path in meant or found:
@@ -131,7 +131,7 @@ def _refuse_unread_train(spec: DatasetSpec, place: Path) -> None:
 
 
 def _places(spec: DatasetSpec, root: Path) -> list[Path]:
-    """Folders under a search folder that may hold the rows; the last ones are layouts of the Hub."""
+    """Candidate folders of the rows under a search folder, the Hub's layouts last."""
     places = [root / spec.name, root / spec.benchmark / spec.name]
     if spec.hub:
         config, owner_name = spec.hub.config or ".", Path(spec.hub.path)
@@ -162,7 +162,7 @@ def _files_in(spec: DatasetSpec, place: Path) -> list[tuple[str, Path]]:
 
 
 def _refuse_unread_dev(spec: DatasetSpec, place: Path) -> None:
-    """Raise UserError for a file that somebody means as the dev set: without one, train rows would be held out."""
+    """Raise UserError for a file that looks like an unread dev set: without one, train rows would be held out."""
     for path in sorted(place.iterdir()):
         if path.is_file() and path.name.lower().startswith(DEV_LIKE):
             what = unread_format(path.name)
@@ -174,7 +174,7 @@ def _refuse_unread_dev(spec: DatasetSpec, place: Path) -> None:
 
 
 def _within(spec: DatasetSpec, place: Path, files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
-    """The same files; UserError for a link that leads out of their folder, DVC's own into its cache excepted."""
+    """Return the files unchanged. Raises UserError for a link out of their folder, except into DVC's cache."""
     for _, path in files:
         real = path.resolve()
         if not real.is_relative_to(place.resolve()) and not DVC_CACHE.search(real.as_posix()):
@@ -207,7 +207,7 @@ def _table(split: str, path: Path) -> RawTable:
 
 
 def _generated(spec: DatasetSpec, parameters: dict[str, object]) -> list[RawTable]:
-    """The rows that the project makes itself."""
+    """Rows from the embedded generator."""
     from data import quickstart  # only here: nothing else needs the generator
 
     splits = quickstart.generate(spec.name, parameters)
@@ -215,7 +215,7 @@ def _generated(spec: DatasetSpec, parameters: dict[str, object]) -> list[RawTabl
 
 
 def _expected(spec: DatasetSpec, split: str) -> str:
-    """The file names that would be taken for a split."""
+    """The accepted file names of a split."""
     if split in spec.files:
         return spec.files[split]
     return " or ".join(DEFAULT_NAMES[split]) + f" with {', '.join(SUFFIXES)}"

@@ -1,4 +1,4 @@
-"""Counts and warnings of the split stage: leaks, repetitions, contradictions, unknown tokens, few dev rows."""
+"""Counts and warnings of the split stage: leaks, duplicates, contradictions, unknown tokens, few dev rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from data.records import DatasetSpec
 from kinds import KINDS
 
 MOSTLY_UNKNOWN = 0.2
-"""The share of unknown tokens from which on a split warns."""
+"""Share of unknown tokens at which a split warns."""
 FEW_DEV_ROWS = 100
-"""Dev rows below which a split warns: one of them is more than a point."""
+"""Number of dev rows below which a split warns: one row is then more than a point."""
 COUNTED = (
     "dropped_equal_to_dev",
     "dropped_with_another_label",
@@ -20,12 +20,12 @@ COUNTED = (
     "duplicate_inputs",
     "inputs_with_two_labels",
 )
-"""Counts of the manifest that metrics.json has, too."""
+"""Counts shared by the manifest and metrics.json."""
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """Unknown tokens among those that texts became: all but padding, [CLS] and the like."""
+    """Number of unknown tokens and of all text tokens (no padding, [CLS] and the like)."""
 
     count: int
     of: int
@@ -46,14 +46,14 @@ def unknown_tokens(table: pa.Table, unknown: int | None, special: set[int]) -> U
 
 
 def points_per_row(spec: DatasetSpec, rows: Mapping[str, int]) -> dict[str, float]:
-    """Points of accuracy that one row of each dev set is worth; {} for a regression."""
+    """Points of accuracy per row of each dev set; {} for a regression."""
     if not KINDS[spec.kind].has_classes:
         return {}
     return {name: round(100 / rows[name], 2) for name in spec.dev_sets if rows.get(name)}
 
 
 def few_dev_rows(spec: DatasetSpec, rows: Mapping[str, int], *, held_out: bool) -> list[str]:
-    """A warning for each dev set of so few rows that they measure little; `held_out`: of train, for want of a file."""
+    """A warning for each small dev set; `held_out`: it was taken from train, because there is no dev file."""
     worth = points_per_row(spec, rows)
     found = []
     for name in (name for name in spec.dev_sets if rows[name] < FEW_DEV_ROWS):
@@ -66,7 +66,7 @@ def few_dev_rows(spec: DatasetSpec, rows: Mapping[str, int], *, held_out: bool) 
 
 
 def mostly_unknown(train: Unknown, tokenizer: str) -> list[str]:
-    """A warning where a tokenizer does not know the texts."""
+    """A warning if a large share of the tokens is unknown to the tokenizer."""
     if train.share < MOSTLY_UNKNOWN:
         return []
     return [
@@ -76,7 +76,7 @@ def mostly_unknown(train: Unknown, tokenizer: str) -> list[str]:
 
 
 def remarks(manifest: Mapping[str, object], truncated: int, max_length: int, unknown: Mapping[str, Unknown]) -> str:
-    """Remarks on the rows for the final line; nothing about what did not happen."""
+    """Remarks on the rows for the final line, zero counts left out."""
     counts = {name: int(str(manifest[name])) for name in COUNTED}
     whole = Unknown(sum(part.count for part in unknown.values()), sum(part.of for part in unknown.values()))
     leaked, other = counts["dev_rows_in_train"], counts["dropped_with_another_label"]
@@ -94,7 +94,7 @@ def remarks(manifest: Mapping[str, object], truncated: int, max_length: int, unk
 
 
 def _noun(what: str, count: int) -> str:
-    """The words for so many: "1 row cut", "2 rows cut"."""
+    """A count with its noun: "1 row cut", "2 rows cut"."""
     if count > 1:
         return what
     for many, one in (

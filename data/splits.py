@@ -1,4 +1,4 @@
-"""Parts the official rows into train, quiz, selection and dev, deterministically.
+"""Deterministic splitting of the official rows into train, quiz, selection and dev.
 
 Within each class (quintile for regression) units of rows are ranked by a hash of the split seed and their text, so
 that adding rows moves few others. The first tenth is `quiz` (meta-teacher, curriculum), the next tenth `selection`
@@ -25,7 +25,7 @@ from errors import UserError
 
 @dataclass(frozen=True)
 class Splits:
-    """The rows of every split by its name, and what was done to make them."""
+    """The rows of every split by its name, and the counts of dropped and repeated rows."""
 
     rows: dict[str, RowTable]
     """"train", "quiz", "selection" and the dev sets."""
@@ -50,7 +50,7 @@ class Shares:
             raise UserError(f"split.selection_minimum is {self.selection_minimum}; must be 1 or more")
 
     def selection_rows(self, rows: int) -> int:
-        """The tenth, at least 64 rows, at most a fifth."""
+        """Size of selection: a tenth, at least 64 rows, at most a fifth."""
         wanted = max(round(self.selection * rows), self.selection_minimum)
         return min(wanted, int(self.selection_maximum * rows))
 
@@ -108,7 +108,7 @@ def _hold_out(pool: RowTable, shares: Shares, seed: int) -> tuple[RowTable, dict
 
 
 def _without_dev_rows(pool: RowTable, dev: Mapping[str, RowTable]) -> tuple[RowTable, np.ndarray, dict[str, int]]:
-    """(rows, their keys, what was dropped): without rows whose input is that of a dev row."""
+    """(rows, their keys, dropped counts): rows without those whose input equals a dev row's."""
     keys, in_dev = input_keys(pool), np.concatenate([input_keys(rows) for rows in dev.values()])
     leaked = np.isin(keys, in_dev)
     labels: dict[bytes, set[int | float]] = {}
@@ -151,7 +151,7 @@ def _rows_of(pool: RowTable, units: Units) -> RowTable:
 
 
 def _repetitions(labels: np.ndarray, keys: np.ndarray, units: Units) -> dict[str, int]:
-    """Repetitions among the rows that are split, for the manifest."""
+    """Counts of duplicates among the rows to split, for the manifest."""
     values, codes = np.unique(labels, return_inverse=True)
     inputs, numbers = np.unique(keys, return_inverse=True)
     labels_of = np.bincount(np.unique(numbers * len(values) + codes) // max(1, len(values)))

@@ -24,7 +24,7 @@ def save_source(folder: Path, source: SourceRows) -> None:
 
 
 def read_source(folder: Path) -> SourceRows:
-    """The rows as `save_source` was given them; UserError where the folder is no output of the source stage."""
+    """Read the rows that `save_source` wrote. Raises UserError if the folder is not an output of the source stage."""
     try:
         stored = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
         spec = DatasetSpec.from_json(stored["spec"])

@@ -1,4 +1,4 @@
-"""Rows of text files, one at a time: JSON lines (also gzipped), CSV and TSV; a row that can't be read is an Unreadable."""
+"""Rows of text files, one at a time: JSON lines (also gzipped), CSV and TSV; unreadable rows are Unreadable."""
 
 import csv
 import gzip
@@ -12,25 +12,25 @@ from data.file_formats import Unreadable, check_format
 from data.problems import shown
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""The byte order mark that spreadsheets put in front."""
+"""Byte order mark written by spreadsheets."""
 LONGEST_FIELD = 2**31 - 1
-"""Characters of a CSV field. Python's own limit of 131,072 is a web page; a text is cut at split.max_length later."""
+"""Largest CSV field in characters. Python's own limit of 131,072 is too small for a web page."""
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 """Separators of fields, each with its name."""
 OTHER_WAYS = {(",", "\t"): "call it .tsv", ("\t", ","): "call it .csv"}
-"""Advice for a file whose fields are separated by the second sign, and not by the first."""
+"""Advice for a file with fields separated by the second sign instead of the first."""
 Note = Callable[[Unreadable], None]
-"""Hears of a row that can't be read; where it raises, reading ends."""
+"""Callback for unreadable rows; reading ends if it raises."""
 
 
 def text_rows(path: Path, note: Note) -> Iterator[Numbered]:
-    """The rows of CSV, TSV or JSON lines, one at a time. Raises Unreadable where no later line could be read either."""
+    """Yield the rows of CSV, TSV or JSON lines. Raises Unreadable if the rest of the file can't be read either."""
     check_format(path)
     yield from _jsonl(path, note) if path.name.endswith((".jsonl", ".jsonl.gz")) else _csv(path, note)
 
 
 def _jsonl(path: Path, note: Note) -> Iterator[Numbered]:
-    """Rows of JSON lines; empty lines are passed over."""
+    """Rows of JSON lines; empty lines are skipped."""
     first = True
     with cast(BinaryIO, gzip.open(path)) if path.name.endswith(".gz") else path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -48,7 +48,7 @@ def _jsonl(path: Path, note: Note) -> Iterator[Numbered]:
 
 
 def json_row(number: int, line: bytes, *, first: bool = False) -> RawRow:
-    """The object in one line of JSON lines; `first`: no line with a row came before.
+    """Parse one line of JSON lines; `first`: no row came before it.
 
     Raises Unreadable, with the row None where no later line could be read either.
     """
@@ -71,7 +71,7 @@ def json_row(number: int, line: bytes, *, first: bool = False) -> RawRow:
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object; json itself would keep the last of two equal names and say nothing."""
+    """Build an object, refusing repeated names, of which json itself keeps the last."""
     made = dict(pairs)
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
@@ -100,7 +100,7 @@ def separator(path: Path) -> str:
 
 
 def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The records of a CSV or TSV file, its header first, with the number of the (last) line that each stands in.
+    """Records of a CSV or TSV file, header first, each with the number of its (last) line.
 
     Raises Unreadable for what is none, in UTF-8.
     """
@@ -132,7 +132,7 @@ def _without_nul(file: TextIO) -> Iterator[str]:
 
 
 def _check_header(header: Sequence[str], own: str) -> None:
-    """Raise Unreadable for a header that is separated by something else than `own`, or names a column twice."""
+    """Raise Unreadable for a header with another separator than `own`, or a repeated column."""
     whole = own.join(header)
     if not header:
         raise Unreadable(1, "is empty; the first line must name the columns")
@@ -150,7 +150,7 @@ def _check_header(header: Sequence[str], own: str) -> None:
 
 
 def _check_first_row(number: int, whole: str, fields: int, own: str) -> None:
-    """Raise Unreadable for a row that is separated by something else than the header."""
+    """Raise Unreadable for a row with another separator than the header."""
     for sign, name in SEPARATORS.items():
         if sign != own and whole.count(sign) == fields - 1:
             raise Unreadable(
@@ -161,13 +161,13 @@ def _check_first_row(number: int, whole: str, fields: int, own: str) -> None:
 
 
 def check_columns(names: Sequence[str]) -> None:
-    """Raise Unreadable where two columns have one name: a row would keep the last."""
+    """Raise Unreadable for repeated column names: a row would keep the last."""
     if len(set(names)) < len(names):
         raise Unreadable(1, f"names a column twice: {shown(list(names))}")
 
 
 def _without_utf8(path: Path) -> Unreadable:
-    """The error for the first line that is no UTF-8: the decoder reads ahead of the lines, and does not know."""
+    """The error for the first line that is not UTF-8, found by a second read: the decoder reads ahead."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:

@@ -1,4 +1,4 @@
-"""Rows -> token ids, once: an Arrow file per split that is opened memory-mapped.
+"""Tokenisation of rows: one Arrow file per split, opened memory-mapped.
 
 Every row holds a list of candidates (one, but for a choice), each a list of ids; so the file describes itself, and
 opening it reads nothing but the offsets that are asked for.
@@ -23,7 +23,7 @@ from errors import UserError
 from kinds import KINDS
 
 CHUNK = 2000
-"""Rows tokenised at a time: bounds the memory of the encodings."""
+"""Rows tokenised at a time; bounds the memory of the encodings."""
 
 STRATEGIES: dict[Truncate, str] = {"longest": "longest_first", "first": "only_first", "second": "only_second"}
 PAD_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>", "</s>")
@@ -31,7 +31,7 @@ PAD_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>", "</s>")
 
 
 class Header(TypedDict):
-    """The Arrow file's description of itself, as JSON in its schema."""
+    """Metadata of the Arrow file, as JSON in its schema."""
 
     dataset: str
     choices: int
@@ -52,11 +52,11 @@ class TokenSplit:
     """(N,) tokens of the row's longest candidate."""
     header: Header
     tokens: np.ndarray
-    """(T,) all ids, end to end."""
+    """(T,) all ids, concatenated."""
     types: np.ndarray | None
     """(T,) token types (which of the two texts), None where all are 0."""
     offsets: np.ndarray
-    """(N*K+1,) where candidate i*K+k begins in `tokens`."""
+    """(N*K+1,) start of candidate i*K+k in `tokens`."""
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -68,12 +68,12 @@ class TokenSplit:
 
     @property
     def pad_id(self) -> int:
-        """The id that batches are filled up with."""
+        """The padding id."""
         return self.header["pad_id"]
 
     @property
     def truncated(self) -> int:
-        """Rows that were longer than the maximum."""
+        """Number of rows longer than the maximum."""
         return self.header["truncated"]
 
     def input_ids(self, i: int, k: int = 0) -> np.ndarray:
@@ -92,7 +92,7 @@ class TokenSplit:
 def tokenize_split(
     spec: DatasetSpec, rows: Sequence[Row], tokenizer: Tokenizer, max_length: int, pad_id: int | None = None
 ) -> pa.Table:
-    """Tokenise the rows of one split; special tokens are the tokenizer's own, its settings stay as they were.
+    """Tokenise the rows of one split with the tokenizer's own special tokens; its settings are left unchanged.
 
     Raises UserError where a text that must not be cut is longer than `max_length`, or no padding token is known.
     """
@@ -131,7 +131,7 @@ def save_split(folder: Path, name: str, table: pa.Table) -> Path:
 
 
 def open_split(folder: Path, name: str) -> TokenSplit:
-    """Open `<folder>/<name>.arrow` memory-mapped; UserError where it is missing or no such file."""
+    """Open `<folder>/<name>.arrow` memory-mapped. Raises UserError if it is missing or damaged."""
     path = folder / f"{name}.arrow"
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
@@ -155,7 +155,7 @@ def open_split(folder: Path, name: str) -> TokenSplit:
 
 
 def joined(splits: Sequence[TokenSplit]) -> TokenSplit:
-    """The rows of several splits of one dataset, end to end in that order; the ids of more than one are copied."""
+    """Concatenate several splits of one dataset; the ids of more than one are copied."""
     if len(splits) == 1:
         return splits[0]
     first, typed = splits[0], any(split.types is not None for split in splits)
@@ -175,7 +175,7 @@ def joined(splits: Sequence[TokenSplit]) -> TokenSplit:
 
 
 def tokenizer_fingerprint(tokenizer: Tokenizer) -> str:
-    """sha256 of everything that turns text into ids: vocabulary, normaliser, pre-tokeniser, post-processor.
+    """sha256 of everything that maps text to ids: vocabulary, normaliser, pre-tokeniser, post-processor.
 
     Truncation and padding are settings of a call and not of the tokenizer: they do not count. The post-processor
     counts by what it does to a text and to a pair, because libraries write one and the same in different ways.
@@ -191,7 +191,7 @@ def tokenizer_fingerprint(tokenizer: Tokenizer) -> str:
 
 
 def _prepared(spec: DatasetSpec, tokenizer: Tokenizer, max_length: int) -> Tokenizer:
-    """A copy that cuts where this dataset allows it, and does not pad."""
+    """A copy that truncates as the dataset allows, without padding."""
     own = Tokenizer.from_str(tokenizer.to_str())
     own.no_padding()
     paired = len(spec.render["text"]) + len(spec.render["choices"]) > 1
@@ -205,7 +205,7 @@ def _prepared(spec: DatasetSpec, tokenizer: Tokenizer, max_length: int) -> Token
 def _encode(
     spec: DatasetSpec, tokenizer: Tokenizer, texts: list[TextPair], rows: Sequence[Row], max_length: int
 ) -> list[Encoding]:
-    """Encodings of all texts (K per row), after a look at those that must not be cut."""
+    """Encode all texts (K per row), after checking those that must not be cut."""
     kept = {"longest": None, "first": 1, "second": 0}[spec.render["truncate"]]
     if kept is not None:
         room = max_length - tokenizer.num_special_tokens_to_add(is_pair=True) - 1
@@ -234,7 +234,7 @@ def padding_id(tokenizer: Tokenizer) -> int:
 
 
 def _chunk(spec: DatasetSpec, rows: Sequence[Row], encodings: Sequence[Encoding]) -> pa.Table:
-    """Some rows of the Arrow table, which take less memory than their encodings."""
+    """Convert some rows to an Arrow table, which takes less memory than their encodings."""
     number = pa.int64() if KINDS[spec.kind].has_classes else pa.float32()
     ids, types = ([getattr(encoding, name) for encoding in encodings] for name in ("ids", "type_ids"))
     return pa.table(
@@ -254,7 +254,7 @@ def _nested(candidates: Sequence[Sequence[int]], kind: pa.DataType, choices: int
 
 
 def _candidates(column: pa.ChunkedArray, inner: pa.DataType) -> pa.ListArray:
-    """The candidates of all rows, end to end, without copying."""
+    """The candidates of all rows, concatenated, without copying."""
     if column.num_chunks == 0:
         return cast(pa.ListArray, pa.array([], inner))
     return cast(pa.ListArray, column.chunk(0).values)

@@ -1,4 +1,4 @@
-"""Units of rows that must share a split (identical inputs, rows of one group), and the class that each counts in.
+"""Units of rows that must share a split (identical inputs, rows of one group), and each unit's class.
 
 A unit's class is the majority label of its rows (ties: the lower label); for regression it is the quintile of their
 mean score. So classes keep their proportions, but for the rows of a unit that disagree with its majority.
@@ -23,7 +23,7 @@ from kinds import KINDS
 
 QUINTILES = 5
 KEY_BYTES = 16
-"""Of the hash that stands for an input: two of a billion rows collide with a chance of 1 in 10^20."""
+"""Bytes of an input's hash: two of a billion rows collide with a chance of 1 in 10^20."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Units:
     rows: np.ndarray
     """(N,) positions of the rows, unit by unit, ascending within each."""
     starts: np.ndarray
-    """(U+1,) where each unit begins in `rows`."""
+    """(U+1,) start of each unit in `rows`."""
     strata: np.ndarray
     """(U,) class, or quintile."""
     ranks: np.ndarray
-    """(U,) where a unit stands among those of its class, 32 bytes; depends on nothing but the salt and its own name."""
+    """(U,) rank key of a unit within its class, 32 bytes; depends on the salt and its own name only."""
 
     def __len__(self) -> int:
         return len(self.strata)
@@ -57,7 +57,7 @@ class Units:
 
 
 def input_key(spec: DatasetSpec, row: Row) -> str:
-    """The row's rendered text as one string; white space and case do not count: an uncased model sees neither."""
+    """The row's rendered text as one string, ignoring white space and case as an uncased model does."""
     texts = [text for pair in row.texts(spec) for text in pair if text is not None]
     return "\0".join(" ".join(text.casefold().split()) for text in texts)
 
@@ -71,7 +71,7 @@ def input_keys(rows: RowTable) -> np.ndarray:
 
 
 def make_units(rows: RowTable, keys: np.ndarray, salt: str) -> Units:
-    """Join rows that share an input or a group, also through other rows; `keys` are `input_keys(rows)`."""
+    """Join rows that share an input or a group, transitively; `keys` are `input_keys(rows)`."""
     parts = _joined(keys, rows.groups)
     _, firsts, parts = np.unique(parts, return_index=True, return_inverse=True)
     # Numbered by their first rows: what no rank decides, the order of the file does.
@@ -105,7 +105,7 @@ def _joined(keys: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def _ranks(rows: RowTable, unit_of: np.ndarray, starts: np.ndarray, salt: str) -> np.ndarray:
-    """(U,) the hash of salt and name; a unit's name is the first in the alphabet of its rows' groups and texts."""
+    """(U,) hash of salt and name; a unit's name is the alphabetically first of its rows' groups and texts."""
     found, many = np.empty(len(starts) - 1, "S32"), dict[int, str]()
     single = np.diff(starts) == 1
     for row, unit in zip(rows, unit_of, strict=True):
@@ -132,7 +132,7 @@ def _strata(rows: RowTable, members: np.ndarray, starts: np.ndarray) -> np.ndarr
 
 
 def _quintile_edges(labels: np.ndarray) -> list[float]:
-    """The four scores that part the rows into five parts of about one size (ties in one part)."""
+    """The four scores that divide the rows into five parts of about equal size (ties stay together)."""
     scores = np.sort(labels)
     return [float(scores[len(scores) * k // QUINTILES]) for k in range(1, QUINTILES)] if len(scores) else []
 
@@ -147,7 +147,7 @@ def _stratum(labels: Sequence[int | float], edges: Sequence[float]) -> int:
 
 
 def apportion(total: int, counts: dict[int, int]) -> dict[int, int]:
-    """Share `total` out in proportion to `counts`, exactly, each at least 1: largest remainders get what is left."""
+    """Divide `total` in proportion to `counts`, exactly, each at least 1, by largest remainders."""
     everything = sum(counts.values())
     exact = {key: total * count / everything for key, count in sorted(counts.items())}
     shares = {key: max(1, int(share)) for key, share in exact.items()}

@@ -1,4 +1,4 @@
-"""Reads a description's YAML; errors name the dataset, the file and the line."""
+"""Reading of a description's YAML; errors name the dataset, the file and the line."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from strict_yaml import DescriptionLoader
 
 
 def read_yaml(path: Path, dataset: str) -> object:
-    """The parsed file; UserError names file, line and what is wrong."""
+    """Parse the file. Raises UserError with file, line and the problem."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=DescriptionLoader)  # noqa: S506 - it is a safe loader
     except OSError as error:

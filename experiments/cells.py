@@ -34,13 +34,13 @@ METHODS = ("finetune", "mse_kd", "mpdistil")
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells of a profile; a row each, unless the file has one of the same budget."""
+    """Cells of a profile, one row each, unless the file has one of the same budget."""
 
     setting: Setting
     cells: Sequence[tuple[str, str, str]]
 
     def prepare(self) -> None:
-        """Nothing is to be known before the first point."""
+        """Do nothing: a cell needs no preparation."""
 
     def points(self, dataset: str, seed: int) -> list[Point]:
         """The cells of a dataset and seed that have no row yet."""
@@ -52,7 +52,7 @@ class Cells:
         append_row(self.setting.rows, self._row(point, tree))
 
     def conclude(self) -> None:
-        """Nothing is left to do after the last point."""
+        """Do nothing: a cell's row is complete."""
 
     def _point(self, dataset: str, seed: int, cell: tuple[str, str, str]) -> Point:
         values: dict[str, object] = {"seeds": [seed], "methods": by_family(METHODS)}

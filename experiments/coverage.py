@@ -36,14 +36,14 @@ SHARES = {
     "matthews": ((0.5, 0.5), (0.9, 0.1)),
 }
 SPREADS = (0.0, 0.15)
-"""Of skill over training seeds: 0 and about 3 points of accuracy."""
+"""Standard deviations of skill over training seeds: 0 and about 3 points of accuracy."""
 LEVEL = 0.95
 AGAIN = 5
 
 
 @dataclass(frozen=True)
 class CoverageCell:
-    """One kind of pair, as many dev rows, as many training seeds."""
+    """One kind of pair with a number of dev rows and of training seeds."""
 
     metric: str
     pair: PlantedPair
@@ -53,7 +53,7 @@ class CoverageCell:
 
 @dataclass(frozen=True)
 class Measured:
-    """Shares of the draws whose interval holds the truth, and mean width, as fractions."""
+    """Shares of the draws whose interval covers the truth, and mean width, as fractions."""
 
     cell: CoverageCell
     draws: int
@@ -67,7 +67,7 @@ def cells(
     seeds: Sequence[int] = SEEDS,
     relations: Sequence[Relation] = RELATIONS,
 ) -> list[CoverageCell]:
-    """All that have intervals; of one seed the spread over seeds plays no part."""
+    """All cells whose metric has an interval; with one seed the spread over seeds is not varied."""
     return [
         CoverageCell(metric, PlantedPair(relation, shares, spread), count, seed)
         for metric, count, seed in itertools.product(metrics, rows, seeds)
@@ -79,7 +79,7 @@ def cells(
 
 
 def measure(cell: CoverageCell, draws: int, first: int = 0) -> Measured:
-    """Draw a cell's rows and models as often as asked, by the numbers from `first` on."""
+    """Draw a cell's rows and models repeatedly, numbered from `first`."""
     held, width, truth = 0, 0.0, 0.0
     pair = cell.pair
     for number in range(first, first + draws):
@@ -96,7 +96,7 @@ def measure(cell: CoverageCell, draws: int, first: int = 0) -> Measured:
 
 
 def measure_well(cell: CoverageCell, draws: int) -> Measured:
-    """Measure a cell, and again if it seems to hold the truth less often than it should; a tenth where it can't but hold it."""
+    """Measure a cell; repeat it with more draws if its coverage seems low, use a tenth if it is certain to cover."""
     if cell.pair.relation == "equal":
         return measure(cell, max(1, draws // 10))
     found = measure(cell, draws)
@@ -139,7 +139,7 @@ def _text(found: Sequence[Measured]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print both tables, and the cells that hold the truth least often."""
+    """Print both tables, and the cells with the lowest coverage."""
     parser = argparse.ArgumentParser(prog="python -m experiments.coverage", description="Coverage of the intervals.")
     parser.add_argument("--draws", type=int, default=300, help="of each cell (300)")
     parser.add_argument("--workers", type=int, default=1, help="processes (1)")

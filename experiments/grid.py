@@ -34,7 +34,7 @@ FOLDER = re.compile(r"(?<=[=\[, ])/[^\],\s]*")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the grid: 0, 1 if a stage failed, 2 with one line if it can't be run so, 130 after Ctrl-C."""
+    """Run the grid: 0, 1 if a stage failed, 2 with one line if it can't be run, 130 after Ctrl-C."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = _arguments(given)
     pipeline = Pipeline(options.profile.absolute(), tuple(options.set))
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(
     grid: Cells | MethodsGrid, pipeline: Pipeline, pairs: Sequence[tuple[str, int]], options: argparse.Namespace
 ) -> None:
-    """Run all points, datasets and seeds side by side; raises the first error, and ends what runs then."""
+    """Run all points, datasets and seeds in parallel; raise the first error and stop what is running."""
 
     def chain(dataset: str, seed: int) -> None:
         for point in grid.points(dataset, seed):
@@ -80,7 +80,7 @@ def _run(
 
 
 def _run_point(grid: Cells | MethodsGrid, pipeline: Pipeline, point: Point, *, goes_on: bool) -> None:
-    """Run one point; of a paper's grid one that fails, as by a learning rate too high, is said and not counted."""
+    """Run one point; a failing point of a paper's grid (learning rate too high, say) is reported and skipped."""
     print(f"{point.dataset} {point.seed}: {point.name}", flush=True)
     try:
         with pipeline.run(point.values, point.targets) as tree:
@@ -106,7 +106,7 @@ def _grid(
 
 
 def _entries(options: argparse.Namespace) -> list[Entry]:
-    """The methods and variants that are asked for, and the points of the papers' grids."""
+    """The requested methods and variants, and the points of the papers' grids."""
     found = entries_of(options.methods, options.variant)
     for grid in map(read_grid, options.grids):
         found += [
@@ -147,7 +147,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """End with status 2 for what can't be run together; give --updates its default."""
+    """Exit with status 2 for options that exclude each other; give --updates its default."""
     if not options.list and not (options.datasets and options.seeds):
         parser.error("--datasets and --seeds: name at least one each")
     if options.grids and (options.methods or options.variant):

@@ -34,14 +34,14 @@ class GridFile:
 
 @dataclass(frozen=True)
 class GridPoint:
-    """One point of a grid; its name is the same however many points are drawn."""
+    """One point of a grid; its name does not depend on how many points are drawn."""
 
     name: str
     values: dict[str, Value]
 
 
 def read_grid(path: Path) -> GridFile:
-    """The grid in a file. Raises ValueError with file and key if it can't be used."""
+    """Read the grid in a file. Raises ValueError with file and key if it can't be used."""
     try:
         with path.open(encoding="utf-8") as file:
             content = yaml.load(file, Loader=StrictLoader)  # noqa: S506 (a safe loader)
@@ -59,7 +59,7 @@ def read_grid(path: Path) -> GridFile:
 
 
 def draw_points(grid: GridFile, count: int | None, seed: int) -> list[GridPoint]:
-    """All points, or `count` of them drawn by a seed; a larger count draws those of a smaller one and more.
+    """All points, or `count` drawn by a seed; a larger count extends a smaller one.
 
     Raises ValueError if the grid has fewer.
     """

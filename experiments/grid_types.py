@@ -1,4 +1,4 @@
-"""Types of all grids: points with values and targets, the setting that they share, and its fields of a row."""
+"""Types shared by all grids: points with values and targets, their common setting, and its fields of a row."""
 
 import os
 import platform
@@ -29,9 +29,9 @@ class Point:
     dataset: str
     seed: int
     values: Mapping[str, object]
-    """Of params.yaml by dotted key, over the grid's own."""
+    """Values of params.yaml by dotted key, over the grid's own."""
     targets: tuple[str, ...]
-    """Stages whose outputs are read, as DVC names them."""
+    """Stages whose outputs are read, by their DVC names."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Setting:
 
     pipeline: Pipeline
     values: Mapping[str, object]
-    """The whole params file that they start from."""
+    """The params file that all points start from."""
     rows: Path
     """File of JSON lines that rows are appended to."""
     work: Path
-    """Folder of what is kept beside them."""
+    """Folder of the kept outputs."""
     command: str
 
     @property
@@ -54,11 +54,11 @@ class Setting:
 
     @property
     def actions(self) -> list[str]:
-        """The profile's datasets: what a curriculum picks from."""
+        """The profile's datasets: the actions of a curriculum."""
         return cast(list[str], self.values["datasets"])
 
     def provenance(self) -> dict[str, object]:
-        """The fields of a row that say what made it."""
+        """The fields of a row that describe its setting."""
         command = ["git", "show", "--no-patch", "--format=%H %cI"]
         commit, time = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
         return {

@@ -1,4 +1,4 @@
-"""A file of JSON lines that is only ever appended to."""
+"""An append-only file of JSON lines."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def append_line(path: Path, row: Mapping[str, object]) -> None:
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """(where, row) of every line. Raises ValueError with file and line for what is no JSON object."""
+    """(where, row) of every line. Raises ValueError with file and line for a line that is not a JSON object."""
     if not path.exists():
         raise ValueError(f"{path}: no such file; a run of the superglue-minilm profile appends to it")
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):

@@ -21,7 +21,7 @@ from records.stage_run import RunRecord
 from reporting.effort import Effort, effort_of
 
 LARGE = shutil.ignore_patterns("code", "rows", "tokenizer", "*.arrow", "model", "trajectory", "signals", "seen", "head")
-"""Rows, weights and networks' outputs: DVC's cache has them."""
+"""Not kept: rows, weights and outputs of networks, since DVC's cache has them."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class KeptOutputs:
     work: Path
 
     def keep_splits(self, tree: Path) -> None:
-        """Keep the datasets' descriptions and how many rows they have."""
+        """Keep the datasets' descriptions and row counts."""
         _copy_records(tree / OUTPUTS / "split", self.work / OUTPUTS / "split")
 
     def keep(self, point: Point, tree: Path) -> None:
@@ -42,12 +42,12 @@ class KeptOutputs:
         self.show(point.name, point.name, point.dataset, point.seed)
 
     def has(self, point: Point) -> bool:
-        """Check that a point has run with the values that it has now."""
+        """Check that a point's run used its present values."""
         path = self._values(point.name, point.dataset, point.seed)
         return path.exists() and path.read_text(encoding="utf-8") == json.dumps(dict(point.values))
 
     def show(self, name: str, shown_as: str, dataset: str, seed: int) -> None:
-        """Link the student of a point where a comparison looks for that of a method or variant."""
+        """Link the student of a point to the folder where a comparison expects that of a method or variant."""
         own = method_of(name)
         links = {
             folder(dataset, shown_as, seed): folder(dataset, own, seed) for folder in (student_folder, evaluate_folder)
@@ -84,7 +84,7 @@ class KeptOutputs:
         return found
 
     def selection_losses(self, name: str, dataset: str, seeds: Sequence[int]) -> list[float]:
-        """Loss on selection of each seed's student that there is."""
+        """Selection loss of the student of each seed that has one."""
         done = [seed for seed in seeds if self._values(name, dataset, seed).exists()]
         return [self.evaluated(name, dataset, seed).selection["loss"] for seed in done]
 

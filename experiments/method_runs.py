@@ -1,4 +1,4 @@
-"""Rows of the comparison of methods in docs/results/runs.jsonl: one a dataset, method and seed; and which of them count.
+"""Rows of the comparison of methods in docs/results/runs.jsonl, one per dataset, method and seed.
 
 A row has the field `method`; rows without it are MPDistil's variants (experiments/result_rows.py). Rows of the same profile,
 budget, selection, dataset, method and seed are the same run again: the one with the latest commit time counts.
@@ -32,7 +32,7 @@ class MethodResult(ResultRow):
     cpu_s: Number
     peak_memory_mb: Number
     points: Count
-    """Settings that this one was chosen from, on selection."""
+    """Number of settings tried, of which this one was best on selection."""
     parameters: JsonText
     """The method's own section."""
     command: Text

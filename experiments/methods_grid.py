@@ -1,4 +1,4 @@
-"""Methods, and variants of them, as points of a grid with one budget for all; of a paper's grid the best on selection.
+"""Methods, and variants of them, as points of a grid with one budget; for a paper's grid, the best on selection.
 
 A method trains for as many whole epochs as reach the updates. MPDistil spends half of them on its base and half on its
 curriculum.
@@ -30,7 +30,7 @@ class Entry:
     """METHOD or METHOD-VARIANT."""
     values: Mapping[str, object]
     grid: str = ""
-    """Method of the paper's grid that it is a point of: only the best of them becomes a row."""
+    """Method of the paper's grid that this is a point of: only the best point becomes a row."""
 
     @property
     def method(self) -> str:
@@ -40,14 +40,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Budget:
-    """Training that every student gets."""
+    """Training budget of every student."""
 
     updates: int | None
-    """Of the student, at least; None: as many epochs as the profile has."""
+    """Minimum number of the student's updates; None: the profile's epochs."""
     batch_size: int
 
     def values(self, method: str, rows: Mapping[str, int]) -> dict[str, object]:
-        """Epochs, and for a curriculum episodes; rows: of each split."""
+        """Epochs, and for a curriculum episodes, for the row counts of the splits."""
         values: dict[str, object] = {"student.batch_size": self.batch_size}
         if self.updates is None:
             return values
@@ -76,7 +76,7 @@ class MethodsGrid:
         return KeptOutputs(self.setting.work)
 
     def prepare(self) -> None:
-        """Make the splits, whose rows the budget is reckoned from, and the params file that a comparison reads."""
+        """Make the splits, whose row counts determine the budget, and the params file for a comparison."""
         methods = by_family(dict.fromkeys(name for entry in self.entries for name in self._trained(entry)))
         values = {"datasets": list(self.datasets), "seeds": list(self.seeds), "methods": methods}
         with self.setting.pipeline.run(values, [f"split@{dataset}" for dataset in self.datasets]) as tree:
@@ -85,7 +85,7 @@ class MethodsGrid:
         (self.setting.work / "all.yaml").write_text(text, encoding="utf-8")
 
     def points(self, dataset: str, seed: int) -> list[Point]:
-        """The entries that are still to be run; those that refuse the dataset are named."""
+        """The entries still to run; methods that refuse the dataset are named."""
         found: list[Point] = []
         for entry in self.entries:
             reason = self._refused(entry, dataset)
@@ -112,14 +112,14 @@ class MethodsGrid:
         return Point(entry.name, dataset, seed, values, (evaluation(dataset, entry.method, seed),))
 
     def finish(self, point: Point, tree: Path) -> None:
-        """Keep what a comparison reads, and append the row of an entry that is no point of a paper's grid."""
+        """Keep the files for a comparison, and append a row unless the entry is a point of a paper's grid."""
         self.outputs.keep(point, tree)
         entry = next(entry for entry in self.entries if entry.name == point.name)
         if not entry.grid:
             append_method_row(self.setting.rows, self._row(entry, point.dataset, point.seed, 1))
 
     def conclude(self) -> None:
-        """Choose the best point of each paper's grid on selection, let it stand for its method, and append its rows."""
+        """Choose the best point of each paper's grid on selection, make it its method's, and append its rows."""
         chosen = [
             self._choose(grid, dataset)
             for grid in dict.fromkeys(entry.grid for entry in self.entries if entry.grid)
@@ -133,7 +133,7 @@ class MethodsGrid:
                 file.write(text.encode())
 
     def _choose(self, grid: str, dataset: str) -> dict[str, object] | None:
-        """Say which point of a grid is the best, link it as the method's, and append a row for each seed without one."""
+        """Print the best point of a grid, link it as the method's, and append a row for each seed without one."""
         tried = {entry.name: entry for entry in self.entries if entry.grid == grid}
         losses = {name: self.outputs.selection_losses(name, dataset, self.seeds) for name in tried}
         whole = {name: values for name, values in losses.items() if len(values) == len(self.seeds)}
@@ -152,7 +152,7 @@ class MethodsGrid:
         return record | {"values": dict(entry.values)}
 
     def _trained(self, entry: Entry) -> list[str]:
-        """An entry's method, after the one whose student a curriculum goes on from."""
+        """An entry's method, preceded by the method of a curriculum's base student."""
         if entry.method != CURRICULUM:
             return [entry.method]
         section = cast(Mapping[str, str], self.setting.values[CURRICULUM])

@@ -46,7 +46,7 @@ def make_page(
     notes: str = "",
     comparisons: Mapping[str, str] | None = None,
 ) -> str:
-    """The whole page as Markdown; `comparisons`: title -> what `reporting.compare` wrote."""
+    """The whole page as Markdown; `comparisons`: title -> output of `reporting.compare`."""
     counted = latest_method_rows(rows)
     parts = [INTRODUCTION.format(runs=runs_name), *([notes] if notes else [])]
     for setup in dict.fromkeys(row.setup for row in counted):
@@ -57,7 +57,7 @@ def make_page(
 
 
 def _of_setup(setup: Setup, rows: list[MethodResult]) -> list[str]:
-    """Everything about one profile, budget and selection."""
+    """All tables of one profile, budget and selection."""
     datasets = sorted({row.dataset for row in rows})
     methods = list(dict.fromkeys(row.method for row in rows))
     parts = [_heading(setup, rows), markdown_table(_margins(rows, methods, datasets))]
@@ -96,7 +96,7 @@ def _heading(setup: Setup, rows: list[MethodResult]) -> str:
 
 
 def _points(rows: Sequence[MethodResult]) -> str:
-    """The number of settings that each method could choose from."""
+    """The number of settings tried for each method."""
     tried = {row.method: row.points for row in rows}
     if set(tried.values()) == {1}:
         return "1 point for every method: the profile's values, listed below; nothing was searched"
@@ -118,7 +118,7 @@ def _margins(rows: Sequence[MethodResult], methods: Sequence[str], datasets: Seq
 
 
 def _on_shared_seeds(rows: Sequence[MethodResult], datasets: Sequence[str]) -> list[MethodResult]:
-    """Of each dataset the rows of the seeds that every method on it was run with."""
+    """For each dataset the rows of the seeds that every method ran with."""
     kept: list[MethodResult] = []
     for dataset in datasets:
         own = [row for row in rows if row.dataset == dataset]

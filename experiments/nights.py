@@ -1,4 +1,4 @@
-"""1,000 nights of the gate: how often `champion` moves to a worse student, and how often a good one is kept out.
+"""1,000 simulated nights of the gate: how often `champion` gets worse, and how often a good student is kept out.
 
     python -m experiments.nights                      # the tables of docs/registry.md, some minutes
     python -m experiments.nights --nights 100 --sets 2
@@ -33,16 +33,16 @@ PLANTED = (0, 2, 5, 15)
 ROWS = (100, 500, 5000)
 ACCURACY = 0.85
 REPAIRED = 0.2
-"""Of the teacher's errors, the share that a student does not make."""
+"""Share of the teacher's errors that a student does not make."""
 SETS_ALONE = 20
-"""Times as many sets of dev rows where each night stands for itself: the luck of a set is in all its nights."""
+"""Factor on the sets of dev rows where nights are independent: all nights on one set share its luck."""
 SINKING = 0.02
 """Points that the teacher, and its student with it, lose every night in `sinking`."""
 
 
 @dataclass(frozen=True)
 class Night:
-    """One night's student: margins of its right class (N,), and how good it truly is."""
+    """One night's student: margins of its right class (N,), and its true quality."""
 
     student: Floats
     passes: bool
@@ -56,12 +56,12 @@ class Night:
 
 @dataclass(frozen=True)
 class ComparisonRule:
-    """One way to compare a candidate with the champion."""
+    """One rule for comparing a candidate with the champion."""
 
     name: str
     lets: Callable[[Night, Night], bool]
     tests: bool = True
-    """True if only those are asked that pass the tests of their own dev rows; the first champion always passed one."""
+    """True if candidates must pass the tests of their own dev rows; the first champion always did."""
 
 
 @dataclass
@@ -76,10 +76,10 @@ class Story:
     """Nights with a student that passes its own tests and is truly better, by 2 points or more."""
     kept_out: int = 0
     below: float = 0.0
-    """Mean over nights of the points that the champion is below the best."""
+    """Mean over nights of the champion's distance to the best, in points."""
     last: float = 0.0
     waited: int = 0
-    """Nights that a better student waited, until one was champion."""
+    """Nights until a better student became champion."""
 
 
 class World:
@@ -92,7 +92,7 @@ class World:
         self.labels = self.generator.integers(0, 2, rows)
 
     def sunk(self, points: float) -> tuple[Floats, float]:
-        """A teacher that is so many points worse, and its true accuracy."""
+        """A teacher that is worse by the given points, and its true accuracy."""
         turned = (self.teacher > 0) & (self.generator.random(len(self.teacher)) < points / 100 / ACCURACY)
         return np.where(turned, -self.teacher / 2, self.teacher), ACCURACY - points / 100
 
@@ -108,12 +108,12 @@ class World:
         return Night(student, passes, planted, planted + sunk, np.logaddexp(0, -student))
 
     def evidence(self, student: Floats, teacher: Floats) -> DevRows:
-        """The dev rows as the gate reads them."""
+        """The dev rows in the gate's form."""
         own, other = (self.logits(margins) for margins in (student, teacher))
         return DevRows("accuracy", "single", self.labels, own, other, 0.0, None, "selection", 1, 1.0)
 
     def logits(self, margins: Floats) -> Floats:
-        """Two logits a row, the right class ahead by its margin."""
+        """Two logits per row, the right class ahead by its margin."""
         logits = np.zeros((len(margins), 2))
         logits[np.arange(len(margins)), self.labels] = margins
         return logits
@@ -132,7 +132,7 @@ def accuracy(candidate: Night, champion: Night, level: float) -> Interval:
 
 
 def rules(level: float) -> tuple[ComparisonRule, ...]:
-    """The rules that were tried; the second is the gate's, the last that of earlier releases."""
+    """The rules compared; the second is the gate's, the last that of earlier releases."""
     return (
         ComparisonRule("not told apart passes", lambda own, other: _not_worse(own, other, level)),
         ComparisonRule("mean loss not higher", lambda own, other: loss(own, other, level).difference <= ARITHMETIC),
@@ -158,25 +158,25 @@ def alone(rows: int, planted: float, nights: int, sets: int, settings: Registry)
 
 
 def mixed(world: World, nights: int, settings: Registry) -> Iterator[Night]:
-    """Nights with students of every planted margin, as often."""
+    """Nights with students of every planted margin, equally often."""
     for planted in world.generator.choice(PLANTED, nights):
         yield world.night(float(planted), settings)
 
 
 def sinking(world: World, nights: int, settings: Registry) -> Iterator[Night]:
-    """Nights in which the teacher gets worse, and its student with it: no margin to the teacher shows that."""
+    """Nights in which teacher and student get worse together, invisible to a margin to the teacher."""
     for night in range(nights):
         yield world.night(0.0, settings, sunk=SINKING * night)
 
 
 def rising(world: World, nights: int, settings: Registry) -> Iterator[Night]:
-    """Nights of students of 2 points below, and from the middle on of none."""
+    """Nights of students 2 points below, and 0 points below from the middle on."""
     for night in range(nights):
         yield world.night(2.0 if night < nights // 2 else 0.0, settings)
 
 
 def follow(nights: Sequence[Night], rule: ComparisonRule, settings: Registry) -> Story:
-    """The champion's story under one rule."""
+    """Simulate the champion under one rule."""
     story, champion, below = Story(), None, []
     for night in nights:
         better = champion is not None and night.passes and night.below <= champion.below - 2

@@ -1,4 +1,4 @@
-"""Shuffled labels: how often the report's statistics find something where no method is better than any other.
+"""Shuffled labels: how often the report's statistics find a difference where there is none.
 
     python -m experiments.no_difference                 # the table of docs/statistics.md
     python -m experiments.no_difference --runs 50
@@ -43,7 +43,7 @@ DATASETS: tuple[tuple[str, tuple[float, ...], int], ...] = (
 
 @dataclass(frozen=True)
 class FalseDifferences:
-    """Shares: of the cells, or of the runs, in which the statistics said that there is a difference."""
+    """Shares of the cells, or of the runs, in which the statistics reported a difference."""
 
     margins: float
     against_baseline: float
@@ -54,7 +54,7 @@ class FalseDifferences:
 
 
 def shuffled(run: int, methods: Sequence[str], seeds: Sequence[int]) -> list[DatasetOutputs]:
-    """Evaluations of students that are as good as their teacher, on rows whose labels say nothing of either's answers."""
+    """Evaluations of students as good as their teacher, on rows whose labels are independent of all predictions."""
     outputs: list[DatasetOutputs] = []
     for number, (metric, shares, rows) in enumerate(DATASETS):
         pair = PlantedPair("near", shares, 0.0)
@@ -81,7 +81,7 @@ def _evaluation(metric: str, kind: Kind, labels: np.ndarray, student: np.ndarray
 
 
 def measure(runs: int, methods: Sequence[str] = METHODS, seeds: Sequence[int] = (0,)) -> FalseDifferences:
-    """Compare on shuffled labels as often as asked."""
+    """Compare on shuffled labels, as many times as given."""
     compared = [compare(shuffled(run, methods, seeds), methods, benchmark="none") for run in range(runs)]
     cells = [cell for one in compared for line in one.lines for cell in line.cells.values()]
     averages = [line.average for one in compared for line in one.lines if line.average is not None]

@@ -1,4 +1,4 @@
-"""Runs of the pipeline with other values: a worktree each, `dvc repro` of the stages that are wanted, their outputs read.
+"""Runs of the pipeline with other values: a worktree each, `dvc repro` of the requested stages, their outputs read.
 
 A worktree shares DVC's cache with this repository, so what several runs have in common, such as a teacher, is computed
 once. Checkpoints of a stage that is killed lie in this repository, too, and the next run goes on from them.
@@ -24,16 +24,16 @@ from flows.worktree import overridden
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(sys.executable).parent
-"""Folder of the `python` that runs stages."""
+"""Folder of the `python` for the stages."""
 
 
 class RunFailed(UserError):
-    """`dvc repro` ended badly; it has said why."""
+    """`dvc repro` failed; its output has the reason."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A profile with some values of its own, which all runs of a grid start from. Several threads may run it."""
+    """A profile with some values changed, the start of all runs of a grid. Thread-safe."""
 
     profile: Path
     assignments: tuple[str, ...] = ()
@@ -43,12 +43,12 @@ class Pipeline:
     _guard: Guard = field(default_factory=Guard)
 
     def values(self, changes: Mapping[str, object] | None = None) -> dict[str, object]:
-        """The whole params file of a run. Raises UserError with everything that is wrong with it."""
+        """The whole params file of a run. Raises UserError with all its errors."""
         return yaml.safe_load(params_text(self.root, self.profile, self._overrides(changes or {})))
 
     @contextmanager
     def run(self, changes: Mapping[str, object], targets: Sequence[str]) -> Generator[Path]:
-        """The root of a worktree in which these stages, and all that they need, have run; it is removed afterwards.
+        """The root of a worktree in which these stages, and all they need, have run; it is removed afterwards.
 
         Raises RunFailed if one of them fails, UserError if the values can't be used.
         """
@@ -58,7 +58,7 @@ class Pipeline:
             yield tree
 
     def stop(self) -> None:
-        """End what is running, with all that it started; nothing runs after it."""
+        """Stop the running process and its children; nothing is started afterwards."""
         self.stopping.set()
         self._guard.close()
 

@@ -1,4 +1,4 @@
-"""Students and teachers whose scores over all rows and all training seeds are known: what an interval should hold.
+"""Students and teachers with known scores over all rows and training seeds: the truth that intervals should cover.
 
 Classes: a model has the true class where skill + difficulty of the row + its own noise is above 0, else one of the other
 classes. Regression: a prediction is the label plus noise, of which half is the row's, the same for every model. Noise of
@@ -22,7 +22,7 @@ NEAR = 0.08
 TOGETHER = {"equal": 1.0, "rare": 1.0, "near": 0.9, "far": 0.3, "constant": 0.0}
 """Share of the teacher's noise in a student's. `constant`: the most frequent class in the teacher's place."""
 RARE = 0.02
-"""Share of the rows that a student of relation `rare` gets wrong where its teacher is right; else it answers the same."""
+"""Share of the rows on which a student of relation `rare` is wrong and its teacher right; else both agree."""
 NODES = np.polynomial.hermite_e.hermegauss(31)
 
 
@@ -46,7 +46,7 @@ class PlantedPair:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Rows with the logits of each seed, and the metric that each side would have over all rows like these."""
+    """Rows with the logits of each seed, and the true metric of each side over all rows."""
 
     labels: np.ndarray
     students: list[np.ndarray]
@@ -56,7 +56,7 @@ class Drawn:
 
 
 def draw(pair: PlantedPair, rows: int, seeds: int, generator: np.random.Generator) -> Drawn:
-    """One dev set and its models. A student that answers like its teacher has that one's skill."""
+    """Draw one dev set and its models."""
     shift = generator.normal(size=(seeds, 2)) * pair.spread
     if TOGETHER[pair.relation] == 1:
         shift[:, 0] = shift[:, 1]
@@ -102,7 +102,7 @@ def _mixed(noise: Floats, together: float, generator: np.random.Generator) -> Fl
 
 
 def true_difference(metric: str, pair: PlantedPair, drawn: Drawn) -> float:
-    """Over all rows: of this one seed, or from two seeds on of all seeds (a quadrature over skill)."""
+    """True metric over all rows: of this seed, or from two seeds on of all seeds (by quadrature over skill)."""
     if len(drawn.skills) == 1:
         own, other = (float(skill) for skill in drawn.skills[0])
         return _score(metric, pair, own, True) - _score(metric, pair, other, False)
@@ -133,7 +133,7 @@ def _score(metric: str, pair: PlantedPair, skill: float, student: bool) -> float
 
 
 def _score_of_constant(metric: str, pair: PlantedPair) -> float:
-    """By the rule that correlations and Matthews of a constant are 0."""
+    """True score of a constant; correlations and Matthews are defined as 0."""
     if metric == "matthews" or not KINDS[pair.kind].has_classes:
         return 0.0
     table = np.zeros((1, len(pair.shares), len(pair.shares)))
@@ -142,7 +142,7 @@ def _score_of_constant(metric: str, pair: PlantedPair) -> float:
 
 
 def _correlation(metric: str, r: float, scale: float, rare: float) -> float:
-    """Of normal pairs of correlation r, a share `rare` of whose predictions (standard deviation `scale`) is mere noise."""
+    """Pearson of normal pairs of correlation r, with a share `rare` of predictions replaced by noise (sd `scale`)."""
     if metric == "pearson":
         return float((1 - rare) * r * scale / np.sqrt((1 - rare) * scale**2 + rare))
     # P(concordant) of two normal predictions; of a pair of one and one of mere noise only the labels' part counts.
@@ -151,7 +151,7 @@ def _correlation(metric: str, r: float, scale: float, rare: float) -> float:
 
 
 def _rank_correlation_with_noise(r: float, scale: float, rare: float) -> float:
-    """Spearman's 12 E[F(x) G(y)] - 3, where x is a mixture of two normals; only the related part goes with y."""
+    """Spearman, 12 E[F(x) G(y)] - 3, with x a mixture of two normals of which one is related to y."""
     inner = {  # E[Phi(x / s) Phi(y)] - 1/4 of a normal pair of variance scale^2 and 1, both covariances r * scale
         s: np.arcsin(r * scale / np.sqrt((s**2 + scale**2) * 2)) / (2 * np.pi) for s in (scale, 1.0)
     }

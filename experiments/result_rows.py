@@ -1,4 +1,4 @@
-"""docs/results/runs.jsonl: one line for each cell that was run, only ever appended to; and which lines count.
+"""docs/results/runs.jsonl: one line per cell run, append-only, and the choice of the lines that count.
 
 Lines of the same profile, budget, selection, dataset, seed and cell are the same cell run again: the one with the latest
 commit time counts, the later line where the commit is the same.
@@ -57,11 +57,11 @@ Number = Annotated[float, BeforeValidator(_number)]
 Count = Annotated[int, BeforeValidator(lambda value: int(_number(value)))]
 Scores = Annotated[dict[str, Number], BeforeValidator(_mapping)]
 JsonText = Annotated[str, BeforeValidator(lambda value: json.dumps(_mapping(value), sort_keys=True))]
-"""A JSON object as text, by which equal ones are found."""
+"""A JSON object as canonical text, for comparing."""
 
 
 class RowPart(BaseModel):
-    """An object within a row, or a row; a field that is missing is refused in the words for a wrong one."""
+    """An object within a row, or a row; a missing field gets the same error as a wrong one."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -73,7 +73,7 @@ class RowPart(BaseModel):
 
 @dataclass(frozen=True)
 class Setup:
-    """Settings that must be equal before two numbers may stand in one table."""
+    """Settings that must be equal before two numbers may share a table."""
 
     profile: str
     budget: str
@@ -123,7 +123,7 @@ AnyRow = TypeVar("AnyRow", bound=ResultRow)
 
 
 def append_row(path: Path, row: Mapping[str, object], kind: type[ResultRow] = CellRow) -> None:
-    """Check a row and append it; `commit_time` is asked of git where it isn't given.
+    """Check a row and append it; `commit_time` is read from git if not given.
 
     Raises ValueError, and writes nothing, if a field is missing or of a wrong kind.
     """
@@ -135,7 +135,7 @@ def append_row(path: Path, row: Mapping[str, object], kind: type[ResultRow] = Ce
 
 
 def read_rows(path: Path) -> list[CellRow]:
-    """All rows of MPDistil's variants, in the file's order; those with a method are others.
+    """All rows of MPDistil's variants in the file's order, without the rows of other methods.
 
     Raises ValueError with file, line and field for a bad one.
     """

@@ -64,7 +64,7 @@ Made from [{runs}]({runs}) by `python -m experiments.results`; edit neither by h
 
 
 def make_page(rows: Sequence[CellRow], paper: Path, runs_name: str, notes: str = "") -> str:
-    """The whole page as Markdown; `notes` is what a person has to say about the figures."""
+    """The whole page as Markdown; `notes` is hand-written text about the figures."""
     counted = latest(rows)
     setups = list(dict.fromkeys(row.setup for row in counted))
     parts = [INTRODUCTION.format(runs=runs_name), *([notes] if notes else [])]
@@ -102,7 +102,7 @@ def _heading(setup: Setup, rows: list[CellRow]) -> str:
 
 
 def _default_table(rows: list[CellRow], datasets: Sequence[str]) -> str:
-    """The default cell on every dataset that has it."""
+    """The default cell on every dataset where it ran."""
     cell = _default_cell(rows)
     body = []
     for dataset in datasets:
@@ -145,7 +145,7 @@ def _grid(rows: list[CellRow], dataset: str, preset: str) -> str:
 
 
 def _sampler_table(rows: list[CellRow], datasets: Sequence[str], preset: str) -> str:
-    """The policy with each reward beside the samplers that learn from none; empty if none of those was run."""
+    """The policy with each reward beside the samplers without a reward; empty if none of those ran."""
     own = [row for row in rows if row.cell.preset == preset]
     compared = [name for name in datasets if any(row.cell.sampler in FIXED for row in own if row.dataset == name)]
     if not compared:
@@ -168,7 +168,7 @@ def _sampler_table(rows: list[CellRow], datasets: Sequence[str], preset: str) ->
 
 
 def _default_cell(rows: list[CellRow]) -> CellSettings:
-    """The preset's own cell; before it was run, the cell of preset `default` (or of any) on most datasets, with most rows."""
+    """The preset's cell; before it ran, the cell of preset `default` (or of any) on most datasets, with most rows."""
     if any(row.cell == PRESET for row in rows):
         return PRESET
     cells = sorted({row.cell for row in rows if row.cell.preset == "default"} or {row.cell for row in rows}, key=str)
@@ -181,7 +181,7 @@ def _default_cell(rows: list[CellRow]) -> CellSettings:
 
 
 def _one_per_seed(rows: Sequence[CellRow]) -> list[CellRow]:
-    """One row a seed, for the scores that all cells of a seed share (teacher, students, meta-teacher of a loss)."""
+    """One row per seed, for the scores that all cells of a seed share (teacher, students, meta-teacher of a loss)."""
     return list({row.seed: row for row in sorted(rows, key=lambda row: row.commit_time)}.values())
 
 
@@ -212,7 +212,7 @@ def _selected(setup: Setup) -> str:
 
 
 def _ordered(found: set[str], known: Sequence[str]) -> list[str]:
-    """Known names in their order, then the others."""
+    """Known names in their order, followed by unknown ones."""
     return [name for name in known if name in found] + sorted(found - set(known))
 
 
@@ -226,7 +226,7 @@ def spread_text(values: Sequence[float], form: str) -> str:
 
 
 def paper_section(path: Path, first_column: str, form: str) -> str:
-    """The paper's own table as context, with what must be said of it."""
+    """The paper's own table as context, with its caveats."""
     table = json.loads(path.read_text(encoding="utf-8"))
     body = [
         [
@@ -240,7 +240,7 @@ def paper_section(path: Path, first_column: str, form: str) -> str:
 
 
 def write_page(page: Path, make: Callable[[str], str]) -> None:
-    """Write the page that `make` gives, whole or not at all; its argument is what stands in NAME.notes.md beside it."""
+    """Write the page from `make`, atomically; `make` gets the text of NAME.notes.md beside the page."""
     beside = page.with_suffix(".notes.md")
     text = make(beside.read_text(encoding="utf-8") if beside.exists() else "")
     with whole_file(page) as file:

@@ -1,4 +1,4 @@
-"""Labels that nothing can be learned from: how many students of a teacher that guesses would pass the gate's tests.
+"""Unlearnable labels: how many students of a guessing teacher would pass the gate's tests.
 
     python -m experiments.shuffled                    # the table of docs/registry.md
     python -m experiments.shuffled --runs 200
@@ -53,7 +53,7 @@ def shuffled(run: int, metric: str, classes: int, rows: int) -> DevRows:
 
 
 def passes(rows: DevRows, settings: Registry) -> bool:
-    """Return whether the gate lets a student through."""
+    """Return whether the gate accepts a student."""
     return Verdict(own_checks(rows, settings)).passed
 
 

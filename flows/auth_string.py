@@ -1,4 +1,4 @@
-"""The auth string of Prefect's API, `user:password`: without it, the server answers only whether it is up.
+"""The auth string of Prefect's API, `user:password`; without it the server answers health checks only.
 
     python -m flows.auth_string COMMAND ...      run a command that finds it in its environment
 
@@ -18,26 +18,26 @@ from errors import UserError
 CLIENT = "PREFECT_API_AUTH_STRING"
 SERVER = "PREFECT_SERVER_API_AUTH_STRING"
 FILE = "auth-string"
-"""In the folder of the server's database; this user alone may read it."""
+"""Path of the file in the folder of the server's database, readable by this user only."""
 SECRET_FILE = "DISTILFLOW_AUTH_FILE"  # noqa: S105 (the name of a variable)
 SECRET = Path("/run/secrets/prefect_auth")
 PROGRAM = "python -m flows.auth_string"
 
 
 def server_auth_string(folder: Path) -> str:
-    """The auth string of a server with its database in `folder`: the one that is set, else the folder's own."""
+    """The auth string of a server with its database in `folder`: from the environment, else from the folder's file."""
     return _set_by_the_user() or _own(folder / FILE)
 
 
 def export_line(folder: Path) -> str:
-    """The line that lets a terminal ask such a server; the secret itself is not in it."""
+    """The shell line that gives a terminal access to such a server; it does not contain the secret itself."""
     if _set_by_the_user():
         return f"export {CLIENT}=...   # what {SERVER} is set to"
     return f'export {CLIENT}="$({_show(folder)})"'
 
 
 def login(folder: Path) -> str:
-    """The password for Prefect's user interface, in words."""
+    """Describe the login of Prefect's user interface."""
     return f"what {SERVER} is set to" if _set_by_the_user() else f"what this prints: {_show(folder)}"
 
 
@@ -50,7 +50,7 @@ def _show(folder: Path) -> str:
 
 
 def read(path: Path) -> str:
-    """The auth string in a file. Raises UserError if there is none."""
+    """Read the auth string from a file. Raises UserError if there is none."""
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -62,7 +62,7 @@ def read(path: Path) -> str:
 
 
 def _own(path: Path) -> str:
-    """The auth string in a file that is made if there is none."""
+    """Read the auth string from a file, creating it if needed."""
     if not path.exists():
         try:
             _make(path)
@@ -75,7 +75,7 @@ def _own(path: Path) -> str:
 
 
 def _make(path: Path) -> None:
-    """Write a new one to a file that nobody else can read."""
+    """Write a new auth string to a file readable by this user only."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the database has what runs were given, and said
     number, name = tempfile.mkstemp(dir=path.parent, prefix=f"{FILE}.")  # for this user alone, whatever the umask
     with os.fdopen(number, "w", encoding="utf-8") as file:
@@ -91,7 +91,7 @@ def _make(path: Path) -> None:
 
 
 def main(command: list[str]) -> int:
-    """Become the command; the exit status if that can't be."""
+    """Replace this process by the command; return the exit status if that fails."""
     try:
         if not command:
             raise UserError("give the command to run, as in `prefect deployment ls`")

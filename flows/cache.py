@@ -1,4 +1,4 @@
-"""DVC's cache: the objects that dvc.lock files name, and those that nobody names."""
+"""DVC's cache: objects that dvc.lock files refer to, and unreferenced ones."""
 
 import json
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from flows.dvc_adapter.run_cache_entries import FILES, HASH, RUNS
 
 @dataclass(frozen=True)
 class Unneeded:
-    """Objects and entries of the run cache that may go, and how much stays."""
+    """Removable objects and run cache entries, and the size of the rest."""
 
     objects: tuple[Path, ...]
     runs: tuple[Path, ...]
@@ -20,18 +20,18 @@ class Unneeded:
     kept: int
 
     def remove(self) -> None:
-        """Delete it. What is named by another that goes, goes before it: a clean-up cut short leaves no half folder."""
+        """Delete it, files before the listings that name them: an interrupted clean-up leaves no partial folder."""
         for path in (*self.runs, *sorted(self.objects, key=lambda path: path.suffix != ".dir")):
             path.unlink(missing_ok=True)
 
 
 def checksums_in(text: str) -> set[str]:
-    """Every hash in the text of dvc.lock or a .dvc file, with those of dependencies: naming too much is safe."""
+    """All hashes in the text of dvc.lock or a .dvc file, including dependencies, to be on the safe side."""
     return set(HASH.findall(text))
 
 
 def find_unneeded(cache: Path, wanted: Iterable[str]) -> Unneeded:
-    """Find all that a cache holds besides these objects and the files of the folders among them."""
+    """Find everything in a cache except these objects and the files of the folders among them."""
     keep = set(wanted)
     for name in [name for name in keep if name.endswith(".dir")]:
         keep |= _inside(cache, name)
@@ -43,7 +43,7 @@ def find_unneeded(cache: Path, wanted: Iterable[str]) -> Unneeded:
 
 
 def _inside(cache: Path, name: str) -> set[str]:
-    """Hashes of the files of a folder; none if the cache does not hold its list."""
+    """Hashes of the files of a folder; none if its listing is not in the cache."""
     try:
         content = json.loads((cache / FILES / name[:2] / name[2:]).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -52,6 +52,6 @@ def _inside(cache: Path, name: str) -> set[str]:
 
 
 def _outputs(entry: Path) -> set[str]:
-    """Hashes of the outputs that an entry of the run cache stands for."""
+    """Hashes of the outputs in a run cache entry."""
     content = yaml.load(entry.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (safe)
     return {out["md5"] for out in content.get("outs", []) if "md5" in out} if isinstance(content, dict) else set()

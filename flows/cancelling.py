@@ -1,4 +1,4 @@
-"""Cancelling a run that was started in a terminal: a thread asks the server, and stops the stages when it says so.
+"""Cancellation of a run started in a terminal: a thread polls the server and stops the stages.
 
 Prefect's runner and workers do that for the runs that they start. A run of `python -m flows run` has neither, and would
 stay "Cancelling" while it trains on.
@@ -23,7 +23,7 @@ CANCELS_BY_ITSELF = "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS"
 
 @contextmanager
 def cancellable(run_id: UUID | str | None, stop: Callable[[], None]) -> Generator[threading.Event]:
-    """An event that is set, and `stop` called in another thread, once the run is cancelled on the server."""
+    """An event set once the run is cancelled on the server; `stop` is then called in another thread."""
     cancelled, ended = threading.Event(), threading.Event()
     if run_id is None or started_by_prefect():
         yield cancelled
@@ -56,12 +56,12 @@ def was_cancelled(run_id: UUID | str | None) -> bool:
 
 
 def _own_client() -> SyncPrefectClient:
-    """A client of its own for a thread: with other settings than the flow's it is another one."""
+    """A client for a polling thread, with other settings than the flow's."""
     return get_client(httpx_settings={"timeout": PATIENCE}, sync_client=True)
 
 
 def started_by_prefect() -> bool:
-    """Return whether a runner or a worker of Prefect started this process, and sees to its end."""
+    """Return whether a Prefect runner or worker started this process and handles cancellation."""
     return os.environ.get(CANCELS_BY_ITSELF, "true").lower() == "false"
 
 

@@ -1,4 +1,4 @@
-"""A second checkout of the repository, as it stands now, with other parameters and DVC's cache in common."""
+"""A second checkout of the repository in its present state, with other parameters and a shared DVC cache."""
 
 import os
 import re
@@ -21,7 +21,7 @@ OUTSIDE = ".outside"
 
 
 def fill(slot: Path, root: Path, params: str, *, restore: bool) -> Path:
-    """Make the checkout in an empty folder; the path of its root.
+    """Create the checkout in an empty folder and return its root.
 
     It holds the current commit, over it all that is changed or new in `root` and not ignored by git, `params` as
     params.yaml, links to the data that the parameters name, and, if told to `restore`, what dvc.lock names from DVC's
@@ -46,7 +46,7 @@ def fill(slot: Path, root: Path, params: str, *, restore: bool) -> Path:
 
 
 def check_repository(root: Path) -> None:
-    """Raise UserError unless a checkout can be made of `root`: a repository of git with a commit that holds it, and of DVC."""
+    """Raise UserError unless `root` can be checked out: a DVC repository in a git repository with a commit of it."""
     try:
         git(root, "rev-parse", "--git-dir")
     except UserError as error:
@@ -62,7 +62,7 @@ def check_repository(root: Path) -> None:
 
 
 def _why_no_repository(root: Path, words: str) -> str:
-    """Git's refusal in other words, with the way out."""
+    """Explain a refusal of git, with the way out."""
     if found := re.search(r"dubious ownership in repository at '(.*?)'", words):
         return (
             f"{root}: git does not trust this repository, because it belongs to another user; if you do: "
@@ -83,7 +83,7 @@ def _why_no_repository(root: Path, words: str) -> str:
 
 
 def _data_paths(root: Path, params: str) -> list[Path]:
-    """Relative paths that the parameters name and that exist, short ones first; of `a/{dataset}` it is `a`."""
+    """Existing relative paths among the parameters, shortest first; `a/{dataset}` counts as `a`."""
     found: set[Path] = set()
     for text in _texts(yaml.load(params, Loader=StrictLoader)):  # noqa: S506 (a safe loader)
         path = Path(os.path.normpath(text.split("{")[0]))
@@ -101,7 +101,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _link_data(root: Path, tree: Path, paths: list[Path]) -> set[Path]:
-    """Make data that git does not bring along reachable by the same relative path, without copying it; the links."""
+    """Link data that git does not carry at the same relative paths; return the links."""
     links: set[Path] = set()
     for path in paths:
         place = Path(os.path.normpath(tree / path))
@@ -113,7 +113,7 @@ def _link_data(root: Path, tree: Path, paths: list[Path]) -> set[Path]:
 
 
 def _carry_changes(root: Path, tree: Path, *, links: set[Path]) -> None:
-    """Bring what is not committed: changed and new files, less those that are gone or ignored."""
+    """Copy uncommitted changes: changed and new files, without deleted and ignored ones."""
     changed = git(root, "diff", "--name-only", "--no-renames", "--relative", "-z", "HEAD")
     new = git(root, "ls-files", "--others", "--exclude-standard", "-z")
     for name in filter(None, (changed + new).split("\0")):
@@ -129,7 +129,7 @@ def _carry_changes(root: Path, tree: Path, *, links: set[Path]) -> None:
 
 
 def _restore(tree: Path) -> None:
-    """Put the outputs that dvc.lock names in place, as far as the cache has them.
+    """Check out the outputs in dvc.lock, as far as the cache has them.
 
     Not the report: what is kept of a run at its end must be its own, and DVC's run cache has that of an earlier one.
     """

@@ -1,4 +1,4 @@
-"""clean: removal of what DVC may forget. Kept is all that the workspace, a commit that has a name, or a registered version names.
+"""clean: removal of cached objects not needed by the workspace, a named commit, or a registered version.
 
 Every version in the registry holds the dvc.lock that it was made with; if the registry can't be asked, nothing goes.
 """
@@ -33,19 +33,19 @@ DAY = 86400.0
 
 @dataclass(frozen=True)
 class References:
-    """The checksums that stay, and for whose sake."""
+    """The checksums to keep, and their owners."""
 
     checksums: frozenset[str]
     versions: int
     without: tuple[str, ...]
-    """Registered versions that hold no dvc.lock."""
+    """Registered versions without a dvc.lock."""
     commits: int
     runs: int
 
 
 @dataclass(frozen=True)
 class Leftovers:
-    """Leftovers of processes that are gone, and results of old runs."""
+    """Leftovers of ended processes, and results of old runs."""
 
     partial: tuple[Path, ...]
     worktrees: tuple[str, ...]
@@ -59,7 +59,7 @@ class Leftovers:
 
 
 def main(*, dry_run: bool, yes: bool, older_than: float | None) -> int:
-    """Show what may go, ask, and remove it; the exit status.
+    """List what can be removed, ask, and remove it; return the exit status.
 
     Args:
         dry_run: only show it.
@@ -88,7 +88,7 @@ def main(*, dry_run: bool, yes: bool, older_than: float | None) -> int:
 
 
 def _check_nobody_writes(root: Path) -> None:
-    """Raise BusyError while a run is under way in a worktree: what it puts into the cache is named nowhere yet."""
+    """Raise BusyError while a run in a worktree is active: its objects are not referenced anywhere yet."""
     for note in owners(root):
         raise BusyError(
             f"process {note.owner.pid} is running with other values ({note.id}), and what it writes into DVC's cache "
@@ -114,7 +114,7 @@ def _registered(root: Path, folder: Path) -> tuple[int, tuple[str, ...]]:
 def _references(
     root: Path, registered: Path, leftovers: Leftovers, versions: int, without: tuple[str, ...]
 ) -> References:
-    """Collect all checksums in the files of DVC here, in named commits, in kept runs and in the registered versions' folder."""
+    """Collect all checksums in DVC's files here, in named commits, in kept runs and in `registered`."""
     runs = [path for path in (root / RUNS).glob("*/dvc.lock") if path.parent not in leftovers.runs]
     here = [root / name for name in git(root, "ls-files", "-co", "-z", "--", *DVC_FILES).split("\0") if name]
     experiments = (root / EXPERIMENTS).glob("*/dvc.lock")
@@ -127,7 +127,7 @@ def _references(
 
 
 def _checksum_lines(root: Path, commit: str) -> str:
-    """The lines with checksums in the files of DVC of a commit."""
+    """The lines with checksums in DVC's files of a commit."""
     try:
         return git(root, "grep", "-h", "md5:", commit, "--", *DVC_FILES)
     except UserError:  # git's way to say that nothing was found
@@ -142,13 +142,13 @@ def _leftovers(root: Path, older_than: float | None) -> Leftovers:
 
 
 def _lives(name: str) -> bool:
-    """Return whether the process whose number ends the name of a partial output is still there."""
+    """Return whether the process whose id ends the name of a partial output still exists."""
     number = re.search(r"-(\d+)(-replaced)?$", name)
     return number is None or psutil.pid_exists(int(number[1]))
 
 
 def _own_cache(root: Path, cache: Path) -> Path:
-    """The cache, if it is this repository's alone."""
+    """The cache, if it belongs to this repository alone."""
     if cache.resolve().is_relative_to((root / ".dvc").resolve()):
         return cache
     raise UserError(
@@ -182,7 +182,7 @@ def _agreed() -> bool:
 
 
 def size(count: float) -> str:
-    """Bytes for people: 1.2 GB."""
+    """A size for people: 1.2 GB."""
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"

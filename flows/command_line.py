@@ -1,4 +1,4 @@
-"""The options of `python -m flows`, with examples for each command. Nothing is imported or done here."""
+"""The options of `python -m flows`, with examples for each command. No imports of the commands."""
 
 import argparse
 import math
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Forwarded(NamedTuple):
-    """A command that needs torch or MLflow: a process of its own gets its arguments."""
+    """A command that needs torch or MLflow and gets its arguments in its own process."""
 
     module: str
     what: str
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def version() -> str:
-    """The version of this checkout, in pyproject.toml, the only place where it stands."""
+    """The version of this checkout, from pyproject.toml."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         return tomllib.load(file)["project"]["version"]
 
@@ -154,7 +154,7 @@ def _command(commands: "Commands", name: str, what: str, *examples: str) -> argp
 
 
 def _add_selection(command: argparse.ArgumentParser) -> None:
-    """Filters, another profile, other values."""
+    """Add the options for filters, profile and single values."""
     command.add_argument("--datasets", nargs="+", default=[], metavar="NAME", help=DATASETS)
     command.add_argument("--seeds", nargs="+", default=[], type=int, metavar="N", help="only these seeds")
     command.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="only these methods")

@@ -34,7 +34,7 @@ PAGE = 200
 
 
 def recover(root: Path, log: Callable[[str], None]) -> None:
-    """Clean up after killed processes of the checkout in `root`, and log a line for each.
+    """Clean up after killed processes of the checkout in `root`, logging one line each.
 
     A server that does not answer is no error: the next one who comes will do it.
     """
@@ -48,7 +48,7 @@ def recover(root: Path, log: Callable[[str], None]) -> None:
 
 
 def end_servers(root: Path) -> Iterator[str]:
-    """End the temporary servers whose run was killed; a line for each."""
+    """Stop temporary servers whose run was killed; one line each."""
     for note in orphans(root, "server"):
         if note.server is not None and note.server.lives:
             end_groups({note.server.pid})
@@ -66,7 +66,7 @@ def _close_runs(root: Path) -> Iterator[str]:
 
 
 def _end_run(client: SyncPrefectClient, note: Note) -> Iterator[str]:
-    """Give a run whose process is gone its last state, unless it has one."""
+    """Set the final state of a run whose process is gone, unless it has one."""
     try:
         run = client.read_flow_run(UUID(note.id))
     except ObjectNotFound:
@@ -79,7 +79,7 @@ def _end_run(client: SyncPrefectClient, note: Note) -> Iterator[str]:
 
 
 def _end_pending(client: SyncPrefectClient, note: Note) -> Iterator[str]:
-    """Close the runs that a killed `serve` took and did not start; keeps its note while one may still begin."""
+    """Close runs that a killed `serve` had taken and not started; keeps its note while one may still start."""
     pending = _runs(client, UUID(note.id), (StateType.PENDING,))
     for run in pending:
         if run.state and datetime.now(UTC) - run.state.timestamp > timedelta(seconds=STARTS_S):
@@ -90,7 +90,7 @@ def _end_pending(client: SyncPrefectClient, note: Note) -> Iterator[str]:
 
 
 def _close(client: SyncPrefectClient, run: FlowRun, why: str) -> str:
-    """Set a run and its open tasks to Crashed, or to Cancelled if that was asked for; a line that says so."""
+    """Set a run and its open tasks to Crashed, or Cancelled if requested; return a line about it."""
     cancelling = run.state is not None and run.state.type == StateType.CANCELLING
     state: State = (Cancelled if cancelling else Crashed)(
         message=f"{why[0].upper()}{why[1:]}, and no end was reported: killed, out of memory, or the machine or the server went "
@@ -106,7 +106,7 @@ def _close(client: SyncPrefectClient, run: FlowRun, why: str) -> str:
 
 
 def _settle_slots(client: SyncPrefectClient) -> Iterator[str]:
-    """Correct how many slots of a deployment's limit are taken, where it can't be.
+    """Correct an impossible count of taken slots of a deployment's limit.
 
     A server that was started again has forgotten who holds a slot, so that one stays taken for ever; and one that has
     taken a dead run's slot back gives it back a second time when the run is closed, beside a run that has it by now.
@@ -126,7 +126,7 @@ def _settle_slots(client: SyncPrefectClient) -> Iterator[str]:
 
 
 def _taken(client: SyncPrefectClient, deployment: UUID, active: int) -> int:
-    """The number of taken slots that is possible and nearest to `active`: a pending run may have lost its slot."""
+    """The possible number of taken slots nearest to `active`: a pending run may have lost its slot."""
     at_work = [run.state_type for run in _runs(client, deployment, AT_WORK)]
     return min(max(active, len(at_work) - at_work.count(StateType.PENDING)), len(at_work))
 

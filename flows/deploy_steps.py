@@ -1,4 +1,4 @@
-"""Steps around a run in a container that is thrown away: a check, a pull before it, a push after it.
+"""Steps around a run in a throw-away container: a check, a pull before it, a push after it.
 
     python -m flows.deploy_steps check     when deploying: is it known where to clone from and where to register?
     python -m flows.deploy_steps pull      what dvc.lock names, and what ran elsewhere, from the default remote
@@ -31,7 +31,7 @@ NEEDED = {
 
 
 def main(arguments: list[str]) -> int:
-    """Do one step; the exit status."""
+    """Run one step and return the exit status."""
     try:
         match arguments:
             case ["check"]:
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
 
 
 def check(environment: Mapping[str, str]) -> None:
-    """Raise UserError naming every variable that a container's deployment needs and does not have."""
+    """Raise UserError naming the missing variables of a container's deployment."""
     missing = [f"{name} ({what})" for name, what in NEEDED.items() if not environment.get(name, "").strip()]
     if missing:
         raise UserError(
@@ -59,7 +59,7 @@ def check(environment: Mapping[str, str]) -> None:
 
 
 def push_wanted() -> bool:
-    """Return whether DISTILFLOW_PUSH asks for a push after a run. Raises UserError if it is neither yes nor no."""
+    """Return whether DISTILFLOW_PUSH requests a push after a run. Raises UserError for an invalid value."""
     text = os.environ.get(PUSH, "").strip().lower()
     if text not in ("", "0", "1", "false", "true"):
         raise UserError(f"{PUSH}={text}: not allowed; true or false")
@@ -67,7 +67,7 @@ def push_wanted() -> bool:
 
 
 def transfer(step: str, root: Path, names: Collection[str] | None = None) -> str:
-    """`pull` from the default remote, or `push` to it what these stages (None: all) wrote; a line that says what was done."""
+    """`pull` from the default remote, or `push` the outputs of these stages (None: all); return a line about it."""
     remote = None
     try:
         with open_repository(root) as repo:
@@ -86,7 +86,7 @@ def transfer(step: str, root: Path, names: Collection[str] | None = None) -> str
 
 
 def vet(root: Path) -> list[str]:
-    """Remove from DVC's cache what is not what its name promises; a line for each."""
+    """Remove objects from DVC's cache whose content contradicts their name; one line each."""
     with open_repository(root) as repo:
         forged = run_cache.remove_forged(repo.cache)
     return [f"removed, it is not what its name promises: {path}" for path in forged]

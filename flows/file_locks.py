@@ -1,4 +1,4 @@
-"""Locks between processes on files, which the system gives back even after `kill -9`."""
+"""File locks between processes, released by the system even after `kill -9`."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ PAUSE = 0.3
 
 @contextmanager
 def locked(path: Path, stop: Event | None = None) -> Generator[None]:
-    """Hold a lock on a file, which is made if need be; it is no longer waited for once `stop` is set."""
+    """Hold a lock on a file, created if needed; stop waiting once `stop` is set."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         while not _take(file):
@@ -26,14 +26,14 @@ def locked(path: Path, stop: Event | None = None) -> Generator[None]:
 
 @contextmanager
 def locked_if_free(path: Path) -> Generator[bool]:
-    """Hold a lock on a file unless another process does; whether it is held."""
+    """Try to lock a file without waiting; yield whether it is held."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         yield _take(file)
 
 
 def lock_for_life(path: Path, text: str) -> int:
-    """Write a file that this process has locked until it ends or closes the handle returned; it appears whole and locked."""
+    """Write a file that appears whole and stays locked until this process ends or closes the handle returned."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     handle = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     fcntl.flock(handle, fcntl.LOCK_EX)
@@ -43,7 +43,7 @@ def lock_for_life(path: Path, text: str) -> int:
 
 
 def is_free(path: Path) -> bool:
-    """Return whether nobody holds the lock of a file; a missing file counts as held by the process that removed it."""
+    """Return whether a file is unlocked; a missing file counts as locked by the process that removed it."""
     try:
         with path.open("r+") as file:
             return _take(file)

@@ -1,4 +1,4 @@
-"""The part of the graph that belongs to some datasets, seeds and methods, with everything that it needs."""
+"""The part of the graph for some datasets, seeds and methods, with everything it needs."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ LAST = "evaluate"  # the stage that it gathers
 def select(
     graph: Graph, *, datasets: Sequence[str] = (), seeds: Sequence[int] = (), methods: Sequence[str] = ()
 ) -> Graph:
-    """The stages of these datasets, seeds and methods and all that they need; an empty filter takes everything.
+    """The stages of these datasets, seeds and methods and their upstream stages; an empty filter keeps all.
 
     With any filter, the report is left out and `register` needs only the evaluate stages that are kept. Raises
     UserError if a filter names what params.yaml does not list.
@@ -43,7 +43,7 @@ def select(
 
 
 def _matches(node: Node, datasets: Sequence[str], seeds: Sequence[int], methods: Sequence[str]) -> bool:
-    """Return whether the filters keep a stage. One without such a coordinate is kept only if a kept stage needs it."""
+    """Return whether the filters keep a stage; one without such a coordinate stays only if a kept stage needs it."""
     return (
         (not datasets or node.dataset in datasets)
         and (not seeds or node.seed in seeds)
@@ -52,7 +52,7 @@ def _matches(node: Node, datasets: Sequence[str], seeds: Sequence[int], methods:
 
 
 def _with_needs(nodes: dict[str, Node], names: Iterable[str]) -> set[str]:
-    """The names and those of all stages before them."""
+    """The names with those of all upstream stages."""
     found: set[str] = set()
     waiting = list(names)
     while waiting:

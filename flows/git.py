@@ -1,4 +1,4 @@
-"""One git command, with git's words in the error."""
+"""Git commands, with git's message in the error."""
 
 import subprocess
 from pathlib import Path
@@ -8,7 +8,7 @@ from paths import git_environment
 
 
 def git(root: Path, *arguments: str) -> str:
-    """Run git in `root` and return what it prints. Raises UserError with git's words if it fails."""
+    """Run git in `root` and return its output. Raises UserError with git's message if it fails."""
     command = ["git", "-C", str(root), *arguments]
     environment = git_environment() | {"LC_ALL": "C"}  # callers search its messages
     try:

@@ -1,4 +1,4 @@
-"""The stages that take a GPU, and the limit `gpu` of the Prefect server on how many may do so at once."""
+"""The stages that use a GPU, and the Prefect server's concurrency limit `gpu` on them."""
 
 import os
 import time
@@ -23,7 +23,7 @@ AGAIN = 300.0  # seconds after which a stage that still waits says so again
 
 
 def stages_on_gpu(root: Path) -> frozenset[str]:
-    """Names of the stages that use a GPU of this machine, going by `launch` of params.yaml."""
+    """Names of the stages that use a GPU of this machine, by `launch` of params.yaml."""
     if not launches_on_gpu(parameters.load(root / "params.yaml").launch, root):
         return frozenset()
     stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -31,7 +31,7 @@ def stages_on_gpu(root: Path) -> frozenset[str]:
 
 
 def launches_on_gpu(launch: str, root: Path) -> bool:
-    """Return whether a launch line puts a stage onto a GPU: by its hardware file, else by whether there is a GPU."""
+    """Return whether a launch line uses a GPU: by its hardware file, else by whether there is a GPU."""
     file = _hardware_file(launch.split(), root)
     if file is not None and file.is_file():
         hardware = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
@@ -41,7 +41,7 @@ def launches_on_gpu(launch: str, root: Path) -> bool:
 
 
 def _hardware_file(words: list[str], root: Path) -> Path | None:
-    """The file that a launch line names: `python -m hardware NAME`, or `accelerate launch --config_file FILE -m`."""
+    """The hardware file of a launch line: `python -m hardware NAME`, or `accelerate launch --config_file FILE -m`."""
     if words[:-1] == ["python", "-m", "hardware"]:
         return root / "hardware" / f"{words[-1]}.yaml"
     return root / words[words.index("--config_file") + 1] if "--config_file" in words[:-1] else None
@@ -58,7 +58,7 @@ def limit_exists() -> bool:
 
 @contextmanager
 def gpu_slot(needed: bool, stopping: Event, log: Callable[[str], None]) -> Generator[None]:
-    """Hold one slot of the limit if one is needed; waits for it, until the run is stopped, and says so now and then."""
+    """Hold one slot of the limit if needed; waits until there is one or the run is stopped, logging now and then."""
     slot, begun = None, time.monotonic()
     reported = begun - AGAIN
     while needed and slot is None and not stopping.is_set():
@@ -83,7 +83,7 @@ def gpu_slot(needed: bool, stopping: Event, log: Callable[[str], None]) -> Gener
 
 
 def free_slots() -> int:
-    """Number of free slots of the limit; none as far as is known while the server does not answer."""
+    """Number of free slots of the limit; 0 while the server does not answer."""
     with get_client(sync_client=True) as client:
         try:
             limit = client.read_global_concurrency_limit_by_name(LIMIT)
@@ -95,7 +95,7 @@ def free_slots() -> int:
 
 
 def _take_slot() -> AbstractContextManager[None] | None:
-    """A slot, or None if others were faster."""
+    """Acquire a slot; None if none is free any more."""
     candidate = concurrency(LIMIT, occupy=1, timeout_seconds=POLL)
     try:
         candidate.__enter__()

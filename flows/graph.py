@@ -1,4 +1,4 @@
-"""The pipeline's graph: every stage, its needs, and the reasons why it is out of date. Nothing is run."""
+"""The pipeline's graph: every stage, its upstream stages, and the reasons why it is out of date. Runs nothing."""
 
 import re
 import shlex
@@ -21,42 +21,42 @@ MODULE = re.compile(r"\btasks\.(\w+)")
 
 @dataclass(frozen=True)
 class Node:
-    """One stage of dvc.yaml for one combination of what its matrix runs over."""
+    """One stage of dvc.yaml for one combination of its matrix."""
 
     name: str
     """DVC's address: student@rte-mse_kd-42."""
     stage: str
-    """The module of tasks/ that it runs: evaluate of evaluate_curriculum@rte-mpdistil-42, too."""
+    """Its module of tasks/: evaluate for evaluate_curriculum@rte-mpdistil-42 as well."""
     dataset: str | None
     method: str | None
     seed: int | None
     needs: tuple[str, ...]
     """Names of the stages whose outputs it reads."""
     reasons: tuple[str, ...]
-    """Reasons why it is out of date by itself; empty if it is not."""
+    """Reasons why it is out of date itself; empty if it is not."""
     seconds: float | None
     """Duration of its last run."""
     always: bool
     """Runs whether or not anything changed."""
     restores: bool = False
-    """Its outputs are missing, and nothing else is wrong: DVC's cache has them, nothing would be computed."""
+    """True if only its outputs are missing and DVC's cache has them: nothing would be computed."""
 
     @property
     def follows(self) -> tuple[str, ...]:
-        """The stages before it that may come out different: all but `code`, whose output is known before it runs."""
+        """Upstream stages that may come out different: all but `code`, whose output is known before it runs."""
         return tuple(need for need in self.needs if need != CODE)
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Stages by name, each after those that it needs."""
+    """Stages by name, in topological order."""
 
     root: Path
     nodes: dict[str, Node]
 
 
 def read_graph(root: Path, *, patience: float = PATIENCE) -> Graph:
-    """All stages of the repository in `root`, held against its workspace once.
+    """Read all stages of the repository in `root` and compare them with its workspace once.
 
     Raises UserError with every error of params.yaml, UserError where DVC can't read the pipeline, BusyError if
     another DVC process holds the workspace for longer than `patience` seconds.
@@ -68,7 +68,7 @@ def read_graph(root: Path, *, patience: float = PATIENCE) -> Graph:
 
 
 def _nodes(repo: Repository, root: Path) -> Iterator[Node]:
-    """The stages in an order in which they can run; among equals, that of dvc.yaml."""
+    """The stages in topological order, ties in the order of dvc.yaml."""
     stages = {stage.name: stage for stage in repo.stages()}
     statuses = WorkspaceStatus(root)
     for name, stage in stages.items():
@@ -90,12 +90,12 @@ def _nodes(repo: Repository, root: Path) -> Iterator[Node]:
 
 
 def _options(command: str) -> dict[str, str]:
-    """Options of a stage's command. Its name can't be split instead: a dataset's name may hold dashes."""
+    """Options of a stage's command. Its name can't be split instead: a dataset's name may contain dashes."""
     return {word[2:]: value for word, value in pairwise(shlex.split(command)) if word.startswith("--")}
 
 
 def _last_duration(stage: DvcStage, root: Path) -> float | None:
-    """Seconds in the run.json of the stage's output, here or in the checkout that this copy was made from."""
+    """Seconds from the run.json of the stage's output, here or in the checkout that this copy was made from."""
     for out in stage.outs:
         inside = out.path.relative_to(root)
         for base in dict.fromkeys((root, paths.home(root))):

@@ -1,4 +1,4 @@
-"""Notice of a failed run: one JSON POST to the webhook, if there is one. It never changes how the run ends."""
+"""Webhook notification of a failed run: one JSON POST. It never affects the run's outcome."""
 
 import http.client
 import json
@@ -19,13 +19,13 @@ LINES = 5
 
 
 def announce_failure(flow: Flow, flow_run: FlowRun, state: State) -> None:
-    """Tell the webhook of the run that fails here."""
+    """Notify the webhook of the failing flow run."""
     if line := notify(flow.name, flow_run, state):
         get_run_logger().info("%s", line)
 
 
 def notify(flow_name: str, run: FlowRun, state: State) -> str | None:
-    """Tell the webhook which run failed, at what, and where to look; a line for the log, None without a webhook.
+    """Notify the webhook of the failed run, its stages and links; return a log line, None without a webhook.
 
     Not by httpx: it logs every address, and this one is a secret.
     """
@@ -76,7 +76,7 @@ def _outcome(state: State) -> Outcome | None:
 
 
 def _kind(error: Exception) -> str:
-    """The kind of an error, without the address."""
+    """Describe an error without the address."""
     if isinstance(error, urllib.error.HTTPError):
         return f"it answered {error.code}"
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError) and error.reason.errno:

@@ -1,4 +1,4 @@
-"""Options of a run or a plan, as one value that the command line, the flow and its deployments share."""
+"""Options of a run or a plan, shared by command line, flow and deployments."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Filters, another profile, other values. Empty filters mean everything that params.yaml lists."""
+    """Filters, profile and single values. Empty filters keep everything that params.yaml lists."""
 
     datasets: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
@@ -16,20 +16,20 @@ class RunOptions:
     overrides: tuple[str, ...] = ()
     """Single values over it: "curriculum.reward=real"."""
     parallel: int = 1
-    """Stages side by side, at most."""
+    """Maximum number of stages that run in parallel."""
 
     def flow_parameters(self) -> dict[str, Any]:
-        """The parameters of the flow: Prefect stores a run's parameters as JSON, which has lists."""
+        """The parameters of the flow, with lists: Prefect stores them as JSON."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """A schedule, and the options of its runs. Exactly one of `cron` and `interval` is given."""
+    """A schedule, and the options of its runs. Exactly one of `cron` and `interval` is set."""
 
     run: RunOptions
     name: str
-    """Of the deployment, as Prefect's UI lists it."""
+    """Name of the deployment in Prefect's UI."""
     cron: str | None = None
     interval: float | None = None
-    """Seconds from the start of one run to that of the next."""
+    """Seconds from the start of one run to the start of the next."""

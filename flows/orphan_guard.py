@@ -1,4 +1,4 @@
-"""End what a killed process started: `python -m flows.orphan_guard`, a small process beside each flow and each server of ours.
+"""Stops the children of a killed process: `python -m flows.orphan_guard`, run beside each flow and server of ours.
 
 It reads the process groups that are running, "+PID" and "-PID", one a line. When the list ends, so did the process that
 wrote it, and what is left of the groups is ended, too: a killed flow must not train on, nor leave its server.
@@ -19,21 +19,21 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass
 class Guard:
-    """The guard of this process, which is started when there is something to guard. Several threads may use it."""
+    """The guard of this process, started on first use. Thread-safe."""
 
     _process: "subprocess.Popen[bytes] | None" = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def watch(self, group: int) -> None:
-        """End this process group should the process that calls this be killed."""
+        """Register a process group to be stopped if the calling process is killed."""
         self._tell(f"+{group}")
 
     def forget(self, group: int) -> None:
-        """Leave this process group alone from now on: it has ended."""
+        """Unregister a process group that has ended."""
         self._tell(f"-{group}")
 
     def close(self) -> None:
-        """End the guard, and what it still watches."""
+        """Stop the guard and the groups that it still watches."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             self._process.wait()
@@ -51,7 +51,7 @@ class Guard:
 
 
 def left_over(lines: Iterable[str]) -> set[int]:
-    """The process groups that began and did not end."""
+    """Registered process groups that have not ended."""
     groups: set[int] = set()
     for line in lines:
         group = int(line[1:])

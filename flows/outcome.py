@@ -16,29 +16,29 @@ REGISTERED = output_folder("register") / RegistrationRecord.FILE
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """One stage at its end."""
+    """Final state of one stage."""
 
     name: str
     state: StageState
     seconds: float = 0.0
     note: str = ""
-    """The reason, in a few words."""
+    """The reason, in brief."""
     changed: bool = False
-    """Its outputs may differ from what they were, so DVC must look at the stages that read them."""
+    """True if its outputs may have changed, so that DVC must check the stages that read them."""
     tail: tuple[str, ...] = ()
     """The last lines of a stage that failed."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """All stages of a run, in an order in which they could run."""
+    """All stages of a run in topological order."""
 
     stages: tuple[StageOutcome, ...]
     seconds: float = 0.0
     report: Path | None = None
     """The report's page, if this run made it or found it up to date."""
     gate: tuple[str, ...] = ()
-    """The gate's sentences on candidates, and on champions that would not pass it, a line each."""
+    """The gate's sentences on candidates, and on champions that fail it now, one line each."""
 
     @property
     def failed(self) -> tuple[StageOutcome, ...]:
@@ -47,7 +47,7 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        """True if every stage is as it should be."""
+        """True if every stage ran or was cached."""
         return all(stage.state in ("Ran", "Cached") for stage in self.stages)
 
     @property
@@ -60,12 +60,12 @@ class Outcome:
         return f"{stages}: {', '.join(parts) or 'nothing to do'}"
 
     def up_to_date(self, name: str) -> bool:
-        """Return whether this run brought a stage up to date, or found it so."""
+        """Return whether a stage is up to date after this run."""
         return any(stage.name == name and stage.state in ("Ran", "Cached") for stage in self.stages)
 
 
 class PipelineFailed(RuntimeError):
-    """A run in which a stage failed; holds the outcome of each."""
+    """A run with a failed stage; holds the outcome of each stage."""
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -73,7 +73,7 @@ class PipelineFailed(RuntimeError):
 
 
 class PipelineStopped(RuntimeError):
-    """A run that was cancelled or interrupted; holds the outcome of each stage, as far as it is known."""
+    """A run that was cancelled or interrupted; holds the known outcomes."""
 
     def __init__(self, message: str, outcome: Outcome | None = None) -> None:
         self.outcome = outcome
@@ -81,10 +81,10 @@ class PipelineStopped(RuntimeError):
 
 
 def newly_registered(root: Path) -> RegistrationRecord | None:
-    """Read the result of the last `register`; None if it wrote nothing."""
+    """Read the result of the last `register`; None if there is none."""
     return read_if_whole(RegistrationRecord, root / REGISTERED)
 
 
 def ordered(ended: dict[str, StageOutcome], names: Iterable[str]) -> tuple[StageOutcome, ...]:
-    """Sort stages in this order; one of which nothing is known was stopped."""
+    """Build the outcome in this order; a stage without a result was stopped."""
     return tuple(ended.get(name, StageOutcome(name, "Stopped", note="not started")) for name in names)

@@ -1,4 +1,4 @@
-"""Another profile, or single other values: the params file that a run of them uses, checked before anything is made."""
+"""Another profile, or single other values: the params file of such a run, checked in advance."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ HEADER = "# Made from {source} for one run of a flow.\n"
 
 
 def params_text(root: Path, profile: Path | None, overrides: Sequence[str]) -> str:
-    """A params file: the profile (or params.yaml) with other values.
+    """Build a params file: the profile (or params.yaml) with other values.
 
     Args:
         root: of the repository; a relative profile is sought there.
@@ -41,7 +41,7 @@ def params_text(root: Path, profile: Path | None, overrides: Sequence[str]) -> s
 
 
 def _file(root: Path, profile: Path | None) -> Path:
-    """The params file to start from: a path, or a name in profiles/ for short."""
+    """The params file to start from: a path, or a name in profiles/."""
     if profile is None:
         return root / "params.yaml"
     named = root / "profiles" / f"{profile}.yaml"
@@ -53,7 +53,7 @@ def _file(root: Path, profile: Path | None) -> Path:
 
 
 def _pair(text: str) -> tuple[str, object]:
-    """ "a.b=1" as ("a.b", 1); the value is read as params.yaml would be."""
+    """Parse "a.b=1" as ("a.b", 1); the value is read as in params.yaml."""
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not all(key.split(".")):
@@ -66,7 +66,7 @@ def _pair(text: str) -> tuple[str, object]:
 
 
 def _set(content: dict[str, object], key: str, value: object) -> None:
-    """Put one value at a dotted path; a mapping is merged into its section."""
+    """Set one value at a dotted path; a mapping is merged into its section."""
     if isinstance(value, Mapping):
         for part, inner in value.items():
             _set(content, f"{key}.{part}", inner)

@@ -1,4 +1,4 @@
-"""The flow: DVC's own graph as Prefect tasks, one a stage, side by side as far as it is allowed.
+"""The flow: DVC's graph as Prefect tasks, one per stage, in parallel up to a limit.
 
 What is up to date by DVC's own account ends as Cached without a call; what a failed stage would have fed is skipped;
 everything else finishes. The next run does what is missing.
@@ -64,7 +64,7 @@ def distilflow(
     overrides: list[str] = EVERYTHING,
     parallel: Parallel = 1,
 ) -> Outcome | State:
-    """Run what is out of date in the repository that is the current folder.
+    """Run all out-of-date stages of the repository in the current folder.
 
     Args:
         datasets: Only these datasets and what they need; none means all of params.yaml.
@@ -99,7 +99,7 @@ def _stopped(why: str) -> State:
 
 
 def run_pipeline(root: Path, options: RunOptions) -> Outcome:
-    """Run the stages of the repository in `root` that belong to the options, as tasks of the current flow run.
+    """Run the stages of the repository in `root` selected by the options, as tasks of the current flow run.
 
     Raises PipelineStopped if the run was cancelled, after its stages have ended.
     """
@@ -143,7 +143,7 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
 
 
 def run_stages(context: RunContext, parallel: int) -> None:
-    """Submit each stage once all that it needs have ended, so that no task waits in a place that another could use."""
+    """Submit each stage once its upstream stages have ended, so that no waiting task occupies a worker."""
     stage = stage_task(context)
     waiting = dict(context.graph.nodes)
     submitted: dict[str, PrefectConcurrentFuture[State]] = {}

@@ -1,4 +1,4 @@
-"""plan: the stages that would run, with reasons and last durations. Nothing is run and nothing is changed."""
+"""plan: the stages that would run, with reasons and last durations. Changes nothing."""
 
 import json
 from collections import Counter
@@ -26,13 +26,13 @@ class PlannedStage:
 
     node: Node
     state: State
-    """run; may run, if a stage that it needs comes out different; restore, from DVC's cache; cached: up to date."""
+    """run; may run, if an upstream stage comes out different; restore, from DVC's cache; cached: up to date."""
     after: tuple[str, ...]
-    """Stages that it needs directly and that run or may run."""
+    """Direct upstream stages that run or may run."""
 
 
 def make_plan(graph: Graph) -> list[PlannedStage]:
-    """Plan each stage of a graph, in the order in which they would run."""
+    """Plan each stage of a graph in topological order."""
     planned: dict[str, PlannedStage] = {}
     for node in graph.nodes.values():
         after = tuple(need for need in node.follows if need in planned and planned[need].state in COMPUTED)
@@ -49,7 +49,7 @@ def _state(node: Node, after: tuple[str, ...]) -> State:
 
 
 def main(options: RunOptions, *, as_json: bool = False) -> int:
-    """Print the plan of a run with these options; the exit status."""
+    """Print the plan of a run with these options; return the exit status."""
     profile = Path(options.profile) if options.profile else None
     with overridden(Path.cwd(), profile, options.overrides, keep=False, restore=False) as tree:
         graph = select(read_graph(tree), datasets=options.datasets, seeds=options.seeds, methods=options.methods)
@@ -59,7 +59,7 @@ def main(options: RunOptions, *, as_json: bool = False) -> int:
 
 
 def _content(plan: list[PlannedStage]) -> dict[str, object]:
-    """The plan for programs."""
+    """The plan as JSON."""
     seconds, unknown = _known_seconds(plan)
     stages = [
         {key: getattr(one.node, key) for key in COORDINATES}
@@ -70,7 +70,7 @@ def _content(plan: list[PlannedStage]) -> dict[str, object]:
 
 
 def _text(plan: list[PlannedStage]) -> Iterator[str]:
-    """The plan for people: what would not be computed is only counted."""
+    """The plan as text; stages that would not be computed are only counted."""
     rows = [
         (one.state, one.node.name, "" if one.node.seconds is None else duration(one.node.seconds), _why(one))
         for one in plan
@@ -93,14 +93,14 @@ def _text(plan: list[PlannedStage]) -> Iterator[str]:
 
 
 def _why(one: PlannedStage) -> str:
-    """The reasons of a stage, or the stages that it may have to follow."""
+    """The reasons of a stage, or the upstream stages that may make it run."""
     if one.state == "may run":
         return f"after {_some(one.after)}"
     return _some(one.node.reasons, "; ")
 
 
 def _some(words: tuple[str, ...], separator: str = ", ") -> str:
-    """The first of them, and how many more there are."""
+    """The first items, and the number of the rest."""
     more = len(words) - SHOWN
     return separator.join(words[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
@@ -111,7 +111,7 @@ def _counts(plan: list[PlannedStage]) -> dict[State, int]:
 
 
 def _known_seconds(plan: list[PlannedStage]) -> tuple[float, int]:
-    """Add up the last durations of what runs or may run; (seconds, stages without one)."""
+    """Sum of the last durations of what runs or may run: (seconds, stages without one)."""
     times = [one.node.seconds for one in plan if one.state in COMPUTED]
     return sum(time for time in times if time is not None), times.count(None)
 

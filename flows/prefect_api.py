@@ -1,4 +1,4 @@
-"""The Prefect API that a command talks to: the one that is set, or a server of its own for as long as it runs."""
+"""The Prefect API for a command: the configured one, or a temporary server."""
 
 import atexit
 import contextlib
@@ -34,7 +34,7 @@ NO_SCHEDULES = ("--no-scheduler", "--no-late-runs")
 
 
 def server_address() -> str | None:
-    """The address that PREFECT_API_URL or the Prefect profile names. Raises UserError if no Prefect answers there."""
+    """The address in PREFECT_API_URL or the Prefect profile. Raises UserError if no Prefect answers there."""
     address = PREFECT_API_URL.value()
     if address:
         check(address)
@@ -42,7 +42,7 @@ def server_address() -> str | None:
 
 
 def ensure_prefect_api() -> None:
-    """See to it that a Prefect API answers: the one set, else a server that ends with this process.
+    """Provide a Prefect API: the configured one, else a server that ends with this process.
 
     It has the database of `make ui`, and it goes after everything else: Prefect sends its last logs at exit.
     """
@@ -69,7 +69,7 @@ def ensure_prefect_api() -> None:
 
 
 def check(address: str) -> None:
-    """Raise UserError unless a Prefect API answers at this address, and answers this process."""
+    """Raise UserError unless a Prefect API at this address accepts requests of this process."""
     problem = _problem(address)
     if problem is None:
         return _check_auth_string(address)
@@ -95,7 +95,7 @@ def _problem(address: str) -> str | None:
 
 
 def _check_auth_string(address: str) -> None:
-    """Raise UserError if the API, whose health anybody may ask for, answers this process nothing else."""
+    """Raise UserError if the API answers health checks but rejects this process's credentials."""
     given = PREFECT_API_AUTH_STRING.value()
     with SyncPrefectClient(address, auth_string=given, api_key=PREFECT_API_KEY.value()) as client:
         try:
@@ -115,7 +115,7 @@ def _check_auth_string(address: str) -> None:
 
 
 def _how_to_unset() -> str:
-    """The way to unset the address, by where it is set; a run then starts a server of its own."""
+    """Advice for unsetting the address, by its origin; a run then starts a temporary server."""
     if os.environ.get("PREFECT_API_URL"):
         return "unset it"
     profile = get_settings_context().profile

@@ -1,4 +1,4 @@
-"""Filters for questions to the Prefect server: runs of this flow, by their states."""
+"""Filters for queries to the Prefect server: runs of this flow, by state."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -16,7 +16,7 @@ def runs_in(types: Iterable[StateType]) -> FlowRunFilter:
 
 
 def runs_not_in(types: Iterable[StateType]) -> FlowRunFilter:
-    """Runs in another state than these."""
+    """Runs in any other state."""
     return FlowRunFilter.model_validate({"state": {"type": {"not_any_": list(types)}}})
 
 

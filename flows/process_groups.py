@@ -1,4 +1,4 @@
-"""Ending process groups with all that they started, gently first."""
+"""Termination of process groups with all descendants, SIGTERM before SIGKILL."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ PAUSE = 0.05
 def end_groups(
     groups: Collection[int], signals: Sequence[Grace] = SIGNALS, collect: Callable[[], object] | None = None
 ) -> None:
-    """End these process groups and the processes that theirs started in groups of their own; return when all are gone.
+    """Terminate these process groups and their descendants in other groups; return when all are gone.
 
     Args:
         groups: their numbers.
@@ -48,7 +48,7 @@ def _descendants(pid: int) -> set[psutil.Process]:
 def _all_gone(
     groups: Collection[int], family: set[psutil.Process], grace: float, collect: Callable[[], object] | None
 ) -> bool:
-    """Return whether all processes of the groups and of the family have ended within `grace` seconds."""
+    """Return whether all processes of the groups and of the family end within `grace` seconds."""
     end = time.monotonic() + grace
     while True:
         if collect:

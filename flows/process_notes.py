@@ -1,4 +1,4 @@
-"""Notes of the processes behind flow runs, servers and worktrees, by which the next command finds what a killed one left.
+"""Records of the processes behind flow runs, servers and worktrees, for cleaning up after killed ones.
 
 A note is .dvc/tmp/flows/processes/KIND-ID-PID.json with the process's host, number and start, locked by the process for
 as long as it lives. A process counts as gone only if both say so: its number is free or another process's now, and its
@@ -20,13 +20,13 @@ from paths import WORKTREES
 
 FOLDER = Path(*WORKTREES, "processes")
 CLOCK_S = 2.0
-"""Seconds by which a start differs from one reading to the next when the machine's clock is set."""
+"""Tolerance in seconds between two readings of a start time, for changes of the machine's clock."""
 Kind = Literal["run", "server", "serve", "worktree"]
 
 
 @dataclass(frozen=True)
 class ProcessId:
-    """A process of a host, told from later ones with its number by its start."""
+    """A process of a host, identified by pid and start time."""
 
     host: str
     pid: int
@@ -35,7 +35,7 @@ class ProcessId:
 
     @property
     def lives(self) -> bool:
-        """True if the process still runs; only its own host can tell."""
+        """True if the process still runs; meaningful on its own host only."""
         now = process_id(self.pid)
         return now is not None and abs(now.started - self.started) < CLOCK_S
 
@@ -47,19 +47,19 @@ class Note:
     path: Path
     kind: Kind
     id: str
-    """Of the flow run, the deployment that is served or the worktree, or the number of the server's process group."""
+    """Id of the flow run, the served deployment or the worktree, or the server's process group."""
     owner: ProcessId
     server: ProcessId | None = None
     """The process of a server, which may outlive its owner."""
 
     @property
     def orphaned(self) -> bool:
-        """True if the owner was a process of this host and is gone."""
+        """True if the owner was a process of this host and has ended."""
         return self.owner.host == socket.gethostname() and not self.owner.lives and is_free(self.path)
 
 
 def process_id(pid: int) -> ProcessId | None:
-    """The identity of a process of this host; None if there is none, or if it has ended and nobody took its status."""
+    """The identity of a process of this host; None if there is none, or only a zombie."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -70,7 +70,7 @@ def process_id(pid: int) -> ProcessId | None:
 
 
 def write_note(root: Path, kind: Kind, id: str, server: int | None = None) -> Path:
-    """Write a note that is owned by this process until it ends; its path."""
+    """Write a note owned by this process until it ends; return its path."""
     path = root / FOLDER / f"{kind}-{id}-{os.getpid()}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     owner, served = process_id(os.getpid()), process_id(server) if server else None
@@ -85,7 +85,7 @@ def notes(root: Path, kind: Kind) -> Iterator[Note]:
 
 
 def orphans(root: Path, kind: Kind) -> Iterator[Note]:
-    """The notes of this kind whose process is gone."""
+    """The notes of this kind whose process has ended."""
     return (note for note in notes(root, kind) if note.orphaned)
 
 

@@ -1,4 +1,4 @@
-"""Reasons why DVC would run a stage, in words, from the same comparisons that DVC itself makes."""
+"""Reasons why DVC would run a stage, in words, by the same comparisons as DVC's."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ NAMED = 3  # changed modules; more are counted
 
 
 class WorkspaceStatus:
-    """WorkspaceStatus of the workspace, each path read once: a hundred stages depend on the same code with the same checksum.
+    """Status of the workspace, each path read once: a hundred stages depend on the same code.
 
     A stage's code is looked up in the source, whatever outputs/code says of an earlier state: stage `code` writes it anew
     before anything else runs.
@@ -30,7 +30,7 @@ class WorkspaceStatus:
         self._params: dict[tuple[Path, tuple[str, ...]], dict[str, object]] = {}
 
     def of(self, entry: TrackedPath) -> str | None:
-        """DVC's word for a dependency or an output: modified, deleted, new, not in cache; None if nothing is wrong."""
+        """DVC's status of a dependency or an output: modified, deleted, new, not in cache; None if unchanged."""
         key = (entry.path, entry.checksum)
         if key not in self._paths:
             stage = self.stage_of_code(entry.path)
@@ -47,13 +47,13 @@ class WorkspaceStatus:
         return None if entry.checksum == own else "modified"
 
     def modules(self, stage: str) -> dict[str, str]:
-        """sha256 of the modules that a stage would run now."""
+        """sha256 of the stage's present modules."""
         if stage not in self._modules:
             self._modules[stage] = self._source.modules_now(stage)
         return self._modules[stage]
 
     def params(self, tracked: TrackedParams) -> dict[str, object]:
-        """Values of the keys that a stage lists, as the params file has them now."""
+        """Present values of a stage's keys in the params file."""
         key = (tracked.file, tracked.keys)
         if key not in self._params:
             self._params[key] = tracked.read()
@@ -61,7 +61,7 @@ class WorkspaceStatus:
 
 
 def why(stage: DvcStage, statuses: WorkspaceStatus, needs: Sequence[DvcStage]) -> tuple[tuple[str, ...], bool]:
-    """Compare a stage with its last run; (reasons why it is out of date by itself, whether DVC's cache has all that is missing).
+    """Compare a stage with its last run: (reasons why it is out of date itself, whether DVC's cache has all outputs).
 
     Args:
         stage: as DVC reads it, with the checksums of dvc.lock.
@@ -89,7 +89,7 @@ def _changed_deps(stage: DvcStage, statuses: WorkspaceStatus, theirs: Sequence[P
 
 
 def _changed_modules(stage: DvcStage, path: Path, statuses: WorkspaceStatus) -> str:
-    """The modules in a stage's list of code that differ from those its record says it ran; '' if that can't be told."""
+    """The modules that changed since the stage's last run by its record; '' if unknown."""
     name = statuses.stage_of_code(path)
     if name is None:
         return ""
@@ -102,7 +102,7 @@ def _changed_modules(stage: DvcStage, path: Path, statuses: WorkspaceStatus) -> 
 
 
 def _overlaps(path: Path, others: Sequence[Path]) -> bool:
-    """Return whether a path is, holds or lies in one of the others."""
+    """Return whether a path equals, contains or lies in one of the others."""
     return any(other == path or other in path.parents or path in other.parents for other in others)
 
 
@@ -116,7 +116,7 @@ def _changed_params(tracked: TrackedParams, statuses: WorkspaceStatus) -> Iterat
 
 
 def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
-    """Each single value with its dotted path; a list is one value."""
+    """Each single value with its dotted path; a list counts as one value."""
     if isinstance(value, Mapping) and value:
         for key, part in value.items():
             yield from _leaves(f"{path}.{key}" if path else str(key), part)

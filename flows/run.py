@@ -1,4 +1,4 @@
-"""`python -m flows run`: one run of the flow from the terminal, and its outcome as the exit status.
+"""`python -m flows run`: one run of the flow from the terminal; its outcome is the exit status.
 
 0: everything is up to date; 1: a stage failed; 2: it could not start; 130: Ctrl-C, or cancelled in Prefect.
 """
@@ -29,7 +29,7 @@ PROGRAM = "python -m flows run"
 
 
 def main(options: RunOptions) -> int:
-    """Run the flow and print its summary; the exit status."""
+    """Run the flow and print its summary; return the exit status."""
     with as_ctrl_c():
         check(Path.cwd(), options)
         ensure_prefect_api()
@@ -37,7 +37,7 @@ def main(options: RunOptions) -> int:
 
 
 def check(root: Path, options: RunOptions) -> None:
-    """Raise UserError for what is wrong with the options, before any server is started."""
+    """Raise UserError for invalid options, before any server is started."""
     environment.check(os.environ)
     for method in options.methods:
         if method not in METHODS:
@@ -51,7 +51,7 @@ def check(root: Path, options: RunOptions) -> None:
 
 
 def run(options: RunOptions) -> int:
-    """Run the flow against the Prefect API that is set."""
+    """Run the flow against the configured Prefect API."""
     try:
         outcome = distilflow(**options.flow_parameters())
     except PipelineFailed as failure:

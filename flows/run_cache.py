@@ -1,4 +1,4 @@
-"""Pull and push of outputs and of DVC's run cache: only this pipeline's entries are taken and given, and only true ones.
+"""Pull and push of outputs and DVC's run cache, limited to this pipeline's entries and verified by checksum.
 
 DVC believes whatever entry of the run cache lies under a stage's key, checks out *all* outputs that it names, the
 stage's own or not, and follows `..` in the listing of a folder. So whoever can write to a remote could put a module
@@ -23,7 +23,7 @@ from flows.dvc_adapter.tracked import DvcStage
 
 NAME = re.compile(r"[0-9a-f]{64}")
 MARKER = "distilflow-vetted"
-"""In DVC's cache: all that is older was checked. Not in `runs`, all of which `dvc push --run-cache` would copy."""
+"""Marker in DVC's cache: older files were verified. Not in `runs`, which `dvc push --run-cache` copies whole."""
 MARGIN = 5.0  # seconds that clocks and time stamps of a file system may be apart
 WRITING = 0.5  # seconds; an entry is written in thousandths
 LARGEST = 1_000_000  # bytes; an entry has a few thousand
@@ -34,13 +34,13 @@ class PullResult:
     """The result of a pull."""
 
     restored: int = 0
-    """Stages whose outputs are checked out now."""
+    """Stages whose outputs were checked out."""
     refused: list[str] = field(default_factory=list)
-    """Entries, listings and files that are not what their name promises."""
+    """Entries, listings and files whose content contradicts their name."""
 
 
 def remove_forged(cache: Path) -> list[str]:
-    """Remove from DVC's cache what `dvc pull --run-cache` and the like brought and what is not true; the paths removed.
+    """Remove unverified files from DVC's cache, as left by `dvc pull --run-cache`; return the paths removed.
 
     Checks only what came since the last time.
     """
@@ -63,7 +63,7 @@ def remove_forged(cache: Path) -> list[str]:
 
 
 def pull(repo: Repository) -> PullResult:
-    """Fetch and check out what dvc.lock names, then the outputs of stages that ran elsewhere with the same inputs.
+    """Fetch and check out the outputs in dvc.lock, then those of runs elsewhere with the same inputs.
 
     Every file must have the checksum in its name. Of the run cache only the entries are fetched that a stage here asks
     for. What is damaged or forged is not taken; its stages run again. Raises UserError if files can't be fetched.
@@ -83,14 +83,14 @@ def pull(repo: Repository) -> PullResult:
 
 
 def check_out(repo: Repository) -> None:
-    """Put the outputs that dvc.lock names in place, where DVC's cache has all of a stage."""
+    """Check out the outputs in dvc.lock of the stages that DVC's cache has completely."""
     for stage in repo.stages():
         if stage.is_cached:
             repo.check_out(stage)
 
 
 def push(repo: Repository, names: Collection[str] | None = None) -> int:
-    """Push the outputs of these stages (all if None), then exactly their entries; the number of entries that are new.
+    """Push the outputs of these stages (all if None), then their entries; return the number of new entries.
 
     `dvc push --run-cache` would copy every entry ever made, each time (treeverse/dvc#10449). An entry comes last: who
     finds it finds its outputs. Stages whose outputs are not all in the cache are left out.
@@ -108,13 +108,13 @@ def push(repo: Repository, names: Collection[str] | None = None) -> int:
 
 
 def _note_forged(repo: Repository, on_remote: list[str], result: PullResult) -> None:
-    """Add what was not true in a download to the result."""
+    """Add the files of a download that failed verification to the result."""
     forged = (*on_remote, *remove_forged(repo.cache))
     result.refused += [path for path in forged if path not in result.refused]
 
 
 def _restore(repo: Repository, stage: DvcStage, remote: RemoteRunCache | None, result: PullResult) -> bool:
-    """Check out the outputs of a stage that ran with the inputs that are here; False if no such run is known."""
+    """Check out the outputs of a recorded run with the present inputs; False if none is known."""
     if remote and (key := repo.entry_key(stage)):
         _take_entry(repo.cache / RUNS, key, remote, result)
     _note_forged(repo, repo.fetch_restorable(stage), result)
@@ -122,7 +122,7 @@ def _restore(repo: Repository, stage: DvcStage, remote: RemoteRunCache | None, r
 
 
 def _take_entry(runs: Path, key: str, remote: RemoteRunCache, result: PullResult) -> None:
-    """Copy a key's first true entry here, if there is none yet: the first by name, so that all machines agree."""
+    """Download a key's first valid entry, if there is none yet: the first by name, so that all machines agree."""
     own = runs / key[:2] / key
     if own.is_dir() and any(own.iterdir()):
         return
@@ -140,14 +140,14 @@ def _take_entry(runs: Path, key: str, remote: RemoteRunCache, result: PullResult
 
 
 def _is_true(path: Path, key: str, name: str) -> bool:
-    """Return whether a file is the entry that its key and its name promise."""
+    """Return whether an entry's content matches its key and its name."""
     if not (NAME.fullmatch(key) and NAME.fullmatch(name)) or not 0 < path.stat().st_size <= LARGEST:
         return False
     return entry_name(path) == (key, name)
 
 
 def _stays_inside(listing: Path) -> bool:
-    """Return whether the listing of a folder has the checksum in its name, and names nothing outside of the folder."""
+    """Return whether a folder's listing matches its checksum and names nothing outside of the folder."""
     content = listing.read_bytes()
     if hashlib.md5(content).hexdigest() != listing.parent.name + listing.stem:  # noqa: S324 (DVC's checksum)
         return False

@@ -1,4 +1,4 @@
-"""Results of a run in a worktree that stay: outputs/runs/ID with its report, metrics, params.yaml and dvc.lock."""
+"""Kept results of a run in a worktree: outputs/runs/ID with its report, metrics, params.yaml and dvc.lock."""
 
 import contextlib
 import os
@@ -16,12 +16,12 @@ RECORDS = ("metrics.json", "run.json")
 
 
 def results_folder(root: Path, name: str) -> Path:
-    """The folder of a run's results in the checkout that it was started from."""
+    """The folder of a run's results in the originating checkout."""
     return root / RUNS / name
 
 
 def keep_results(tree: Path, folder: Path) -> bool:
-    """Copy the results of a run in `tree` to `folder`, whole or not at all; False, and nothing, if it evaluated nothing."""
+    """Copy the results of a run in `tree` to `folder`, atomically; False if it evaluated nothing."""
     evaluated = _evaluated(tree)
     if not evaluated and not (tree / REPORT).is_dir():
         return False
@@ -41,7 +41,7 @@ def keep_results(tree: Path, folder: Path) -> bool:
 
 
 def _evaluated(tree: Path) -> list[Path]:
-    """Outputs of evaluations that are up to date with all before them; of a run that ended early, others are old."""
+    """Evaluations that are up to date with all upstream stages; others of an aborted run are old."""
     fresh: set[str] = set()
     found: list[Path] = []
     with contextlib.suppress(UserError):

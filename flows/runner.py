@@ -1,4 +1,4 @@
-"""The runner of one stage: `dvc repro -s STAGE` in a process group of its own, its lines passed on as they come.
+"""The runner of one stage: `dvc repro -s STAGE` in its own process group, its output streamed.
 
 The result is read from what DVC prints. Stopping a runner ends every process under it, and only then returns.
 """
@@ -41,10 +41,10 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class StageResult:
-    """The result of a stage that did not fail."""
+    """The result of a successful stage."""
 
     outcome: Literal["ran", "restored", "unchanged"]
-    """Its command ran, DVC took its outputs from the cache, or DVC found nothing changed."""
+    """Its command ran, DVC took its outputs from the cache, or nothing had changed."""
     seconds: float
 
 
@@ -57,7 +57,7 @@ class StageFailed(RuntimeError):
 
     @property
     def is_transient(self) -> bool:
-        """True if another try can help: the last lines tell of a network's failure, not of a wrong value."""
+        """True if a retry can help: the last lines show a network failure."""
         return any(TRANSIENT.search(line) for line in self.tail)
 
 
@@ -67,20 +67,20 @@ class StageStopped(RuntimeError):
 
 @dataclass
 class Runner:
-    """Runs stages of the repository in `root`, from several threads if need be."""
+    """Runner of the stages of the repository in `root`. Thread-safe."""
 
     root: Path
     trial: str = ""
-    """The other values of a run that has some: `register` makes no versions of it."""
+    """The other values of a run that has some: `register` then makes no versions."""
     patience: float = 6 * 3600.0
-    """Seconds to wait for a path that another process holds."""
+    """Seconds to wait for a path that another process uses."""
     stopping: threading.Event = field(default_factory=threading.Event)
     _processes: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _guard: Guard = field(default_factory=Guard)
 
     def run(self, name: str, log: Log) -> StageResult:
-        """Run one stage without those it needs. Raises StageFailed, or StageStopped after `stop`.
+        """Run one stage without its upstream stages. Raises StageFailed, or StageStopped after `stop`.
 
         Args:
             name: DVC's address of the stage.
@@ -111,7 +111,7 @@ class Runner:
         raise StageFailed(name, output.exited or status, tuple(output.tail))
 
     def stop(self) -> None:
-        """End all processes of all stages, whatever they started included; no further one starts."""
+        """Terminate all processes of all stages with their descendants; no further stage starts."""
         with self._lock:
             self.stopping.set()
             groups = {process.pid for process in self._processes}
@@ -151,7 +151,7 @@ class Runner:
 
 @dataclass
 class _StageOutput:
-    """The output of `dvc repro -s NAME` so far. Lines are held back until the command runs: they may only say 'busy'."""
+    """The output of `dvc repro -s NAME`. Lines are held back until the command runs: they may only say 'busy'."""
 
     name: str
     outcome: Literal["ran", "restored", "unchanged"] = "unchanged"
@@ -160,7 +160,7 @@ class _StageOutput:
     _held: list[str] = field(default_factory=list)
 
     def add(self, line: str, log: Log) -> None:
-        """Note a line and pass it on, or hold it back."""
+        """Keep a line and pass it on, or hold it back."""
         if repro.ADVICE.match(line):
             return
         self.tail.append(line)
@@ -175,7 +175,7 @@ class _StageOutput:
             self.flush(log)
 
     def flush(self, log: Log) -> None:
-        """Pass on the lines that were held back."""
+        """Pass on the lines held back."""
         for line in self._held:
             log(line)
         self._held.clear()
@@ -187,14 +187,14 @@ class _StageOutput:
 
     @property
     def busy(self) -> str:
-        """DVC's line that another process holds a path, if that is why the stage was not started."""
+        """DVC's line that another process uses a path, if that is why the stage was not started."""
         if self.outcome == "ran":
             return ""
         return next((line for line in self.tail if repro.BUSY.search(line)), "")
 
 
 def clean_lines(stream: IO[bytes]) -> Iterator[str]:
-    """Lines of a stream that are worth reading: of a progress bar its last state, no colours, no empty lines."""
+    """Readable lines of a stream: the last state of a progress bar, no colours, no empty lines."""
     with io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="\n") as text:
         for line in text:
             states = (state.rstrip() for state in reversed(ESCAPES.sub("", line).split("\r")))

@@ -1,4 +1,4 @@
-"""Repair of DVC's file of who reads and writes which path, `.dvc/tmp/rwlock`, after a crash.
+"""Repair of DVC's record of readers and writers, `.dvc/tmp/rwlock`, after a crash.
 
 DVC writes that file in place, at the start and the end of every stage, and refuses every command as long as it can't read
 it; and it takes a killed process for one at work if another process has its number by now, as it happens in a container
@@ -14,11 +14,11 @@ import psutil
 from flows.dvc_adapter.repro import RWLOCK, read_rwlock, rwlock_guard
 
 CLOCKS_S = 60.0
-"""Seconds by which the clock of a file system may differ from this machine's."""
+"""Tolerance in seconds between a file system's clock and this machine's."""
 
 
 def repair(root: Path) -> str | None:
-    """Repair the file of the repository in `root`; a line that says what was wrong with it, or None.
+    """Repair the file of the repository in `root`; return a line about the repair, or None.
 
     A file that DVC can't read goes. Of one that it can, an entry goes whose process was started after the file was last
     written: it can't have made it. Held against every DVC process that reads or writes it, so that a file which is being
@@ -50,13 +50,13 @@ def _repair(root: Path) -> str | None:
 
 
 def _processes(content: dict[str, Any]) -> set[int]:
-    """The numbers of all processes in the file, be it as a writer (one for a path) or as readers (a list)."""
+    """Ids of all processes in the file, as writer (one per path) or as readers (a list)."""
     readers = [reader for one in content["read"].values() for reader in one]
     return {one["pid"] for one in (*content["write"].values(), *readers)}
 
 
 def _started(pid: int) -> float:
-    """Start of a process in seconds since the epoch; long ago if there is none, which DVC sees by itself."""
+    """Start of a process in seconds since the epoch; far in the past if there is none, which DVC detects itself."""
     try:
         return psutil.Process(pid).create_time()
     except psutil.Error:

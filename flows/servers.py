@@ -1,4 +1,4 @@
-"""Servers on this machine: started together, watched, and stopped together with all that they started.
+"""Servers on this machine: started together, watched, and stopped together with their children.
 
 Each server is a process in a session of its own, so that one signal reaches it and its children, and Ctrl-C reaches
 nobody but this process, which then stops them in order.
@@ -32,7 +32,7 @@ LAST_LINES = 15
 
 @dataclass(frozen=True)
 class Server:
-    """A server: its command, and the address at which it answers."""
+    """A server: its command and its address."""
 
     name: str
     command: tuple[str, ...]
@@ -40,14 +40,14 @@ class Server:
     option: str
     """Option of the command line that sets the port."""
     health: str
-    """Path that is answered with 200 once the server is up."""
+    """Path that returns 200 once the server is up."""
     folder: Path
-    """Working folder; the log file is written here."""
+    """Working folder, also of the log file."""
     environment: Mapping[str, str] = field(default_factory=dict)
     lock: Path | None = None
-    """File that is locked until the server answers, where others may open the same fresh database."""
+    """Lock file held until the server answers, since several processes may open the same fresh database."""
     first: tuple[str, ...] = ()
-    """Command that is run to its end, in the current folder, before the server is started; it may take the lock."""
+    """Command to run in the current folder before the server starts; it may take the lock."""
 
     @property
     def address(self) -> str:
@@ -61,7 +61,7 @@ class Server:
 
 
 def serve(servers: Sequence[Server], announce: Callable[[], None]) -> None:
-    """Run the servers until a signal asks to stop; `announce` is called once all of them answer.
+    """Run the servers until a signal; `announce` is called once all of them answer.
 
     Raises UserError if a port is in use (nothing is started then) or if a server ends by itself (the others are
     stopped then).
@@ -97,7 +97,7 @@ def _check_port(server: Server) -> None:
 
 
 def _run_first(server: Server, stop: threading.Event) -> None:
-    """Run what has to be done before a server starts. Raises UserError with its last line if that fails."""
+    """Run a server's preparation. Raises UserError with its last line if it fails."""
     if not server.first or stop.is_set():
         return
     process = subprocess.Popen(
@@ -121,7 +121,7 @@ def _run_first(server: Server, stop: threading.Event) -> None:
 
 @contextlib.contextmanager
 def running(server: Server) -> Generator["subprocess.Popen[bytes]"]:
-    """The server's process, and the end of it and of all its children, even if this process is killed."""
+    """Start the server; stop it with all its children at the end, even if this process is killed."""
     server.folder.mkdir(parents=True, exist_ok=True)
     with server.log.open("wb") as log:
         process = subprocess.Popen(
@@ -154,7 +154,7 @@ def wait_for_answer(server: Server, process: "subprocess.Popen[bytes]", stop: th
 
 
 def _answers(server: Server) -> bool:
-    """Return whether the server says that it is well."""
+    """Return whether the server reports that it is up."""
     try:
         with urllib.request.urlopen(server.address + server.health, timeout=5) as answer:  # noqa: S310 (http, loopback)
             return answer.status == 200

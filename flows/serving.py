@@ -1,4 +1,4 @@
-"""`python -m flows serve`: wait in this process and run the flow on a schedule; no work pool, one run at a time."""
+"""`python -m flows serve`: run the flow on a schedule from this process, without a work pool, one run at a time."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ RECOVER_S = 60.0
 
 
 def main(options: ServeOptions, timezone: str = "UTC") -> int:
-    """Serve until Ctrl-C; the exit status. Raises UserError for options that can't be served."""
+    """Serve until Ctrl-C; return the exit status. Raises UserError for options that can't be served."""
     schedule = schedule_of(options, timezone)
     address = server_address()
     if address is None:
@@ -66,7 +66,7 @@ def main(options: ServeOptions, timezone: str = "UTC") -> int:
 
 @contextlib.contextmanager
 def _recovering(root: Path) -> Generator[None]:
-    """Clean up after killed runs, now and every minute: the next run may be waiting for a slot that nobody holds."""
+    """Clean up after killed runs, now and every minute: the next run may wait for a slot that nobody holds."""
     ended = threading.Event()
 
     def work() -> None:
@@ -84,7 +84,7 @@ def _recovering(root: Path) -> Generator[None]:
 
 
 class _Runner(Runner):
-    """Prefect's runner, for which SIGTERM is what Ctrl-C is: its own answer waits for a run that nobody ends."""
+    """Prefect's runner with SIGTERM handled like Ctrl-C: its own handler waits for the active run to end."""
 
     def handle_sigterm(self, *args: object, **kwargs: object) -> None:
         for run in psutil.Process().children():
@@ -94,7 +94,7 @@ class _Runner(Runner):
 
 
 def parameters_of(options: ServeOptions) -> dict[str, object]:
-    """Parameters of a scheduled run. Raises UserError for a profile that the form in Prefect does not offer."""
+    """Parameters of a scheduled run. Raises UserError for a profile missing from Prefect's form."""
     profile = options.run.profile
     if profile and Path(profile).parent == Path("profiles"):
         profile = Path(profile).stem
@@ -104,7 +104,7 @@ def parameters_of(options: ServeOptions) -> dict[str, object]:
 
 
 def schedule_of(options: ServeOptions, timezone: str) -> Schedule:
-    """The schedule. Raises UserError for a cron expression or a time zone that there is not."""
+    """Build the schedule. Raises UserError for an invalid cron expression or time zone."""
     try:
         zoneinfo.ZoneInfo(timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""Settings from the environment, and the environment of the tools under the flows, in which nothing phones home.
+"""Settings from the environment, and the environment of the flows' tools, with telemetry off.
 
 DISTILFLOW_RETRIES        how often a stage is tried again after a failure that may pass, such as a network's (2)
 DISTILFLOW_RETRY_DELAY    seconds before each of them (60)
@@ -27,20 +27,20 @@ QUIET = {
 
 @dataclass(frozen=True)
 class Settings:
-    """A flow's retries after failures that may pass."""
+    """A flow's retries after transient failures."""
 
     retries: int
     retry_delay: float
 
 
 def quiet() -> None:
-    """Put QUIET into the environment, where the user has set nothing else. Before prefect is imported: it reads it then."""
+    """Put QUIET into the environment as defaults. Must run before prefect is imported, which reads it then."""
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
 
 
 def read_settings() -> Settings:
-    """The settings. Raises UserError with the variable's name, its value and what is allowed."""
+    """Read the settings. Raises UserError with the variable's name, value and allowed values."""
     return Settings(
         retries=int(_number("DISTILFLOW_RETRIES", "2", whole=True)),
         retry_delay=_number("DISTILFLOW_RETRY_DELAY", "60", whole=False),
@@ -48,12 +48,12 @@ def read_settings() -> Settings:
 
 
 def webhook() -> str | None:
-    """The address that hears of failures, if there is one."""
+    """The webhook address for failures, if any."""
     return os.environ.get(WEBHOOK, "").strip() or None
 
 
 def stage_environment() -> dict[str, str]:
-    """The environment of a stage: this one without the flow's secrets, its lines written as they come.
+    """The environment of a stage: without the flow's secrets, with unbuffered output.
 
     DVC runs a command by the login shell, which for a service's user is one that refuses to run anything.
     """

@@ -1,4 +1,4 @@
-"""Signals handled in another way for as long as a block runs."""
+"""Temporary signal handlers."""
 
 import contextlib
 import signal
@@ -13,7 +13,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextlib.contextmanager
 def handled(signals: Iterable[signal.Signals], handler: Handler) -> Generator[None]:
-    """Handle these signals by `handler`, and by what was there before once the block ends. In the main thread only."""
+    """Install a handler for these signals within the block. In the main thread only."""
     before = {number: signal.signal(number, handler) for number in signals}
     try:
         yield
@@ -24,7 +24,7 @@ def handled(signals: Iterable[signal.Signals], handler: Handler) -> Generator[No
 
 @contextlib.contextmanager
 def as_ctrl_c() -> Generator[None]:
-    """Let SIGTERM and a closed terminal end a command as Ctrl-C does, also where a script started it with `&`."""
+    """Make SIGTERM and a closed terminal end a command like Ctrl-C, also if a script started it with `&`."""
     ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else set()  # nohup
     with handled(set(ENDING) - ignored, signal.default_int_handler):
         yield
@@ -32,7 +32,7 @@ def as_ctrl_c() -> Generator[None]:
 
 @contextlib.contextmanager
 def as_event() -> Generator[threading.Event]:
-    """An event that Ctrl-C, SIGTERM and a closed terminal set."""
+    """An event set by Ctrl-C, SIGTERM and a closed terminal."""
     stop = threading.Event()
     with handled(ENDING, lambda *_: stop.set()):
         yield stop
@@ -40,7 +40,7 @@ def as_event() -> Generator[threading.Event]:
 
 @contextlib.contextmanager
 def sigterm_as_exit() -> Generator[None]:
-    """Let SIGTERM end the process by an exception, so that what was made is removed.
+    """Turn SIGTERM into an exception, so that cleanup runs.
 
     Only the main thread can, and whoever handles SIGTERM already goes on doing so.
     """

@@ -1,4 +1,4 @@
-"""Folders of temporary worktrees, .dvc/tmp/flows/ID: one for each process that needs one, removed by the next if it was killed."""
+"""Folders of temporary worktrees, .dvc/tmp/flows/ID: one per process; those of killed processes are removed."""
 
 import contextlib
 import shutil
@@ -18,7 +18,7 @@ GUARD = ".guard"  # locked while worktrees are made or removed
 
 @contextmanager
 def guarded(root: Path) -> Generator[None]:
-    """Hold off all other processes that make or remove slots."""
+    """Exclude all other processes that make or remove slots."""
     with ExitStack() as held:
         try:
             held.enter_context(locked(root / SLOTS / GUARD))
@@ -30,7 +30,7 @@ def guarded(root: Path) -> Generator[None]:
 
 
 def claim(root: Path, name: str) -> Path:
-    """Make an empty folder that belongs to this process until it is released; remove those of killed processes."""
+    """Make an empty folder owned by this process until it is released; remove those of killed processes."""
     folder = root / SLOTS / name
     with guarded(root):
         _remove_dead(root)
@@ -46,7 +46,7 @@ def release(root: Path, folder: Path) -> None:
 
 
 def remove_dead(root: Path) -> list[str]:
-    """Remove the slots of killed processes; their names."""
+    """Remove the slots of killed processes; return their names."""
     if not dead(root):
         return []
     with guarded(root):
@@ -54,7 +54,7 @@ def remove_dead(root: Path) -> list[str]:
 
 
 def owners(root: Path) -> list[Note]:
-    """Notes of the living processes that hold a slot; the slot's name is the note's id."""
+    """Notes of the live processes that own a slot; the slot's name is the note's id."""
     return [note for note in notes(root, "worktree") if not note.orphaned]
 
 
@@ -71,7 +71,7 @@ def _remove_dead(root: Path) -> list[str]:
 
 
 def _remove(root: Path, folder: Path) -> None:
-    """Remove a slot's folder, its note, and what git remembers of the worktree."""
+    """Remove a slot's folder, its note, and git's record of the worktree."""
     shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(UserError):
         git(root, "worktree", "prune")

@@ -1,4 +1,4 @@
-"""One stage as a Prefect task: its log, its retries, and the state in which a person sees it end."""
+"""One stage as a Prefect task: its log, its retries, and its final state."""
 
 import logging
 import time
@@ -27,22 +27,22 @@ TYPES = {
 
 @dataclass
 class RunContext:
-    """The values that the tasks of one run share, and the outcomes so far."""
+    """Values shared by the tasks of one run, and the outcomes so far."""
 
     graph: Graph
     runner: Runner
     settings: Settings
     on_gpu: frozenset[str] = frozenset()
-    """Stages that take a slot of the GPU limit."""
+    """Stages that need a slot of the GPU limit."""
     ended: dict[str, StageOutcome] = field(default_factory=dict)
 
     def needs(self, node: Node) -> list[str]:
-        """The stages of this run that must have ended before."""
+        """The upstream stages within this run."""
         return [need for need in node.needs if need in self.graph.nodes]
 
 
 def stage_task(context: RunContext) -> Task[..., State]:
-    """The task that is submitted once for each stage. DVC is the only cache: Prefect's is off."""
+    """The task submitted for each stage. DVC is the only cache: Prefect's is off."""
 
     @task(
         name="stage",
@@ -71,7 +71,7 @@ def stage_task(context: RunContext) -> Task[..., State]:
 
 
 def _end(node: Node, context: RunContext) -> StageOutcome:
-    """Bring one stage up to date, unless it is or can't be."""
+    """Bring one stage up to date, unless it already is or an upstream stage failed."""
     before = [context.ended[need] for need in context.needs(node)]
     missing = [stage.name for stage in before if stage.state not in ("Ran", "Cached")]
     if missing:
@@ -113,17 +113,17 @@ def _run(
 
 
 def level_of(line: str) -> int:
-    """The level at which a stage's line is logged: Prefect's page shows warnings in another colour, and filters by it."""
+    """The log level of a stage's line: Prefect's page colours and filters by it."""
     return logging.WARNING if "WARNING: " in line else logging.INFO
 
 
 def _is_transient(task: Task[..., State], run: TaskRun, state: State) -> bool:
-    """Return whether a failure is one that another try may not meet again."""
+    """Return whether a failure may be transient."""
     failure = state.data
     return isinstance(failure, StageFailed) and failure.is_transient
 
 
 def _reason(failure: StageFailed) -> str:
-    """The most telling of the last lines: the one before DVC's own."""
+    """The most informative of the last lines: the one before DVC's own."""
     own = [line for line in failure.tail if not line.startswith("ERROR: failed to reproduce")]
     return own[-1] if own else f"status {failure.status}"

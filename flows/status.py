@@ -1,4 +1,4 @@
-"""`python -m flows status`: the last runs, what failed in them, and what is scheduled, as the Prefect server knows it."""
+"""`python -m flows status`: the last runs, their failures, and the schedule, from the Prefect server."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ FAILED = 10  # failed stages that are shown of a run
 
 
 def main(limit: int = 5) -> int:
-    """Print the state of the server, or without one that of the workspace; the exit status."""
+    """Print the state of the server, or without one that of the workspace; return the exit status."""
     address = server_address()
     if address is None:
         print("".join(f"{line}\n" for line in end_servers(Path.cwd())), end="")
@@ -46,7 +46,7 @@ def main(limit: int = 5) -> int:
 
 
 def workspace_line(root: Path) -> str:
-    """The number of stages that are out of date here, in a line."""
+    """The number of out-of-date stages here, in a line."""
     nodes = read_graph(root).nodes.values()
     stale = [node.name for node in nodes if node.reasons and not node.always]
     if not stale:
@@ -76,7 +76,7 @@ def _row(run: FlowRun) -> tuple[str, ...]:
 
 
 def _failures(client: SyncPrefectClient, run: FlowRun) -> Iterator[str]:
-    """The stages that failed in a run, each with the end of what it printed."""
+    """The failed stages of a run, each with the end of its output."""
     failed = client.read_task_runs(
         flow_run_filter=run_of(run.id),
         task_run_filter=tasks_in([StateType.FAILED]),
@@ -90,7 +90,7 @@ def _failures(client: SyncPrefectClient, run: FlowRun) -> Iterator[str]:
 
 
 def _coming(client: SyncPrefectClient) -> Iterator[str]:
-    """List scheduled runs, and deployments whose schedule is paused, so that nothing starts."""
+    """List scheduled runs, and deployments with a paused schedule, which start nothing."""
     scheduled = runs_in([StateType.SCHEDULED])
     runs = client.read_flow_runs(
         flow_filter=OURS, flow_run_filter=scheduled, sort=FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC, limit=NEXT

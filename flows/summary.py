@@ -1,4 +1,4 @@
-"""The summary of a run for Prefect's page and for the terminal: its stages, the scores, and where to look."""
+"""The summary of a run for Prefect's page and for the terminal: stages, scores, links."""
 
 import base64
 import shlex
@@ -30,16 +30,16 @@ SHOWN = 12  # rows of the terminal's table: what is cached is only counted
 
 @dataclass(frozen=True)
 class Results:
-    """The part of a run's outputs that the summary shows; None or empty where a stage wrote nothing."""
+    """The part of a run's outputs for the summary; None or empty if a stage wrote nothing."""
 
     scores: ReportRecord | None = None
     registration: RegistrationRecord | None = None
     report: Path | None = None
     """The page, on this machine."""
     texts: tuple[str, ...] = ()
-    """The report's tables, as they are written for a terminal."""
+    """The report's tables as terminal text."""
     picture: str = ""
-    """The report's first picture, as an address that holds it."""
+    """The report's first picture as a data URL."""
 
     @property
     def protocol(self) -> str:
@@ -48,7 +48,7 @@ class Results:
 
 
 def read_results(root: Path, outcome: Outcome, kept: Path | None = None) -> Results:
-    """Scores, registered students and the report of the outputs in `root`; nothing of stages that this run left out.
+    """Scores, registered students and the report of the outputs in `root`, without stages that this run left out.
 
     Args:
         root: where the stages ran.
@@ -70,7 +70,7 @@ def read_results(root: Path, outcome: Outcome, kept: Path | None = None) -> Resu
 
 
 def publish(outcome: Outcome, results: Results) -> str | None:
-    """Put the summary, the report and links on the page of the flow run; why not, if the server did not take them."""
+    """Publish summary, report and links on the flow run's page; return the reason if the server refused."""
     try:
         _publish(outcome, results)
     except (PrefectException, httpx.HTTPError) as error:  # what ran has run
@@ -87,7 +87,7 @@ def _publish(outcome: Outcome, results: Results) -> None:
 
 
 def markdown(outcome: Outcome, results: Results) -> str:
-    """The summary as a page: the scores, what ran or went wrong, the students, and where the rest is."""
+    """The summary as Markdown: scores, stages that ran or failed, students, links."""
     parts = [f"# {outcome.headline}"]
     if results.scores:
         parts += ["", "## Scores", "", *_markdown_table([*_scores(results.scores)]), "", results.protocol]
@@ -113,7 +113,7 @@ def _registered(found: RegistrationRecord, gate: Sequence[str]) -> Iterator[str]
 
 
 def gate_lines(results: Results) -> tuple[str, ...]:
-    """The gate's sentences, a line each: champions that would not pass it first, then the candidates with every test."""
+    """The gate's sentences, one line each: champions that fail it now first, then the candidates with every test."""
     if results.registration is None:
         return ()
     students, unfit = results.registration.students, results.registration.unfit_champions
@@ -122,7 +122,7 @@ def gate_lines(results: Results) -> tuple[str, ...]:
 
 
 def report_markdown(results: Results) -> str:
-    """The report as Prefect's page can show it. It can't show the HTML page, nor link to a file of this machine."""
+    """The report for Prefect's page, which can show neither the HTML page nor a file of this machine."""
     parts = ["# Report"]
     for text in results.texts:
         parts += ["", "```text", *text.rstrip().splitlines(), "```"]
@@ -134,7 +134,7 @@ def report_markdown(results: Results) -> str:
 
 
 def _stages(outcome: Outcome) -> Iterator[str]:
-    """List what was not simply cached, with the last lines of what failed, and a line for all the others."""
+    """List the stages that were not cached, with the last lines of failures, and one line for the rest."""
     listed = [stage for stage in outcome.stages if stage.state != "Cached"]
     cached = len(outcome.stages) - len(listed)
     yield "## Stages"
@@ -156,7 +156,7 @@ def _where(page: Path) -> str:
 
 
 def table(outcome: Outcome) -> str:
-    """The summary for a terminal: what was not simply cached, the slowest first where there is too much."""
+    """The summary for a terminal: the stages that were not cached, the slowest first if there are many."""
     listed = [stage for stage in outcome.stages if stage.state != "Cached"]
     shown = sorted(listed, key=lambda stage: (STATES.index(stage.state) < 2, -stage.seconds))[:SHOWN]
     lines = aligned([_row(stage) for stage in listed if stage in shown])
@@ -202,7 +202,7 @@ def _margin(margin: ReportMargin | None, metric: str) -> str:
 
 
 def _number(value: float, metric: str, sign: str = "") -> str:
-    """A value in points of 100, or as it is for a metric that has none."""
+    """A value in points of 100, or unchanged for a metric without points."""
     from kinds import LOWER_IS_BETTER  # here: it imports numpy, which a flow does not need at its start
 
     return f"{value:{sign}.3f}" if metric in LOWER_IS_BETTER else f"{100 * value:{sign}.1f}"

@@ -1,4 +1,4 @@
-"""MLflow's and Prefect's user interfaces on this machine, both on loopback only.
+"""MLflow's and Prefect's user interfaces on this machine, bound to loopback.
 
     python -m flows ui [--prefect-port 4200] [--mlflow-port 5000]
 
@@ -27,7 +27,7 @@ QUIET = {
 
 
 def main(prefect_port: int, mlflow_port: int) -> int:
-    """Run the servers until Ctrl-C; the exit status."""
+    """Run the servers until Ctrl-C; return the exit status."""
     registry = paths.tracking_address()
     servers = [prefect_server(prefect_port)]
     if not _is_server(registry):
@@ -42,7 +42,7 @@ def main(prefect_port: int, mlflow_port: int) -> int:
 
 
 def mlflow_server(port: int, registry: str) -> Server:
-    """MLflow on a database, with the artifacts of new experiments where `register` puts them."""
+    """MLflow on a database, with new experiments' artifacts in the folder that `register` uses."""
     folder, database = paths.registry_folder(), paths.sqlite_path(registry)
     artifacts = paths.artifact_folder(registry)
     fresh = database is not None and not database.exists()
@@ -96,12 +96,12 @@ def prefect_server(port: int) -> Server:
 
 
 def prefect_folder() -> Path:
-    """The folder of Prefect's database, and of the auth string of its API."""
+    """The folder of Prefect's database and of its API's auth string."""
     return Path(os.environ.get("PREFECT_HOME") or paths.home() / "outputs" / "prefect").expanduser().absolute()
 
 
 def _announcement(servers: list[Server], registry: str) -> str:
-    """The addresses, what another terminal needs, and what to do next."""
+    """The addresses, the variables for another terminal, and next steps."""
     addresses = {server.name: server.address for server in servers}
     mlflow = addresses.get("MLflow", paths.without_password(registry))
     where = "" if "MLflow" in addresses else " (MLFLOW_TRACKING_URI; not started here)"
@@ -122,10 +122,10 @@ def _announcement(servers: list[Server], registry: str) -> str:
 
 
 def _is_server(address: str) -> bool:
-    """Return whether it is the address of a server and not of a database."""
+    """Return whether it is the address of a server instead of a database."""
     return address.startswith(("http://", "https://"))
 
 
 def _environment(own: dict[str, str]) -> dict[str, str]:
-    """This process's environment, in which nothing phones home (flows/settings.py), and a server's own variables."""
+    """This process's environment with telemetry off (flows/settings.py), and a server's own variables."""
     return QUIET | dict(os.environ) | own

@@ -1,4 +1,4 @@
-"""A run with another profile or other values, in a git worktree of its own: nobody's params.yaml is edited.
+"""A run with another profile or other values, in a temporary git worktree; the user's params.yaml is not changed.
 
 The worktree lies in .dvc/tmp/flows/ID: the current commit, over it what is not committed, and over that the params file
 of the run. It shares DVC's cache, so what is unchanged is there at once, and what it computes is there for others. It
@@ -23,7 +23,7 @@ from flows.slots import claim, release
 def overridden(
     root: Path, profile: Path | None = None, overrides: Sequence[str] = (), *, keep: bool = True, restore: bool = True
 ) -> Generator[Path]:
-    """The root of a checkout with these values: `root` itself if there is nothing to override, else a worktree.
+    """The root of a checkout with these values: `root` itself without overrides, else a worktree.
 
     Args:
         root: of the repository; neither it nor its params.yaml is changed.
@@ -55,5 +55,5 @@ def overridden(
 
 
 def kept_at(root: Path, tree: Path) -> Path | None:
-    """The folder in `root` that gets the results of a run in `tree`; None if they stay where they are."""
+    """The folder in `root` for the results of a run in `tree`; None if they stay in place."""
     return None if tree == root.absolute() else results_folder(root.absolute(), tree.name)

@@ -1,4 +1,4 @@
-"""Named accelerate configurations, and the launcher of a stage on one of them."""
+"""Named accelerate configurations, and a launcher of stages on them."""
 
 import environment
 

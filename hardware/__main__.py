@@ -1,4 +1,4 @@
-"""Start a stage on the hardware of a file of this folder, as accelerate does, and end as the stage ends.
+"""Start a stage on the hardware of a file of this folder, as accelerate does, and exit with its status.
 
     python -m hardware cpu_2 tasks.teacher --dataset rte --seed 42
 
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _status(code: int) -> int:
-    """The status as a shell has it: a process that a signal killed has a negative code."""
+    """The exit status in shell convention; `code` is negative for a process killed by a signal."""
     return code if code >= 0 else 128 - code
 
 

@@ -1,4 +1,4 @@
-"""annealing_kd: a teacher whose logits grow (Jafari et al., EACL 2021, arXiv:2104.07163, Eq. 5 to 8).
+"""annealing_kd: teacher logits of growing scale (Jafari et al., EACL 2021, arXiv:2104.07163, Eq. 5 to 8).
 
 Phase I, on the teacher's logits alone:   L = |z_S - z_T * k / tau_max|^2,   k = 1 ... tau_max over its epochs
 Phase II, on the labels alone:            L = task
@@ -24,7 +24,7 @@ class AnnealingKd:
         return Needs(teacher="signals")
 
     def phase(self, epoch: int, epochs: int, teacher_epochs: int) -> Phase:
-        """See `Scheduled.phase`; the teacher's epochs are not read."""
+        """See `Scheduled.phase`; ignores the teacher's epochs."""
         taught = taught_epochs(epochs, self.label_share)
         if epoch > taught:
             return Phase("labels", LabelsOnly())

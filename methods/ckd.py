@@ -81,7 +81,7 @@ class Ckd:
 
 
 def pair_relation(student: Tensor, teacher: Tensor, real: Tensor) -> Tensor:
-    """WR2 or LTR2: (N, M, H_S), (N, M, H_T), which of the M are there (N, M) -> mean over pairs i != j, scalar."""
+    """WR2 or LTR2: (N, M, H_S), (N, M, H_T), mask of existing items (N, M) -> mean over pairs i != j, scalar."""
     itself = torch.eye(real.shape[1], dtype=torch.bool, device=real.device)
     pairs = real[:, :, None] & real[:, None, :] & ~itself
     # The paper leaves this term open: the KL is the authors' code's. Its relations are weighted sums; that code and this
@@ -114,14 +114,14 @@ def angles(vectors: Tensor, near: Tensor) -> Tensor:
 
 
 def window_around(places: int, window: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Neighbours of each of M places within a window (odd) centred there: their numbers, and which exist; both (M, W)."""
+    """Neighbours of each of M positions within a centred window (odd size): indices, and a mask; both (M, W)."""
     offsets = torch.arange(window, device=device) - window // 2
     wanted = torch.arange(places, device=device)[:, None] + offsets
     return wanted.clamp(0, places - 1), (wanted >= 0) & (wanted < places) & (offsets != 0)
 
 
 def _log_chances(vectors: Tensor, pairs: Tensor) -> Tensor:
-    """log q(j | i) over the pairs there are, 0 elsewhere: (N, M, H) -> (N, M, M)."""
+    """log q(j | i) over existing pairs, 0 elsewhere: (N, M, H) -> (N, M, M)."""
     unit = nn.functional.normalize(vectors, dim=-1)
     cosines = (unit @ unit.transpose(1, 2)).masked_fill(~pairs, torch.finfo(vectors.dtype).min)
     return torch.where(pairs, cosines.log_softmax(-1), 0.0)

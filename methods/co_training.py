@@ -1,4 +1,4 @@
-"""Interface of methods whose teacher moves: two learners on one dataset, and quiz batches.
+"""Interface of methods whose teacher trains: two learners on one dataset, and quiz batches.
 
 A learner is a network with its optimiser. Its gradients are taken and averaged over processes here, by hand: the exact
 teacher gradients need them as values, and hooks of a distributed wrapper never see `autograd.grad`.
@@ -42,7 +42,7 @@ def run_whole(network: nn.Module, inputs: dict[str, Tensor], **asked: object) ->
 
 
 class ProjectedModel(nn.Module):
-    """A network as a loss sees it: pooled and sequence vectors are in the teacher's width, by its projection if any.
+    """A network's outputs for a loss: pooled and sequence vectors in the teacher's width, by its projection if any.
 
     `run` makes the pass; several processes share its rows there, and the outputs are those of all rows in each.
     """
@@ -74,12 +74,12 @@ class ProjectedModel(nn.Module):
 
 
 def no_reduce(tensors: Sequence[Tensor]) -> None:
-    """The average over one process: nothing to do."""
+    """The average over a single process: do nothing."""
 
 
 @dataclass
 class Learner:
-    """A network that trains. `average` replaces tensors by their mean over processes, in place.
+    """A network in training. `average` replaces tensors by their mean over processes, in place.
 
     `stored` gives rows' pooled vectors (B*K, H) where the backbone is frozen and only the head trains.
     """
@@ -90,7 +90,7 @@ class Learner:
     average: Callable[[Sequence[Tensor]], None] = no_reduce
     updates: int = 0
     gradient_norm: float | Tensor = 0.0
-    """Of the last update, before clipping; 0 where nothing is clipped."""
+    """Gradient norm of the last update before clipping; 0 without clipping."""
     stored: Callable[[Tensor], Tensor] | None = None
 
     @property
@@ -99,11 +99,11 @@ class Learner:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters that train, by name."""
+        """The trainable parameters, by name."""
         return {name: value for name, value in self.network.named_parameters() if value.requires_grad}
 
     def forward(self, batch: TrainingBatch, layers: tuple[int, ...] = ()) -> Outputs:
-        """One forward pass; of the head alone where the pooled vectors are stored."""
+        """One forward pass; of the head alone if the pooled vectors are stored."""
         if self.stored is not None:
             return self.network.of_pooled(self.stored(batch.rows), batch.choices)
         return self.network(batch.inputs, choices=batch.choices, layers=layers)
@@ -112,12 +112,12 @@ class Learner:
     def forward_no_grad(
         self, batch: TrainingBatch, layers: tuple[int, ...] = (), *, masks: RandomState | None = None
     ) -> Outputs:
-        """One forward pass without a graph; with new dropout masks, or those of the pass that followed `masks`."""
+        """One forward pass without a graph; with new dropout masks, or by replaying those of `masks`."""
         with nullcontext() if masks is None else masks.replayed():
             return self.forward(batch, layers)
 
     def gradient(self, loss: Tensor, *, keep_graph: bool = False) -> Gradients:
-        """The gradient of a scalar, averaged over processes; zeros where a parameter plays no part."""
+        """The gradient of a scalar, averaged over processes; zeros for parameters without one."""
         parameters = self.parameters()
         found = torch.autograd.grad(loss, list(parameters.values()), retain_graph=keep_graph, allow_unused=True)
         gradients = {
@@ -128,7 +128,7 @@ class Learner:
         return gradients
 
     def apply(self, gradients: Mapping[str, Tensor]) -> None:
-        """One step of the optimiser along a gradient, clipped."""
+        """One clipped optimiser step along a gradient."""
         for name, value in self.parameters().items():
             value.grad = gradients[name].to(value.dtype)
         if self.clip_norm is not None:
@@ -150,14 +150,14 @@ class Pair:
     teacher: Learner
     kind: Kind
     progress: float = 0.0
-    """Share of the training that is done, from 0 to 1."""
+    """Completed share of the training, from 0 to 1."""
     followed: frozenset[int] = frozenset()
-    """Training rows whose figures a method keeps over time."""
+    """Training rows whose values a method records over time."""
     influence: list[dict[str, float]] = field(default_factory=list)
-    """Their row, step and figures, as a method keeps them."""
+    """Records of those rows: row, step and values."""
 
     def loss_inputs(self, batch: TrainingBatch, student: Outputs, teacher: Outputs) -> LossInputs:
-        """Both networks' outputs on a batch, as a loss reads them."""
+        """Both networks' outputs on a batch."""
         return LossInputs(student, teacher, batch.labels, self.kind)
 
 
@@ -169,21 +169,21 @@ class MovingTeacher(Protocol):
 
     @property
     def teacher_starts(self) -> str:
-        """ "finetuned" (the teacher stage's) or "pretrained" (where that one started)."""
+        """ "finetuned" (the teacher stage's weights) or "pretrained" (their starting point)."""
         ...
 
     def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
-        """One update of each; returns what the curves show. `quiz` never ends."""
+        """One update of each; returns values for the curves. `quiz` never ends."""
         ...
 
 
 def detached(outputs: Outputs) -> Outputs:
-    """The same values, without a graph."""
+    """The same values, detached."""
     vectors = {layer: value.detach() for layer, value in outputs.vectors.items()}
     return Outputs(logits=outputs.logits.detach(), pooled=outputs.pooled.detach(), vectors=vectors)
 
 
 def used(outputs: Outputs, layers: LayerPairs, pooled: bool) -> dict[str, Tensor]:
-    """Those of the student's outputs that a loss reads, by name."""
+    """The student's outputs that a loss reads, by name."""
     tensors = {f"vectors.{ours}": outputs.vectors[ours] for ours, _ in layers}
     return {"logits": outputs.logits, **tensors, **({"pooled": outputs.pooled} if pooled else {})}

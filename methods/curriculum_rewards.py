@@ -1,4 +1,4 @@
-"""The rewards of the curriculum: what one step of the student was worth.
+"""Rewards of the curriculum: the value of one step of the student.
 
     binary     mean 1[p_y(S) > p_y(T')]          Eq. 4 of MPDistil, on a quiz batch of the target
     real       mean (p_y(S) - p_y(T'))           Eq. 5

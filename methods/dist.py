@@ -1,4 +1,4 @@
-"""dist: relations instead of values (Huang et al., NeurIPS 2022, arXiv:2205.10536, Eq. 8 to 11).
+"""dist: correlations of outputs (Huang et al., NeurIPS 2022, arXiv:2205.10536, Eq. 8 to 11).
 
     L = alpha * task + beta * tau^2 * inter + gamma * tau^2 * intra
     inter = 1 - mean over rows of Pearson(p_S[i, :], p_T[i, :])          (within a row, between classes)
@@ -17,7 +17,7 @@ from methods.interface import LossInputs, Needs, same_shape
 from methods.task_loss import task_loss
 
 TINY = 1e-8
-"""A smaller product of norms counts as this: rows that are constant have no correlation, here 0."""
+"""Lower bound of a product of norms: constant rows have no correlation, here 0."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Dist:
         return Needs(teacher="signals")
 
     def loss(self, given: LossInputs) -> dict[str, Tensor]:
-        """See `Method.loss`; parts are `task`, `inter` (where there are more than two classes) and `intra`."""
+        """See `Method.loss`; parts are `task`, `inter` (with more than two classes) and `intra`."""
         same_shape("dist", given.student.logits, given.teacher.logits, "logits")
         if given.student.logits.shape[1] < 2:
             raise UserError("dist: correlations between classes need classes; a regression has none, use kd")

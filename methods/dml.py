@@ -18,7 +18,7 @@ from methods.task_loss import task_loss
 
 @dataclass(frozen=True)
 class Dml:
-    """`weight` of what each learns from the other; the paper's is 1. Peers start alike: before any fine-tuning.
+    """`weight` of the loss towards the peer; the paper's is 1. Peers start alike: before any fine-tuning.
 
     `same_masks`: peer 1 answers after its step with the dropout masks that it had before.
     """
@@ -32,7 +32,7 @@ class Dml:
         return Needs(teacher="moves")
 
     def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
-        """See `MovingTeacher.step`; the quiz is not read."""
+        """See `MovingTeacher.step`; ignores the quiz."""
         ours = pair.student.forward(batch)
         masks = RandomState.now(batch.labels.device)
         theirs = pair.teacher.forward(batch)

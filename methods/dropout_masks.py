@@ -1,4 +1,4 @@
-"""Dropout masks of a pass, drawn once more: what dropout draws from is kept before a pass, and put back for another."""
+"""Replay of a pass's dropout masks: the generators' state is saved before a pass and restored for another."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class RandomState:
-    """State of the generators that dropout draws from, on the CPU and on a batch's device."""
+    """State of the generators that dropout uses, on the CPU and on a batch's device."""
 
     cpu: Tensor
     device: torch.device
@@ -18,12 +18,12 @@ class RandomState:
 
     @classmethod
     def now(cls, device: torch.device) -> "RandomState":
-        """The state before a pass that is to be replayed."""
+        """Save the state before a pass that will be replayed."""
         return cls(torch.get_rng_state(), device, torch.cuda.get_rng_state(device) if device.type == "cuda" else None)
 
     @contextmanager
     def replayed(self) -> Generator[None]:
-        """Draw again what was drawn after `now`; the generators go on afterwards where they were."""
+        """Replay the draws after `now` within the block; the generators then continue from their present state."""
         with torch.random.fork_rng(devices=[self.device] if self.own is not None else []):
             torch.set_rng_state(self.cpu)
             if self.own is not None:

@@ -1,4 +1,4 @@
-"""finetune: the task loss only, the student without a teacher."""
+"""finetune: the task loss only, without a teacher."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from methods.task_loss import task_loss
 
 @dataclass(frozen=True)
 class Finetune:
-    """L = mean task loss: the baseline of every distillation, and how the teacher is trained."""
+    """L = mean task loss: the baseline of every distillation, and the training of the teacher."""
 
     @property
     def needs(self) -> Needs:
         return Needs(teacher="none")
 
     def loss(self, given: LossInputs) -> dict[str, Tensor]:
-        """See `Method.loss`; teacher and projection are not read."""
+        """See `Method.loss`; ignores teacher and projection."""
         return {"loss": task_loss(given.student.logits, given.labels, given.kind)}

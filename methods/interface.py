@@ -21,7 +21,7 @@ TeacherUse = Literal["none", "signals", "trajectory", "runs", "moves", "head_mov
 
 @dataclass(frozen=True)
 class Needs:
-    """Demands of a method on the loop: nothing, the stored signals, those of every teacher epoch, a teacher that
+    """Teacher data that a method needs: none, the stored signals, those of every teacher epoch, a teacher that
     runs, one that moves, or one whose head moves on the stored pooled vectors.
 
     Pairs (student layer, teacher layer) that the loss reads: `layers` of sequence vectors; of both networks as they run,
@@ -38,22 +38,22 @@ class Needs:
 
     @property
     def student_layers(self) -> tuple[int, ...]:
-        """The student's layers, each once, in order: what the forward of the student is asked for."""
+        """The student's layers, unique and in order: requested from its forward pass."""
         return numbers(self.layers, 0)
 
     @property
     def teacher_layers(self) -> tuple[int, ...]:
-        """The teacher's layers, each once, in order: what the signals must hold."""
+        """The teacher's layers, unique and in order: required in the signals."""
         return numbers(self.layers, 1)
 
     def wider(self, side: Literal[0, 1]) -> dict[str, tuple[int, ...]]:
-        """Further arguments of the student's (0) or the teacher's (1) forward pass, beyond sequence vectors."""
+        """Further arguments of the student's (0) or the teacher's (1) forward pass, besides sequence vectors."""
         asked = {"tokens": numbers(self.tokens, side), "attentions": numbers(self.attentions, side)}
         return {name: layers for name, layers in asked.items() if layers}
 
 
 def numbers(pairs: LayerPairs, side: Literal[0, 1]) -> tuple[int, ...]:
-    """The student's (0) or the teacher's (1) layers of some pairs, each once, in order."""
+    """The student's (0) or the teacher's (1) layers of some pairs, unique and in order."""
     return tuple(sorted({pair[side] for pair in pairs}))
 
 
@@ -62,12 +62,12 @@ class Phase:
     """The loss of a scheduled method in one epoch of the student."""
 
     name: str
-    """For the records."""
+    """Name in the records."""
     method: "Method"
     teacher_epoch: int | None = None
-    """The epoch of the teacher's trajectory that teaches, from 1; None: the teacher as it ended."""
+    """The teaching epoch of the teacher's trajectory, from 1; None: the final teacher."""
     may_be_kept: bool = True
-    """True if the student may end with this epoch's weights: not where its head has learnt nothing yet."""
+    """True if the weights of this epoch may be kept: False while the head is untrained."""
 
 
 @runtime_checkable
@@ -78,13 +78,13 @@ class Scheduled(Protocol):
     def needs(self) -> Needs: ...
 
     def phase(self, epoch: int, epochs: int, teacher_epochs: int) -> Phase:
-        """Epoch `epoch` (from 1) of `epochs` of the student, after a teacher that trained for `teacher_epochs`."""
+        """Epoch `epoch` (from 1) of `epochs` of the student, after a teacher trained for `teacher_epochs`."""
         ...
 
 
 @dataclass(frozen=True)
 class Lasting:
-    """A phase, and for how many of the student's epochs it lasts."""
+    """A phase and its number of student epochs."""
 
     phase: str
     teacher_epoch: int | None
@@ -100,38 +100,38 @@ def schedule_of(method: Scheduled, epochs: int, teacher_epochs: int) -> list[Las
 
 @dataclass(frozen=True)
 class LossInputs:
-    """All that a loss reads, of one batch of B rows."""
+    """Inputs of a loss for one batch of B rows."""
 
     student: Outputs
     teacher_outputs: Outputs | None
-    """None for a loss that reads no teacher."""
+    """None for a loss without a teacher."""
     labels: Tensor
     """(B,) class numbers, or values."""
     kind: Kind
     projection: nn.Module | None = None
-    """Maps the student's width to the teacher's, where they differ; it is trained with the student."""
+    """Learned map from the student's width to the teacher's, if they differ."""
 
     @property
     def teacher(self) -> Outputs:
-        """The teacher's outputs. Raises UserError where there are none."""
+        """The teacher's outputs. Raises UserError if there are none."""
         if self.teacher_outputs is None:
             raise UserError("the method's loss needs the teacher's outputs of the batch, but got none")
         return self.teacher_outputs
 
 
 class Method(Protocol):
-    """A method whose teacher, if it has one, stays as it is during a step of the student."""
+    """A method whose teacher, if any, is fixed during a step of the student."""
 
     @property
     def needs(self) -> Needs: ...
 
     def loss(self, given: LossInputs) -> dict[str, Tensor]:
-        """ "loss" is the scalar to minimise; every other entry is a detached part of it, for the curves."""
+        """ "loss" is the scalar to minimise; all other entries are detached parts of it, for the curves."""
         ...
 
 
 def same_shape(method: str, student: Tensor, teacher: Tensor, what: str) -> None:
-    """Raise UserError where two tensors that are compared differ in shape: broadcasting would hide it."""
+    """Raise UserError if two compared tensors differ in shape: broadcasting would hide it."""
     if student.shape != teacher.shape:
         raise UserError(
             f"{method}: student and teacher {what} must have one shape, but they are "

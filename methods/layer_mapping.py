@@ -1,4 +1,4 @@
-"""Pairs of a student's and a teacher's layers that are compared.
+"""Pairs of student and teacher layers to compare.
 
 Layers are hidden-state numbers: 0 is the embeddings, n is what comes out of layer n.
 """
@@ -35,7 +35,7 @@ def match_layers(mapping: Mapping, student_layers: int, teacher_layers: int) -> 
 
 
 def patient_layers(strategy: str, student_layers: int, teacher_layers: int) -> LayerPairs:
-    """The student's layers but the last, with the teacher's they learn from (section 3.2 of the paper).
+    """The student's layers except the last, paired with the teacher's (section 3.2 of the paper).
 
     `skip`: spread evenly (3 on 6: 1-2, 2-4). `last`: the teacher's last layers below its top one (3 on 6: 1-4, 2-5).
     Raises UserError where the student has one layer, or the teacher no more than the student.

@@ -31,7 +31,7 @@ NEEDS = Needs(teacher="moves")
 
 @dataclass(frozen=True)
 class Influence:
-    """The influence's part of the teacher's loss; weight 0 is the ablation without it."""
+    """The influence term of the teacher's loss; weight 0 is the ablation without it."""
 
     weight: float
     form: Literal["mixed", "weights"]
@@ -82,7 +82,7 @@ class Lgtm:
         return values
 
     def _feedback(self, pair: Pair, loss: Tensor, quiz: Iterator[TrainingBatch]) -> tuple[Gradients, float]:
-        """v, and the feedback loss of the virtual student that one plain gradient step down `loss` makes."""
+        """v, and the feedback loss of the virtual student after one plain gradient step down `loss`."""
         ahead = sgd_step(pair.student, pair.student.gradient(loss, keep_graph=True), pair.student.rate)
         return quiz_gradient(pair, ahead, quiz, self.quiz_batches)
 
@@ -101,7 +101,7 @@ class Lgtm:
         return self.teacher_alpha * task_loss(teacher, labels, kind) + (1 - self.teacher_alpha) * soft
 
     def influence_loss(self, student: Tensor, teacher: Tensor, along: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
-        """Its term of the teacher's loss, and the influence of every row w (B,), detached.
+        """The influence term of the teacher's loss, and the influence of every row w (B,), detached.
 
         student: constants (B, C); teacher (B, C) with its graph; along: J v (B, C).
         """
@@ -123,7 +123,7 @@ class Lgtm:
         return {"influence_share": weighted / (weighted + norms[1]) if weighted + norms[1] else 0.0}
 
     def _keep(self, pair: Pair, batch: TrainingBatch, rows: Tensor, student: Tensor, teacher: Tensor) -> None:
-        """Influence and both predictions of the rows that are followed (Figs. 3 and 4 of the paper)."""
+        """Influence and both predictions of the followed rows (Figs. 3 and 4 of the paper)."""
         scores = [answer_score(said.detach(), batch.labels, pair.kind) for said in (student, teacher)]
         for i, row in enumerate(batch.rows.tolist()):
             if row in pair.followed:

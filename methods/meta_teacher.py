@@ -1,4 +1,4 @@
-"""The meta-teacher of MPDistil (section 3, Eq. 2 and 3): a small head that reads teacher and student alike.
+"""The meta-teacher of MPDistil (section 3, Eq. 2 and 3): a small head on teacher and student vectors.
 
 T' is dropout and one linear layer, started from the teacher's head. With z_T = T'(h_T), z_S = T'(h_S), p_y the
 probability of the true class, e the error and SE the squared error of a regression:
@@ -92,7 +92,7 @@ def _width(label_range: tuple[float, float] | None) -> float:
 
 
 class MetaTeacher(nn.Module):
-    """T': dropout, one linear layer, and a projection of the student's vectors where their width differs.
+    """T': dropout, one linear layer, and a projection of the student's vectors if their width differs.
 
     weight (C, H_T) and bias (C,) or None are the teacher's head. A student that was distilled with a
     projection of its own is given here already projected, so that `student_width` is the teacher's and

@@ -1,4 +1,4 @@
-"""metadistil: the teacher learns to teach (Zhou et al., ACL 2022, Algorithm 1).
+"""metadistil: a teacher trained by its student's feedback (Zhou et al., ACL 2022, Algorithm 1).
 
 One step, on a training batch:
   1. pilot:    theta'_S = theta_S - lambda * grad L_S(theta_S; T)         (plain gradient descent, no clipping)
@@ -108,7 +108,7 @@ class MetaDistil:
         return values
 
     def comes_nearer(self, student: Outputs, before: Outputs, after: Outputs, kind: Kind) -> float:
-        """Tell if the teacher's update lowers the soft term between both: 1 if so, 0 if not, one half for a tie."""
+        """Score 1 if the teacher's update lowers the soft term, 0 if not, one half for a tie."""
         ours = student.logits.detach()
         old, new = (
             probability_error(ours, said.logits.detach(), kind, self.temperature).item() for said in (before, after)
@@ -116,7 +116,7 @@ class MetaDistil:
         return 0.5 if new == old else float(new < old)
 
     def _plain_step(self, pair: Pair, batch: TrainingBatch) -> dict[str, float]:
-        """The student on L_S, the teacher untouched."""
+        """Train the student on L_S, leaving the teacher unchanged."""
         said = pair.teacher.forward_no_grad(batch, self.needs.teacher_layers)
         ours = pair.student.forward(batch, self.needs.student_layers)
         parts = self.loss(pair.loss_inputs(batch, ours, said))
@@ -125,7 +125,7 @@ class MetaDistil:
 
 
 def beats(real: Mapping[str, Tensor], pilot: Mapping[str, Tensor], direction: Gradients) -> float:
-    """Tell if a step along `real` lowers the quiz loss more than one along `pilot`, to first order; `direction` is v.
+    """Score 1 if a step along `real` lowers the quiz loss more than one along `pilot` (first order); `direction` is v.
 
     <real - pilot, v> > 0: 1 if so, 0 if not, one half for a tie.
     """

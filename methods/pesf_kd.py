@@ -21,7 +21,7 @@ from methods.task_loss import task_loss
 
 @dataclass(frozen=True)
 class PesfKd:
-    """`follow`: weight of the term that draws the teacher's head towards the student."""
+    """`follow`: weight of the term that pulls the teacher's head towards the student."""
 
     alpha: float
     temperature: float
@@ -35,11 +35,11 @@ class PesfKd:
 
     @property
     def teacher_starts(self) -> Literal["finetuned"]:
-        """Its backbone stays as the teacher stage left it."""
+        """Start from the fine-tuned teacher, whose backbone stays frozen."""
         return "finetuned"
 
     def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
-        """See `MovingTeacher.step`; the quiz is not read."""
+        """See `MovingTeacher.step`; ignores the quiz."""
         ours = pair.student.forward(batch)
         theirs = pair.teacher.forward(batch)
         own = task_loss(theirs.logits, batch.labels, pair.kind)

@@ -19,7 +19,7 @@ class ScaledLogits:
         return Needs(teacher="signals")
 
     def loss(self, given: LossInputs) -> dict[str, Tensor]:
-        """See `Method.loss`; `task` is a part that does not count."""
+        """See `Method.loss`; `task` is logged only."""
         target = self.factor * given.teacher.logits.to(given.student.logits.dtype)
         same_shape("scaled logits", given.student.logits, target, "logits")
         loss = ((given.student.logits - target) ** 2).sum(-1).mean()
@@ -35,16 +35,16 @@ class LabelsOnly:
         return Needs(teacher="none")
 
     def loss(self, given: LossInputs) -> dict[str, Tensor]:
-        """See `Method.loss`; the teacher is not read."""
+        """See `Method.loss`; ignores the teacher."""
         loss = task_loss(given.student.logits, given.labels, given.kind)
         return {"loss": loss, "task": loss.detach()}
 
 
 def taught_epochs(epochs: int, label_share: float) -> int:
-    """Epochs of phase I: what phase II leaves, at least one."""
+    """Epochs of phase I: the rest after phase II, at least one."""
     return max(1, epochs - round(epochs * label_share))
 
 
 def steps_taken(epoch: int, epochs: int, steps: int) -> int:
-    """The one of `steps` (1 to steps) that an epoch (1 to epochs) belongs to, spread evenly; the last epoch has the last."""
+    """The step (1 to `steps`) of an epoch (1 to `epochs`), spread evenly; the last epoch has the last step."""
     return -(-epoch * steps // epochs)

@@ -1,4 +1,4 @@
-"""The curriculum policy of MPDistil: one linear layer from the state of the student to the datasets.
+"""The curriculum policy of MPDistil: one linear layer from the student's state to the datasets.
 
 The state is W v: the weight W (H, H) of the student's last square layer before the head times a learned
 vector v (H,); families without such a layer give their mean pooled vector (H,) instead. v belongs to the

@@ -1,4 +1,4 @@
-"""prokd: progressive distillation along the teacher's own training (Rezagholizadeh et al., COLING 2022, Eq. 3 and 4).
+"""prokd: distillation along the teacher's training (Rezagholizadeh et al., COLING 2022, Eq. 3 and 4).
 
 Phase I, teacher epoch i = 1 ... tau_max:   L = |z_S - z_T^(i) / T_i|^2,   T_i = tau_max - i + 1
 Phase II:                                   L = task

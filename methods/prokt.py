@@ -38,7 +38,7 @@ class ProKt:
         return Needs(teacher="moves")
 
     def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
-        """See `MovingTeacher.step`; the quiz is not read."""
+        """See `MovingTeacher.step`; ignores the quiz."""
         ours = pair.student.forward(batch)
         masks = RandomState.now(batch.labels.device)
         theirs = pair.teacher.forward(batch)

@@ -16,7 +16,7 @@ from methods.task_loss import task_loss
 
 @dataclass(frozen=True)
 class Rco:
-    """kd's parameters and the number of anchors (config/parameters.py refuses more than either network has epochs)."""
+    """kd's parameters and the number of anchors (config/method_parameters.py bounds it by both networks' epochs)."""
 
     alpha: float
     temperature: float

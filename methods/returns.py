@@ -1,4 +1,4 @@
-"""From the rewards of an episode to what each action is credited with.
+"""Returns and advantages of an episode's actions from its rewards.
 
 Rewards are indexed by their action: `rewards[t]` is R_{t+1}, taken after the step on action t. So
 G_t = sum_{k > t} gamma^(k-t-1) R_k (MPDistil, section 3) is sum_{j >= t} gamma^(j-t) rewards[j], and the
@@ -28,20 +28,20 @@ def discounted_returns(rewards: Sequence[float], gamma: float) -> list[float]:
 
 
 class Baseline(Protocol):
-    """Turns the returns of one episode into advantages, and may remember it for the next."""
+    """Converts the returns of one episode to advantages; may keep statistics for the next episode."""
 
     def advantages(self, returns: Sequence[float]) -> list[float]: ...
 
 
 class NoBaseline:
-    """The returns as they are (the paper)."""
+    """The unchanged returns (the paper)."""
 
     def advantages(self, returns: Sequence[float]) -> list[float]:
         return list(returns)
 
 
 class EpisodeBaseline:
-    """Less the mean return of the same episode."""
+    """Returns minus their mean over the episode."""
 
     def advantages(self, returns: Sequence[float]) -> list[float]:
         mean = fmean(returns)
@@ -50,7 +50,7 @@ class EpisodeBaseline:
 
 @dataclass
 class RunningBaseline:
-    """Less the mean return at that position over the episodes before (0 before there is one).
+    """Returns minus the mean at that position over earlier episodes (0 before the first).
 
     The episode itself is left out, so that the baseline does not depend on the actions it is taken from.
     """
@@ -73,7 +73,7 @@ class RunningBaseline:
 
 @dataclass
 class NormalisedBaseline:
-    """Less a running mean, over a running deviation, of all steps; `decay` is the weight of what came before.
+    """Returns standardised by a running mean and deviation of all steps; `decay` weighs the past.
 
     A fading average, because gains shrink as the student learns: against the mean of all time every late
     action would look bad. The episode itself counts, so that the first one has a scale.
@@ -96,7 +96,7 @@ class NormalisedBaseline:
 
 
 def make_baseline(name: BaselineName) -> Baseline:
-    """The baseline called `name`, fresh. Raises UserError on another name."""
+    """A new baseline by name. Raises UserError on an unknown one."""
     if name == "none":
         return NoBaseline()
     if name == "running":

@@ -49,7 +49,7 @@ class FriendlyTeacher:
 
 @dataclass(frozen=True)
 class Sftn:
-    """The student's loss, on the signals of a teacher that `FriendlyTeacher` trained."""
+    """The student's loss on the signals of a teacher trained by `FriendlyTeacher`."""
 
     alpha: float
     temperature: float

@@ -50,5 +50,5 @@ class Skd:
 
 
 def centred(logits: Tensor) -> Tensor:
-    """(B, C) less the mean over classes."""
+    """(B, C) minus the mean over classes."""
     return logits - logits.mean(-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Distances of the student's outputs from the teacher's, as many methods share them.
+"""Distances between student and teacher outputs, shared by many methods.
 
 Nothing is detached here: a teacher that stays as it is comes without a graph, and one that moves needs its gradient.
 Regression has no softmax: every term is the squared error of the outputs, and no temperature is read.
@@ -15,7 +15,7 @@ from models.model_outputs import Outputs
 
 
 def temperature_of(kind: Kind, temperature: float) -> float:
-    """The temperature that counts: 1 where there is no softmax that it could soften."""
+    """The effective temperature: 1 without a softmax."""
     return temperature if KINDS[kind].has_classes else 1.0
 
 
@@ -61,7 +61,7 @@ def hidden_loss(student: Outputs, teacher: Outputs, layers: LayerPairs, projecti
 
 
 def _unit_mse(student: Tensor, teacher: Tensor, projection: nn.Module | None) -> Tensor:
-    """(B, H_S) and (B, H_T) -> scalar; the student's vector is projected first, where a projection is given."""
+    """(B, H_S) and (B, H_T) -> scalar; the student's vector is projected first if a projection is given."""
     if projection is not None:
         student = projection(student)
     same_shape("soft targets", student, teacher, "vectors (unequal widths need a projection)")

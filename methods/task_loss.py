@@ -1,4 +1,4 @@
-"""The task's own loss and the score of the true class, for every kind of dataset.
+"""Task loss and score of the true class, for every kind of dataset.
 
 A `choice` row reaches this file as its (B, C) candidate scores, so it reads like classification; a
 `regression` row has one output. Shapes are checked before anything is computed: (B, 1) against (B,) would
@@ -41,7 +41,7 @@ def true_class_score(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
 
 
 def answer_score(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
-    """A row's answer as a curve shows it: the probability of the true class, or the number: (B, C), (B,) -> (B,)."""
+    """A row's prediction for a curve: the probability of the true class, or the number: (B, C), (B,) -> (B,)."""
     return true_class_score(logits, labels, kind) if KINDS[kind].has_classes else logits[:, 0]
 
 

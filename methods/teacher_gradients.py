@@ -1,4 +1,4 @@
-"""Exact first-order gradient on the teacher of the change in quiz loss that a small step of the student causes.
+"""Exact first-order gradient on the teacher of the quiz loss's change by a small step of the student.
 
 With the pilot student theta' = theta - lambda * grad L_S(theta; T) and v = d L_quiz / d theta' (a constant),
 
@@ -31,13 +31,13 @@ from models.model_outputs import Outputs
 
 @contextmanager
 def derivable_attention() -> Generator[None]:
-    """SDPA by its MATH backend: the one kernel with a forward derivative, and one set of dropout masks for all passes."""
+    """SDPA's MATH backend: the only kernel with a forward derivative, with one set of dropout masks for all passes."""
     with sdpa_kernel(SDPBackend.MATH):
         yield
 
 
 def sgd_step(learner: Learner, gradients: Mapping[str, Tensor], rate: float) -> dict[str, Tensor]:
-    """theta - rate * gradient, as new tensors: the pilot student. Its network is left as it is."""
+    """theta - rate * gradient, as new tensors: the pilot student. The network is unchanged."""
     with torch.no_grad():
         ahead = {name: torch.add(value, gradients[name], alpha=-rate) for name, value in learner.parameters().items()}
     return {name: value.requires_grad_() for name, value in ahead.items()}
@@ -78,7 +78,7 @@ def tangents(
     direction: Mapping[str, Tensor],
     random_state: RandomState,
 ) -> dict[str, Tensor]:
-    """J v: how the outputs that the loss reads (`joint.used`) change as the parameters move along a direction.
+    """J v: directional derivative along v of the outputs that the loss reads (`joint.used`).
 
     float32 also under autocast; the pass replays `random_state` and keeps no graph.
     """
@@ -98,7 +98,7 @@ def tangents(
 
 
 def _tangent(value: Tensor) -> Tensor:
-    """Zeros where an output does not depend on what moved."""
+    """Fill in zeros for outputs independent of the direction."""
     found = forward_ad.unpack_dual(value).tangent
     return torch.zeros_like(value) if found is None else found.clone()
 

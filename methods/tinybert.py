@@ -1,4 +1,4 @@
-"""tinybert: layer by layer, then the answers (Jiao et al., Findings of EMNLP 2020, arXiv:1909.10351, Eq. 6 to 11).
+"""tinybert: layers first, then predictions (Jiao et al., Findings of EMNLP 2020, arXiv:1909.10351, Eq. 6 to 11).
 
     phase 1   L = embd + sum over pairs (m, g(m)) of hidn + attn,     g uniform (the paper's 3m for 4 layers on 12)
                 attn = mean over heads of MSE(A_S, A_T)        Eq. 7, A the scores before the softmax
@@ -25,7 +25,7 @@ from models.model_outputs import Outputs
 
 @dataclass(frozen=True)
 class TinyBert:
-    """`prediction_share`: phase 2's share of the epochs, one at least (the paper: 3 of 23)."""
+    """`prediction_share`: phase 2's share of the epochs, at least one (the paper: 3 of 23)."""
 
     prediction_share: float
     temperature: float
@@ -36,7 +36,7 @@ class TinyBert:
         return Inner(self.layers).needs
 
     def phase(self, epoch: int, epochs: int, teacher_epochs: int) -> Phase:
-        """See `Scheduled.phase`; the teacher's epochs are not read."""
+        """See `Scheduled.phase`; ignores the teacher's epochs."""
         if epoch > epochs - max(1, round(epochs * self.prediction_share)):
             return Phase("prediction", Prediction(self.temperature))
         return Phase("layers", Inner(self.layers), may_be_kept=False)
@@ -63,7 +63,7 @@ class Inner:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Phase 2: the teacher's answers; the labels' loss is logged only."""
+    """Phase 2: the teacher's predictions; the labels' loss is logged only."""
 
     temperature: float
 
@@ -72,7 +72,7 @@ class Prediction:
         return Needs(teacher="runs")
 
     def loss(self, given: LossInputs) -> dict[str, Tensor]:
-        """See `Method.loss`; `task` is a part that does not count."""
+        """See `Method.loss`; `task` is logged only."""
         scale = temperature_of(given.kind, self.temperature)
         # Of a regression the squared error to the teacher's output; the authors' code takes the label.
         loss = per_row_cross_entropy(given.student.logits / scale, given.teacher.logits / scale, given.kind).mean()
@@ -80,7 +80,7 @@ class Prediction:
 
 
 def token_error(student: Outputs, teacher: Outputs, pair: tuple[int, int], projection: nn.Module | None) -> Tensor:
-    """Eq. 8 and 9: MSE over the tokens that are no padding -> scalar."""
+    """Eq. 8 and 9: MSE over non-padding tokens -> scalar."""
     ours, theirs = student.tokens[pair[0]], teacher.tokens[pair[1]]
     if projection is not None:
         ours = projection(ours)
@@ -91,7 +91,7 @@ def token_error(student: Outputs, teacher: Outputs, pair: tuple[int, int], proje
 
 
 def score_error(student: Outputs, teacher: Outputs, pair: tuple[int, int]) -> Tensor:
-    """Eq. 7: MSE over heads and pairs of tokens (from, to) of which neither is padding and that may see each other."""
+    """Eq. 7: MSE over heads and pairs of tokens (from, to), without padding and masked pairs."""
     ours, theirs = student.attentions[pair[0]], teacher.attentions[pair[1]]
     same_shape("tinybert", ours, theirs, "attention scores (heads, too)")
     seen = torch.isfinite(ours) & torch.isfinite(theirs)

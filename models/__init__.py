@@ -1,1 +1,1 @@
-"""Networks, how they start, and how they are stored; nothing here trains them."""
+"""Networks, their initialisation and storage; no training."""

@@ -1,4 +1,4 @@
-"""Attention scores before the softmax, out of stock networks: transformers itself gives only what comes after it.
+"""Attention scores before the softmax, from stock networks: transformers returns only probabilities.
 
 With `output_attentions`, transformers 5 returns probabilities, in training after dropout, from which scores can't be had
 back. It does let a network take another attention function by name; this one computes what its eager attention does and
@@ -21,7 +21,7 @@ NAME = "scores"
 
 @contextmanager
 def scores_returned(config: PretrainedConfig) -> Generator[None]:
-    """While it lasts, networks of this configuration return attention scores where they are asked for attentions."""
+    """Within the block, networks of this configuration return scores instead of attention probabilities."""
     check_scores(config)
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, eager_mask)
@@ -34,7 +34,7 @@ def scores_returned(config: PretrainedConfig) -> Generator[None]:
 
 
 def check_scores(config: PretrainedConfig) -> None:
-    """UserError for a family whose attention can't be replaced."""
+    """Raise UserError for a family whose attention can't be replaced."""
     family_of(config).check_scores()
 
 
@@ -48,7 +48,7 @@ def attend(
     dropout: float = 0.0,
     **_: object,
 ) -> tuple[Tensor, Tensor]:
-    """Attention over (B, heads, L, H / heads): what each token gets (B, L, heads, H / heads), and scores (B, heads, L, L)."""
+    """Attention over (B, heads, L, H / heads): outputs (B, L, heads, H / heads), and scores (B, heads, L, L)."""
     scores = query @ key.transpose(2, 3) * scaling
     if attention_mask is not None:
         scores = scores.masked_fill(attention_mask < 0, -torch.inf)

@@ -1,4 +1,4 @@
-"""A teacher with student branches: copies of the student's later layers that stand on the teacher's middle layers.
+"""A teacher with student branches: copies of the student's later layers on top of the teacher's middle layers.
 
 Branch i (1 to student layers - 1) reads all tokens of the teacher's matching layer, fits them to the student's width by a
 linear map, and goes on with the student's layers i + 1 to the last, its pooling and its head. The fitted vectors enter by
@@ -17,7 +17,7 @@ from models.model_outputs import Outputs
 
 
 class Branched(nn.Module):
-    """The teacher, called as a `Classifier` is; in training its outputs hold what every branch says."""
+    """The teacher, called like a `Classifier`; in training its outputs include those of every branch."""
 
     def __init__(self, teacher: Classifier, student: Classifier, seed: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Branched(nn.Module):
 
     @property
     def places(self) -> tuple[int, ...]:
-        """The teacher's layers that branches stand on."""
+        """The teacher's layers with a branch."""
         return tuple(int(place) for place in self.branches)
 
     def forward(
@@ -48,7 +48,7 @@ class Branched(nn.Module):
 
 
 class Branch(nn.Module):
-    """The rest of a student behind its layer `own`, with a map to its width in front."""
+    """The rest of a student after its layer `own`, preceded by a map to its width."""
 
     def __init__(self, student: Classifier, own: int, width: int, seed: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Lookup of a checkpoint: folders first, then the Hub; checked before it is loaded (no torch)."""
+"""Lookup of a checkpoint: folders first, then the Hub; validated before loading (no torch)."""
 
 import json
 import re
@@ -15,7 +15,7 @@ HUB_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model"]
 
 
 def resolve_checkpoint(name: str, search: Sequence[Path] = ()) -> Path | str:
-    """The folder called `name`, or the Hub id that it then must be.
+    """The folder called `name`, else the name itself as a Hub id.
 
     A `name` like "org/model" is looked for in each folder of `search` as org/model and as model, and then
     as a path of its own. Raises UserError where it is neither a folder with a config.json nor could be a Hub id.
@@ -36,13 +36,13 @@ def resolve_checkpoint(name: str, search: Sequence[Path] = ()) -> Path | str:
 
 
 def incomplete_folders(name: str, search: Sequence[Path]) -> list[Path]:
-    """Folders under the search folders that are called as a checkpoint is, but hold none."""
+    """Folders under the search folders with a checkpoint's name, but without a checkpoint."""
     places = dict.fromkeys(place for folder in search for place in (folder / name, folder / Path(name).name))
     return [place for place in places if place.is_dir() and not (place / "config.json").is_file()]
 
 
 def fetch(name: str, search: Sequence[Path] = (), revision: str | None = None) -> Path:
-    """The folder of a checkpoint, downloaded from the Hub at `revision` where no folder has it.
+    """The folder of a checkpoint, downloaded from the Hub at `revision` if no folder has it.
 
     Raises UserError if the Hub cannot be reached or does not have it.
     """
@@ -72,7 +72,7 @@ def _from_hub(name: str, search: Sequence[Path], revision: str | None) -> Path:
 
 
 def model_type_of(folder: Path) -> str:
-    """`model_type` of a folder's config.json; UserError if there is none."""
+    """`model_type` from a folder's config.json. Raises UserError if there is none."""
     model_type = read_json(folder / "config.json").get("model_type")
     if not isinstance(model_type, str):
         raise UserError(f"{folder / 'config.json'}: no model_type; it is not a Hugging Face model folder")
@@ -80,7 +80,7 @@ def model_type_of(folder: Path) -> str:
 
 
 def depth_of(folder: Path) -> int:
-    """Layers of the model in a folder, from its config.json alone; UserError if it doesn't say."""
+    """Number of layers from a folder's config.json alone. Raises UserError if it is not given."""
     stored = read_json(folder / "config.json")
     for key in ("num_hidden_layers", "n_layers"):  # DistilBERT has the second
         if isinstance(stored.get(key), int):
@@ -89,7 +89,7 @@ def depth_of(folder: Path) -> int:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a folder, each checked to be whole (header and length).
+    """The safetensors files of a folder, each checked for completeness (header and length).
 
     Raises UserError for a missing, truncated or corrupt file, and for weights in another format.
     """

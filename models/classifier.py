@@ -1,4 +1,4 @@
-"""One network for every family: a stock sequence classifier whose final layer is replaced by heads."""
+"""One network class for every family: a stock sequence classifier whose final layer is replaced by heads."""
 
 import copy
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ show: two processes that share four rows would learn something else than one, by
 
 
 class Classifier(nn.Module):
-    """A backbone with one head a dataset; `export` gives the stock model of one dataset back.
+    """A backbone with one head per dataset; `export` returns the stock model of one dataset.
 
     The stock model's final linear layer becomes `nn.Identity`, so what the stock model calls logits is the
     pooled representation (B, H). `stock` is taken over and changed: do not use it afterwards.
@@ -102,7 +102,7 @@ class Classifier(nn.Module):
 
     @property
     def dataset(self) -> str:
-        """The dataset that this network is for; other heads serve the curriculum."""
+        """The dataset of this network; other heads serve the curriculum."""
         return self.spec.dataset
 
     @property
@@ -111,19 +111,19 @@ class Classifier(nn.Module):
 
     @property
     def max_length(self) -> int:
-        """The longest input in tokens."""
+        """Maximum input length in tokens."""
         config = self.backbone.config
         padding = -1 if config.pad_token_id is None else config.pad_token_id  # None is refused by `check_tokenizer`
         return self.family.longest(config.max_position_embeddings, padding)
 
     def head_of(self, dataset: str) -> nn.Linear:
-        """The head of a dataset, weight (C, H); UserError names the ones there are."""
+        """The head of a dataset, weight (C, H). Raises UserError, with the known ones, if there is none."""
         if dataset not in self.heads:
             raise UserError(f"no head for dataset {dataset!r}; there are heads for {sorted(self.heads)}")
         return cast(nn.Linear, self.heads[dataset])
 
     def add_head(self, dataset: str, num_outputs: int, seed: int) -> nn.Linear:
-        """Add a head that starts as the family's do, N(0, initializer_range^2), by `seed` and its dataset's name."""
+        """Add a head drawn like the family's own, N(0, initializer_range^2), by `seed` and its dataset's name."""
         if dataset in self.heads:
             raise UserError(f"dataset {dataset!r} has a head already")
         std = float(getattr(self.backbone.config, self.family.std_name))
@@ -171,7 +171,7 @@ class Classifier(nn.Module):
         return stock
 
     def check_tokenizer(self, vocab_size: int, pad_id: int, longest: int) -> None:
-        """Refuse tokens that this network cannot read; UserError says which number disagrees.
+        """Raise UserError, with the number that disagrees, for tokens that this network cannot read.
 
         vocab_size and pad_id are the tokenizer's, longest the longest input in tokens.
         """
@@ -203,18 +203,18 @@ class Classifier(nn.Module):
         return next(self.backbone.parameters()).device
 
     def _accepted(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Leave token types out where the network has no embedding for the second one."""
+        """Drop token types if the network has only one."""
         if getattr(self.backbone.config, "type_vocab_size", 0) > 1:
             return inputs
         return {name: value for name, value in inputs.items() if name != "token_type_ids"}
 
     def _embedded(self, inputs: dict[str, Tensor], vectors: Tensor) -> dict[str, Tensor]:
-        """The same inputs with vectors (B*K, L, H) in place of the embeddings of the words."""
+        """The same inputs with vectors (B*K, L, H) in place of word embeddings."""
         kept = {name: value for name, value in self._accepted(inputs).items() if name != "input_ids"}
         return {**kept, "inputs_embeds": vectors}
 
     def _last_layer_as_read(self, tokens: Sequence[int], inputs: dict[str, Tensor]) -> AbstractContextManager[None]:
-        """For one pass: the last layer works out what is read of it, and no more."""
+        """Within the block, restrict the last layer to the tokens that are read."""
         config, few = self.backbone.config, len(inputs["attention_mask"]) < FEW
         # DeBERTa-v2's convolution reads every token of the first layer, which here is the last one, too.
         convolved = self.num_layers == 1 and getattr(config, "conv_kernel_size", 0) > 0

@@ -1,4 +1,4 @@
-"""Differences between the five families of networks: names of their parts, and what a checkpoint may lack."""
+"""Differences between the five families of networks: names of their parts, and weights a checkpoint may lack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # transformers brings torch along, and `python -m config` sta
 
 @dataclass(frozen=True)
 class Family:
-    """The places in a stock sequence classifier of one family; paths are dotted module names.
+    """Module paths of a stock sequence classifier of one family, as dotted names.
 
     final:     the last linear layer, whose input is the pooled representation.
     layers:    the stack of transformer layers.
@@ -46,11 +46,11 @@ class Family:
         return wanted if self.sdpa else "eager"
 
     def longest(self, positions: int, padding: int) -> int:
-        """Tokens that it reads at most, of so many positions and with this padding id."""
+        """Maximum number of tokens, given the number of positions and the padding id."""
         return positions - padding - 1 if self.positions_after_padding else positions
 
     def check_scores(self) -> None:
-        """Raise UserError where attention scores can't be had."""
+        """Raise UserError if the family provides no attention scores."""
         if not self.sdpa:
             raise UserError(f"{self.name} gives no attention scores: its attention is its own; use another family")
 
@@ -117,7 +117,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def check_head_sizes(sizes: Mapping[str, object], where: str) -> None:
-    """Raise UserError for a width that heads can't share; `sizes` by BERT's names, those that are given."""
+    """Raise UserError for a width not divisible by the heads; `sizes` by BERT's names, as far as given."""
     width, heads = sizes.get("hidden_size"), sizes.get("num_attention_heads")
     if isinstance(width, int) and isinstance(heads, int) and (heads < 1 or width % heads):
         raise UserError(

@@ -1,4 +1,4 @@
-"""A stock layer run for the first token alone, where nobody reads what it makes of the others.
+"""A stock layer restricted to the first token, for networks whose other outputs nobody reads.
 
 A classifier reads one vector of its last layer. Its attention still needs keys and values of every token, but the
 projection of what a token attended to, the residuals and the feed-forward work on each token by itself: three quarters of a
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def first_token_only(layer: nn.Module, entries: Sequence[str]) -> Generator[None]:
-    """While it lasts, the modules `entries` of a layer get the first token of what they are given: (B, 1, H) of (B, L, H)."""
+    """Within the block, pass only the first token to the modules `entries` of a layer: (B, 1, H) of (B, L, H)."""
     handles = [layer.get_submodule(name).register_forward_pre_hook(_first_token) for name in entries]
     try:
         yield

@@ -1,4 +1,4 @@
-"""The final linear layers: what one answers, and how a new one starts."""
+"""The final linear layers: their outputs and their initialisation."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class HeadSpec:
 
     @property
     def num_outputs(self) -> int:
-        """Units of the linear layer: 1 for a choice (one score a candidate) and for regression."""
+        """Units of the linear layer: 1 for a choice (one score per candidate) and for regression."""
         return KINDS[self.kind].outputs(self.label_names)
 
     def __post_init__(self) -> None:
@@ -42,12 +42,12 @@ class HeadSpec:
 
 
 def head_name(dataset: str) -> str:
-    """The name that a head's start is drawn by: with one seed, two heads of a network never start alike."""
+    """The name for drawing a head: with one seed, two heads of a network never start alike."""
     return f"head of {dataset}"
 
 
 def new_linear(inputs: int, outputs: int, *, std: float, bias: bool, seed: int, name: str) -> nn.Linear:
-    """A linear layer, weight (outputs, inputs) ~ N(0, std^2) by seed and name, bias 0; no global generator is touched."""
+    """A linear layer, weight (outputs, inputs) ~ N(0, std^2) by seed and name, bias 0; no global generator is used."""
     layer = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
     generator = torch_generator(seed, name)
     with torch.no_grad():

@@ -24,7 +24,7 @@ ConfigValue = str | int | float | bool | Sequence[str] | None
 
 @dataclass(frozen=True)
 class Start:
-    """A network at its start, and sentences that a person should read (weights that were made anew)."""
+    """A new network, and remarks for the user (newly drawn weights)."""
 
     classifier: Classifier
     notes: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ def from_checkpoint(folder: Path, spec: HeadSpec, *, seed: int, attention: str =
 def from_pretrained_layers(
     folder: Path, spec: HeadSpec, layers: int | Sequence[int], *, seed: int, attention: str = "sdpa"
 ) -> Start:
-    """Some layers of the pre-trained checkpoint that the teacher came from, with a new, seeded head.
+    """Some layers of the teacher's pre-trained checkpoint with a new, seeded head.
 
     layers: how many, spread evenly (6 -> 3 keeps 2, 4, 6), or their numbers from 1. Embeddings and the layer
     before the head are carried over. Raises UserError if there are not so many.

@@ -7,7 +7,7 @@ from errors import UserError
 
 
 def read_json(file: Path) -> dict[str, object]:
-    """The object in a JSON file; UserError if it is missing, broken, or something else."""
+    """Read the object in a JSON file. Raises UserError if it is missing, damaged, or not an object."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -20,5 +20,5 @@ def read_json(file: Path) -> dict[str, object]:
 
 
 def write_json(file: Path, value: dict[str, object]) -> None:
-    """Write an object as JSON with sorted keys: the same bytes for the same values."""
+    """Write an object as JSON with sorted keys, so that equal values give equal bytes."""
     file.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ PLACEHOLDER = re.compile(r"label_\d+")
 
 
 def check_labels(folder: Path, dataset: str, kind: str, outputs: int, names: Sequence[str]) -> list[str]:
-    """Compare the folder's label map with the dataset's; sentences to show, UserError if they disagree."""
+    """Compare the folder's label map with the dataset's; return remarks. Raises UserError if they disagree."""
     labels = _label_map(folder)
     if len(labels) != outputs:
         raise UserError(
@@ -36,7 +36,7 @@ def check_labels(folder: Path, dataset: str, kind: str, outputs: int, names: Seq
 
 
 def _label_map(folder: Path) -> list[str]:
-    """Label names by number; transformers' own default is two placeholders."""
+    """Label names by number; transformers' default is two placeholders."""
     config = read_json(folder / "config.json")
     mapping = config.get("id2label")
     if not isinstance(mapping, Mapping):

@@ -1,4 +1,4 @@
-"""Layers that a student keeps, and the depths that student and teacher must have; no torch."""
+"""Layers that a student keeps, and the required depths of student and teacher; no torch."""
 
 import itertools
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from errors import UserError
 
 
 def spread_layers(available: int, wanted: int) -> tuple[int, ...]:
-    """`wanted` layers of `available`, evenly spread, numbered from 1, the last always kept.
+    """`wanted` of `available` layers, evenly spread, numbered from 1, the last always included.
 
     The i-th is i * available // wanted: 6 -> 3 keeps (2, 4, 6), 12 -> 4 keeps (3, 6, 9, 12), 12 -> 5 keeps
     (2, 4, 7, 9, 12). A number is also the index of the hidden state after that layer.
@@ -16,7 +16,7 @@ def spread_layers(available: int, wanted: int) -> tuple[int, ...]:
 
 
 def choose_layers(available: int, layers: int | Sequence[int]) -> tuple[int, ...]:
-    """Layer numbers, from 1, for a count (spread evenly) or an explicit list (rising).
+    """Layer numbers, from 1, for a count (spread evenly) or an explicit ascending list.
 
     Raises UserError for more layers than there are, a number out of range, or a list that does not rise.
     """
@@ -32,7 +32,7 @@ def choose_layers(available: int, layers: int | Sequence[int]) -> tuple[int, ...
 
 
 def check_branch_depths(student_layers: int, teacher_layers: int) -> None:
-    """Raise UserError for depths of which no teacher with student branches can be made."""
+    """Raise UserError for depths that allow no teacher with student branches."""
     if student_layers < 2 or teacher_layers < student_layers:
         raise UserError(
             f"student branches need a student of 2 layers or more and a teacher of as many at least, but they have "

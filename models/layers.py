@@ -10,7 +10,7 @@ from seeds import drawing_from
 
 
 def keep_layers(source: PreTrainedModel, layers: Sequence[int]) -> PreTrainedModel:
-    """A copy of a stock model with only these layers (numbered from 1); all else is carried over."""
+    """Copy a stock model with only these layers (numbered from 1); everything else is kept."""
     config = copy.deepcopy(source.config)
     config.num_hidden_layers = len(layers)
     with drawing_from(0, "overwritten"):  # every weight is overwritten: this only leaves the global generator alone

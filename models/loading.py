@@ -1,4 +1,4 @@
-"""Stock models out of a checkpoint folder: quiet, seeded, and with nothing missing that should be there."""
+"""Loading of stock models from a checkpoint folder: silent, seeded, and refusing missing weights."""
 
 import re
 from collections.abc import Generator
@@ -22,7 +22,7 @@ from seeds import drawing_from
 def load_with_new_head(
     folder: Path, spec: HeadSpec, *, seed: int, attention: str = "sdpa"
 ) -> tuple[PreTrainedModel, list[str]]:
-    """A checkpoint as a sequence classifier with a new, seeded head, whatever head it had before.
+    """Load a checkpoint as a sequence classifier with a new, seeded head in place of its own.
 
     Plain encoders and language models will do. The second value says in sentences which other weights were
     new (a missing pooler). Raises UserError if a weight of the backbone is missing or has another shape.
@@ -45,7 +45,7 @@ def load_with_new_head(
 
 
 def load_whole(folder: Path, spec: HeadSpec, *, attention: str = "sdpa") -> PreTrainedModel:
-    """A fine-tuned classifier with its own head; UserError if any weight is missing or of another shape."""
+    """Load a fine-tuned classifier with its own head. Raises UserError if a weight is missing or of another shape."""
     stock, family, missing, changed = _load(folder, spec, 0, attention)
     if any(name.startswith(f"{family.final}.") for name in missing):
         raise UserError(f"{folder}: no weights of a fine-tuned classification layer ({family.final})")
@@ -88,7 +88,7 @@ def _load(
 
 
 def _check_read(folder: Path, stock: PreTrainedModel, family: Family, unread: list[str]) -> None:
-    """Raise UserError for layers that were left out, and for weights that are no numbers."""
+    """Raise UserError for unused layers, and for NaN or infinite weights."""
     layers = family.layers.partition(".")[2]  # a checkpoint may leave out the name of the backbone
     numbered = {name: re.search(rf"\b{re.escape(layers)}\.(\d+)\.", name) for name in unread}
     depth = stock.config.num_hidden_layers
@@ -104,7 +104,7 @@ def _check_read(folder: Path, stock: PreTrainedModel, family: Family, unread: li
 
 @contextmanager
 def quiet_transformers() -> Generator[None]:
-    """Silence transformers' loading reports and bars: what they say, the caller says in its own words."""
+    """Silence transformers' loading reports and bars; the caller reports what matters."""
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""Outputs of a network for a batch; stored teacher signals have the same shape."""
+"""Outputs of a network for a batch; stored teacher signals have the same type."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass
 class Outputs:
-    """Outputs of one forward pass, or the stored ones of a teacher: a loss cannot tell which.
+    """Outputs of one forward pass, or a teacher's stored ones: a loss cannot tell them apart.
 
     B rows, K candidates a row (1 unless the dataset is a choice), C scores a row, H the pooled width.
 
@@ -33,7 +33,7 @@ class Outputs:
     branches: dict[int, Tensor] = field(default_factory=dict)
 
     def in_float32(self) -> "Outputs":
-        """The same, as losses take it: under bf16 autocast a network answers in 16 bit. What has 32 or 64 stays as it is."""
+        """The same in at least float32: under bf16 autocast a network returns 16 bit."""
         many = {
             name: {key: _widened(value) for key, value in getattr(self, name).items()}
             for name in ("vectors", "tokens", "attentions", "branches")

@@ -1,4 +1,4 @@
-"""A network on disk: a stock Hugging Face folder of its own dataset, and beside it what only we read.
+"""A network on disk: a stock Hugging Face folder of its dataset, and our own files beside it.
 
 config.json, model.safetensors, tokenizer files: the stock model, for AutoModelForSequenceClassification.
 heads.safetensors, projection.safetensors: heads of other datasets, the map to the teacher's width (if any).
@@ -69,7 +69,7 @@ def save_model(
 
 
 def load_model(folder: Path, *, attention: str = "sdpa") -> Classifier:
-    """The network of a folder that `save_model` wrote: the same weights, heads and projection.
+    """Load the network of a folder written by `save_model`: weights, heads and projection.
 
     Raises UserError, naming the file, if something is missing, cut short, or of another format.
     """
@@ -86,7 +86,7 @@ def load_model(folder: Path, *, attention: str = "sdpa") -> Classifier:
 
 
 def read_stored(folder: Path) -> StoredModel:
-    """Return the content of distilflow.json; UserError if the folder is none of ours or of a newer format."""
+    """The content of distilflow.json. Raises UserError if the folder is not ours or of a newer format."""
     if not (folder / CARD).is_file():
         raise UserError(f"{folder}: no {CARD}; a model trained elsewhere is loaded as a supplied teacher")
     card = read_json(folder / CARD)

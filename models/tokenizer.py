@@ -1,4 +1,4 @@
-"""Tokenizers: loaded from a checkpoint, or made of a list of words; no torch, so a split starts quickly."""
+"""Tokenizers: loaded from a checkpoint, or built from a list of words; no torch, so a split starts quickly."""
 
 import shutil
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ FILES = (
 
 
 def load_tokenizer(name: str, search: Sequence[Path] = (), revision: str | None = None) -> Tokenizer:
-    """The tokenizer of a folder or Hub id, without truncation and padding (batches see to these).
+    """Load the tokenizer of a folder or Hub id, without truncation and padding (left to the batches).
 
     Reads tokenizer.json; older folders go through transformers' converter. UserError if neither works.
     """
@@ -61,12 +61,12 @@ def _converted(folder: Path) -> Tokenizer:
 
 
 def vocabulary_size(tokenizer: Tokenizer) -> int:
-    """Embeddings that its ids need: the highest and one. The number of its tokens is lower where ids have gaps."""
+    """Number of embeddings needed: the highest id plus one. With gaps in the ids it exceeds the number of tokens."""
     return max(tokenizer.get_vocab().values(), default=-1) + 1
 
 
 def check_same_tokenizer(teacher: str, student: str) -> None:
-    """Compare two fingerprints; UserError if teacher and student read text differently."""
+    """Raise UserError if two fingerprints differ: teacher and student would read text differently."""
     if teacher != student:
         raise UserError(
             f"teacher and student have different tokenizers (fingerprints {teacher[:12]}, {student[:12]}): "
@@ -97,7 +97,7 @@ def build_word_tokenizer(words: Sequence[str]) -> Tokenizer:
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int = 512) -> None:
-    """Write a word tokenizer so that `AutoTokenizer.from_pretrained(folder)` reads it."""
+    """Write a word tokenizer that `AutoTokenizer.from_pretrained(folder)` reads."""
     folder.mkdir(parents=True, exist_ok=True)
     write_tokenizer(tokenizer, folder)
     names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
@@ -108,12 +108,12 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int = 512)
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write tokenizer.json, the bytes of `Tokenizer.save`, whose own error for a full disk is a bare Exception."""
+    """Write tokenizer.json, with the bytes of `Tokenizer.save`, whose error for a full disk is a bare Exception."""
     (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:
-    """Copy the tokenizer's files of a model folder; UserError if it has none."""
+    """Copy the tokenizer's files of a model folder. Raises UserError if it has none."""
     found = [name for name in FILES if (source / name).is_file()]
     if not found:
         raise UserError(f"{source}: no tokenizer files to copy; looked for {', '.join(FILES)}")

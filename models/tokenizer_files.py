@@ -1,4 +1,4 @@
-"""The tokenizer's files of a model folder, from which AutoTokenizer reads a text exactly as the pipeline does.
+"""The tokenizer files of a model folder, with which AutoTokenizer tokenises exactly as the pipeline does.
 
 A checkpoint can contradict itself: transformers builds the tokenizer of a class such as BertTokenizer out of
 tokenizer_config.json, whatever tokenizer.json says, and picks the class by config.json's model_type where no file names
@@ -24,9 +24,9 @@ USUAL = {
     "bos_token": ("<s>",),
     "eos_token": ("</s>",),
 }
-"""Special tokens -> what they are called where no file of the folder says so."""
+"""Special tokens -> their default text if no file of the folder gives one."""
 NORMALISING = {"do_lower_case": "lowercase", "strip_accents": "strip_accents", "tokenize_chinese_chars": "handle_chinese_chars"}  # fmt: skip
-"""Keys of tokenizer_config.json -> what the normalizer in tokenizer.json calls the same."""
+"""Keys of tokenizer_config.json -> the normalizer's name of the same setting in tokenizer.json."""
 
 
 def write_as_read(tokenizer: Tokenizer, special: dict[str, str], folder: Path, *, max_length: int) -> None:
@@ -52,7 +52,7 @@ def write_as_read(tokenizer: Tokenizer, special: dict[str, str], folder: Path, *
 
 
 def special_tokens(source: Path, tokenizer: Tokenizer) -> dict[str, str]:
-    """Name of a special token -> the token, by the files of a checkpoint; those that the tokenizer knows."""
+    """Name of a special token -> the token, by a checkpoint's files, limited to known tokens."""
     found: dict[str, str] = {}
     for name in (SPECIAL_MAP, CONFIG):
         stored = read_json(source / name) if (source / name).is_file() else {}
@@ -69,7 +69,7 @@ def special_tokens(source: Path, tokenizer: Tokenizer) -> dict[str, str]:
 
 
 def contradictions(source: Path, tokenizer: Tokenizer) -> list[str]:
-    """Sentences on what a checkpoint's tokenizer_config.json says and its tokenizer.json does not do."""
+    """Remarks on settings in a checkpoint's tokenizer_config.json that its tokenizer.json does not follow."""
     if not (source / CONFIG).is_file() or not (source / "tokenizer.json").is_file():
         return []
     config, normalizer = read_json(source / CONFIG), json.loads(tokenizer.to_str()).get("normalizer") or {}

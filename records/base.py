@@ -1,4 +1,4 @@
-"""Base of all records: strict, frozen, and without a field that is not declared. `outputs` reads and writes them."""
+"""Base of all records: strict, frozen, without undeclared fields. `outputs` reads and writes them."""
 
 from typing import ClassVar, Generic, TypeVar
 
@@ -22,12 +22,12 @@ class Record(RecordPart):
     FILE: ClassVar[str] = "metrics.json"
 
     def tree(self) -> dict[str, object]:
-        """The content of the file; a field is left out where it has its default."""
+        """The content of the file, without fields at their default."""
         return self.model_dump(exclude_defaults=True)
 
 
 class Both(RecordPart, Generic[Value]):
-    """One value of the student and one of its teacher."""
+    """A pair of values, of student and teacher."""
 
     student: Value
     teacher: Value
@@ -39,7 +39,7 @@ class Both(RecordPart, Generic[Value]):
 
 
 class RecordRow(RecordPart):
-    """A line of a .jsonl file. Names of methods' figures, metrics and datasets are part of its keys, so others are allowed."""
+    """A line of a .jsonl file. Extra keys are allowed, because keys contain names of metrics and datasets."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float | int | str | None]  # ty: ignore[incompatible-mutable-override]  pydantic's own way
@@ -47,9 +47,9 @@ class RecordRow(RecordPart):
 
     @property
     def numbers(self) -> dict[str, float]:
-        """All values that are numbers, by key."""
+        """All numeric values, by key."""
         return {key: float(value) for key, value in self if isinstance(value, int | float)}
 
     def starting(self, prefix: str) -> dict[str, float]:
-        """The numbers whose key starts with the prefix, without it."""
+        """The numbers whose key starts with the prefix, with the prefix removed."""
         return {key.removeprefix(prefix): value for key, value in self.numbers.items() if key.startswith(prefix)}

@@ -9,7 +9,7 @@ from records.prepared import SelectedOn
 
 PREDICTIONS = "predictions.parquet"
 COLUMNS = ("set", "row_id", "label", "student_logits", "teacher_logits", "student_loss", "teacher_loss")
-"""Columns of PREDICTIONS: a row for every row of selection and the dev sets; logits are lists of C numbers."""
+"""Columns of PREDICTIONS: one row per row of selection and the dev sets; logits are lists of C numbers."""
 
 
 class Percentiles(RecordPart):
@@ -43,7 +43,7 @@ class Latency(Both[Percentiles]):
 
 
 class Throughput(Both[float]):
-    """Rows a second."""
+    """Throughput in rows per second."""
 
     batch: int
     length: int
@@ -85,7 +85,7 @@ class EvaluateMetrics(Record):
     rows: dict[str, int]
     """Set -> rows."""
     truncated: dict[str, int] | None = None
-    """Set -> rows that were cut."""
+    """Set -> number of truncated rows."""
     selected_on: SelectedOn
     constant: float | None = None
     """Constant baseline: train's most frequent class, or its mean."""

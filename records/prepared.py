@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from records.base import Record, RecordPart
 
 SelectedOn = Literal["selection", "dev"]
-"""'dev' under the papers' protocol, which labels every number."""
+"""'dev' under the papers' protocol; every number is then labelled."""
 
 
 class CodeMetrics(Record):
@@ -23,14 +23,14 @@ class SourceMetrics(Record):
 
 
 class UnknownTokens(RecordPart):
-    """Unknown tokens among those that texts became: all but padding, [CLS] and the like."""
+    """Unknown tokens and all text tokens (no padding, [CLS] and the like)."""
 
     count: int
     of: int
 
 
 class SplitMetrics(Record):
-    """metrics.json of split; the counts are the manifest's."""
+    """metrics.json of split; the counts are those of the manifest."""
 
     rows: dict[str, int]
     """Split -> rows."""
@@ -41,7 +41,7 @@ class SplitMetrics(Record):
     inputs_with_two_labels: int
     unknown_tokens: dict[str, UnknownTokens]
     points_per_row: dict[str, float]
-    """Dev set -> points of accuracy that one row is worth; {} for a regression."""
+    """Dev set -> points of accuracy per row; {} for a regression."""
     warnings: tuple[str, ...]
 
 
@@ -55,7 +55,7 @@ class SplitSummary(RecordPart):
 
 
 class SplitManifest(Record):
-    """tokens/manifest.json of split: how the rows were parted and what was dropped."""
+    """tokens/manifest.json of split: the sizes of the splits, and dropped and repeated rows."""
 
     FILE: ClassVar[str] = "manifest.json"
     dataset: str
@@ -63,10 +63,10 @@ class SplitManifest(Record):
     seed: int
     selected_on: SelectedOn
     dev_held_out: bool
-    """Dev was held out of train, as the dataset has none of its own."""
+    """True if dev was held out of train because the dataset has none of its own."""
     dev_seed: int | None
     dropped_equal_to_dev: int
-    """Train rows that equal a dev row and were left out."""
+    """Train rows dropped because they equal a dev row."""
     dropped_with_another_label: int
     dev_rows_in_train: int
     duplicate_inputs: int
@@ -75,10 +75,10 @@ class SplitManifest(Record):
     largest_unit: int
     splits: dict[str, SplitSummary]
     max_length: int
-    """Tokens of an input, at most."""
+    """Maximum tokens of an input."""
     truncated: dict[str, int]
     unknown_tokens: dict[str, float]
-    """Split -> share of its tokens."""
+    """Split -> share of unknown tokens."""
     vocabulary: int
-    """The tokenizer's highest id and one."""
+    """The tokenizer's highest id plus one."""
     tokenizer_fingerprint: str

@@ -6,7 +6,7 @@ from typing import ClassVar
 from records.base import Record, RecordPart
 
 CHAMPION = "champion"
-"""Alias of a registered model's version that its users load."""
+"""Alias of the version that users load."""
 STATES = {True: "passed", False: "failed", None: "not asked"}
 
 
@@ -17,7 +17,7 @@ class Check:
     name: str
     """One of `reporting.verdict.check_result.NAMES`."""
     passed: bool | None
-    """None: not asked; `text` says why."""
+    """None: not applicable; `text` gives the reason."""
     figure: str
     """Measured value, with its unit and interval."""
     threshold: str
@@ -41,7 +41,7 @@ class RegisterMetrics(Record):
 
 
 class RegisteredStudent(RecordPart):
-    """One student of params.yaml; version and what follows are None if it has none, or the server was gone before."""
+    """One student of params.yaml; version and later fields are None if it has none, or the server went away before."""
 
     dataset: str
     method: str
@@ -59,7 +59,7 @@ class RegisteredStudent(RecordPart):
 
     @property
     def pull(self) -> str | None:
-        """The command that downloads it: the champion by its alias, as the programs of its users do; others by number."""
+        """The command that downloads it: the champion by its alias, others by number."""
         if self.version is None:
             return None
         model = f"{self.name}@{CHAMPION}" if CHAMPION in self.aliases else f"models:/{self.name}/{self.version}"
@@ -67,12 +67,12 @@ class RegisteredStudent(RecordPart):
 
 
 class UnfitChampion(RecordPart):
-    """A champion that the gate of today would not let in."""
+    """A champion that would fail the gate today."""
 
     name: str
     version: int
     failed: tuple[str, ...]
-    """Tests that it fails by itself, a clause each."""
+    """The tests that it fails, one clause each."""
 
     @property
     def sentence(self) -> str:
@@ -80,23 +80,23 @@ class UnfitChampion(RecordPart):
 
 
 class RegistryState(RecordPart):
-    """Values that a registration depends on; see `registry.up_to_date`."""
+    """Inputs of a registration; see `registry.up_to_date`."""
 
     database: tuple[tuple[int, int, int], ...]
-    """Time of change, bytes and inode of its files."""
+    """Modification time, size and inode of its files."""
     path: str
-    """Of the database: a copy of a registry is another one."""
+    """Identity of the database: a copy of a registry is a different one."""
     folders: tuple[str, ...]
     """Folders with the files of the students' versions."""
     files: str
     """Checksum over the names and sizes of all files in them."""
     students: tuple[str, ...]
-    """Keys; of equals the first is the candidate."""
+    """Keys; the first of equal ones is the candidate."""
     settings: str
 
 
 class RegistrationRecord(Record):
-    """registered.json: what a registration came to, with every test of the gate for every student."""
+    """registered.json: the result of a registration, with every test of the gate for every student."""
 
     FILE: ClassVar[str] = "registered.json"
     address: str
@@ -118,7 +118,7 @@ class RegistrationRecord(Record):
 
 
 class ShownVersion(RecordPart):
-    """A student as the report shows it; see `RegisteredStudent`."""
+    """A student as shown in the report; see `RegisteredStudent`."""
 
     dataset: str
     method: str
@@ -131,7 +131,7 @@ class ShownVersion(RecordPart):
 
 
 class ShownVersions(Record):
-    """versions.json: what the report says of registered versions. Nothing in it changes when nothing new was registered.
+    """versions.json: the report's data on registered versions. Unchanged while nothing new is registered.
 
     DVC runs the report again when this file changes, so what differs from run to run (what is new, times, addresses) isn't
     in it.

@@ -1,4 +1,4 @@
-"""Records of report, and of what else its readers are given: those parts that a program of ours reads."""
+"""Records of report, limited to the parts that our own programs read."""
 
 from typing import ClassVar
 
@@ -14,14 +14,14 @@ class ReportPart(RecordPart):
 
 
 class ReportScore(ReportPart):
-    """Mean over seeds, and its standard deviation where there are several."""
+    """Mean over seeds, and its standard deviation if there are several."""
 
     mean: float
     sd: float | None
 
 
 class ReportInterval(ReportPart):
-    """A difference with the ends of its interval; None where the rows are too few for one."""
+    """A difference with the ends of its interval; None if there are too few rows for one."""
 
     difference: float
     low: float | None
@@ -59,4 +59,4 @@ class ChosenPoints(ReportPart):
     """points.json of `experiments.grid --grids`."""
 
     points: dict[str, int]
-    """Method -> points that were tried."""
+    """Method -> number of points tried."""

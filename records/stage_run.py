@@ -1,4 +1,4 @@
-"""run.json of every stage: what went in, on which machine it ran, and how long it took."""
+"""run.json of every stage: its inputs, machine, and duration."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from records.base import Record, RecordPart
 
 
 class PastRun(RecordPart):
-    """The part of run.json that is read of whatever release: before the stage runs again, and by readers of its files."""
+    """The part of run.json that must be readable from any release: before a rerun, and by readers of its files."""
 
     model_config = ConfigDict(extra="ignore")
     FILE: ClassVar[str] = "run.json"
@@ -18,7 +18,7 @@ class PastRun(RecordPart):
 
 
 class RunRecord(Record):
-    """All that is needed to trust a number of the stage."""
+    """Provenance of the stage's numbers."""
 
     FILE: ClassVar[str] = "run.json"
     stage: str
@@ -26,13 +26,13 @@ class RunRecord(Record):
     method: str | None
     seed: int | None
     params: dict[str, object]
-    """Nested as in params.yaml: the parameters that DVC tracks for the stage."""
+    """The parameters that DVC tracks for the stage, nested as in params.yaml."""
     input_hashes: dict[str, str]
     """Path -> sha256 of its content."""
     code: dict[str, str]
     """Module -> sha256."""
     files: dict[str, str] | None = None
-    """Other files of the folder -> sha256; None in a record that was written without, which nobody checks."""
+    """Other files of the folder -> sha256; None in a record without checksums, which is not verified."""
     versions: dict[str, str]
     device: str
     threads: int
@@ -43,7 +43,7 @@ class RunRecord(Record):
     peak_memory_mb: float
 
     def parameter(self, key: str) -> object:
-        """A recorded parameter by its dotted key; None where the stage doesn't track it."""
+        """A recorded parameter by its dotted key; None if the stage doesn't track it."""
         value: object = self.params
         for name in key.split("."):
             value = value.get(name) if isinstance(value, dict) else None

@@ -1,4 +1,4 @@
-"""Records of the stages that train a network or store what one answers.
+"""Records of the stages that train a network or store its outputs.
 
 A field with a default came in a later release than its record: `report` and `compare` show a gap for a student that an
 earlier one trained.
@@ -12,19 +12,19 @@ from records.prepared import SelectedOn
 
 
 class CurveRow(RecordRow):
-    """curves.jsonl: one epoch, with the figures of the method, the selection scores, and 1 in `best` where it was kept."""
+    """curves.jsonl: one epoch, with the method's figures, the selection scores, and 1 in `best` if it was kept."""
 
     epoch: int | float
 
 
 class EpisodeRow(RecordRow):
-    """episodes.jsonl: one episode of a curriculum, from 0, the student that came in."""
+    """episodes.jsonl: one episode of a curriculum, from 0, the initial student."""
 
     FILE: ClassVar[str] = "episodes.jsonl"
     episode: int
     best: int
     reward: float | None = None
-    """Mean over its steps; None where there is none."""
+    """Mean over its steps; None without steps."""
 
     @cached_property
     def selection(self) -> Scores:
@@ -32,12 +32,12 @@ class EpisodeRow(RecordRow):
 
     @cached_property
     def shares(self) -> dict[str, float]:
-        """Dataset -> share of the steps; {} for the student that came in."""
+        """Dataset -> share of the steps; {} for the initial student."""
         return self.starting("share_")
 
 
 class StepRow(RecordRow):
-    """steps.jsonl: one action, with its reward, both rewards of the paper and the return where there are any."""
+    """steps.jsonl: one action, with its reward, both rewards of the paper and the return if there are any."""
 
     FILE: ClassVar[str] = "steps.jsonl"
     episode: int
@@ -48,7 +48,7 @@ class StepRow(RecordRow):
 
 
 class InfluenceRow(RecordRow):
-    """influence.jsonl (lgtm): worth of one training row at one step, and what both networks gave its true class."""
+    """influence.jsonl (lgtm): one training row at one step, its influence and both probabilities of its true class."""
 
     FILE: ClassVar[str] = "influence.jsonl"
     step: int
@@ -59,14 +59,14 @@ class InfluenceRow(RecordRow):
 
 
 class Epochs(RecordPart):
-    """Epochs that were run; more were asked for where `patience` ended the training."""
+    """Epochs run; fewer than requested if `patience` ended the training."""
 
     run: int
     asked: int
 
 
 class Updates(RecordPart):
-    """Optimizer steps, until the student had the weights that were kept in `student_kept`."""
+    """Optimizer steps; `student_kept`: until the kept weights."""
 
     student: int
     student_kept: int | None = None
@@ -80,13 +80,13 @@ class AssistantUpdates(RecordPart):
 
 
 class SearchRecord(RecordPart):
-    """`search.points` settings that were tried."""
+    """The `search.points` settings tried."""
 
     points: int
     chosen: int
     """From 1."""
     tried: tuple[dict[str, float | Scores | str | None], ...]
-    """Values by their keys in params.yaml, scores on selection, and why it diverged where it did."""
+    """Values by their keys in params.yaml, scores on selection, and the reason if it diverged."""
 
 
 class PhaseRecord(RecordPart):
@@ -104,7 +104,7 @@ class TeacherMetrics(Record):
     selected_on: SelectedOn
     selected_by: str
     epochs: Epochs | None = None
-    """None of a supplied teacher."""
+    """None for a supplied teacher."""
     parameters: int
     origin: str
     search: SearchRecord | None = None
@@ -152,7 +152,7 @@ class MetaTeacherMetrics(Record):
 
 
 class StudentWork(TypedDict):
-    """Fields of `AnyStudentMetrics` that the stages on quizzes count alike."""
+    """Fields of `AnyStudentMetrics` counted alike by the stages on quizzes."""
 
     updates: Updates
     train_rows: int
@@ -161,7 +161,7 @@ class StudentWork(TypedDict):
 
 
 class AnyStudentMetrics(Record):
-    """The part of metrics.json that every stage writes that trains a student."""
+    """The part of metrics.json common to all stages that train a student."""
 
     selection: Scores
     selected_on: SelectedOn
@@ -169,11 +169,11 @@ class AnyStudentMetrics(Record):
     parameters: int
     updates: Updates
     train_rows: int | None = None
-    """Labelled rows of its own dataset that it trained on."""
+    """Labelled rows of its own dataset that it was trained on."""
     other_rows: int | None = None
-    """Those of other datasets."""
+    """Labelled rows of other datasets."""
     feedback_rows: int | None = None
-    """Labelled rows that only its teacher learnt from."""
+    """Labelled rows used by its teacher only."""
 
 
 class StudentMetrics(AnyStudentMetrics):
@@ -184,7 +184,7 @@ class StudentMetrics(AnyStudentMetrics):
     rows_seen: int | None = None
     epochs: Epochs | None = None
     schedule: tuple[PhaseRecord, ...] = ()
-    """Of a method whose loss changes over the epochs."""
+    """For a method whose loss changes over the epochs."""
     search: SearchRecord | None = None
     """None without a search."""
     cpu_s: float

@@ -1,1 +1,1 @@
-"""MLflow's registry: where it is, what a version holds, and which version is the champion. The only place with MLflow."""
+"""MLflow's registry: its address, the content of a version, the choice of the champion. The only user of MLflow."""

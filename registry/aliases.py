@@ -1,4 +1,4 @@
-"""The aliases `candidate` and `champion` of a registered model, and the history of the second.
+"""The aliases `candidate` and `champion` of a registered model, and the history of `champion`.
 
 The history is in tags of the registered model, one for each time that the champion changed. An alias that is elsewhere
 than the last of them says was moved outside of distilflow, which counts as moved by hand.
@@ -29,16 +29,16 @@ OUTSIDE = "the alias was moved outside of distilflow"
 
 @dataclass(frozen=True)
 class Move:
-    """One time that the champion changed."""
+    """One move of the champion."""
 
     version: int | None
-    """None: the alias was taken away."""
+    """None: the alias was removed."""
     previous: int | None
     by: str
     """BY_GATE or BY_HAND."""
     reason: str
     newest: int
-    """The highest version number then: what came later is new."""
+    """The highest version number at that time: later versions are new."""
     at: str = ""
     """UTC; the end of the tag's name."""
 
@@ -50,7 +50,7 @@ def history(model_state: ModelState) -> list[Move]:
 
 
 def move_champion(client: "MlflowClient", name: str, move: Move) -> Move:
-    """Set the alias and record it; in this order, so that a kill between looks like a move from outside."""
+    """Set the alias, then record it: a kill between the two looks like a move from outside."""
     if move.version is None:
         client.delete_registered_model_alias(name, names.CHAMPION)
     else:
@@ -73,7 +73,7 @@ def _content(move: Move) -> str:
 def set_candidate(
     client: "MlflowClient", model_state: ModelState, students: Mapping[int, EvaluatedStudent], by: SelectedBy
 ) -> int:
-    """Point `candidate` at the best on selection of the versions given, in the order of the seeds; its number."""
+    """Point `candidate` at the best version on selection, the first if several are equal; return its number."""
     metric = next(iter(students.values())).headline
     best = SelectionRule(by, metric).best({number: student.selection for number, student in students.items()})
     if model_state.aliases.get(names.CANDIDATE) != best:
@@ -91,7 +91,7 @@ def set_champion(
     settings: Registry,
     unfit: Sequence[str] = (),
 ) -> str | None:
-    """Let the gate judge the candidate if it has to; the sentence about it, None if it never was judged.
+    """Let the gate judge the candidate if necessary; return the sentence about it, None if it was never judged.
 
     Args:
         client: of the registry.
@@ -128,7 +128,7 @@ def set_champion(
 
 
 def replace_lost_champion(client: "MlflowClient", model_state: ModelState, before: ModelState) -> ModelState:
-    """Move `champion` from a version whose files are gone to that of the same student; the registered model after it."""
+    """Move `champion` from a version without files to the same student's new one; return the updated model."""
     champion = model_state.aliases.get(names.CHAMPION)
     lost = model_state.versions.get(champion) if champion is not None else None
     again = model_state.holds(lost.tags.get(names.KEY, "")) if lost is not None and lost.lost else None
@@ -143,13 +143,13 @@ def replace_lost_champion(client: "MlflowClient", model_state: ModelState, befor
 
 
 def described(description: str, start: str, text: str) -> str:
-    """A version's description with the line that starts so replaced, or added."""
+    """Replace the line with this beginning in a version's description, or append it."""
     kept = [line for line in description.splitlines() if line and not line.startswith(start)]
     return "\n\n".join([*kept, f"{start} {text}"])
 
 
 def _last_move(client: "MlflowClient", model_state: ModelState, before: ModelState) -> Move | None:
-    """The last move, after noting one that the history doesn't know."""
+    """The last move, after recording a move made outside of distilflow."""
     moves, champion = history(model_state), model_state.aliases.get(names.CHAMPION)
     last = moves[-1] if moves else None
     if champion is None or (last is not None and last.version == champion):
@@ -165,14 +165,14 @@ def _last_move(client: "MlflowClient", model_state: ModelState, before: ModelSta
 
 
 def _held_by_hand(version: StoredVersion, champion: int | None, last: Move) -> bool:
-    """Return whether a hand made another version champion, or took the alias away, and this one is no newer student."""
+    """Return whether the champion was set or removed by hand, and this student is not newer."""
     if last.by != BY_HAND or champion == version.number or version.first_number > last.newest:
         return False
     return champion is not None or last.version is None
 
 
 def _must_judge(version: StoredVersion, champion: int | None, checks: tuple[Check, ...], settings: Registry) -> bool:
-    """Once, and again for other settings or tests that come out otherwise, or where there is no champion."""
+    """Return whether to judge: the first time, after other settings or test results, or without a champion."""
     if champion is None:
         return True
     return champion != version.number and version.tags.get(names.GATE_SETTINGS) != _judged_by(checks, settings)
@@ -196,7 +196,7 @@ def stored_losses(client: "MlflowClient", version: StoredVersion | None) -> Loss
 def _note(
     client: "MlflowClient", name: str, version: StoredVersion, judged: Judged, champion: int | None, settings: Registry
 ) -> None:
-    """The verdict as tags of the version, and in its description; nothing is written that stands there."""
+    """Write the verdict to the version's tags and description, if it differs."""
     tags = {
         names.GATE_AGAINST: str(champion),
         names.GATE_PASSED: str(judged.passed).lower(),
@@ -212,6 +212,6 @@ def _note(
 
 
 def _judged_by(checks: tuple[Check, ...], settings: Registry) -> str:
-    """Inputs of a verdict beside the present champion: the settings, and the tests that failed."""
+    """Inputs of a verdict besides the champion: the settings, and the failed tests."""
     failed = [check.name for check in checks if check.passed is False]
     return f"{settings_text(settings)} {json.dumps(failed)}"

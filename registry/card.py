@@ -1,4 +1,4 @@
-"""The model card of one student: Markdown under Hugging Face's YAML header, made from the files of the stages alone."""
+"""The model card of one student: Markdown with Hugging Face's YAML header, from the stages' files alone."""
 
 from collections.abc import Mapping
 
@@ -72,7 +72,7 @@ def _what(student: EvaluatedStudent) -> str:
 
 
 def _may_ship(student: EvaluatedStudent, checks: tuple[Check, ...]) -> str:
-    """The gate's own tests, one by one."""
+    """The gate's tests of the student itself, one per line."""
     verdict = Verdict(checks)
     note = " (selected on dev)" if student.selected_on == "dev" else ""
     if verdict.passed:
@@ -140,7 +140,7 @@ def _rows(student: EvaluatedStudent) -> str:
 
 
 def _taken(student: EvaluatedStudent) -> str:
-    """Describe the rows and updates of the training: another method's may have had more of both."""
+    """Describe the rows and updates of the training; other methods may have had more or fewer."""
     effort = effort_of(student.dataset, student.method, student.seed)
     if effort is None or effort.train_rows is None:
         return "What the student was trained on is not recorded."
@@ -157,7 +157,7 @@ def _taken(student: EvaluatedStudent) -> str:
 
 
 def _cut(student: EvaluatedStudent) -> str:
-    """Describe the rows that did not fit."""
+    """Describe the truncated rows."""
     cut = ", ".join(f"{count} of {name}" for name, count in student.manifest.truncated.items() if count)
     return f"Inputs are cut at {student.manifest.max_length} tokens: {cut or 'no row was longer'}."
 

@@ -1,4 +1,4 @@
-"""The way to MLflow: which address, a store that is there, and errors that say what to do.
+"""The connection to MLflow: address, creation of a missing store, and errors with the way out.
 
 MLFLOW_TRACKING_URI names a server or a database; without it the registry is a SQLite file in outputs/mlflow of the
 repository's own checkout. MLflow is imported in here and not above: it costs a second.
@@ -67,12 +67,12 @@ class RegistryUnreachable(UserError):
 
 
 def is_server(address: str) -> bool:
-    """Return whether an MLflow server answers there, and not a database."""
+    """Return whether the address is an MLflow server's instead of a database's."""
     return urlsplit(address).scheme in SERVERS
 
 
 def connect() -> "MlflowClient":
-    """A client of a registry that is there and answers; a fresh SQLite store is made first.
+    """Connect to the registry, creating a missing SQLite store first.
 
     Raises RegistryUnreachable within ten seconds if a server does not answer, UserError for an address that can't
     be one and a store that can't be opened.
@@ -108,13 +108,13 @@ def _quiet() -> None:
 
 
 def artifact_folder(address: str) -> Path | None:
-    """Return the folder or address for the files of new experiments; None where a server decides."""
+    """Return the folder or address for the files of new experiments; None if a server decides."""
     return None if is_server(address) else paths.artifact_folder(address)
 
 
 @contextlib.contextmanager
 def locked(path: Path, waiting: str = "") -> Generator[None]:
-    """Hold a lock between processes of one machine; it ends with the process. `waiting` is said if it is taken."""
+    """Hold a lock between processes of one machine, released with the process; print `waiting` if it is taken."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a")
@@ -135,7 +135,7 @@ def locked(path: Path, waiting: str = "") -> Generator[None]:
 
 @contextlib.contextmanager
 def explained(address: str) -> Generator[None]:
-    """Turn what MLflow and its libraries raise into UserError, or RegistryUnreachable, with one line of text."""
+    """Convert exceptions of MLflow and its libraries into UserError, or RegistryUnreachable, with one line of text."""
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
     from sqlalchemy.exc import SQLAlchemyError
@@ -165,7 +165,7 @@ def explained(address: str) -> Generator[None]:
 
 
 def _make_if_fresh(address: str) -> None:
-    """Make the tables of a store that has none, with `artifact_folder` for what nobody gives a folder.
+    """Create the tables of a new store, with `artifact_folder` as the default for files.
 
     A SQLite file appears whole or not at all: tables made by halves could never be opened.
     """
@@ -191,7 +191,7 @@ def _make_tables(address: str, folder: Path | None) -> None:
 
 
 def _try_database(address: str) -> None:
-    """Connect once, since MLflow would try an hour long what is refused: a password, or a database that is not there."""
+    """Connect once, because MLflow would retry a refusal (password, missing database) for an hour."""
     from sqlalchemy import create_engine
 
     limited = {"connect_timeout": round(PATIENCE)} if not address.startswith("mssql") else {}
@@ -203,7 +203,7 @@ def _try_database(address: str) -> None:
 
 
 def _made_by_halves(address: str) -> str:
-    """The way out where a store can't be opened because whoever made it was killed; else nothing.
+    """The way out for a store whose creation was interrupted; else empty.
 
     A store that is whole has an experiment, MLflow's own, from the start.
     """
@@ -219,7 +219,7 @@ def _made_by_halves(address: str) -> str:
 
 
 def _opened(address: str) -> "MlflowClient":
-    """A client, after one question to the registry and one to the tracking store."""
+    """A client, after one request to the registry and one to the tracking store."""
     from mlflow import MlflowClient
 
     client = MlflowClient(address, address)
@@ -234,7 +234,7 @@ def _opened(address: str) -> "MlflowClient":
 
 
 def _knock(address: str) -> None:
-    """Raise RegistryUnreachable unless something listens there; nothing is tried where a proxy stands between.
+    """Raise RegistryUnreachable unless the address accepts connections; skipped behind a proxy.
 
     In a thread, because looking up a name can't be given a time limit.
     """
@@ -260,7 +260,7 @@ def _knock(address: str) -> None:
 
 
 def _no_answer(error: Exception) -> str | None:
-    """Return why an error means that nobody, or a gateway without its server, answered; None if it was refused."""
+    """Return why an error means that no server answered (or only a gateway without one); None if it was refused."""
     from requests.exceptions import HTTPError, RequestException
 
     for cause in (error, error.__cause__, error.__context__):
@@ -274,7 +274,7 @@ def _no_answer(error: Exception) -> str | None:
 
 
 def _gone(error: Exception) -> str | None:
-    """Return the driver's message about a database that is not there; None where it refused."""
+    """Return the driver's message about an unreachable database; None if it refused."""
     text = str(error).lower()
     return next((said for said in GONE if said in text), None)
 
@@ -284,7 +284,7 @@ def _kind(address: str) -> str:
 
 
 def _check_address(address: str) -> None:
-    """Raise UserError unless it has the form of an address that can hold a registry."""
+    """Raise UserError unless the address can be that of a registry."""
     way_out = (
         "MLFLOW_TRACKING_URI must be http://HOST:PORT, https://..., sqlite:////FOLDER/mlflow.db or another database's "
         "address; unset it for the embedded registry"
@@ -302,7 +302,7 @@ def _check_address(address: str) -> None:
 
 
 def _line(error: Exception) -> str:
-    """The first lines of an error's text, on one line; what a full disk means, in words."""
+    """The first lines of an error's text, on one line; a full disk is explained."""
     text = without_password(" ".join(str(error).partition("(Background on this error at")[0].split()))
     for said, way_out in DISK.items():
         if said in text:

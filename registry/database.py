@@ -1,4 +1,4 @@
-"""Makes the registry's database where there is none yet, whole or not at all: a server that is to open it finds it made.
+"""Atomic creation of the registry's database, so that a server finds it complete.
 
     python -m registry.database
 
@@ -12,7 +12,7 @@ from registry.connection import connect
 
 
 def main() -> int:
-    """Open it once, which makes it."""
+    """Open the store once, which creates it."""
     try:
         connect()
     except UserError as error:

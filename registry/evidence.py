@@ -1,4 +1,4 @@
-"""Evidence of one student, as the registry needs it: read from the files under outputs/ and nothing else."""
+"""Evidence for one student, read from the files under outputs/ alone."""
 
 import hashlib
 import json
@@ -24,15 +24,15 @@ from reporting.verdict.dev_rows import DevRows, read_dev_rows
 # Digits of a metric that count in the key: another machine's arithmetic differs in later ones.
 DIGITS = 4
 KEYED = ("rows", "truncated", "selected_on", "majority_dev", "parameters", "size_bytes")
-"""Fields of evaluate's metrics.json in the key, beside the scores. Not what is measured anew each time, such as latency,
+"""Fields of evaluate's metrics.json in the key, besides the scores. No measurements that vary, such as latency,
 nor what a later release adds, which would make every student a new one."""
 CURVES = {CurveRow: "epoch", EpisodeRow: "episode"}
-"""Rows beside a student -> their column that counts."""
+"""Record of a curve -> its column of steps."""
 
 
 @dataclass(frozen=True)
 class EvaluatedStudent:
-    """One student that was evaluated, and the folders that hold the evidence for it."""
+    """One evaluated student, and the folders with its evidence."""
 
     benchmark: str
     dataset: str
@@ -42,11 +42,11 @@ class EvaluatedStudent:
     student_hash: str
     evaluate_hash: str
     methods: tuple[str, ...] = ()
-    """Those of params.yaml: with finetune among them, a student must not be worse than its."""
+    """Methods of params.yaml: with finetune among them, a student must not be worse than finetune's."""
 
     @property
     def name(self) -> str:
-        """The registered model that it is a version of."""
+        """Name of its registered model."""
         return model_name(self.benchmark, self.dataset, self.method)
 
     @property
@@ -55,7 +55,7 @@ class EvaluatedStudent:
 
     @property
     def key(self) -> str:
-        """The same for a student that was registered before: its name, seed, weights and what evaluate found."""
+        """Identity of the student: its name, seed, weights and evaluation."""
         return _digest(self.name, str(self.seed), self.student_hash, self.evaluate_hash)
 
     @property
@@ -91,12 +91,12 @@ class EvaluatedStudent:
 
     @property
     def headline(self) -> str:
-        """The metric that the dataset is judged by."""
+        """The primary metric."""
         return self.spec.metrics[0]
 
     @property
     def selected_on(self) -> str:
-        """'selection', or 'dev' under the papers' protocol, which labels every number."""
+        """'selection', or 'dev' under the papers' protocol; every number is then labelled."""
         return self.metrics.selected_on
 
     @property
@@ -118,7 +118,7 @@ class EvaluatedStudent:
 
     @property
     def margin_points(self) -> float:
-        """Primary metric on dev, student minus teacher, in points; more is better."""
+        """Primary metric on dev, student minus teacher, in points; higher is better."""
         return self.dev_rows.scale * (self.score("dev", self.headline) - self.score("teacher_dev", self.headline))
 
     @property
@@ -141,7 +141,7 @@ class EvaluatedStudent:
 
 
 def find_students(parameters: Parameters) -> tuple[list[EvaluatedStudent], list[str]]:
-    """(students of params.yaml that were evaluated, what is missing of the others, a line each)."""
+    """(evaluated students of params.yaml, one line for each missing one)."""
     found: list[EvaluatedStudent] = []
     missing: list[str] = []
     for dataset in parameters.datasets:
@@ -156,7 +156,7 @@ def find_students(parameters: Parameters) -> tuple[list[EvaluatedStudent], list[
 
 
 def _student(benchmark: str, dataset: str, method: str, seed: int, methods: tuple[str, ...]) -> EvaluatedStudent | str:
-    """One student, or what it lacks."""
+    """One student, or a line with what it lacks."""
     model = student_model(dataset, method, seed)
     evaluated = evaluate_folder(dataset, method, seed)
     files = (model / "config.json", *(evaluated / name for name in (EvaluateMetrics.FILE, PREDICTIONS, RunRecord.FILE)))
@@ -176,7 +176,7 @@ def _student(benchmark: str, dataset: str, method: str, seed: int, methods: tupl
 
 
 def _evaluate_hash(evaluated: Path, metrics: EvaluateMetrics) -> str:
-    """The rows that were predicted and how well, without what another machine or hour would measure differently.
+    """Predicted rows and scores, without values that vary between machines and runs.
 
     The weights are in the key already; so what was predicted shows in the scores.
     """
@@ -187,7 +187,7 @@ def _evaluate_hash(evaluated: Path, metrics: EvaluateMetrics) -> str:
 
 
 def _rounded(value: object) -> object:
-    """Numbers with DIGITS digits after the point, at every depth."""
+    """Numbers rounded to DIGITS digits, at every depth."""
     if isinstance(value, Mapping):
         return {str(key): _rounded(part) for key, part in value.items()}
     return round(value, DIGITS) + 0.0 if isinstance(value, float) else value

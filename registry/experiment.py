@@ -1,4 +1,4 @@
-"""The experiment that holds a benchmark's runs, and the folder of its files: never one of MLflow's choice.
+"""The experiment of a benchmark's runs, and the location of its files: never MLflow's default.
 
 Of a database the files go to `artifact_folder`, unless somebody made the experiment with another location (a bucket, a
 shared disk). An experiment whose files nobody would find again is set aside under another name, or refused.
@@ -23,7 +23,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def open_experiment(client: "MlflowClient", name: str, address: str, say: Callable[[str], None]) -> str:
-    """The id of the experiment of a benchmark: made if there is none, brought back if it was deleted.
+    """Id of a benchmark's experiment, created or restored if needed.
 
     Raises UserError where files would go to a folder that is not on this machine, or through a server that is not
     asked; `say` gets one line where one was set aside.
@@ -52,7 +52,7 @@ def open_experiment(client: "MlflowClient", name: str, address: str, say: Callab
 
 
 def local_path(location: str) -> Path | None:
-    """The folder that an address of files names on a disk; None for a bucket, a server and the like."""
+    """The folder of an artifact location on a disk; None for a bucket, a server and the like."""
     parts = urlsplit(location)
     if parts.scheme == "file":
         return Path(unquote(parts.path))
@@ -60,7 +60,7 @@ def local_path(location: str) -> Path | None:
 
 
 def _lost(location: str) -> str | None:
-    """Return the reason why nobody finds the files of such a location again; None where they may be found."""
+    """Return the reason why files at such a location would be lost; None if there is none."""
     path = local_path(location)
     if path is None:
         return None
@@ -70,7 +70,7 @@ def _lost(location: str) -> str | None:
 
 
 def _check_location(experiment: "Experiment", address: str) -> None:
-    """Raise UserError unless this process can write files there so that others find them."""
+    """Raise UserError unless this process can write files there that others can find."""
     location, shown = experiment.artifact_location, without_password(address)
     path, own = local_path(location), artifact_folder(address)
     what = f"{shown}: experiment {experiment.name} keeps its files in {location}"

@@ -1,4 +1,4 @@
-"""The gate of `champion`: the tests of its own dev rows, then a comparison with the present champion.
+"""The gate of `champion`: tests of the candidate itself, then a comparison with the present champion.
 
 The comparison is of task losses on dev rows that both have predicted, none of which either was trained on. The mean of
 the new version must not be higher. Why neither an interval's overlap nor a tolerance is enough: docs/registry.md, "1,000
@@ -35,7 +35,7 @@ class Holder:
     """None: the registry holds no predictions of it."""
     selected_on: str
     unfit: str = ""
-    """The first test that it fails by itself, where it was the gate that let it in; empty if it fails none."""
+    """The first test that it fails itself, if the gate had accepted it; empty if there is none."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Judged:
 
 
 def read_losses(path: Path) -> Losses:
-    """The student's task losses on dev rows in a predictions.parquet. Selection rows chose its epoch: they are left out."""
+    """The student's task losses on the dev rows of a predictions.parquet. Selection rows chose its epoch: left out."""
     table = parquet.read_table(path, columns=["set", "row_id", "label", "student_loss"])
     rows = zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True)
     return {(of, row_id, label): loss for of, row_id, label, loss in rows if of != SELECTION}
@@ -100,7 +100,7 @@ def against_champion(number: int, losses: Losses, settings: Registry, holder: Ho
 
 
 def _compared(champion: int, found: Interval, threshold: str) -> Check:
-    """The test, from the interval of the new version's losses minus the champion's: more is worse."""
+    """The test by the interval of the new version's losses minus the champion's; higher is worse."""
     ends = (
         "no interval: too few rows"
         if found.low is None or found.high is None

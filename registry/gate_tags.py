@@ -1,4 +1,4 @@
-"""The gate's tests as tags of a version, and the tests of a champion whose student is not at hand."""
+"""The gate's tests as tags of a version, and the tests of a champion whose student is not in the outputs."""
 
 import json
 import tempfile
@@ -30,7 +30,7 @@ NO_FINETUNE = "the fine-tuned student of its seed is not at hand"
 
 
 def settings_text(settings: Registry) -> str:
-    """The settings that a verdict depends on."""
+    """The settings behind a verdict."""
     return json.dumps(settings.model_dump(mode="json", exclude={"trials"}), sort_keys=True)
 
 
@@ -41,7 +41,7 @@ def check_tags(checks: Iterable[Check], settings: Registry) -> dict[str, str]:
 
 
 def failed_in(tags: Mapping[str, str], *, without: Sequence[str] = ()) -> list[str]:
-    """The clauses of the tests that failed, by a version's tags."""
+    """The clauses of the failed tests, from a version's tags."""
     found = [tags.get(_tag(name), "") for name in NAMES if name not in without]
     start = f"{STATES[False]}: "
     return [text.removeprefix(start) for text in found if text.startswith(start)]
@@ -50,7 +50,7 @@ def failed_in(tags: Mapping[str, str], *, without: Sequence[str] = ()) -> list[s
 def note_checks(
     client: "MlflowClient", name: str, version: StoredVersion, checks: Iterable[Check], settings: Registry
 ) -> None:
-    """Tag a version with its tests, where they are not its tags already."""
+    """Tag a version with its tests, if they differ from its tags."""
     for key, value in check_tags(checks, settings).items():
         if version.tags.get(key) != value:
             client.set_model_version_tag(name, str(version.number), key, value)
@@ -59,7 +59,7 @@ def note_checks(
 def stored_checks(
     client: "MlflowClient", version: StoredVersion, like: EvaluatedStudent, settings: Registry
 ) -> tuple[Check, ...] | None:
-    """The tests of a version whose student is not at hand, from the evidence of its run; None if there is none of ours.
+    """The tests of a version without outputs, from the evidence of its run; None if it is not ours.
 
     `like` is a student of the same registered model: of the same dataset, with the same metric and constant.
     """
@@ -76,7 +76,7 @@ def stored_checks(
 def of_evidence(
     client: "MlflowClient", version: StoredVersion, files: Sequence[str], read: Callable[..., Made | None]
 ) -> Made | None:
-    """Read files from the artifacts of a version's run; None if they are not there, or no tables of ours (another tool's)."""
+    """Read files from the artifacts of a version's run; None if they are missing or not ours."""
     if not version.run_id:
         return None
     with tempfile.TemporaryDirectory(prefix="distilflow-") as folder:
@@ -99,7 +99,7 @@ def champion_failures(
     like: EvaluatedStudent,
     settings: Registry,
 ) -> list[str]:
-    """The tests that the present champion fails by itself, a clause each: an earlier release, other settings or a hand let it in.
+    """The tests that the present champion fails itself, one clause each.
 
     `own` are the tests of the students at hand, by their versions' numbers.
     """
@@ -117,7 +117,7 @@ def champion_failures(
 
 
 def champion_check(tags: Mapping[str, str]) -> Check | None:
-    """The test against the champion of then, by a version's tags; None if it was not made."""
+    """The past test against the then champion, from a version's tags; None if it was not made."""
     text = tags.get(_tag(CHAMPION), "")
     for passed, state in STATES.items():
         if text.startswith(f"{state}: "):

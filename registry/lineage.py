@@ -1,4 +1,4 @@
-"""Origin of a student: the commit, the code, the parameters that the stages recorded, the versions they ran with."""
+"""Origin of a student: commit, code, recorded parameters, and versions."""
 
 import hashlib
 import subprocess
@@ -31,7 +31,7 @@ NOT_DIRT = "dvc.lock"
 
 @dataclass(frozen=True)
 class Checkout:
-    """The state of the repository that registers; `dirty` is 'true', 'false' or 'unknown'."""
+    """State of the registering repository; `dirty` is 'true', 'false' or 'unknown'."""
 
     commit: str
     dirty: str
@@ -47,7 +47,7 @@ def checkout() -> Checkout:
 
 
 def _git(*arguments: str) -> str | None:
-    """Ask git; None without git, or outside of a repository."""
+    """Output of a git command; None without git, or outside of a repository."""
     try:
         done = subprocess.run(
             ("git", *arguments), cwd=ROOT, capture_output=True, text=True, timeout=60, env=git_environment()
@@ -68,7 +68,7 @@ def _code_hash() -> str:
 
 
 def records(student: EvaluatedStudent) -> dict[str, RunRecord]:
-    """run.json by stage, of the stages behind a student; a stage whose output isn't here is left out.
+    """run.json by stage for the stages behind a student, without stages whose output is missing.
 
     'base' is the student that a curriculum went on from.
     """
@@ -88,7 +88,7 @@ def records(student: EvaluatedStudent) -> dict[str, RunRecord]:
 
 
 def run_parameters(student: EvaluatedStudent, found: Mapping[str, RunRecord]) -> dict[str, str]:
-    """'section.key' -> value, as the stages recorded them; the student's own stage has the last word."""
+    """'section.key' -> value as recorded by the stages; the student's own stage takes precedence."""
     values: dict[str, str] = {}
     for stage in ("split", "teacher", "base", "meta_teacher", "evaluate", "student"):
         values |= flattened(found[stage].params) if stage in found else {}
@@ -115,7 +115,7 @@ def flattened(content: Mapping[str, object], prefix: str = "") -> dict[str, str]
 
 
 def params_text(parameters: Parameters) -> str:
-    """params.yaml as it is if those are its values, comments and all; else (another file was given) the values."""
+    """params.yaml verbatim if it holds these values; else (another file was used) the values."""
     path = Path("params.yaml")
     try:
         if load(path) == parameters:

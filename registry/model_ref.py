@@ -1,4 +1,4 @@
-"""Resolution of a MODEL argument, a version in the registry or a pulled folder: found, downloaded, loaded."""
+"""Resolution of a MODEL argument, a registered version or a pulled folder: lookup, download, loading."""
 
 import logging
 import os
@@ -40,7 +40,7 @@ class VersionRef:
 
     @property
     def address(self) -> str:
-        """As MLflow writes it."""
+        """The address in MLflow's form."""
         return f"models:/{self.name}/{self.number}"
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class LoadedStudent:
     model: "PyFuncModel"
     scorer: "StudentScorer"
     fingerprint: str = ""
-    """sha256 of all its files that a score depends on."""
+    """sha256 over all its files that affect a score."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -65,12 +65,12 @@ class LoadedStudent:
 
     @property
     def answers(self) -> dict[str, str]:
-        """The columns that it answers with, and their types: "string", "double" or "boolean"."""
+        """Output columns and their types: "string", "double" or "boolean"."""
         schema = self.model.metadata.get_output_schema()
         return {column.name: column.type.name for column in schema.inputs}
 
     def check(self, rows: "pd.DataFrame") -> None:
-        """Raise UserError with the rows that the student can't read; nothing is scored, so it is quick."""
+        """Raise UserError for unreadable rows, without scoring."""
         with _data_errors():
             self.scorer.texts(rows)
 
@@ -81,7 +81,7 @@ class LoadedStudent:
 
 
 def find(model: str) -> VersionRef:
-    """The version that `models:/NAME@ALIAS` and the like name.
+    """Resolve `models:/NAME@ALIAS` and the like to a version.
 
     Raises UserError for another form, and for an unknown name, alias or version with those that there are;
     RegistryUnreachable where no registry answers.
@@ -102,7 +102,7 @@ def find(model: str) -> VersionRef:
 
 
 def download(version: VersionRef, folder: Path) -> None:
-    """Put a version's files into a folder, whole or not at all; a folder of that name is replaced."""
+    """Download a version's files into a folder, atomically; a folder of that name is replaced."""
     import mlflow.artifacts
 
     with _files_of(version), whole_folder(folder.resolve()) as aside:
@@ -113,12 +113,12 @@ def download(version: VersionRef, folder: Path) -> None:
 
 
 def is_pulled(folder: Path) -> bool:
-    """Return whether a folder is one that `download` made."""
+    """Return whether `download` made this folder."""
     return not missing_files(folder)
 
 
 def load(model: str) -> LoadedStudent:
-    """The student of a pulled folder, for which no registry is asked, or of a version."""
+    """Load the student of a pulled folder, without a registry, or of a version."""
     folder = Path(model)
     if is_pulled(folder):
         return _loaded(model, folder)
@@ -147,7 +147,7 @@ def _loaded(title: str, folder: Path) -> LoadedStudent:
 
 
 def _aliases(client: "MlflowClient", name: str) -> dict[str, int]:
-    """Alias -> version of a model; UserError with near names where there is no such model."""
+    """Alias -> version of a model. Raises UserError with similar names for an unknown model."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -163,7 +163,7 @@ def _aliases(client: "MlflowClient", name: str) -> dict[str, int]:
 
 
 def _check_version(client: "MlflowClient", name: str, number: int) -> None:
-    """Raise UserError with the versions that there are, unless this one is among them."""
+    """Raise UserError with the existing versions unless this one is among them."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -179,7 +179,7 @@ def _check_version(client: "MlflowClient", name: str, number: int) -> None:
 
 @contextmanager
 def _files_of(version: VersionRef) -> Generator[None]:
-    """UserError where the files of a version are not where the registry says, or nobody answers for them."""
+    """Raise UserError if the files of a version are missing or unreachable."""
     from mlflow.exceptions import MlflowException
 
     logging.getLogger("mlflow.store.artifact.artifact_repo").setLevel(logging.WARNING)
@@ -196,7 +196,7 @@ def _files_of(version: VersionRef) -> Generator[None]:
 
 @contextmanager
 def _data_errors() -> Generator[None]:
-    """UserError for rows that the scorer refuses, in its words."""
+    """Convert the scorer's refusal of rows into UserError."""
     from mlflow.exceptions import MlflowException
 
     try:

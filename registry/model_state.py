@@ -1,4 +1,4 @@
-"""The present state of the registry: registered models with their versions, aliases and tags."""
+"""Snapshot of the registry: registered models with their versions, aliases and tags."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,18 +24,18 @@ class StoredVersion:
 
     @property
     def lost(self) -> bool:
-        """True if its files are gone."""
+        """True if its files are missing."""
         return names.LOST in self.tags
 
     @property
     def first_number(self) -> int:
-        """The number that the student got when it was registered for the first time."""
+        """The number of the student's first version."""
         return int(self.tags.get(names.REPLACES, self.number))
 
 
 @dataclass(frozen=True)
 class ModelState:
-    """A registered model as it was when it was asked for; without versions if there is none of that name."""
+    """Snapshot of a registered model; without versions if the name is unknown."""
 
     name: str
     versions: Mapping[int, StoredVersion] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class ModelState:
         return next((version for version in self._of(key) if not version.lost), None)
 
     def lost(self, key: str) -> StoredVersion | None:
-        """The newest version of a student whose files are gone."""
+        """The newest version of a student whose files are missing."""
         return next((version for version in reversed(self._of(key)) if version.lost), None)
 
     def _of(self, key: str) -> list[StoredVersion]:
@@ -55,12 +55,12 @@ class ModelState:
 
     @property
     def newest(self) -> int:
-        """The highest number of a version; 0 if there is none."""
+        """The highest version number; 0 without versions."""
         return max(self.versions, default=0)
 
 
 def read_model_states(client: "MlflowClient", like: str, wanted: Sequence[str]) -> dict[str, ModelState]:
-    """The registered models of the names wanted, by two searches for names that fit `like`."""
+    """The registered models of the given names, by two searches for names that match `like`."""
     fitting = f"name LIKE '{like}'"
     models = {model.name: model for model in _pages(client.search_registered_models, fitting)}
     found: dict[str, dict[int, StoredVersion]] = {}

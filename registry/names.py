@@ -13,27 +13,27 @@ BENCHMARK, DATASET, METHOD, SEED = "benchmark", "dataset", "method", "seed"
 MARGIN, SELECTED_ON = "margin_points", "selected_on"
 COMMIT, DIRTY = "commit", "dirty"
 PROCESS = "distilflow.process"
-"""Of a run: host and process that registered it."""
+"""Tag of a run: host and process that registers it."""
 
 # Tags of a model version: what the gate said of it.
 GATE = "gate"
-"""The sentence with the figures."""
+"""The gate's sentence with the figures."""
 GATE_PASSED = "gate.passed"
 GATE_SETTINGS = "gate.settings"
 GATE_AGAINST = "gate.against"
-"""Version that it was compared with, or None."""
+"""The version compared with, or None."""
 CHECK = "gate.test."
 """Of a version: this and the name of a test of the gate, with dots for spaces; "passed: ...", "failed: ..." or "not asked: ..."."""
 CHECKED = "gate.tested"
-"""The settings with which the tests were made."""
+"""The settings of the tests."""
 BY_HAND = "champion.by_hand"
-"""The move by hand that made it champion: time, previous version, reason."""
+"""The move that made it champion by hand: time, previous version, reason."""
 
 # Tags of a model version about its files.
 LOST = "distilflow.files_gone"
-"""The time at which files were missed, and their names; a student still among the outputs is registered again."""
+"""Time and names of missing files; a student still among the outputs is registered again."""
 REPLACES = "distilflow.replaces"
-"""Number of the first version of the same student, whose files are gone."""
+"""Number of the same student's first version, whose files are missing."""
 
 # Tag of a registered model, one for each time that its champion changed: this and the time.
 MOVED = "distilflow.champion."
@@ -43,12 +43,12 @@ EVIDENCE = "evidence"
 
 
 def model_name(benchmark: str, dataset: str, method: str) -> str:
-    """The registered model that holds the students of one method on one dataset; a version is one seed's."""
+    """Name of the registered model of one method on one dataset; each version is one seed's student."""
     return f"{benchmark}-{dataset}-{method}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error about an unknown name: 'did you mean X?', or what there is."""
+    """Advice for an unknown name: 'did you mean X?', or the existing names."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:

@@ -1,4 +1,4 @@
-"""promote: makes a version the champion by hand, forward or back, past the gate and with the reason on record.
+"""promote: make a version the champion by hand, forward or back, regardless of the gate, with a recorded reason.
 
     python -m registry.promote quickstart-payment-mpdistil 3 --reason "3 points better on last week's tickets"
     python -m registry.promote quickstart-payment-mpdistil --none --reason "answers one class only"
@@ -44,7 +44,7 @@ class Wish:
 
 
 def promote(client: "MlflowClient", wish: Wish) -> str:
-    """Move the alias, record why, and say what was and what is. Raises UserError for an unknown name or version."""
+    """Move the alias, record the reason, print the change. Raises UserError for an unknown name or version."""
     known = _names(client)
     if wish.name not in known:
         raise UserError(f"no registered model {wish.name}; {names.nearest(wish.name, known)}")
@@ -67,7 +67,7 @@ def promote(client: "MlflowClient", wish: Wish) -> str:
 
 
 def _version(client: "MlflowClient", model_state: ModelState, number: int) -> StoredVersion:
-    """The version of that number. Raises UserError if there is none, or its files are gone."""
+    """Look up a version by number. Raises UserError if there is none, or its files are missing."""
     version = model_state.versions.get(number)
     if version is None:
         numbers = ", ".join(str(one) for one in sorted(model_state.versions))
@@ -80,7 +80,7 @@ def _version(client: "MlflowClient", model_state: ModelState, number: int) -> St
 
 
 def past_the_gate(client: "MlflowClient", model_state: ModelState, version: StoredVersion, settings: Registry) -> str:
-    """Judge a version now: its own tests as they were registered, and the champion compared anew."""
+    """Judge a version now: its own tests as registered, and a new comparison with the champion."""
     if names.CHECKED not in version.tags:
         return (
             "past the gate: its tests are not in the registry, it was registered by an earlier release or another tool"
@@ -96,7 +96,7 @@ def past_the_gate(client: "MlflowClient", model_state: ModelState, version: Stor
 
 
 def _settings() -> Registry:
-    """Section `registry` of params.yaml, its defaults where there is no such file."""
+    """Section `registry` of params.yaml; defaults without such a file."""
     try:
         return load(Path("params.yaml")).registry
     except UserError:
@@ -116,7 +116,7 @@ def _names(client: "MlflowClient") -> list[str]:
 
 
 def _said(model_state: ModelState, wish: Wish, past: str) -> str:
-    """Describe the move: before, after, and the tests that were passed by."""
+    """Describe the move: before, after, and the tests that the version fails."""
     was, moves = model_state.aliases.get(names.CHAMPION), history(model_state)
     if was is None:
         before = "there was no champion"
@@ -135,7 +135,7 @@ def _said(model_state: ModelState, wish: Wish, past: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Promote; 2 with one line on stderr if that can't be done."""
+    """Promote; return 2 with one line on stderr on failure."""
     parser = argparse.ArgumentParser(
         prog="python -m registry.promote",
         description="Make a version the champion by hand, past the gate; it stays until a student registered later passes.",

@@ -1,4 +1,4 @@
-"""pull: a registered student as a folder, for people and machines that have no registry.
+"""pull: download a registered student as a folder that needs no registry.
 
     python -m registry.pull quickstart-payment-mpdistil@champion --to FOLDER
 
@@ -27,7 +27,7 @@ EXAMPLES = """examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Download one version; 2 with one line on stderr if that can't be."""
+    """Download one version; return 2 with one line on stderr on failure."""
     options = _parser().parse_args(arguments)
     try:
         version = find(options.model)
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def check_target(folder: Path, *, force: bool) -> None:
-    """Raise UserError where a folder may not be written: `force` replaces a pulled student and nothing else."""
+    """Raise UserError for an unusable target folder; `force` replaces a pulled student and nothing else."""
     if folder.is_file():
         raise UserError(f"--to {folder}: a file; name a folder that is not there yet")
     if not folder.is_dir() or not any(folder.iterdir()):

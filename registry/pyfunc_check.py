@@ -1,4 +1,4 @@
-"""True if a downloaded version is what `register` made: nothing outside its folder, no pickle, no damaged file.
+"""Verification of a downloaded version: nothing outside its folder, no pickle, no damaged file.
 
 A registry is somebody's server. Its files are looked at here before any of them is opened by something that trusts it;
 the one file of code that a version holds runs all the same when rows are scored, so registries must be trusted.
@@ -20,11 +20,11 @@ AGAIN = (
     "student was made, then makes a new one"
 )
 LOADER = "mlflow.pyfunc.loaders.code_model"
-"""MLflow's module that runs a file of code; its other one unpickles."""
+"""MLflow's loader that runs a file of code; its other one unpickles."""
 
 
 def missing_files(folder: Path) -> list[str]:
-    """List the files of a pulled student that a folder lacks."""
+    """List the files of a pulled student that are missing in a folder."""
     return [name for name in PACKAGE if not (folder / name).is_file()]
 
 
@@ -39,13 +39,13 @@ def sums_of(names: Mapping[str, Path]) -> dict[str, str]:
 
 
 def fingerprint(folder: Path) -> str:
-    """One sha256 of all files of a pulled folder that a score depends on."""
+    """One sha256 over all files of a pulled folder that affect a score."""
     sums = sums_of({"artifacts": folder / "artifacts", CODE: folder / CODE})
     return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
 
 
 def check_package(folder: Path, title: str) -> None:
-    """Raise UserError, naming the file, unless a downloaded folder may be used."""
+    """Raise UserError, naming the file, for an unsafe or damaged download."""
     missing = missing_files(folder)
     if missing:
         raise UserError(f"{title} is no student of distilflow: it lacks {', '.join(missing)}")
@@ -58,7 +58,7 @@ def check_package(folder: Path, title: str) -> None:
 
 
 def _check_loader(folder: Path, title: str) -> None:
-    """Only MLflow's runner of the one file of code is allowed: what unpickles, or brings modules along, is not."""
+    """Refuse MLflow loaders other than that of the one file of code: they unpickle, or import modules of the model."""
     try:
         flavors = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["flavors"]
         function = flavors["python_function"]
@@ -74,7 +74,7 @@ def _check_loader(folder: Path, title: str) -> None:
 
 
 def _check_sums(folder: Path, title: str) -> None:
-    """Compare with artifacts/sums.json; a version that was registered without passes."""
+    """Compare with artifacts/sums.json; a version registered without checksums passes."""
     file = folder / "artifacts" / SUMS
     if not file.is_file():
         return

@@ -55,7 +55,7 @@ LEFT_OUT = ("__future__", "data.rendering")
 
 
 def scoring_settings(tokens: Path) -> Scoring:
-    """Collect the scorer's settings from the split stage's tokens folder. OSError or UserError if it is incomplete."""
+    """Build the scorer's settings from the split stage's tokens folder. OSError or UserError if it is incomplete."""
     spec = DatasetSpec.from_json(json.loads((tokens / "spec.json").read_text(encoding="utf-8")))
     header = open_split(tokens, "train").header
     return {
@@ -70,7 +70,7 @@ def scoring_settings(tokens: Path) -> Scoring:
 
 
 def log_student(*, run_id: str, student: Path, tokens: Path, card: str, name: str) -> ModelInfo:
-    """Log one student as an MLflow model of a run; nothing is registered. The answer's `model_uri` names it.
+    """Log one student as an MLflow model of a run, without registering it. `model_uri` of the result names it.
 
     Args:
         run_id: the run, of the tracking server that is set; it is not started or ended.
@@ -108,14 +108,14 @@ def log_student(*, run_id: str, student: Path, tokens: Path, card: str, name: st
 
 
 def _write_sums(folder: Path) -> None:
-    """The checksums that `check_package` compares a pulled version with."""
+    """The checksums for `check_package`."""
     named = {CODE: folder / CODE, f"artifacts/{SCORING}": folder / SCORING, f"artifacts/{STUDENT}": folder / STUDENT}
     (folder / SUMS).write_text(json.dumps(sums_of(named), indent=2) + "\n", encoding="utf-8")
 
 
 @contextmanager
 def _without_advice() -> Generator[None]:
-    """Silence MLflow's advice to give an input example, which would load the student to try it, and its bars."""
+    """Silence MLflow's advice on input examples, which would load the student, and its bars."""
     given = os.environ.get(BARS)
     os.environ[BARS] = "false"
     try:
@@ -127,7 +127,7 @@ def _without_advice() -> Generator[None]:
 
 
 def stock_files(student: Path, card: str, folder: Path) -> None:
-    """Copy what transformers reads of a model folder, with a card; heads and the like of our own stay behind."""
+    """Copy the files of a model folder that transformers reads, with a card and without our own."""
     folder.mkdir()
     for path in stock_paths(student):
         shutil.copyfile(path, folder / path.name)
@@ -143,14 +143,14 @@ def stock_paths(student: Path) -> list[Path]:
 
 
 def composed_scorer() -> str:
-    """The one file of code: rendering and scorer, with nothing of ours left to import."""
+    """The scorer as one file of code: rendering and scorer, without imports of ours."""
     parts = [HEADER, *(_own_lines(path.read_text(encoding="utf-8")) for path in (RENDERING, SCORER))]
     ending = "import mlflow.models\n\nmlflow.models.set_model(StudentScorer())\n"
     return "\n\n".join(part.strip("\n") for part in [*parts, ending]) + "\n"
 
 
 def requirements() -> list[str]:
-    """Exact versions, without the label of a local build such as +cpu, which no index has."""
+    """Exact versions, without local build labels such as +cpu, which no index has."""
     return [f"{package}=={version(package).partition('+')[0]}" for package in PACKAGES]
 
 

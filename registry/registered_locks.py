@@ -1,4 +1,4 @@
-"""kept: dvc.lock and params.yaml of every registered version, so that a clean-up of DVC's cache can spare what they name.
+"""kept: export dvc.lock and params.yaml of every registered version, for cleaning DVC's cache.
 
     python -m registry.registered_locks --to FOLDER
 
@@ -28,22 +28,22 @@ PAGE = 1000
 
 @dataclass(frozen=True)
 class VersionRun:
-    """A version of ours, and the run that holds its evidence."""
+    """A version of ours, and the run with its evidence."""
 
     name: str
     number: str
     run_id: str
     key: str
-    """Of its student."""
+    """Key of its student."""
     lost: bool
-    """True if `register` found that its files are gone."""
+    """True if `register` found its files missing."""
 
     def __str__(self) -> str:
         return f"{self.name}/{self.number}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Download the files; 2 with one line on stderr if not all that there is can be had."""
+    """Download the files; return 2 with one line on stderr unless all are available."""
     parser = argparse.ArgumentParser(
         prog="python -m registry.registered_locks", description="dvc.lock of every registered version."
     )
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def fetch(folder: Path) -> tuple[int, list[str]]:
-    """(Number of versions, those without a dvc.lock), their files put into the folder.
+    """Export the files into the folder; (number of versions, those without a dvc.lock).
 
     Raises UserError where the registry can't be asked, or the files of a version are gone.
     """
@@ -78,7 +78,7 @@ def fetch(folder: Path) -> tuple[int, list[str]]:
 
 
 def _versions(client: "MlflowClient") -> Iterator[VersionRun]:
-    """Every version that `register` made; others know nothing of DVC."""
+    """Every version made by `register`."""
     token: str | None = None
     while True:
         page = client.search_model_versions(max_results=PAGE, page_token=token)
@@ -97,7 +97,7 @@ def _versions(client: "MlflowClient") -> Iterator[VersionRun]:
 
 
 def _download(client: "MlflowClient", version: VersionRun, folder: Path) -> bool:
-    """Fetch the files of one version; False if it has no dvc.lock."""
+    """Download the files of one version; False if it has no dvc.lock."""
     there = {Path(file.path).name for file in client.list_artifacts(version.run_id, names.EVIDENCE)}
     if not there:
         raise UserError(

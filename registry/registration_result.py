@@ -1,4 +1,4 @@
-"""registered.json: what a registration came to, with every test of the gate for every student."""
+"""registered.json: the result of a registration, with every test of the gate for every student."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,23 +15,23 @@ from registry.stored_files import Location
 
 @dataclass
 class RegistrationProgress:
-    """Work done so far; it stands if the server goes away in the middle."""
+    """Progress of a registration, kept if the server goes away."""
 
     checks: Mapping[str, tuple[Check, ...]]
-    """The gate's tests of each student's dev rows, by its key."""
+    """The gate's tests of each student, by its key."""
     versions: dict[str, StoredVersion] = field(default_factory=dict)
-    """By the student's key."""
+    """Versions by the student's key."""
     locations: dict[str, Location] = field(default_factory=dict)
-    """Of versions that were there before, by the student's key."""
+    """Locations of the files of versions that existed before, by the student's key."""
     new: set[str] = field(default_factory=set)
     unfit: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
-    """Registered model -> its champion's number before the gate, and the tests that this fails by itself."""
+    """Registered model -> its champion before the gate, and the tests that it fails itself."""
     model_states: Mapping[str, ModelState] = field(default_factory=dict)
     gates: dict[str, str | None] = field(default_factory=dict)
-    """The gate's sentence on a registered model's candidate."""
+    """Registered model -> the gate's sentence on its candidate."""
     candidates: dict[str, int] = field(default_factory=dict)
     state: RegistryState | None = None
-    """The result of a registration; see `registry.up_to_date`."""
+    """Inputs of the registration; see `registry.up_to_date`."""
 
 
 def registered(
@@ -50,7 +50,7 @@ def registered(
 
 
 def _unfit(done: RegistrationProgress) -> tuple[UnfitChampion, ...]:
-    """The champions that fail the gate's tests and are champions still."""
+    """The champions that fail the gate's tests and remain champions."""
     held = {name: model_state.aliases.get(names.CHAMPION) for name, model_state in done.model_states.items()}
     return tuple(
         UnfitChampion(name=name, version=tested, failed=tuple(failed))

@@ -1,4 +1,4 @@
-"""A SQLite registry whose folder was moved or copied: MLflow stores absolute paths, which are corrected here.
+"""Repair of a moved or copied SQLite registry: MLflow stores absolute paths.
 
 A path is corrected where the file or folder that it names lies beside the database, in `artifacts`, as `register` puts
 it there, and the path still leads to another folder. Names of runs and models in it are unique, so it is the same one.
@@ -18,12 +18,12 @@ COLUMNS = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
-"""MLflow's table and column of every path to files of ours."""
+"""MLflow's tables and columns with paths to our files."""
 FOLDER = "artifacts"
 
 
 def correct_paths(database: Path) -> None:
-    """Correct the paths in a registry's database after its folder was moved, in one transaction; say so in one line."""
+    """Correct the paths in a moved registry's database in one transaction, and print a line about it."""
     old = _stale_folders(database)
     if not old:
         return
@@ -44,7 +44,7 @@ def correct_paths(database: Path) -> None:
 
 
 def _stale_folders(database: Path) -> list[str]:
-    """Folders named `artifacts`, other than the one beside the database, in which experiments that lie beside it should be."""
+    """Old `artifacts` folders of experiments whose files now lie beside the database."""
     try:
         with contextlib.closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as store:
             found = [row[0] for row in store.execute("select artifact_location from experiments") if row[0]]
@@ -62,7 +62,7 @@ def _stale_folders(database: Path) -> list[str]:
 
 
 def _correct(store: sqlite3.Connection, table: str, column: str, old: str, new: str) -> int:
-    """Correct one column; how many paths that were."""
+    """Correct one column; return the number of paths."""
     below = f"select rowid, {column} from {table} where substr({column}, 1, ?) = ?"  # noqa: S608 (names of COLUMNS)
     rows = [(rowid, new + path.removeprefix(old)) for rowid, path in store.execute(below, (len(old) + 1, f"{old}/"))]
     moved = [(path, rowid) for rowid, path in rows if Path(path).exists()]

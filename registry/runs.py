@@ -1,4 +1,4 @@
-"""The MLflow run behind a version: its parameters, scores, curves and files; and what to do with one that was left half."""
+"""The MLflow run behind a version: its parameters, scores, curves and files; clean-up of interrupted ones."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ COSTS = ("duration_s", "cpu_s", "peak_memory_mb")
 
 
 def finish_interrupted(client: "MlflowClient", experiment: str) -> int:
-    """Close runs whose version was made, delete those that a killed registration left without one; how many of these."""
+    """Close runs with a version, delete those of a killed registration without one; return the number deleted."""
     deleted = 0
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         if names.KEY not in run.data.tags:
@@ -46,7 +46,7 @@ def finish_interrupted(client: "MlflowClient", experiment: str) -> int:
 
 
 def delete_run(client: "MlflowClient", experiment: str, run_id: str) -> None:
-    """Delete a run and the models logged in it."""
+    """Delete a run and its logged models."""
     for model in client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'"):
         client.delete_logged_model(model.model_id)
     client.delete_run(run_id)
@@ -62,7 +62,7 @@ def log_run(
     params: Parameters,
     card: str,
 ) -> str:
-    """Log everything about a student but the model itself; the id of the run, which is still open.
+    """Log everything about a student except the model; return the id of the run, still open.
 
     `found` is run.json of the stages behind it, by stage.
     """
@@ -86,7 +86,7 @@ def this_process() -> str:
 
 
 def _still_at_work(process: str, started: float) -> bool:
-    """Return whether the process that began a run may still live; one on another machine is given a day."""
+    """Return whether the process that started a run may be alive; another machine's counts as alive for a day."""
     host, _, number = process.rpartition(":")
     if host == socket.gethostname():
         return number != str(os.getpid()) and Path("/proc", number).exists()
@@ -94,7 +94,7 @@ def _still_at_work(process: str, started: float) -> bool:
 
 
 def version_tags(student: EvaluatedStudent, checkout: Checkout) -> dict[str, str]:
-    """Tags that say of a version what its student is; its run has the same."""
+    """Tags that identify a version's student, set on its run as well."""
     return {
         names.KEY: student.key,
         names.STUDENT_HASH: student.student_hash,
@@ -126,7 +126,7 @@ def _log_numbers(
 
 
 def _scores(student: EvaluatedStudent, found: Mapping[str, RunRecord]) -> dict[str, float]:
-    """Everything that evaluate measured, the margin, and what the stages cost."""
+    """All measurements of evaluate, the margin, and the cost of the stages."""
     texts = {key.replace(".", "/"): value for key, value in flattened(student.metrics.tree()).items()}
     for stage in ("teacher", "student", "evaluate"):
         if stage in found:
@@ -147,7 +147,7 @@ def _number(text: str) -> bool:
 
 @contextmanager
 def _evidence(student: EvaluatedStudent, found: Mapping[str, RunRecord], params: str, card: str) -> Generator[Path]:
-    """A folder with the files that a run keeps."""
+    """A folder with the run's artifacts."""
     with tempfile.TemporaryDirectory(prefix="distilflow-") as made:
         folder = Path(made)
         files = [student.predictions, student.evaluated / EvaluateMetrics.FILE, Path("dvc.lock")]

@@ -1,4 +1,4 @@
-"""score: every row of a file through a student; the same file with the student's columns beside its own.
+"""score: label every row of a file with a student; writes the same file with the student's columns added.
 
     python -m registry.score quickstart-payment-mpdistil@champion rows.csv
 
@@ -38,14 +38,14 @@ EXAMPLES = """examples:
 
 @dataclass(frozen=True)
 class Scored:
-    """The result of scoring a file: rows that were truncated, and rows whose answers an interrupted run had kept."""
+    """Result of scoring a file: truncated rows, and rows taken from an interrupted run."""
 
     cut: int
     kept: int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Score one file; 2 with one line on stderr if that can't be."""
+    """Score one file; return 2 with one line on stderr on failure."""
     options = _parser().parse_args(arguments)
     started = time.monotonic()
     try:
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def target_of(source: Path, output: Path | None, *, force: bool) -> Path:
-    """Return the file for the scored rows; UserError for another format, the file itself, or an existing file."""
+    """Return the output file. Raises UserError for another format, the input itself, or an existing file."""
     suffix = suffix_of(source)
     target = output or source.with_name(f"{source.name.removesuffix(suffix)}.scored{suffix}")
     same = {suffix, *({".jsonl", ".jsonl.gz"} if "jsonl" in suffix else ())}
@@ -89,7 +89,7 @@ def target_of(source: Path, output: Path | None, *, force: bool) -> Path:
 
 
 def check(student: LoadedStudent, source: Path) -> int:
-    """Count the rows, after a look at every one: an error in the last must not come after an hour."""
+    """Count the rows after validating all of them, so that an error in the last one is found at once."""
     given = header_of(source)
     if given is not None:
         _check_columns(student, source, given, "")
@@ -104,7 +104,7 @@ def check(student: LoadedStudent, source: Path) -> int:
 
 
 def made_of(student: LoadedStudent, source: Path, batch_size: int, threads: int) -> Made:
-    """Collect all that the answers for a file depend on; set torch's threads."""
+    """Collect everything that affects the answers for a file; set torch's threads."""
     import torch  # it is there since the student was loaded
 
     torch.set_num_threads(threads)
@@ -115,7 +115,7 @@ def made_of(student: LoadedStudent, source: Path, batch_size: int, threads: int)
 
 
 def score(student: LoadedStudent, source: Path, target: Path, made: Made, *, total: int) -> Scored:
-    """Score all rows, a chunk in memory at a time; what an interrupted run has scored is read back."""
+    """Score all rows chunk by chunk; chunks of an interrupted run are reused."""
     new = {PREFIX + name: kind for name, kind in student.answers.items()}
     bar, cut, read_back = watched(range(total), total=total, title=f"score {source.name}", unit="rows"), 0, 0
     with kept(target, made) as progress, scored_copy(source, target, new) as write:
@@ -137,21 +137,21 @@ def score(student: LoadedStudent, source: Path, target: Path, made: Made, *, tot
 
 
 def _kept(options: argparse.Namespace) -> str:
-    """Message of an interrupted run about the answers that it keeps."""
+    """Message of an interrupted run about the kept answers."""
     folder = progress_folder(target_of(options.file, options.output, force=True))
     there = any(folder.glob("*.parquet"))
     return f"; what was scored is kept in {folder}, and the same command goes on from there" if there else ""
 
 
 def _frame(student: LoadedStudent, source: Path, chunk: Chunk) -> pd.DataFrame:
-    """The needed columns; the index is what errors call a row."""
+    """Select the needed columns; the index names the row in errors."""
     index = pd.Index(chunk.numbers, name=f"{source}, row")
     cells = {column: [row.get(column) for row in chunk.rows] for column in student.columns}
     return pd.DataFrame(cells, index=index, dtype=object)
 
 
 def _check_columns(student: LoadedStudent, source: Path, given: Sequence[str] | set[str], where: str) -> None:
-    """Raise UserError for a needed column that is missing, or one of ours that is there already."""
+    """Raise UserError for a missing input column, or an existing output column."""
     missing = [column for column in student.columns if column not in given]
     if missing:
         hint = nearest(missing[0], set(given) - set(student.columns)) if set(given) - set(student.columns) else ""

@@ -1,4 +1,4 @@
-"""The scorer of a registered student: raw columns in; label, score, a probability per class, and what was cut, out.
+"""The scorer of a registered student: raw columns in; label, score, class probabilities and truncation out.
 
 A registered version holds one file of code, made by package.py: data/rendering.py and then this file. So nothing
 else of ours may be imported here, and torch and transformers only when a student is loaded: logging one needs neither.
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 BATCH_SIZE = 32
 SHOWN_PROBLEMS = 5
 TRUNCATED = "truncated"
-"""The column that says whether a row's text was cut."""
+"""Output column: whether the row's text was truncated."""
 STRATEGIES = {"longest": "longest_first", "first": "only_first", "second": "only_second"}
 KEPT_WHOLE = {"first": 1, "second": 0}
-"""Check that where one text is truncated, the other (by its position) need not be."""
+"""`truncate` -> position of the text that is never cut, if there is one."""
 
 
 class Scoring(TypedDict):
-    """scoring.json: what a student needs to know beside its weights and its tokenizer."""
+    """scoring.json: everything that a student needs besides its weights and its tokenizer."""
 
     format: int
     dataset: str
@@ -45,12 +45,12 @@ class Scoring(TypedDict):
 
 
 class StudentScorer(PythonModel):
-    """Renders, tokenises and classifies as the pipeline did when it evaluated this student."""
+    """Renders, tokenises and classifies exactly as in the student's evaluation."""
 
     scoring: Scoring
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the tokenizer and the network; on a GPU where torch has one, in float32 there, too."""
+        """Load the tokenizer and the network; on a GPU if torch has one, in float32 there too."""
         import torch
         from tokenizers import Tokenizer
         from transformers import AutoModelForSequenceClassification
@@ -84,7 +84,7 @@ class StudentScorer(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, object] | None = None,
     ) -> pd.DataFrame:
-        """Score every row; the answer has the input's index. Extra columns are ignored.
+        """Score every row; the result has the input's index. Extra columns are ignored.
 
         `params`: batch_size, rows of a forward pass. Raises MlflowException (an invalid parameter, so that a server
         answers 400) for a missing column, and for rows that can't be read, naming row and field.
@@ -104,7 +104,7 @@ class StudentScorer(PythonModel):
         return answers(self.scoring, self._logits(encodings, size), frame.index, truncated)
 
     def texts(self, model_input: pd.DataFrame) -> list[TextPair]:
-        """The texts that the rows become, K candidates each; raises as `predict` does, and costs next to nothing."""
+        """Render the rows' texts, K candidates each; raises as `predict` does, at almost no cost."""
         frame = as_frame(self.scoring, model_input)
         columns = columns_of(self.scoring["render"])
         texts: list[TextPair] = []
@@ -121,7 +121,7 @@ class StudentScorer(PythonModel):
         return texts
 
     def _check_room(self, texts: Sequence[TextPair]) -> None:
-        """Refuse a text that must not be cut and leaves no room for the other."""
+        """Raise ValueError for an uncuttable text that leaves no room for the other."""
         truncate = self.scoring["render"]["truncate"]
         if truncate == "longest":
             return
@@ -152,7 +152,7 @@ class StudentScorer(PythonModel):
         return logits
 
     def _tensors(self, encodings: Sequence[Encoding]) -> dict[str, Tensor]:
-        """Padded on the right to the longest of the batch; token types where the network has an embedding for them."""
+        """Pad on the right to the longest of the batch; token types only if the network has an embedding for them."""
         import torch
 
         width = max(len(one) for one in encodings)
@@ -167,7 +167,7 @@ class StudentScorer(PythonModel):
 
 
 def as_frame(scoring: Scoring, given: pd.DataFrame) -> pd.DataFrame:
-    """The needed columns. Raises MlflowException naming those that are missing."""
+    """The needed columns. Raises MlflowException naming missing ones."""
     columns = list(columns_of(scoring["render"]))
     frame = given if isinstance(given, pd.DataFrame) else pd.DataFrame(given)
     missing = [f"'{column}'" for column in columns if column not in frame.columns]
@@ -200,7 +200,7 @@ def row_texts(spec: Render, row: dict[str, object]) -> list[TextPair]:
 
 
 def unicode_or_error(column: str, value: str) -> None:
-    """JSON can smuggle in half a surrogate pair, which no tokenizer takes."""
+    """Refuse half surrogate pairs, which JSON allows and no tokenizer accepts."""
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -208,13 +208,13 @@ def unicode_or_error(column: str, value: str) -> None:
 
 
 def row_name(index: pd.Index, position: int) -> str:
-    """'line 17' where the index is named 'line'; else the position, counted from 1, and the index beside it."""
+    """'line 17' if the index is named 'line'; else the position, from 1, with the index."""
     label = index[position]
     return f"row {position + 1} (index {label})" if index.name is None else f"{index.name} {label}"
 
 
 def listed(problems: Sequence[str]) -> str:
-    """The first problems and how many more there are."""
+    """The first problems and the number of the rest."""
     more = [f"... and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else []
     return "; ".join([*problems[:SHOWN_PROBLEMS], *more])
 

@@ -1,4 +1,4 @@
-"""True if the files of a version are where the registry says: listed with their sizes, never read or downloaded."""
+"""Check of a version's files at their registered location: by listing with sizes, without downloads."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,14 +24,14 @@ NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
 
 @dataclass(frozen=True)
 class Location:
-    """Return the location of a version's files; an address of MLflow's is empty where the registry has forgotten it."""
+    """Return the location of a version's files; for an MLflow address empty if the registry has forgotten it."""
 
     model: str
     run: str
 
     @property
     def folders(self) -> list[str] | None:
-        """Both as folders of this machine; None where one is a server's or a bucket."""
+        """Both as local folders; None if one is on a server or in a bucket."""
         paths = [local_path(address) for address in (self.model, self.run)]
         return None if None in paths else [str(path) for path in paths]
 
@@ -51,7 +51,7 @@ def locate(client: "MlflowClient", name: str, version: "StoredVersion") -> Locat
 
 
 def missing_files(location: Location, sizes: Mapping[str, int]) -> list[str]:
-    """List the files that a version lacks, of its model and the evidence, and those of `sizes` that have another size.
+    """List a version's missing files, of model and evidence, and files whose size differs from `sizes`.
 
     Args:
         location: of the version's files.
@@ -65,7 +65,7 @@ def missing_files(location: Location, sizes: Mapping[str, int]) -> list[str]:
 
 
 def stamp(folders: Sequence[str]) -> str:
-    """A sum over the names and sizes of all files in folders; another one if a file is gone, new or of another size."""
+    """Checksum over the names and sizes of all files in folders."""
     digest = hashlib.sha256()
     for folder in folders:
         for path in sorted(Path(folder).rglob("*")):
@@ -97,7 +97,7 @@ def _listed(address: str, folders: Sequence[str]) -> Iterator[tuple[str, int | N
 
 
 def student_sizes(folder: Path) -> dict[str, int]:
-    """Bytes of what a version holds of a student's folder, its configuration, weights and tokenizer, by name."""
+    """Sizes of a version's configuration, weights and tokenizer by name, from a student's folder."""
     from registry.pyfunc_model import stock_paths  # reads tokenizers and tables: only where MLflow is asked, too
 
     return {path.name: path.stat().st_size for path in stock_paths(folder)}

@@ -9,7 +9,7 @@ WIDTH = max(map(len, STATES.values()))
 
 
 def registered_table(result: RegistrationRecord) -> str:
-    """The table: what is wrong first."""
+    """The whole table, problems first."""
     if result.trial:
         lines = [f"Trial ({result.trial}): nothing registered; {way_out()}. What the gate would ask of it:"]
     else:
@@ -27,7 +27,7 @@ def registered_table(result: RegistrationRecord) -> str:
 
 
 def _unfit(champion: UnfitChampion) -> Iterator[str]:
-    """A champion that the gate of today would not let in."""
+    """A champion that would fail the gate today."""
     yield champion.sentence
     for text in champion.failed:
         yield f"   {STATES[False]:<{WIDTH}}  {text}"
@@ -36,7 +36,7 @@ def _unfit(champion: UnfitChampion) -> Iterator[str]:
 
 
 def _student(student: RegisteredStudent) -> Iterator[str]:
-    """One student: its aliases, and the tests one by one; what was not asked in one line."""
+    """One student: aliases and tests, one per line; tests that don't apply in one line."""
     version = "" if student.version is None else f"  version {student.version}"
     yield f"  {student.name}{version}  {', '.join(student.aliases) or f'seed {student.seed}'}"
     if student.gate and CHAMPION not in student.aliases:

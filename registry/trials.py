@@ -1,4 +1,4 @@
-"""True if a registration belongs to a trial: a run with other values, which makes no versions unless it is asked to.
+"""Detection of trials: runs with other values, which make no versions unless `registry.trials` is set.
 
 A trial is what `dvc exp run` starts, in the workspace, aside or from the queue, and what `flows run --set` starts. A run
 of params.yaml as it stands, filtered or not, is none, nor is one of a whole profile: that is how a pipeline is run every
@@ -16,7 +16,7 @@ KEY = "registry.trials"
 
 
 def trial() -> str | None:
-    """Return the name of the trial that this process belongs to; None if to none."""
+    """Return the name of the trial that this process belongs to, if any."""
     experiment, overrides = os.environ.get(EXPERIMENT, "").strip(), os.environ.get(TRIAL, "").strip()
     if overrides:
         return f"flows run --set {overrides}"
@@ -24,7 +24,7 @@ def trial() -> str | None:
 
 
 def way_out() -> str:
-    """Return the command that registers the students of this trial after all."""
+    """Return the command that registers this trial's students."""
     if os.environ.get(TRIAL, "").strip():
         return f"`--set {KEY}=true` beside the others registers it"
     if is_thrown_away(Path.cwd()):

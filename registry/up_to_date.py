@@ -1,4 +1,4 @@
-"""Check whether a registration would find all as the last one left it: the students, the gate, the database, the files.
+"""Check whether a registration would change anything: students, gate, database, files.
 
 Then nothing is asked, and MLflow, whose import and first question cost seconds, is not even imported. Only for a SQLite
 file: what lies on a server is known by asking it.
@@ -20,7 +20,7 @@ from registry.stored_files import stamp
 def state_of(
     address: str, students: Sequence[EvaluatedStudent], parameters: Parameters, folders: Sequence[str] | None
 ) -> RegistryState | None:
-    """Collect what a registration depends on; None where it can't be told without asking.
+    """Collect the inputs of a registration; None if they can't be known without asking the registry.
 
     Any commit changes the database's file, or its write-ahead log: somebody's promotion or deletion is seen. `folders`
     hold the files of the students' versions; None if those are not on this machine.
@@ -43,7 +43,7 @@ def state_of(
 def unchanged(
     previous: Path, address: str, students: Sequence[EvaluatedStudent], parameters: Parameters
 ) -> RegistrationRecord | None:
-    """The last registration, nothing in it new any more; None where there is something to do.
+    """The last registration with nothing new; None if there is something to do.
 
     What another release wrote counts as something to do, as does what is not there.
     """

@@ -1,4 +1,4 @@
-"""The making of a version, such that a kill at any moment leaves none twice and none half.
+"""Creation of a version such that a kill at any moment leaves no duplicate and no partial one.
 
 A run is logged first, then the model in it, and last, in one step, the version that points to both. A run without its
 version is what a killed registration left: the next one deletes it and starts over.
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 SHOWN = 3  # names of files in a sentence
 TESTS = "Tests:"
-"""Start of the line of a description that has the gate's tests, at registration."""
+"""Beginning of the description line with the gate's tests at registration."""
 MODEL_VERSIONS = "mlflow.modelVersions"
 """MLflow's own tag that links a logged model to its versions."""
 
 
 @dataclass(frozen=True)
 class Registration:
-    """All that registering any student of one params file needs."""
+    """Common inputs of registering the students of one params file."""
 
     client: "MlflowClient"
     experiment: str
@@ -48,7 +48,7 @@ class Registration:
     def register(
         self, student: EvaluatedStudent, checks: tuple[Check, ...], lost: StoredVersion | None = None
     ) -> StoredVersion:
-        """Log one student with its evidence and make the version. Another machine's version of it, if that was quicker.
+        """Log one student with its evidence and create the version, or return another machine's version made meanwhile.
 
         `checks` are the gate's tests of its dev rows. `lost` is an earlier version of the same student, whose files are gone: what the gate said of it stands.
         """
@@ -99,7 +99,7 @@ class Registration:
 def mark_lost(
     client: "MlflowClient", name: str, version: StoredVersion, location: Location, missing: Sequence[str]
 ) -> str:
-    """Note at a version that its files are gone; a sentence about it."""
+    """Mark a version as missing its files; return a sentence about it."""
     more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
     files = f"{', '.join(missing[:SHOWN])}{more}"
     if not version.lost:
@@ -112,18 +112,18 @@ def mark_lost(
 
 
 def _version_of(client: "MlflowClient", student: EvaluatedStudent) -> StoredVersion | None:
-    """The version of a student that the registry has now; the lowest number if it has two."""
+    """The registry's present version of a student; the lowest number of two."""
     return read_model_states(client, student.name, [student.name])[student.name].holds(student.key)
 
 
 def _inherited(lost: StoredVersion) -> dict[str, str]:
-    """Tags that a version takes over from one of the same student, whose files are gone."""
+    """Tags that a version inherits from one of the same student whose files are missing."""
     kept = (names.GATE, names.GATE_PASSED, names.GATE_AGAINST, names.GATE_SETTINGS, names.BY_HAND)
     return {key: lost.tags[key] for key in kept if key in lost.tags} | {names.REPLACES: str(lost.first_number)}
 
 
 def ensure_registered_model(client: "MlflowClient", student: EvaluatedStudent) -> None:
-    """Make the registered model if there is none. Raises UserError if that name holds something else."""
+    """Create the registered model if needed. Raises UserError if the name holds something else."""
     from mlflow.exceptions import MlflowException
 
     holds = {names.BENCHMARK: student.benchmark, names.DATASET: student.dataset, names.METHOD: student.method}
@@ -143,7 +143,7 @@ def ensure_registered_model(client: "MlflowClient", student: EvaluatedStudent) -
 
 
 def summary(student: EvaluatedStudent, checks: tuple[Check, ...]) -> str:
-    """A version's description: its score beside its teacher's, and what the gate's tests say of it."""
+    """A version's description: its score, its teacher's, and the gate's tests."""
     label = " (selected on dev)" if student.selected_on == "dev" else ""
     own, teacher = student.score("dev", student.headline), student.score("teacher_dev", student.headline)
     return (

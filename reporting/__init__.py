@@ -1,1 +1,1 @@
-"""The report's parts: what the stages left, numbers, comparison and analysis made from it, pictures, the page, plots."""
+"""The report's parts: reading of the outputs, numbers, comparison, analysis, pictures, the page, plots."""

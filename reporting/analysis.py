@@ -29,7 +29,7 @@ BINS = 20
 
 @dataclass(frozen=True)
 class Improvement:
-    """Points on dev that one dataset and seed gained: meta-teacher over teacher, MPDistil's student over fine-tuning."""
+    """Points gained on dev by one dataset and seed: meta-teacher over teacher, MPDistil's student over fine-tuning."""
 
     dataset: str
     seed: int
@@ -50,7 +50,7 @@ class Share:
 
 @dataclass(frozen=True)
 class EntropyGap:
-    """Mean entropy (nats) of a student's predictions on dev minus that of its teacher's: above 0, it is less sure."""
+    """Mean entropy (nats) of a student's predictions on dev minus its teacher's: above 0, it is less confident."""
 
     dataset: str
     method: str
@@ -74,15 +74,15 @@ class Trend:
 
     dataset: str
     positive: list[float]
-    """Of the rows whose mean influence is positive, part by part; [] if there are none."""
+    """Means of the rows with a positive mean influence, part by part; [] without such rows."""
     negative: list[float]
     entropy_gap: list[float]
-    """Student minus teacher, of 'the true class or not': exact with two classes; [] for regression."""
+    """Student minus teacher, for true class against the rest: exact with two classes; [] for regression."""
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything; a list is empty, and a correlation None, where the records are not there or too few."""
+    """All analyses; a list is empty, and a correlation None, if the records are missing or too few."""
 
     improvements: list[Improvement]
     improvement_correlation: Correlation | None
@@ -100,7 +100,7 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Temperature:
-    """Pro-KD on one dataset: its margin to the teacher with the temperature and without, where both were run."""
+    """Pro-KD on one dataset: its margin to the teacher with and without the temperature, if both ran."""
 
     dataset: str
     with_it: Spread
@@ -131,7 +131,7 @@ def analyse(outputs: Sequence[DatasetOutputs], records: Sequence[Records]) -> An
 
 
 def _improvements(outputs: Sequence[DatasetOutputs]) -> tuple[list[Improvement], tuple[list[float], list[float]]]:
-    """Improvements in points, and the scores of meta-teacher and student that they are made of."""
+    """Improvements in points, with the underlying scores of meta-teacher and student."""
     found: list[Improvement] = []
     metas, students = [], []
     for one in outputs:
@@ -150,7 +150,7 @@ def _improvements(outputs: Sequence[DatasetOutputs]) -> tuple[list[Improvement],
 
 
 def _shares(one: DatasetOutputs) -> list[Share]:
-    """MetaDistil's section 5.1, by seeds; shares that an ablation does not measure are left out."""
+    """MetaDistil's section 5.1 by seeds, without shares that an ablation does not measure."""
     found: list[Share] = []
     curves = [rows for (method, _), rows in one.curves.items() if method == "metadistil"]
     for key, what in SHARES.items():
@@ -195,7 +195,7 @@ def _followed(records: Records) -> list[FollowedRow]:
 
 
 def _trend(one: DatasetOutputs, records: Records) -> Trend | None:
-    """Fig. 4: rows apart by the sign of their mean influence, seeds together; with it the entropy gap over time."""
+    """Fig. 4: rows grouped by the sign of their mean influence, seeds pooled, with the entropy gap over time."""
     sides: dict[bool, list[InfluenceRow]] = {True: [], False: []}
     for rows in records.influence.values():
         for own in _by_row(rows).values():
@@ -218,7 +218,7 @@ def _by_row(rows: Sequence[InfluenceRow]) -> dict[int, list[InfluenceRow]]:
 
 
 def _binned(steps: Sequence[int], values: Sequence[float], last: int) -> list[float]:
-    """Means of the values in equal parts of the steps, a straight line over parts without one; [] without values."""
+    """Means of the values in equal parts of the steps, empty parts interpolated linearly; [] without values."""
     if not steps:
         return []
     parts = min(BINS, last)
@@ -234,7 +234,7 @@ def _binary_entropy(p: float) -> float:
 
 
 def _temperature(one: DatasetOutputs, records: Records) -> Temperature | None:
-    """Margins of Pro-KD's runs by their own record of the setting; None unless both settings were run."""
+    """Margins of Pro-KD's runs by their recorded setting; None unless both settings ran."""
     margins: dict[bool, list[float]] = {True: [], False: []}
     for (method, seed), cooled in records.prokd_temperature.items():
         if (method, seed) in one.evaluations:

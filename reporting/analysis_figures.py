@@ -14,7 +14,7 @@ from reporting.drawing import COLOURS, MARKERS, SPARE_COLOURS, STYLE, png, shade
 from reporting.method_records import Records
 
 TICK = 14
-"""Characters of a line of a name at an axis."""
+"""Characters per line of a name at an axis."""
 POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
 
 
@@ -39,7 +39,7 @@ def draw_analysis(analysis: Analysis, records: Sequence[Records]) -> dict[str, b
 
 
 def _meta_teacher(records: Sequence[Records]) -> Figure:
-    """Fig. 2: how the meta-teacher's loss on selection is distributed over epochs and seeds, by its loss."""
+    """Fig. 2: distribution of the meta-teacher's selection loss over epochs and seeds, by its loss."""
     losses = sorted({one.loss for r in records for one in r.curricula.values()})
     figure = Figure(figsize=(1.8 + 1.1 * len(records), 3.2), layout="constrained")
     axes = figure.add_subplot()
@@ -56,7 +56,7 @@ def _meta_teacher(records: Sequence[Records]) -> Figure:
 
 
 def _rewards(rewards: Mapping[str, Sequence[float]], records: Sequence[Records]) -> Figure:
-    """Fig. 3: how the rewards of all steps are distributed, dataset by dataset."""
+    """Fig. 3: distribution of the rewards of all steps, by dataset."""
     kinds = sorted({one.reward for r in records for one in r.curricula.values()})
     figure = Figure(figsize=(1.8 + 1.1 * len(rewards), 3.2), layout="constrained")
     axes = figure.add_subplot()
@@ -68,7 +68,7 @@ def _rewards(rewards: Mapping[str, Sequence[float]], records: Sequence[Records])
 
 
 def _curricula(records: Sequence[Records]) -> Figure:
-    """Fig. 4: weight of each dataset in all of a target's curricula; similarity and distance of consecutive ones."""
+    """Fig. 4: share of each dataset in all of a target's curricula; similarity and distance of consecutive ones."""
     names = [r.name for r in records]
     actions = list(dict.fromkeys([*names, *(a for r in records for c in r.curricula.values() for a in c.shares)]))
     # The titles need their width with one dataset, too.
@@ -97,7 +97,7 @@ def _curricula(records: Sequence[Records]) -> Figure:
 
 
 def _wrapped(names: Sequence[str]) -> list[str]:
-    """Long names in lines: unwrapped ones leave the panels no room."""
+    """Wrap long names: unwrapped ones leave the panels no room."""
     return ["\n".join(textwrap.wrap(name, TICK)) for name in names]
 
 
@@ -120,7 +120,7 @@ def _boxes(axes: Axes, values: Sequence[Sequence[float]], places: np.ndarray, wi
 
 
 def _improvements(points: Sequence[Improvement]) -> Figure:
-    """Meta-teacher over teacher to the right, MPDistil's student over the fine-tuned one up; a dot a dataset and seed."""
+    """Meta-teacher over teacher on x, MPDistil's student over the fine-tuned one on y; a dot per dataset and seed."""
     figure = Figure(figsize=(5.4, 3.4), layout="constrained")
     axes = figure.add_subplot()
     for number, name in enumerate(dict.fromkeys(one.dataset for one in points)):

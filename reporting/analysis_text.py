@@ -1,4 +1,4 @@
-"""The analysis in tables and sentences, for the page; numbers as people read them."""
+"""The analysis in tables and sentences, for the page."""
 
 from reporting import wording
 from reporting.analysis import Analysis
@@ -10,7 +10,7 @@ from reporting.tables import Table
 
 
 def correlation_text(analysis: Analysis) -> str:
-    """Return whether a better meta-teacher goes with a better student, and how far these points can say so."""
+    """Describe the correlation of meta-teacher and student gains, and its uncertainty."""
     points = len(analysis.improvements)
     if not points:
         return ""
@@ -27,7 +27,7 @@ def correlation_text(analysis: Analysis) -> str:
 
 
 def reward_table(analysis: Analysis, records: list[Records]) -> Table:
-    """Mean reward of a step, and what kind of reward it was."""
+    """Mean reward of a step, and the kind of reward."""
     kinds = {r.name: ", ".join(sorted({one.reward for one in r.curricula.values()})) for r in records}
     rows = [
         [name, kinds[name], f"{value:+.3g}".replace("-", wording.MINUS)]
@@ -37,7 +37,7 @@ def reward_table(analysis: Analysis, records: list[Records]) -> Table:
 
 
 def share_table(analysis: Analysis) -> Table:
-    """MetaDistil's shares in per cent."""
+    """MetaDistil's shares in percent."""
     rows = []
     for one in analysis.shares:
         parts = (one.whole, one.first_half, one.second_half)
@@ -57,7 +57,7 @@ def entropy_table(analysis: Analysis) -> Table:
 
 
 def temperature_table(analysis: Analysis, metrics: dict[str, str]) -> Table:
-    """Pro-KD's margins to the teacher with the temperature and without."""
+    """Pro-KD's margins to the teacher with and without the temperature."""
     rows = [
         [one.dataset, *(_signed(part, metrics[one.dataset]) for part in (one.with_it.mean, one.without_it.mean))]
         for one in analysis.temperatures
@@ -66,7 +66,7 @@ def temperature_table(analysis: Analysis, metrics: dict[str, str]) -> Table:
 
 
 def first_proposition_table(analysis: Analysis) -> Table:
-    """MPDistil's Proposition 1, a line a dataset and seed: what its premise says, and whether what it promises came."""
+    """MPDistil's Proposition 1, a line per dataset and seed: whether premise and conclusion hold."""
     header = ["dataset", "seed", "quiz rows", "mean L col", "mean L com", "mean log p, S \N{MINUS SIGN} T", "mean p, S", "mean p, T", "reading"]  # fmt: skip
     rows = []
     for one in analysis.first_propositions:
@@ -84,7 +84,7 @@ def _reading(one: FirstProposition) -> str:
 
 
 def second_proposition_table(analysis: Analysis) -> Table:
-    """MPDistil's Proposition 2, a line a dataset."""
+    """MPDistil's Proposition 2, a line per dataset."""
     rows = []
     for one in analysis.second_propositions:
         means = [f"{value:+.3f}".replace("-", wording.MINUS) for value in (one.binary, one.real)]

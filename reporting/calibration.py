@@ -1,4 +1,4 @@
-"""Calibration on dev: whether a model that says 90 % is right nine times in ten.
+"""Calibration on dev: whether predictions with a confidence of 90 % are right nine times in ten.
 
     ECE = sum over bins of (rows in the bin / rows) |share right - mean confidence|      (Guo et al. 2017)
 
@@ -20,7 +20,7 @@ from seeds import numpy_generator
 FEWEST_BINS, MOST_BINS, ROWS_IN_A_BIN = 2, 10, 50
 RESAMPLES = 400
 BLOCK = 4_000_000
-"""Drawn numbers that are held at a time."""
+"""Random numbers held in memory at a time."""
 METHOD = (
     "bootstrap over rows; the lower end is moved by twice the bootstrap's bias, and is 0 where a perfectly calibrated "
     "model would show as much"
@@ -29,12 +29,12 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Bin:
-    """Rows of like confidence."""
+    """Rows of similar confidence."""
 
     confidence: float
-    """Their mean."""
+    """Mean confidence."""
     right: Interval
-    """The share of them that is right, with Wilson's interval."""
+    """Accuracy of the rows, with Wilson's interval."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Calibration:
 
     ece: Interval
     by_chance: float
-    """The mean ECE of a perfectly calibrated model with these confidences on as many rows."""
+    """Mean ECE of a perfectly calibrated model with these confidences and as many rows."""
     confidence: float
-    """Mean probability of the answers."""
+    """Mean probability of the predictions."""
     right: float
-    """Share of right answers."""
+    """Share of right predictions."""
     bins: list[Bin]
 
 
@@ -82,7 +82,7 @@ def _ece(weights: Floats, gaps: Floats, members: Floats) -> Floats:
 
 
 def _calibrated(sure: Floats, members: Floats, generator: np.random.Generator) -> Floats:
-    """ECE of models that are right as often as they say (RESAMPLES,)."""
+    """ECE of perfectly calibrated models (RESAMPLES,)."""
     found = [
         np.abs(((generator.random((size, len(sure))) < sure) - sure) @ members).sum(axis=1) / len(sure)
         for size in _blocks(len(sure))
@@ -93,7 +93,7 @@ def _calibrated(sure: Floats, members: Floats, generator: np.random.Generator) -
 def _ends(
     found: float, gaps: Floats, members: Floats, by_chance: Floats, level: float, generator: np.random.Generator
 ) -> tuple[float | None, float | None]:
-    """The interval. Resampling adds the bias once more, so its mean shows how large that is."""
+    """The bootstrap interval, corrected for the bias that resampling adds."""
     rows = len(gaps)
     if rows < FEWEST_ROWS:
         return None, None
@@ -111,6 +111,6 @@ def _ends(
 
 
 def _blocks(rows: int) -> list[int]:
-    """Numbers of resamples that are drawn at a time; RESAMPLES in all."""
+    """Numbers of resamples drawn at a time; RESAMPLES in all."""
     size = max(1, min(RESAMPLES, BLOCK // rows))
     return [min(size, RESAMPLES - start) for start in range(0, RESAMPLES, size)]

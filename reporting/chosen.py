@@ -1,4 +1,4 @@
-"""Choice of a student, from its stage's records: the rule for its epochs, and how many settings were tried on selection."""
+"""Choice of a student, from its stage's records: the rule for epochs, the number of settings tried."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ class ChosenBy:
     by: str
     """Rule that chose its epoch or episode, in words."""
     points: int
-    """Settings that a search tried; 1: it trained as params.yaml says."""
+    """Settings tried by a search; 1: trained as params.yaml says."""
     epochs: int | None
-    """Epochs that were run; None where no record says, or episodes were."""
+    """Epochs run; None without a record, or for episodes."""
     asked: int | None
-    """Epochs that params.yaml asks for: more than were run where `patience` ended the training."""
+    """Epochs requested in params.yaml: more than run if `patience` ended the training."""
 
 
 def how_chosen(dataset: str, method: str, seed: int) -> ChosenBy:
@@ -44,7 +44,7 @@ def how_chosen(dataset: str, method: str, seed: int) -> ChosenBy:
 
 
 def points_of(datasets: Iterable[str], methods: Iterable[str], seeds: Iterable[int]) -> dict[str, int]:
-    """Method -> the most settings that a search tried for one of its students; those that had one are left out."""
+    """Method -> the most settings that a search tried for one of its students, without methods that had one."""
     seeds, datasets = tuple(seeds), tuple(datasets)
     most = {
         method: max(how_chosen(dataset, method, seed).points for dataset in datasets for seed in seeds)

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of every class, teacher and student side by side, and which classes fell.
+"""Precision, recall and F1 of every class, teacher and student side by side, and classes with a loss.
 
 A recall is a share of the rows of a class, a precision one of the rows that were called it: Wilson's intervals. F1 is
 2 J / (1 + J) of the share J of the rows that are right among those that are, or are called, the class; so is its interval.
@@ -39,16 +39,16 @@ class ClassLine:
     teacher: ClassScores
     student: ClassScores
     change: Interval
-    """F1 of the student minus that of the teacher."""
+    """F1 of the student minus the teacher's."""
 
     @property
     def fell(self) -> bool:
-        """True if the student is worse at it beyond the interval."""
+        """True if the student is worse beyond the interval."""
         return self.change.high is not None and self.change.high < 0
 
 
 def class_lines(one: DatasetOutputs, rows: PairedPredictions, level: float) -> list[ClassLine]:
-    """Every class of a classification; [] for a regression, and for a choice, whose positions mean nothing."""
+    """Every class of a classification; [] for a regression, and for a choice, whose positions have no meaning."""
     if not KINDS[one.kind].has_named_classes:
         return []
     labels = rows.labels.astype(np.int64)
@@ -67,7 +67,7 @@ def class_lines(one: DatasetOutputs, rows: PairedPredictions, level: float) -> l
 
 
 def class_name(names: Sequence[str], number: int) -> str:
-    """A class's name, or its number where the description has none."""
+    """A class's name, or its number if the description has none."""
     return names[number] if number < len(names) else str(number)
 
 
@@ -92,7 +92,7 @@ def _f1(share: float) -> float:
 
 
 def _change(labels: Classes, student: Classes, teacher: Classes, number: int, level: float) -> Interval:
-    """Of F1, from the class against all others."""
+    """Difference in F1 of the class against all others."""
     of_class = (labels == number).astype(np.int64)
     sides = [np.stack([answer != number, answer == number], axis=1).astype(np.float64) for answer in (student, teacher)]
     return paired_interval("f1", "single", of_class, sides[:1], sides[1:], level)

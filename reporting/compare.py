@@ -1,4 +1,4 @@
-"""compare: every method that was evaluated beside the others, from what the pipeline left under outputs/.
+"""compare: all evaluated methods side by side, from the pipeline's outputs.
 
     python -m reporting.compare
     python -m reporting.compare --methods finetune kd prokd prokd-without-temperature --baseline kd --output outputs/compare
@@ -27,7 +27,7 @@ from resource_errors import disk_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare and write; 2 with one line on stderr if there is nothing to compare, or something is damaged."""
+    """Compare and write; return 2 with one line on stderr if there is nothing to compare, or a file is damaged."""
     options = _arguments(arguments)
     try:
         comparison = _compared(options, load(options.params))
@@ -78,7 +78,7 @@ def _compared(options: argparse.Namespace, given: Parameters) -> Comparison:
 
 
 def evaluated_methods(datasets: Sequence[str]) -> list[str]:
-    """Every method, and every variant of one, that any of the datasets was evaluated with."""
+    """All methods and variants evaluated on any of the datasets."""
     folders = [OUTPUTS / "evaluate" / dataset for dataset in datasets]
     found = sorted({path.name for folder in folders if folder.is_dir() for path in folder.iterdir()})
     if not found:
@@ -87,7 +87,7 @@ def evaluated_methods(datasets: Sequence[str]) -> list[str]:
 
 
 def _write(folder: Path, comparison: Comparison) -> None:
-    """Print the comparison and leave it in the folder."""
+    """Print the comparison and write it to the folder."""
     from reporting.comparison_figures import draw_comparison  # matplotlib: imported once the numbers stand
     from reporting.comparison_text import comparison_tree, markdown_text, terminal_text
 

@@ -32,7 +32,7 @@ class Cell:
     score: Spread
     margin: Margin
     against: Interval | None
-    """Method minus baseline on dev, over the seeds that both have; None for the baseline itself."""
+    """Method minus baseline on dev, over their common seeds; None for the baseline itself."""
     outcome: Outcome | None
     """Against the baseline; a tie: the interval includes 0, or there are too few rows for one."""
     effort: Effort | None
@@ -40,13 +40,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class MethodLine:
-    """One method on all datasets; `missing` says why it has no cell somewhere."""
+    """One method on all datasets; `missing` gives the reason for absent cells."""
 
     method: str
     cells: dict[str, Cell]
     missing: dict[str, str]
     average: Margin | None
-    """Mean over datasets; None where one is missing, or where less is better on one."""
+    """Mean over datasets; None if one is missing, or if lower is better on one."""
     wins: int
     ties: int
     losses: int
@@ -67,16 +67,16 @@ class Comparison:
     lines: list[MethodLine]
     ranking: Ranking
     points: dict[str, int]
-    """Method -> how many points of a grid were tried for it; methods that are not named had one."""
+    """Method -> number of grid points tried; unnamed methods had one."""
     selected_on: str
     level: float
     left_out: dict[str, str]
-    """Dataset -> why it counts in no mean, in no win, tie or loss, and in no rank."""
+    """Dataset -> reason for excluding it from means, wins, ties, losses and ranks."""
     notes: list[str]
 
 
 def choose_baseline(methods: Sequence[str], wanted: str | None = None) -> str:
-    """The method that the others are held against: `wanted`, else kd, finetune, or the first one there is."""
+    """The baseline: `wanted`, else kd, finetune, or the first method."""
     if wanted is not None and wanted not in methods:
         raise UserError(f"baseline {wanted}: not among the methods that are compared: {', '.join(methods)}")
     return wanted or next((name for name in BASELINES if name in methods), methods[0])
@@ -167,7 +167,7 @@ def _outcome(against: Interval, metric: str) -> Outcome:
 
 
 def _average(outputs: Sequence[DatasetOutputs], method: str, cells: Mapping[str, Cell], level: float) -> Margin | None:
-    """The mean margin over datasets; its spread is over the seeds that the method has on every one of them."""
+    """The mean margin over datasets; its spread is over the seeds that the method has on all of them."""
     if not outputs or any(one.name not in cells or one.sign < 0 for one in outputs):
         return None
     shared = sorted(set.intersection(*(set(cells[one.name].seeds) for one in outputs)))
@@ -177,13 +177,13 @@ def _average(outputs: Sequence[DatasetOutputs], method: str, cells: Mapping[str,
 
 
 def _teacher(one: DatasetOutputs) -> Spread:
-    """The teacher's score, one value a seed whichever method was evaluated beside it."""
+    """The teacher's score, one value per seed."""
     by_seed = {seed: one.values(TEACHER, [seed], [method])[0] for method, seed in one.evaluations}
     return mean_sd(list(by_seed.values()))
 
 
 def _ranking(outputs: Sequence[DatasetOutputs], lines: Sequence[MethodLine], baseline: str, level: float) -> Ranking:
-    """Ranks of the methods that have a score on every dataset; less is made more where less is better."""
+    """Ranks of the methods with a score on every dataset; signs are flipped where lower is better."""
     if not outputs:
         return Ranking({}, None, None, {}, "no ranks: no dataset had anything to teach")
     sign = {one.name: one.sign for one in outputs}
@@ -193,7 +193,7 @@ def _ranking(outputs: Sequence[DatasetOutputs], lines: Sequence[MethodLine], bas
 
 
 def _notes(outputs: Sequence[DatasetOutputs], lines: Sequence[MethodLine]) -> list[str]:
-    """Remarks that a reader needs before setting one number beside another."""
+    """Caveats for comparing the numbers."""
     found: list[str] = []
     for one in outputs:
         own = {line.method: line.cells[one.name].seeds for line in lines if one.name in line.cells}

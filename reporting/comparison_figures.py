@@ -16,14 +16,14 @@ from reporting.wording import interval_text, on_dev_text
 
 COLUMNS = 3
 NARROWEST = 6.0
-"""Inches that the label below needs."""
+"""Inches for the label below."""
 SHEET = 9.0
-"""Inches of a picture's height, at most."""
+"""Maximum height of a picture in inches."""
 INK, BASELINE, BAR = "#0072B2", "#D55E00", "#4d4d4d"
 
 
 def draw_comparison(comparison: Comparison) -> dict[str, bytes]:
-    """'comparison-margins', and where they have a meaning 'comparison-ranks' and 'comparison-time', as PNG bytes."""
+    """'comparison-margins', and if defined 'comparison-ranks' and 'comparison-time', as PNG bytes."""
     found: dict[str, bytes] = {}
     with style.context(STYLE):
         if panels := _panels(comparison):
@@ -39,7 +39,7 @@ def draw_comparison(comparison: Comparison) -> dict[str, bytes]:
 
 
 def _panels(comparison: Comparison) -> list[tuple[str, dict[str, Margin]]]:
-    """(title, margins by method) of every dataset whose metric is a score, and of their mean."""
+    """(title, margins by method) for every dataset whose metric is a score, and for their mean."""
     panels = [
         (
             f"{name}\n{metric}, {comparison.dev_rows[name]} rows",
@@ -55,19 +55,19 @@ def _panels(comparison: Comparison) -> list[tuple[str, dict[str, Margin]]]:
 def _pictures(
     panels: Sequence[tuple[str, dict[str, Margin]]], lines: int
 ) -> list[Sequence[tuple[str, dict[str, Margin]]]]:
-    """The panels of one picture after the other, none of them higher than a sheet of paper."""
+    """Split the panels of a picture into several, none higher than a sheet of paper."""
     rows = max(1, int(SHEET / _height(lines)))
     size = COLUMNS * rows
     return [panels[start : start + size] for start in range(0, len(panels), size)]
 
 
 def _height(lines: int) -> float:
-    """Inches of a panel."""
+    """Height of a panel in inches."""
     return 1.0 + 0.24 * lines
 
 
 def _margins(comparison: Comparison, panels: Sequence[tuple[str, dict[str, Margin]]], order: Sequence[str]) -> Figure:
-    """A panel a dataset, a line a method, in the order of the mean margin; the teacher is the line at 0."""
+    """A panel per dataset, a line per method, in the order of the mean margin; the teacher is the line at 0."""
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(
@@ -87,7 +87,7 @@ def _margins(comparison: Comparison, panels: Sequence[tuple[str, dict[str, Margi
 
 
 def _order(comparison: Comparison, panels: Sequence[tuple[str, dict[str, Margin]]]) -> list[str]:
-    """Methods from the highest mean margin to the lowest; those with a gap by the datasets that they have."""
+    """Methods from the highest mean margin to the lowest; those with gaps by the datasets they have."""
 
     def height(method: str) -> float:
         own = [margins[method].interval.difference for _, margins in panels if method in margins]
@@ -116,7 +116,7 @@ def _panel(axes: Axes, order: Sequence[str], margins: dict[str, Margin], baselin
 
 
 def _ranks(comparison: Comparison) -> Figure:
-    """Demsar's diagram turned upright: a dot at each average rank, bars beside groups that are not told apart."""
+    """Demsar's diagram, rotated: a dot at each average rank, bars beside groups that don't differ significantly."""
     ranking = comparison.ranking
     order = sorted(ranking.average, key=lambda name: ranking.average[name])
     values = [ranking.average[name] for name in order]
@@ -143,7 +143,7 @@ def _ranks(comparison: Comparison) -> Figure:
 
 
 def groups_within(ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:
-    """First and last place of each longest run of sorted ranks whose ends are nearer than the critical difference."""
+    """First and last position of each longest run of sorted ranks within the critical difference."""
     found: list[tuple[int, int]] = []
     for first in range(len(ranks)):
         last = max(
@@ -155,7 +155,7 @@ def groups_within(ranks: Sequence[float], difference: float) -> list[tuple[int, 
 
 
 def _times(comparison: Comparison) -> list[tuple[str, float, float]]:
-    """(method, CPU seconds, mean margin in points) of the methods that have both on every dataset."""
+    """(method, CPU seconds, mean margin in points) for methods with both on every dataset."""
     return [
         (line.method, line.effort.cpu_s, 100 * line.average.interval.difference)
         for line in comparison.lines
@@ -164,7 +164,7 @@ def _times(comparison: Comparison) -> list[tuple[str, float, float]]:
 
 
 def _time(comparison: Comparison, points: Sequence[tuple[str, float, float]]) -> Figure:
-    """Training time to the right, mean margin up; names stand in a column of their own, so that none covers another."""
+    """Training time on x, mean margin on y; names stand in their own column, so that none covers another."""
     figure = Figure(figsize=(7.2, max(3.2, 0.9 + 0.27 * len(points))), layout="constrained")
     axes = figure.add_subplot()
     heights = np.array([height for _, _, height in points])

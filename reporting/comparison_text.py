@@ -39,7 +39,7 @@ def margin_table(comparison: Comparison) -> Table:
 
 
 def _mean_header(comparison: Comparison) -> str:
-    """Return the number of datasets behind the mean, where some are left out."""
+    """Describe the number of datasets behind the mean, if some are left out."""
     every = len(comparison.datasets)
     kept = every - len(comparison.left_out)
     return "mean over\ndatasets" if kept == every else f"mean over\n{kept} of {every}"
@@ -59,7 +59,7 @@ def effort_table(comparison: Comparison) -> Table:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Explain the tables and their limits; one sentence or two a line."""
+    """Explain the tables and their limits, one or two sentences per line."""
     seeds = wording.seeds_text(comparison.seeds)
     chosen, note = wording.selected_text(comparison.selected_on), comparison.ranking.note
     found = [
@@ -91,7 +91,7 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def _behind_a_point(comparison: Comparison) -> list[str]:
-    """Rows that a point of accuracy stands for; a point of another metric stands for none."""
+    """Rows per point of accuracy; none for other metrics."""
     shares = [
         f"{name} {comparison.dev_rows[name] / 100:.2g}"
         for name, metric in comparison.datasets.items()
@@ -101,7 +101,7 @@ def _behind_a_point(comparison: Comparison) -> list[str]:
 
 
 def brackets_text(comparison: Comparison) -> str:
-    """Explain the chance that the intervals hold, and why several seeds make them wide."""
+    """Explain the sources of chance in the intervals, and why several seeds widen them."""
     text = f"Brackets: {100 * comparison.level:g} % interval of the paired difference over dev"
     if len(comparison.seeds) == 1:
         return f"{text} rows; it says nothing of another training seed."
@@ -112,7 +112,7 @@ def brackets_text(comparison: Comparison) -> str:
 
 
 def budget_text(comparison: Comparison) -> str:
-    """Return whether all methods had the rows and the updates of the baseline, and which had others."""
+    """Describe which methods had the rows and updates of the baseline, and which had others."""
     # By dataset: one that a method did not run on says nothing of its budget.
     budgets = {
         line.method: {name: _budget(cell.effort) for name, cell in line.cells.items() if cell.effort is not None}
@@ -139,7 +139,7 @@ def _budget(effort: Effort) -> tuple[float | None, ...]:
 
 
 def points_text(comparison: Comparison) -> str:
-    """Return the number of settings each method could choose from, and the criterion."""
+    """Describe the number of settings tried per method, and the criterion."""
     tried = {line.method: comparison.points.get(line.method, 1) for line in comparison.lines}
     if set(tried.values()) == {1}:
         return "Every method was run at one setting; no grid was searched."
@@ -174,7 +174,7 @@ def comparison_tree(comparison: Comparison) -> dict[str, object]:
 
 
 def _margin_text(margin: Margin | None, metric: str) -> str:
-    """'−1.2 ± 0.8' and under it '[−3.0, +0.5]'; without an interval that there are too few rows for one."""
+    """'−1.2 ± 0.8' above '[−3.0, +0.5]'; or a note that there are too few rows for an interval."""
     if margin is None:
         return DASH
     middle, sd = wording.number_text(margin.interval.difference, metric, signed=True), margin.over_seeds.sd

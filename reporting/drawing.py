@@ -1,4 +1,4 @@
-"""Drawing shared by all figures of the report: colours, style, scale, smoothing, and a figure as PNG bytes."""
+"""Drawing code shared by all figures of the report: colours, style, scale, smoothing, PNG output."""
 
 import io
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ STYLE = {
 
 
 def smoothing(episodes: int) -> int:
-    """Episodes that a moving average in the pictures spans."""
+    """Width of the pictures' moving average in episodes."""
     return max(1, episodes // 10)
 
 
@@ -47,7 +47,7 @@ def png(figure: Figure) -> bytes:
 
 
 def colours_of(series: Sequence[str]) -> dict[str, str]:
-    """A colour for each series: its own where it has one, spare ones for the others, none twice among the first eight."""
+    """A colour for each series: its own if it has one, else a spare one; unique among the first eight."""
     own = {name: COLOURS[name] for name in series if name in COLOURS}
     spare = cycle([colour for colour in SPARE_COLOURS if colour not in own.values()])
     return {name: own.get(name) or next(spare) for name in series}

@@ -1,4 +1,4 @@
-"""Effort for a method's student: labelled rows, updates, CPU time, peak memory, from the records of its stages."""
+"""Training effort of a method's student: labelled rows, updates, CPU time, peak memory, from the stages' records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,29 +14,29 @@ from records.trained import AssistantMetrics, student_metrics_of
 
 @dataclass(frozen=True)
 class Effort:
-    """Effort of one training, or the mean of several. Teacher and signals, which all methods share, are not in it.
+    """Effort of one training, or the mean of several, without teacher and signals, which all methods share.
 
     None where the stages' records do not say.
     """
 
     train_rows: float | None
-    """Labelled rows of its dataset that the student was trained on."""
+    """Labelled rows of its dataset used for training the student."""
     other_rows: float | None
-    """Those of other datasets."""
+    """Labelled rows of other datasets."""
     feedback_rows: float | None
-    """Labelled rows that only its teacher learnt from while, or before, it taught: metadistil, lgtm, the meta-teacher."""
+    """Labelled rows used by its teacher only: metadistil, lgtm, the meta-teacher."""
     student_updates: float | None
-    """All that were made; a curriculum's and its base's together."""
+    """All updates; for a curriculum including its base's."""
     kept_updates: float | None
-    """Until the student had the weights that were kept."""
+    """Updates until the kept weights."""
     teacher_updates: float | None
-    """Of a teacher that moves with the student, or of an assistant that was made for it."""
+    """Updates of a teacher that trains with the student, or of an assistant."""
     cpu_s: float
     peak_memory_mb: float
 
 
 def effort_of(dataset: str, method: str, seed: int, root: Path = Path()) -> Effort | None:
-    """Sum up what one student took; with it its assistant, or the student that it went on from. None if it was not trained.
+    """Total effort of one student, including its assistant or base student. None if it was not trained.
 
     MPDistil's: base, meta-teacher and curriculum.
     """
@@ -65,14 +65,14 @@ def effort_of(dataset: str, method: str, seed: int, root: Path = Path()) -> Effo
 
 
 def base_of(run: RunRecord) -> str | None:
-    """The method whose student a curriculum or a multi-task training went on from; None for any other student."""
+    """The method of the base student of a curriculum or multi-task training; None for any other student."""
     if run.stage == "curriculum":
         return str(run.parameter(f"{CURRICULUM}.base"))
     return run.method if run.stage == "multi_task" else None
 
 
 def mean_effort(efforts: Sequence[Effort]) -> Effort | None:
-    """The mean of several trainings, of the peak memory the highest; None if there are none."""
+    """The mean of several trainings, with the highest peak memory; None if there are none."""
     if not efforts:
         return None
     counts = ("train_rows", "other_rows", "feedback_rows", "student_updates", "kept_updates", "teacher_updates")
@@ -84,7 +84,7 @@ def mean_effort(efforts: Sequence[Effort]) -> Effort | None:
 
 
 def _with_assistant(own: Effort, assistant: Path) -> Effort:
-    """The effort for a student whose assistant, if it has one, was made for it alone."""
+    """The effort of a student including its own assistant, if it has one."""
     if not has_record(assistant):
         return own
     made = read_record(AssistantMetrics, assistant).updates.assistant
@@ -92,7 +92,7 @@ def _with_assistant(own: Effort, assistant: Path) -> Effort:
 
 
 def _after(before: RunRecord | Effort, own: Effort) -> Effort:
-    """An effort with the time and the memory of what ran before it."""
+    """An effort with time and memory of the preceding stages added."""
     return replace(own, cpu_s=own.cpu_s + before.cpu_s, peak_memory_mb=max(own.peak_memory_mb, before.peak_memory_mb))
 
 
@@ -111,7 +111,7 @@ def _of_student(folder: Path, run: RunRecord) -> Effort:
 
 
 def _beside(outputs: Path, stage: str, dataset: str, method: str | None, seed: int) -> Path:
-    """A stage's folder in another outputs folder."""
+    """A stage's folder under another outputs folder."""
     return outputs / output_folder(stage, dataset=dataset, method=method, seed=seed).relative_to(OUTPUTS)
 
 

@@ -1,4 +1,4 @@
-"""Output of evaluate for one student beside its teacher: scores, sizes, speed, memory, predictions row by row."""
+"""Output of evaluate for one student and its teacher: scores, sizes, speed, memory, predictions by row."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from records.evaluated import PREDICTIONS, EvaluateMetrics
 
 @dataclass(frozen=True)
 class PairedPredictions:
-    """One model pair on one set of rows, in order of row id."""
+    """Predictions of one student and its teacher on one set of rows, ordered by row id."""
 
     row_ids: list[str]
     labels: NDArray[np.generic]
@@ -28,7 +28,7 @@ class PairedPredictions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One student beside its teacher: metrics, and predictions by set (dev, selection, dev_mismatched)."""
+    """One student and its teacher: metrics, and predictions by set (dev, selection, dev_mismatched)."""
 
     metrics: EvaluateMetrics
     predictions: dict[str, PairedPredictions]
@@ -40,7 +40,7 @@ def read_evaluation(folder: Path, kind: Kind) -> Evaluation:
 
 
 def read_predictions(path: Path, kind: Kind) -> dict[str, PairedPredictions]:
-    """Predictions by set, rows in order of their id, so that those of two seeds can be paired."""
+    """Predictions by set, rows ordered by id so that two seeds can be paired."""
     must_exist(path)
     table = parquet.read_table(path)
     columns = {

@@ -20,7 +20,7 @@ from reporting.summarise import Margin, Summary
 from reporting.wording import SHOWN_METHODS, on_dev_text
 
 TOGETHER = 6
-"""More series than these get a panel each: colours and dashes would come again."""
+"""Number of series beyond which each gets a panel: colours and dashes would repeat."""
 
 
 def draw_figures(summary: Summary, outputs: Sequence[DatasetOutputs]) -> dict[str, bytes]:
@@ -44,7 +44,7 @@ def draw_figures(summary: Summary, outputs: Sequence[DatasetOutputs]) -> dict[st
 
 
 def _margins(summary: Summary) -> Figure:
-    """One line a dataset: each student's margin with its interval; the teacher is zero."""
+    """A line per dataset: each student's margin with its interval; the teacher is zero."""
     rows: list[tuple[str, dict[str, Margin]]] = [
         (f"{one.name}\n{one.headline}, {one.dev_rows} rows", one.margins)
         for one in summary.datasets
@@ -101,7 +101,7 @@ def _curves(one: DatasetOutputs, summary: Summary) -> Figure:
 
 
 def _lines(axes: Axes, lines: Sequence[NDArray[np.float64]], series: str, label: str, colour: str) -> None:
-    """Draw one series: lines (E, 2) of each seed thin, and the mean over seeds as far as all of them go."""
+    """Draw one series: thin lines (E, 2) per seed, and a thick mean over the epochs common to all."""
     if not lines:
         return
     if len(lines) > 1:
@@ -113,7 +113,7 @@ def _lines(axes: Axes, lines: Sequence[NDArray[np.float64]], series: str, label:
 
 
 def _dots(axes: Axes, points: Sequence[tuple[float, float]], colour: str) -> None:
-    """Mark what was kept: one epoch or episode a seed."""
+    """Mark the kept epoch or episode of each seed."""
     if points:
         axes.scatter(*zip(*points, strict=True), color=colour, s=22, edgecolors="white", linewidths=0.8, zorder=3)
 
@@ -164,19 +164,19 @@ def _actions(one: DatasetOutputs, names: Sequence[str]) -> Figure:
 
 
 def _two_panels(series: int = 1) -> tuple[Figure, tuple[Axes, Axes]]:
-    """Two panels of one height, whatever room the legend of that many series takes."""
+    """Two panels of equal height, whatever space the legend takes."""
     figure = Figure(figsize=(4.1, 4.1 + 0.2 * -(-series // 2)), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     return figure, (above, below)
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    """A legend above the panels, at most two entries a line."""
+    """A legend above the panels, at most two entries per line."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside upper left", ncols=2, handlelength=2.4)
 
 
 def _rewarded(episodes: Sequence[EpisodeRow]) -> list[EpisodeRow]:
-    """Episodes with a reward: `kd_only` has none, and the student that came in took no step."""
+    """Episodes with a reward: not those of `kd_only`, nor episode 0, which has no steps."""
     return [episode for episode in episodes if episode.reward is not None]

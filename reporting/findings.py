@@ -1,4 +1,4 @@
-"""Findings: the best student by name, students that lose to the fine-tuned one, teachers with nothing to teach.
+"""Findings: the best student by name, students worse than the fine-tuned one, teachers with nothing to teach.
 
 A student is called the best only if the interval of its difference to every other one is wholly above 0. A dataset whose
 teacher does not pass the gate's test against a constant is left out of means and tests.
@@ -25,31 +25,31 @@ class Best:
 
     method: str
     not_apart: tuple[str, ...]
-    """Others whose difference to it has an interval that includes 0, or none."""
+    """Others whose difference from it has an interval that includes 0, or none."""
     margin: Interval
-    """To its teacher."""
+    """Margin to its teacher."""
     finetune: Interval | None
-    """To the fine-tuned student; None if that is it, or there is none."""
+    """Margin to the fine-tuned student; None if it is that student, or there is none."""
     by: str | None = None
-    """The metric whose intervals tell it from others, where the primary metric has none."""
+    """The metric used for telling it from others if the primary metric has no interval."""
 
     @property
     def named(self) -> bool:
-        """True if intervals tell it from all others."""
+        """True if intervals separate it from all others."""
         return not self.not_apart
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A method that is worse than fine-tuning on a dataset: the interval is wholly on the wrong side of 0."""
+    """A method worse than fine-tuning on a dataset: the interval lies wholly on the wrong side of 0."""
 
     dataset: str
     metric: str
-    """The primary metric, or accuracy where the dev rows are too few for an interval of that."""
+    """The primary metric, or accuracy if there are too few dev rows for its interval."""
     method: str
     interval: Interval
     by: str | None = None
-    """`metric`, where it is not the primary metric."""
+    """`metric`, if it is not the primary metric."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +57,18 @@ class Findings:
     """Findings of all datasets and methods."""
 
     best: dict[str, Best]
-    """By dataset; none where the teacher had nothing to teach."""
+    """Best student by dataset; none if the teacher had nothing to teach."""
     overall: Best | None
-    """Of the mean over the datasets that count; None for fewer than two, or where less is better on one."""
+    """Best student of the mean over datasets; None for fewer than two, or if lower is better on one."""
     losses: list[Loss]
     left_out: dict[str, str] = field(default_factory=dict)
-    """Dataset -> why it is in no mean and no test over datasets."""
+    """Dataset -> reason for excluding it from means and tests over datasets."""
 
 
 def find(
     outputs: Sequence[DatasetOutputs], methods: Sequence[str], seeds: Sequence[int], level: float, settings: Registry
 ) -> Findings:
-    """All findings at `level`, a fraction; whether a teacher learned something is asked as the gate asks it."""
+    """All findings at `level`, a fraction; a teacher is tested as by the gate."""
     left_out = untaught(outputs, methods, seeds, settings)
     kept = [one for one in outputs if one.name not in left_out]
     return Findings(
@@ -80,7 +80,7 @@ def find(
 
 
 def averaged(outputs: Sequence[DatasetOutputs], kept: Sequence[DatasetOutputs]) -> bool:
-    """Return whether a mean over these datasets says something: two or more, or all there are, of scores."""
+    """Return whether a mean over these datasets is meaningful: two or more, or all there are, of scores."""
     enough = len(kept) > 1 or len(kept) == len(outputs)
     return enough and all(one.sign > 0 for one in kept)
 
@@ -88,7 +88,7 @@ def averaged(outputs: Sequence[DatasetOutputs], kept: Sequence[DatasetOutputs]) 
 def untaught(
     outputs: Sequence[DatasetOutputs], methods: Sequence[str], seeds: Sequence[int], settings: Registry
 ) -> dict[str, str]:
-    """Datasets that have nothing to teach -> why."""
+    """Datasets with nothing to teach -> reason."""
     return {
         one.name: why for one in outputs if one.evaluations and (why := nothing_to_teach(one, methods, seeds, settings))
     }
@@ -97,7 +97,7 @@ def untaught(
 def nothing_to_teach(
     one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], settings: Registry
 ) -> str | None:
-    """Say why there is nothing to distil: no seed's teacher passes the gate's test against a constant; else None."""
+    """Return the reason why there is nothing to distil: no seed's teacher beats the constant; None otherwise."""
     own = [
         (method, seed)
         for seed in seeds

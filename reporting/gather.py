@@ -1,4 +1,4 @@
-"""Everything that the stages left under outputs/ about a dataset, read for the report and `compare`."""
+"""All outputs about a dataset under outputs/, read for the report and `compare`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,12 +27,12 @@ from reporting.evaluations import Evaluation, PairedPredictions, read_evaluation
 DEV = "dev"
 TEACHER = "teacher"
 META_TEACHER = "meta_teacher"
-"""Columns of scores beside the methods."""
+"""Columns of scores besides the methods."""
 
 
 @dataclass(frozen=True)
 class DatasetOutputs:
-    """Everything that the stages left about one dataset. Keys are (method, seed) or seed."""
+    """All outputs about one dataset. Keys are (method, seed) or seed."""
 
     name: str
     kind: Kind
@@ -41,33 +41,33 @@ class DatasetOutputs:
     rows: dict[str, int]
     """Split -> rows."""
     dropped: int
-    """Train rows that equal a dev row and were left out."""
+    """Train rows dropped because they equal a dev row."""
     warnings: tuple[str, ...] = ()
     """Warnings of split."""
     dev_held_out: bool = False
-    """Dev was held out of train, as the dataset has none of its own."""
+    """True if dev was held out of train because the dataset has none of its own."""
     evaluations: dict[tuple[str, int], Evaluation] = field(default_factory=dict)
     curves: dict[tuple[str, int], list[dict[str, float]]] = field(default_factory=dict)
     meta_teacher: dict[int, dict[str, Scores]] = field(default_factory=dict)
     episodes: dict[int, list[EpisodeRow]] = field(default_factory=dict)
     runs: dict[tuple[str, int], RunRecord] = field(default_factory=dict)
-    """(Stage, or stage and method; seed) -> what it took."""
+    """(Stage, or stage and method; seed) -> duration, memory and machine."""
     efforts: dict[tuple[str, int], Effort] = field(default_factory=dict)
 
     @property
     def headline(self) -> str:
-        """The metric that the dataset is judged by."""
+        """The primary metric."""
         return self.metrics[0]
 
     @property
     def sign(self) -> float:
-        """-1.0 where less of the primary metric is better, else 1.0."""
+        """-1.0 if lower is better for the primary metric, else 1.0."""
         return -1.0 if self.headline in LOWER_IS_BETTER else 1.0
 
     def values(
         self, column: str, seeds: Sequence[int], methods: Sequence[str], rows: str = DEV, metric: str | None = None
     ) -> list[float]:
-        """A metric (the headline's on dev, if none is given) of a column, one value a seed; [] where it was not measured.
+        """A metric (default: the primary one on dev) of a column, one value per seed; [] if it was not measured.
 
         The teacher's are those that it was given beside the first of `methods`.
         """
@@ -88,12 +88,12 @@ class DatasetOutputs:
 
 
 def gather(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[DatasetOutputs]:
-    """All outputs of the pipeline. Raises UserError if anything that `methods` calls for is missing or damaged."""
+    """All outputs of the pipeline. Raises UserError if one required by `methods` is missing or damaged."""
     return [_dataset(name, methods, seeds) for name in datasets]
 
 
 def gather_evaluated(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[DatasetOutputs]:
-    """Read every combination that was evaluated, and what its training took; the others are left out."""
+    """Read every evaluated combination with its training effort; others are left out."""
     found = [_described(name) for name in datasets]
     for one in found:
         for method in methods:
@@ -145,7 +145,7 @@ def _add_seed(outputs: DatasetOutputs, methods: Sequence[str], seed: int) -> Non
 
 
 def _add_evaluation(outputs: DatasetOutputs, method: str, seed: int) -> None:
-    """Read one student's evaluation, and what its training took."""
+    """Read one student's evaluation and training effort."""
     evaluated = evaluate_folder(outputs.name, method, seed)
     outputs.evaluations[method, seed] = read_evaluation(evaluated, outputs.kind)
     outputs.runs[f"evaluate {method}", seed] = read_record(RunRecord, evaluated)

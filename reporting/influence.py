@@ -34,7 +34,7 @@ def count_influence(metric: str, counts: Floats, true: Classes, predicted: Class
 
 
 def correlation_influence(metric: str, first: Floats, second: Floats) -> Floats:
-    """Influence of each row (N,) on Pearson's or Spearman's correlation; 0 where one side does not vary."""
+    """Influence of each row (N,) on Pearson's or Spearman's correlation; 0 if one side is constant."""
     if metric not in ("pearson", "spearman"):
         raise UserError(f"metric {metric!r} has no influence here; add it beside its formula in metrics.py")
     if np.ptp(first) == 0 or np.ptp(second) == 0:
@@ -48,7 +48,7 @@ def _pearson(first: Floats, second: Floats) -> Floats:
 
 
 def _spearman(first: Floats, second: Floats) -> Floats:
-    """By its own ranks, and by what a row does to the ranks of the others."""
+    """Influence through its own ranks, and through its effect on the ranks of other rows."""
     ranks = [mid_ranks(side) for side in (first, second)]
     x, y = (side - side.mean() for side in ranks)
     spreads = float(x.std()), float(y.std())
@@ -63,14 +63,14 @@ def _spearman(first: Floats, second: Floats) -> Floats:
 
 
 def mid_ranks(values: Floats) -> Floats:
-    """Ranks as a share of the rows, from 0 to 1; equal values share theirs."""
+    """Ranks as a share of the rows, from 0 to 1; ties share the mean."""
     from scipy.stats import rankdata  # 0.5 s, which a comparison of shares need not pay
 
     return (rankdata(values) - 0.5) / len(values)
 
 
 def _of_those_above(ranks: Floats, others: Floats) -> Floats:
-    """For each row the mean over all rows of [rank above its own] * other, half where they tie: (N,)."""
+    """Mean over all rows of [rank above its own] * other, half for ties, of each row: (N,)."""
     _, group = np.unique(ranks, return_inverse=True)
     sums = np.bincount(group, weights=others)
     return ((sums.sum() - np.cumsum(sums) + sums / 2) / len(ranks))[group]

@@ -1,4 +1,4 @@
-"""Bounds of shares and of differences of shares, and how the chance of the seeds is added to that of the rows."""
+"""Bounds of shares and of differences of shares, and the combination of variance over seeds and over rows."""
 
 import math
 from collections.abc import Callable
@@ -19,12 +19,12 @@ def normal_quantile(level: float) -> float:
 
 
 def t_quantile(level: float, df: float) -> float:
-    """The same of Student's t."""
+    """The same for Student's t."""
     return float(stdtrit(df, (1 + level) / 2))
 
 
 def wilson(share: float, count: float, level: float) -> Bounds:
-    """Wilson's score interval of a share of `count` rows; scipy's takes whole numbers of rows only."""
+    """Wilson's score interval of a share of `count` rows; scipy's accepts whole numbers of rows only."""
     z = normal_quantile(level)
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
@@ -32,12 +32,12 @@ def wilson(share: float, count: float, level: float) -> Bounds:
 
 
 def none_of(count: float, level: float) -> float:
-    """The exact two-sided bound (Clopper and Pearson) of a share that was seen in none of `count` rows."""
+    """The exact two-sided bound (Clopper and Pearson) of a share with no occurrence in `count` rows."""
     return 1 - ((1 - level) / 2) ** (1 / count)
 
 
 def tango(more: float, fewer: float, count: float, level: float) -> Bounds:
-    """Tango's (1998) score interval of a difference of paired shares; where no row differs the exact bound.
+    """Tango's (1998) score interval of a difference of paired shares; the exact bound if no row differs.
 
     more, fewer: share of the rows that only the first, or only the second, has right.
     """
@@ -58,7 +58,7 @@ def tango(more: float, fewer: float, count: float, level: float) -> Bounds:
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Return the point where the function crosses 0; the end at which it is nearest to 0 where it does not."""
+    """Return the zero crossing of the function; the end nearest to 0 if there is none."""
     from scipy.optimize import brentq  # 0.5 s, which stages that compare no shares need not pay
 
     ends = function(low), function(high)
@@ -68,7 +68,7 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
 
 
 def hall(centre: float, parts: Floats, level: float) -> Bounds:
-    """Interval of a mean of parts (N,) about `centre`: Student's t, or on the side that their skewness asks for Hall's (1992).
+    """Interval of a mean of parts (N,) about `centre`: Student's t, or Hall's (1992) on the side of the skewness.
 
     Three degrees of freedom are taken off, and the variance has two more rows, as heavy as the heaviest, either way.
     """
@@ -90,7 +90,7 @@ def hall(centre: float, parts: Floats, level: float) -> Bounds:
 
 
 def common_share(parts: Floats, weights: Floats) -> float:
-    """Of the variance that rows give to a mean over seeds the share that all seeds have in common: parts (S, N).
+    """Share of the row variance of a mean over seeds that all seeds have in common: parts (S, N).
 
     Two-way analysis of variance with one value a cell: what a row does in all seeds, against what it does in one.
     """
@@ -102,7 +102,7 @@ def common_share(parts: Floats, weights: Floats) -> float:
 
 
 def over_seeds(difference: float, bounds: Bounds, by_seed: Floats, own: float, level: float) -> Bounds:
-    """Widen an interval over rows by the chance of training: `by_seed` has the difference of each seed (S,).
+    """Widen an interval over rows by the variance of training; `by_seed` has each seed's difference (S,).
 
     The variance of a mean over S seeds is that of the rows' own part (what all seeds have in common) and, independent
     of it, the variance between seeds over S, which holds the rows' chance within a seed. The squares of both half-widths

@@ -20,7 +20,7 @@ def signs(text: str) -> str:
 
 
 def lost_text(one: Shipping) -> list[str]:
-    """Describe what is lost, for a reader of two minutes."""
+    """Summarise the student's losses for a quick reader."""
     scores = {who: wording.number_text(value, one.metric) for who, value in one.scores.items()}
     lines = [
         f"{one.metric[0].upper()}{one.metric[1:]} on dev {scores['student']} (teacher {scores['teacher']}): "
@@ -87,7 +87,7 @@ def registered_text(one: Shipping) -> str:
 
 
 def champion_text(one: Shipping) -> str:
-    """Describe the fate of `champion` if that is not this version: 'version 2 stays champion, ...', or removed by hand.
+    """Describe the present champion if it is not this version: 'version 2 stays champion, ...', or removed by hand.
 
     The tests alone would not say so: a student may pass all of them and not be champion.
     """
@@ -97,7 +97,7 @@ def champion_text(one: Shipping) -> str:
 
 
 def test_table(one: Shipping) -> Table:
-    """The gate's tests, one a line."""
+    """The gate's tests, one per line."""
     rows = []
     for check in one.verdict.checks:
         measured = signs(check.figure) if check.figure else "not asked"
@@ -107,7 +107,7 @@ def test_table(one: Shipping) -> Table:
 
 
 def class_table(one: Shipping) -> Table:
-    """Precision, recall and F1 of each class, teacher and student; the largest fall first."""
+    """Precision, recall and F1 of each class, teacher and student; the largest falls first."""
     pairs = [text for name in ("precision", "recall", "F1") for text in (f"{name}\nteacher", "\nstudent")]
     header = ["class", "dev\nrows", *pairs, "F1, change\nin points", ""]
     order = sorted(one.classes, key=lambda line: line.change.difference)
@@ -126,14 +126,14 @@ def _class_row(line: ClassLine) -> list[str]:
 
 
 def _cell(interval: Interval) -> str:
-    """'92.0' over '[89, 94]'; a dash where there are no rows to measure it on."""
+    """'92.0' above '[89, 94]'; a dash without rows."""
     if not interval.rows:
         return "\N{EN DASH}"
     return wording.value_text(interval, "{:.0f}", 100).replace(" [", "\n[")
 
 
 def cost_table(one: Shipping) -> Table:
-    """Size, memory, latency and throughput: teacher, student, and how many times less or more."""
+    """Size, memory, latency and throughput: teacher, student, and the ratio."""
     e, latency = one.measured, one.measured.latency_ms
     rows = [
         _cost_row("parameters", e.parameters, wording.count_text, smaller=True),
@@ -161,7 +161,7 @@ def _cost_row(label: str, values: Both[int] | Both[float], shown: "wording.Shown
 
 
 def rows_table(one: Shipping, rows: Sequence[ChangedRow]) -> Table:
-    """A handful of rows with their texts."""
+    """Some example rows with their texts."""
     body = []
     for row in rows[:SHOWN]:
         said = _said(row.teacher, row.teacher_confidence), _said(row.student, row.student_confidence)
@@ -183,7 +183,7 @@ def megabytes(count: float) -> str:
 
 
 def cost_note(one: Shipping) -> str:
-    """Describe what the cost table measured, and how."""
+    """Describe the measurements of the cost table."""
     made = one.measured.latency_ms
     return (
         f"CPU, {made.threads} thread{'s' * (made.threads != 1)}, {made.length} tokens a row, both models in turns, without tokenising. Memory: "

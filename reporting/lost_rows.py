@@ -1,4 +1,4 @@
-"""Rows that the teacher gets right and the student wrong, and the reverse; for a regression those that went furthest."""
+"""Rows where only the teacher or only the student is right; for a regression, rows with the largest change of error."""
 
 from dataclasses import dataclass
 
@@ -23,15 +23,15 @@ class ChangedRow:
     what: str
     label: str
     teacher: str
-    """Its answer."""
+    """Its prediction."""
     teacher_confidence: float | None
-    """The probability that it gives its answer; None for a regression."""
+    """Its confidence in the prediction; None for a regression."""
     student: str
     student_confidence: float | None
 
 
 def changed_rows(one: DatasetOutputs, rows: PairedPredictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
-    """(Lost, won): the student's most confident answers first; of a regression the largest changes of the error."""
+    """(Lost, won): the student's most confident predictions first; for a regression the largest changes of error."""
     if KINDS[one.kind].has_classes:
         return _changed_classes(one, rows)
     labels, teacher, student = rows.labels.astype(np.float64), rows.teacher[:, 0], rows.student[:, 0]

@@ -16,12 +16,12 @@ STAND_IN = "accuracy"
 
 @dataclass(frozen=True)
 class Margin:
-    """A student minus its teacher: interval over dev rows and seeds, spread over seeds, and the rows behind it."""
+    """A student minus its teacher: interval over dev rows and seeds, spread over seeds, difference in rows."""
 
     interval: Interval
     over_seeds: Spread
     rows_more_right: float | None
-    """Dev rows that the student gets right beyond the teacher's, mean over seeds; None for regression."""
+    """Dev rows right beyond the teacher's, mean over seeds; None for regression."""
 
 
 def margin_of(one: DatasetOutputs, method: str, seeds: Sequence[int], level: float) -> Margin:
@@ -40,7 +40,7 @@ def _rows_more_right(predictions: PairedPredictions) -> int:
 def mean_margin(
     outputs: Sequence[DatasetOutputs], method: str, seeds: Sequence[int], each: Sequence[Margin], level: float
 ) -> Margin:
-    """The mean over datasets of their margins; rows are those of all datasets together."""
+    """The mean of the datasets' margins; rows are those of all datasets together."""
     by_seed = np.mean([[difference(one, method, seed) for seed in seeds] for one in outputs], axis=0)
     counts = [margin.rows_more_right for margin in each if margin.rows_more_right is not None]
     more = float(sum(counts)) if len(counts) == len(each) else None
@@ -56,7 +56,7 @@ def difference(one: DatasetOutputs, method: str, seed: int) -> float:
 def between(
     one: DatasetOutputs, first: str, second: str | None, seeds: Sequence[int], level: float, metric: str | None = None
 ) -> Interval:
-    """A student minus another one, or minus its own teacher (None), on dev; in the primary metric if no other is given."""
+    """A student minus another one, or minus its own teacher (None), on dev; in the primary metric by default."""
     own = [one.dev(first, seed) for seed in seeds]
     others = own if second is None else [one.dev(second, seed) for seed in seeds]
     if any(rows.row_ids != own[0].row_ids for rows in (*own, *others)):
@@ -71,7 +71,7 @@ def between(
 
 
 def better(interval: Interval, metric: str) -> Interval:
-    """The interval with more being better."""
+    """The interval, signed so that higher is better."""
     if metric not in LOWER_IS_BETTER:
         return interval
     low, high = (None if end is None else -end for end in (interval.high, interval.low))
@@ -81,7 +81,7 @@ def better(interval: Interval, metric: str) -> Interval:
 def told_apart(
     one: DatasetOutputs, first: str, second: str, seeds: Sequence[int], level: float
 ) -> tuple[Interval, str | None]:
-    """A student minus another one, more being better, and the metric where it is not the primary one.
+    """A student minus another one, higher is better, and the metric if it is not the primary one.
 
     Macro-F1 has no interval where a class has few rows. That one student is right on many more of the rows is seen there, too.
     """

@@ -1,4 +1,4 @@
-"""Records of methods while they trained: curricula and rewards (mpdistil), influence of rows (lgtm), settings."""
+"""Training records of methods: curricula and rewards (mpdistil), influence of rows (lgtm), settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,17 +16,17 @@ from records.trained import CurriculumMetrics, CurveRow, InfluenceRow, MetaTeach
 
 @dataclass(frozen=True)
 class CurriculumRecord:
-    """One curriculum of MPDistil, and the meta-teacher before it."""
+    """One curriculum of MPDistil, and its meta-teacher."""
 
     loss: str
     """The meta-teacher's loss, by name."""
     meta_teacher_losses: list[float]
-    """On selection after each epoch, from 0: the teacher's own head."""
+    """Selection loss after each epoch, from 0: the teacher's own head."""
     reward: str
     rewards: list[float]
-    """Of every step."""
+    """Reward of every step."""
     levels: list[tuple[float, float]]
-    """Both rewards of the paper, binary and real, of every step; [] where only one was recorded."""
+    """Both rewards of the paper, binary and real, for every step; [] if only one was recorded."""
     quiz_scores: tuple[Floats, Floats] | None
     """Probability of the true class of the quiz rows by the meta-teacher's head: of teacher and student, each (N,)."""
     shares: dict[str, float]
@@ -47,7 +47,7 @@ class Records:
 
 
 def read_records(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[Records]:
-    """All that the methods recorded; what they did not record is left out."""
+    """All available records of the methods."""
     found = [Records(name) for name in datasets]
     for records in found:
         for seed in seeds:

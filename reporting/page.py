@@ -23,7 +23,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True)
 class Studied:
-    """The sections beside the summary: all methods side by side, and the papers' analyses of their own methods."""
+    """The sections besides the summary: all methods side by side, and the papers' analyses of their own methods."""
 
     comparison: Comparison
     analysis: Analysis

@@ -30,7 +30,7 @@ def _main_row(summary: Summary, one: DatasetSummary) -> list[str]:
 
 
 def margin_table(summary: Summary) -> Table:
-    """Every student's margin: interval over rows, spread over seeds, the rows behind it, what may be said."""
+    """Every student's margin: interval over rows, spread over seeds, difference in rows, interpretation."""
     behind_it = "rows behind it" if len(summary.seeds) == 1 else "rows behind it, mean over seeds"
     header = ["dataset", "student", f"margin [{100 * summary.level:g} %]", "sd over seeds", behind_it, "reading"]
     rows: list[list[str]] = []
@@ -49,7 +49,7 @@ def margin_table(summary: Summary) -> Table:
 
 
 def metric_tables(summary: Summary) -> list[tuple[str, Table]]:
-    """Every metric on every set of rows: a table a dataset, a line a model, so that many methods still fit a page."""
+    """Every metric on every set of rows: a table per dataset, a line per model, so that many methods fit a page."""
     tables = []
     for one in summary.datasets:
         columns = [(of_set, metric) for of_set, metrics in one.all_scores.items() for metric in metrics]
@@ -80,7 +80,7 @@ def cost_table(summary: Summary) -> Table:
 
 
 def rows_table(summary: Summary) -> Table:
-    """Rows of each split, rows dropped, and what one point is in rows."""
+    """Rows of each split, dropped rows, and rows per point."""
     splits = list(dict.fromkeys(split for one in summary.datasets for split in one.rows))
     rows = [
         [
@@ -99,7 +99,7 @@ def rows_table(summary: Summary) -> Table:
 
 
 def dev_text(summary: Summary) -> str:
-    """Return whether dev is the benchmark's own or was held out of train, by dataset where they differ."""
+    """Describe the origin of dev, the benchmark's own or held out of train, by dataset if they differ."""
     held_out = [one.name for one in summary.datasets if one.dev_held_out]
     own = [one.name for one in summary.datasets if not one.dev_held_out]
     if not held_out:
@@ -113,7 +113,7 @@ def dev_text(summary: Summary) -> str:
 
 
 def versions(summary: Summary) -> str:
-    """Device, threads and package versions of the stages, as their records say."""
+    """Device, threads and package versions of the stages, by their records."""
     costs = [cost for one in summary.datasets for cost in one.costs.values()]
     devices = ", ".join(sorted({f"{c.device} ({c.threads} thread{'s' * (c.threads != 1)})" for c in costs}))
     packages = sorted({f"{name} {version}" for c in costs for name, version in c.versions.items()})

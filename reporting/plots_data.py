@@ -1,4 +1,4 @@
-"""The files that `dvc plots` renders: long tables with one row a point, and one row a prediction for confusion."""
+"""The files for `dvc plots`: long tables with one row per point, or per prediction for confusion."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -17,7 +17,7 @@ CONFUSION = ("dataset", "method", "seed", "row_id", "actual", "predicted")
 
 
 def plot_files(summary: Summary, outputs: Sequence[DatasetOutputs]) -> dict[str, str]:
-    """File name -> CSV text. Headers are there even where a table is empty, so that DVC finds its columns."""
+    """File name -> CSV text. Empty tables keep their headers, so that DVC finds the columns."""
     return {
         "curves.csv": csv_text(CURVES, _curves(outputs)),
         "rewards.csv": csv_text(REWARDS, _rewards(outputs)),
@@ -27,7 +27,7 @@ def plot_files(summary: Summary, outputs: Sequence[DatasetOutputs]) -> dict[str,
 
 
 def metrics_tree(summary: Summary) -> dict[str, object]:
-    """The few numbers that `dvc metrics diff` compares, as fractions; means over seeds."""
+    """The numbers for `dvc metrics diff`, as fractions; means over seeds."""
     tree: dict[str, object] = {one.name: _metrics_of(one, summary.main_method) for one in summary.datasets}
     if summary.average_scores:
         tree["mean"] = _scores_and_margin(summary.average_scores, summary.average_margins[summary.main_method])
@@ -37,7 +37,7 @@ def metrics_tree(summary: Summary) -> dict[str, object]:
 
 
 def _metrics_of(one: DatasetSummary, main_method: str) -> dict[str, object]:
-    """Scores on dev, and each student's loss on selection: what a point of a grid is chosen by."""
+    """Scores on dev, and each student's selection loss, by which a point of a grid is chosen."""
     student = one.models[main_method]
     numbers = _scores_and_margin(one.scores, one.margins[main_method])
     losses = one.all_scores.get("selection", {}).get("loss", {})

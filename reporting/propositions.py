@@ -1,4 +1,4 @@
-"""Propositions 1 and 2 of MPDistil, checked on stored rows; both are about classification.
+"""Propositions 1 and 2 of MPDistil, checked on stored rows; both concern classification.
 
     1   E[L_col] < E[L_com]  =>  E[p_S] > E[p_T]        p of the true class, by T' on the quiz rows
     2   E[R_binary] >= E[R_real]                        rewards of the curriculum's steps
@@ -18,9 +18,9 @@ from reporting.gather import DatasetOutputs
 from reporting.method_records import Records
 
 SMALLEST = 1e-12
-"""Below it a probability counts as this, so that its logarithm is a number."""
+"""Lower bound of a probability under a logarithm."""
 ROUNDING = 1e-6
-"""Rewards are means of float32."""
+"""Tolerance: rewards are means of float32."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class FirstProposition:
 
 @dataclass(frozen=True)
 class SecondProposition:
-    """Mean rewards of all steps of one dataset, over seeds, and in how many steps the binary one was the lower."""
+    """Mean rewards of all steps of one dataset over seeds, and the number of steps in which binary is the lower one."""
 
     dataset: str
     steps: int
@@ -74,7 +74,7 @@ def first_proposition(dataset: str, seed: int, teacher: Floats, student: Floats)
 
 
 def first_propositions(outputs: Sequence[DatasetOutputs], records: Sequence[Records]) -> list[FirstProposition]:
-    """Test every classification dataset and seed whose meta-teacher kept both probabilities."""
+    """Check every classification dataset and seed whose meta-teacher stored both probabilities."""
     return [
         first_proposition(one.name, seed, *record.quiz_scores)
         for one, its in zip(outputs, records, strict=True)
@@ -85,7 +85,7 @@ def first_propositions(outputs: Sequence[DatasetOutputs], records: Sequence[Reco
 
 
 def second_propositions(outputs: Sequence[DatasetOutputs], records: Sequence[Records]) -> list[SecondProposition]:
-    """Test every classification dataset whose curricula kept both rewards."""
+    """Check every classification dataset whose curricula stored both rewards."""
     found: list[SecondProposition] = []
     for one, its in zip(outputs, records, strict=True):
         levels = np.array([pair for record in its.curricula.values() for pair in record.levels])

@@ -1,4 +1,4 @@
-"""Ranks of methods over datasets, and whether they differ: Friedman, Nemenyi, and Wilcoxon with Holm to a baseline."""
+"""Ranks of methods over datasets and tests of their differences: Friedman, Nemenyi, and Wilcoxon with Holm."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,21 +19,21 @@ from reporting.significance import (
 
 @dataclass(frozen=True)
 class Ranking:
-    """Average ranks (1 is best) and the tests, which are None under three datasets; `note` says what may be said."""
+    """Average ranks (1 is best) and the tests, None below three datasets; `note` is the interpretation."""
 
     average: dict[str, float]
     test: Friedman | None
     critical_difference: float | None
-    """Average ranks nearer than this are not told apart (Nemenyi)."""
+    """Nemenyi's critical difference of average ranks."""
     wilcoxon: dict[str, float]
-    """Method -> p against the baseline, corrected by Holm for all of them; {} without a test that could find anything."""
+    """Method -> p against the baseline, Holm-corrected; {} if no test could find a difference."""
     note: str
 
 
 def rank_methods(
     scores: Mapping[str, Sequence[float]], datasets: Sequence[str], baseline: str, level: float
 ) -> Ranking:
-    """Rank methods by scores (higher is better), one a dataset; with too few of either there are ranks and no test."""
+    """Rank methods by scores (higher is better), one per dataset; too few of either give ranks without a test."""
     if len(scores) < 2:
         return Ranking({}, None, None, {}, "no ranks: fewer than two methods ran on every dataset")
     table = np.array([scores[name] for name in scores]).T
@@ -56,7 +56,7 @@ def _differences(scores: Mapping[str, Sequence[float]], name: str, baseline: str
 
 
 def _note(test: Friedman, difference: float, average: Mapping[str, float], level: float, smallest: float) -> str:
-    """The tests in words, with what so few datasets can't show."""
+    """The tests in words, with the limits of few datasets."""
     differ = "differ" if test.p < 1 - level else "are not told apart"
     text = (
         f"Friedman's test over {test.datasets} datasets and {test.methods} methods: statistic {test.statistic:.2f}, "
@@ -71,7 +71,7 @@ def _note(test: Friedman, difference: float, average: Mapping[str, float], level
 
 
 def _best(test: Friedman, difference: float, average: Mapping[str, float], level: float) -> str:
-    """The method of the lowest rank, only where the tests tell it from the others; else those that may be the best."""
+    """The method of the lowest rank if the tests separate it from the others; else the possible best ones."""
     if test.p >= 1 - level:
         return "So no method is the best by these ranks"
     first, *others = sorted(average, key=lambda name: average[name])

@@ -1,4 +1,4 @@
-"""Intervals over rows, one way for each kind of metric; `reporting/statistics.py` chooses, and adds the chance of training.
+"""Intervals over rows for each kind of metric; `reporting/statistics.py` adds the variance of training.
 
 Each takes one array a training seed and side, and gives bounds of the mean difference over seeds, and the parts that the
 rows have in it (S, N), which tell the chance that all seeds share from each one's own. Checked by simulation
@@ -25,7 +25,7 @@ ALIKE, FEW = 1e-3, 0.25
 
 @dataclass(frozen=True)
 class RowInterval:
-    """Bounds over rows, and the rows' parts (S, N) in the difference of each seed, of mean 0, with their weights (N,)."""
+    """Bounds over rows, and the rows' parts (S, N) of each seed's difference, of mean 0, with their weights (N,)."""
 
     bounds: Bounds
     parts: Floats
@@ -51,7 +51,7 @@ def of_shares(right: NDArray[np.bool_], level: float) -> RowInterval:
 
 
 def _rows_of_one_seed(parts: Floats, single: float) -> float:
-    """As many rows as give one seed the variance that the mean over seeds has: N if they agree, at most S times N."""
+    """Effective number of rows for the mean over seeds: N if the seeds agree, at most S times N."""
     seeds, rows = parts.shape
     common = float(parts.mean(axis=0).var())
     return rows * min(float(seeds), max(1.0, single / common)) if common else float(rows)
@@ -70,7 +70,7 @@ def of_counts(
     classes: int,
     level: float,
 ) -> RowInterval:
-    """F1, macro-F1 or Matthews from class numbers (N,), linear in the counts, after a few made-up rows are added.
+    """F1, macro-F1 or Matthews from class numbers (N,), linear in the counts, with a few added pseudo-rows.
 
     For each class there are four: right or wrong by the student, right or wrong by the teacher. So something varies also
     where both answer alike, where a class has one row or none, and where a model has one answer only (Agresti and Coull's manner).
@@ -102,7 +102,7 @@ def of_counts(
 def of_correlations(
     metric: str, scores: Floats, labels: Floats, students: Sequence[Floats], teachers: Sequence[Floats], level: float
 ) -> RowInterval:
-    """Pearson or Spearman (scores: by seed) of predictions with labels, all (N,); without teachers the students' own."""
+    """Pearson or Spearman (scores: by seed) of predictions with labels, all (N,); of the students if no teachers."""
     parts = np.array([correlation_influence(metric, own, labels) for own in students])
     if not teachers:
         return of_values(scores, parts, _share_apart(parts), level, 1.0)
@@ -115,17 +115,17 @@ def of_correlations(
 
 
 def _share_apart(differences: Floats) -> float:
-    """Share of the rows on which any seed's values (S, N) differ by something."""
+    """Share of the rows on which any seed's values (S, N) differ."""
     return float((np.abs(differences) > ALIKE).any(axis=0).mean())
 
 
 def of_means(parts: Floats, level: float, most: float) -> RowInterval:
-    """Mean of row values, or of their differences, by seed and row (S, N), which differ by `most` at the most."""
+    """Mean of row values, or of their differences, by seed and row (S, N), differing by `most` at most."""
     return of_values(parts.mean(axis=1), parts, _share_apart(parts / (most or 1.0)), level, most)
 
 
 def of_values(scores: Floats, parts: Floats, apart: float, level: float, most: float) -> RowInterval:
-    """A score by seed (S,) that is linear in the rows, or nearly: their parts (S, N) tell its variance and skewness.
+    """A score by seed (S,), about linear in the rows: their parts (S, N) give its variance and skewness.
 
     Where few rows tell student and teacher apart (their share: `apart`), those that do may be harmless by chance. So the
     bound is then at least that of a share seen in no row, times `most`: how far the score moves if every row does.

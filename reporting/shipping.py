@@ -1,4 +1,4 @@
-"""May a student be shipped, and what is lost with it: the gate's own tests, classes, rows, calibration, size and speed.
+""" "May I ship it?", and what is lost: the gate's tests of the student, classes, rows, calibration, size and speed.
 
 Of each dataset the student that the gate would take of the main method (the best seed on selection), and
 beside it the one of the best method, where that is another.
@@ -40,7 +40,7 @@ HEADER = (
     *("teacher", "teacher_confidence", "student", "student_confidence"),
 )
 LONGEST = 300
-"""Characters of a row's text on the page."""
+"""Maximum characters of a row's text on the page."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,17 @@ class Shipping:
     seed: int
     metric: str
     scores: dict[str, float]
-    """teacher and student: the primary metric on dev."""
+    """Primary metric on dev of teacher and student."""
     margin: Interval
-    """To its own teacher, this seed alone."""
+    """Margin to its own teacher, this seed alone."""
     finetune: Interval | None
-    """To the fine-tuned student of its seed."""
+    """Margin to the fine-tuned student of its seed."""
     verdict: Verdict
     registered: ShownVersion | None
     unregistered: str
-    """Return the reason why there is no version, or none is known; '' where there is one."""
+    """Reason why there is no version, or none is known; '' if there is one."""
     agreement: Interval
-    """Share of the dev rows with the teacher's answer; of a regression the Pearson correlation of the two."""
+    """Share of dev rows with the teacher's prediction; for a regression the Pearson correlation of the two."""
     classes: list[ClassLine]
     calibration: dict[str, Calibration]
     """teacher and student; {} for a regression."""
@@ -70,15 +70,15 @@ class Shipping:
     lost: list[ChangedRow] = field(default_factory=list)
     won: list[ChangedRow] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
-    """Row id -> text, of the few that are shown."""
+    """Row id -> text of the rows shown."""
 
     @property
     def fell(self) -> list[ClassLine]:
-        """Classes that the student is worse at beyond the interval, the largest fall first."""
+        """Classes on which the student is worse beyond the interval, the largest fall first."""
         return sorted((one for one in self.classes if one.fell), key=lambda one: one.change.difference)
 
     def tree(self) -> dict[str, object]:
-        """For report.json; the rows themselves are in rows.csv."""
+        """The part for report.json; the rows themselves are in rows.csv."""
         memory, throughput, registered = self.measured.memory_bytes, self.measured.throughput, self.registered
         return {
             "dataset": self.dataset,
@@ -104,7 +104,7 @@ class Shipping:
 
 
 def ship(outputs: Sequence[DatasetOutputs], summary: Summary, settings: Registry) -> dict[str, list[Shipping]]:
-    """Judge the main method's candidate of every dataset, then the best one's if it is another."""
+    """Judge the main method's candidate of every dataset, then the best student if it is another."""
     versions, main_method = read_versions(), summary.main_method
 
     def judged(one: DatasetOutputs, method: str) -> Shipping:
@@ -121,13 +121,13 @@ def ship(outputs: Sequence[DatasetOutputs], summary: Summary, settings: Registry
 
 
 def candidate(one: DatasetOutputs, method: str, seeds: Sequence[int], by: SelectedBy) -> int:
-    """The best seed on selection, as `register` chooses it."""
+    """The best seed on selection, by the rule of `register`."""
     scores = {seed: one.evaluations[method, seed].metrics.selection for seed in seeds}
     return SelectionRule(by, one.headline).best(scores)
 
 
 def read_versions() -> Versions:
-    """(Dataset, method, seed -> version, why there is none: `register` has not run, or its registry did not answer).
+    """(Dataset, method, seed -> version, reason if there is none: `register` has not run, or its registry was down).
 
     Raises UserError where the file is damaged.
     """
@@ -187,7 +187,7 @@ def _agreement(
 
 
 def row_texts(one: DatasetOutputs, row_ids: Sequence[str]) -> dict[str, str]:
-    """The raw columns of dev rows, as the source stage kept them; {} where they are not at hand."""
+    """The raw columns of dev rows, from the source stage; {} if they are not available."""
     path = output_folder("source", dataset=one.name) / "rows" / f"{'train' if one.dev_held_out else 'dev'}.parquet"
     try:
         kept = parquet.read_table(path, filters=[("distilflow_id", "in", list(row_ids))])

@@ -1,4 +1,4 @@
-"""Pictures of what is lost: reliability of teacher and student, and the confusion of classes with names that stay readable."""
+"""Pictures of what is lost: reliability of teacher and student, and confusion matrices with readable names."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ from reporting.gather import DatasetOutputs
 from reporting.shipping import Shipping
 
 SIDE_BY_SIDE = 8
-"""With more classes than this the teacher's matrix stands above the student's."""
+"""Number of classes beyond which the teacher's matrix stands above the student's."""
 SHORT = 12
-"""Class names of at most as many characters stand on the axes themselves, if there are few."""
+"""Maximum characters of class names on the axes, if there are few."""
 FEW = 3
 CELL = 0.42
 """Inches."""
 LINE = 0.19
-"""Inches of a line of the legend."""
+"""Height of a legend line in inches."""
 INK = "#009E73"
 
 
@@ -40,7 +40,7 @@ def draw_shipping(outputs: Sequence[DatasetOutputs], shipped: Mapping[str, Seque
 
 
 def _reliability(part: Shipping) -> Figure:
-    """Share right against mean confidence, a mark a bin with its interval; the diagonal is perfect."""
+    """Accuracy against mean confidence, a mark per bin with its interval; the diagonal is perfect."""
     figure = Figure(figsize=(4.1, 3.5), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, 100], [0, 100], color="#999999", lw=1)
@@ -63,7 +63,7 @@ def _reliability(part: Shipping) -> Figure:
 
 
 def confusion(one: DatasetOutputs, method: str, seed: int) -> Figure:
-    """Dev rows by label and prediction, the teacher's and the student's; long names are numbers with a legend."""
+    """Dev rows by label and prediction, for teacher and student; long names become numbers with a legend."""
     rows = one.dev(method, seed)
     classes = rows.student.shape[1]
     names = [class_name(one.label_names, number) for number in range(classes)]
@@ -92,12 +92,12 @@ def confusion(one: DatasetOutputs, method: str, seed: int) -> Figure:
 
 
 def _label(selected_on: str) -> str:
-    """The caption that a figure of dev numbers must carry wherever it is shown."""
+    """The required caption of a figure of dev numbers."""
     return " (selected on dev)" if selected_on == "dev" else ""
 
 
 def _legend_lines(names: Sequence[str], width: float) -> list[str]:
-    """'1 name, 2 name, ...' in lines that fit a picture of that many inches."""
+    """'1 name, 2 name, ...' wrapped to a picture's width in inches."""
     # A name is not broken inside.
     text = "   ".join(f"{number} {name}".replace(" ", "\N{NO-BREAK SPACE}") for number, name in enumerate(names, 1))
     return textwrap.wrap(text, width=int(width * 12.5), break_long_words=True)

@@ -1,4 +1,4 @@
-"""The first screen in words and tables: may it be shipped, and what is lost."""
+"""The first screen in words and tables: whether a student may be shipped, and what is lost."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from reporting.tables import Table, grouped
 
 SHOWN_NAMES = 4
 OVERVIEW = 3
-"""With more datasets than this a table comes first, and each is closed."""
+"""Number of datasets beyond which a table comes first, and each dataset is collapsed."""
 
 
 def answer(one: Shipping) -> str:
@@ -30,7 +30,7 @@ def verdict_line(one: Shipping) -> str:
 
 
 def summary_answer(shipped: Mapping[str, Sequence[Shipping]]) -> str:
-    """Answer in a sentence or two, by name, because the main method's student need not be the one to ship."""
+    """Answer in a sentence or two, by name, because the main method's student may not be the one to ship."""
     methods = {name: [part.method for part in parts if part.verdict.passed] for name, parts in shipped.items()}
     passed = grouped((" or ".join(own), name) for name, own in methods.items() if own)
     none = [name for name, own in methods.items() if not own]
@@ -48,14 +48,14 @@ def summary_answer(shipped: Mapping[str, Sequence[Shipping]]) -> str:
 
 
 def colour(shipped: Mapping[str, Sequence[Shipping]]) -> str:
-    """'yes' if the main method's student may be shipped everywhere, 'no' if none may, else 'some'."""
+    """'yes' if the main method's student may be shipped for every dataset, 'no' if for none, else 'some'."""
     if all(parts[0].verdict.passed for parts in shipped.values()):
         return "yes"
     return "some" if any(part.verdict.passed for parts in shipped.values() for part in parts) else "no"
 
 
 def overview_table(shipped: Mapping[str, Sequence[Shipping]]) -> Table:
-    """A line a student, for more datasets than fit a screen one by one."""
+    """A line per student, for many datasets."""
     header = ["", "dataset", "student", "score\n(teacher)", "to its\nteacher", "to\nfinetune", "fails"]
     rows = []
     for one in (part for parts in shipped.values() for part in parts):
@@ -69,7 +69,7 @@ def overview_table(shipped: Mapping[str, Sequence[Shipping]]) -> Table:
 
 
 def rank_text(best: Best, method: str) -> str:
-    """Describe the main method's student among all students."""
+    """Compare the main method's student with all students."""
     others = shown_names(best.not_apart)
     if best.method == method:
         return (
@@ -83,13 +83,13 @@ def rank_text(best: Best, method: str) -> str:
 
 
 def shown_names(names: Sequence[str]) -> str:
-    """The first of them, and how many more there are."""
+    """The first items, and the number of the rest."""
     more = len(names) - SHOWN_NAMES
     return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def alarms(findings: Findings) -> list[str]:
-    """Warnings of the first line: methods that lose to fine-tuning, teachers with nothing to teach."""
+    """Warnings of the first line: methods worse than fine-tuning, teachers with nothing to teach."""
     lines = [
         f"{name}: {lost_names([loss.method for loss in losses])} to finetune, in points: "
         + ", ".join(_loss_text(loss) for loss in losses)
@@ -114,7 +114,7 @@ def lost_names(methods: Sequence[str]) -> str:
 
 
 def short_alarms(findings: Findings) -> str:
-    """The same in a few words, for a line."""
+    """The short form, for a line."""
     parts = [
         f"on {name} {lost_names([loss.method for loss in losses])} to finetune"
         for name, losses in grouped((loss.dataset, loss) for loss in findings.losses).items()
@@ -151,7 +151,7 @@ def best_text(best: Best, metric: str) -> str:
 
 
 def warnings(summary: Summary) -> list[str]:
-    """Warnings about each dataset; that its teacher has nothing to teach is among the alarms."""
+    """Warnings about each dataset, without those of teachers with nothing to teach, which are alarms."""
     left_out = summary.findings.left_out
     return [
         f"{one.name}: {text}"
@@ -174,7 +174,7 @@ def terminal_head(summary: Summary, shipped: Mapping[str, Sequence[Shipping]]) -
 
 
 def final_line(summary: Summary, shipped: Mapping[str, Sequence[Shipping]]) -> str:
-    """The stage's last line: what to be warned of, the best student by name, and whether it may be shipped."""
+    """The stage's last line: warnings, the best student by name, and whether it may be shipped."""
     best, metrics = summary.findings.best, {one.name: one.headline for one in summary.datasets}
     if summary.findings.overall is not None:
         said = f"{mean_of(summary)}: {best_text(summary.findings.overall, 'accuracy')}"

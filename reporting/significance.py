@@ -1,4 +1,4 @@
-"""Do methods differ over several datasets? Ranks, Friedman's test, Nemenyi's critical difference, Wilcoxon with Holm.
+"""Tests of differences between methods over datasets: Friedman, Nemenyi's critical difference, Wilcoxon with Holm.
 
 The tests that Demsar (2006, "Statistical comparisons of classifiers over multiple data sets") recommends. A dataset is one
 observation, whatever its size. With the handful of datasets of a benchmark the usual chi-square and normal
@@ -25,7 +25,7 @@ PERMUTATIONS = 20_000
 
 @dataclass(frozen=True)
 class Friedman:
-    """Friedman's statistic with its correction for ties, and the share of permutations that reach it."""
+    """Friedman's statistic corrected for ties, and the share of permutations that reach it."""
 
     statistic: float
     p: float
@@ -35,7 +35,7 @@ class Friedman:
 
 @dataclass(frozen=True)
 class Correlation:
-    """Pearson's r of `count` pairs, and the share of permutations of one side whose |r| is as large."""
+    """Pearson's r of `count` pairs, and the share of permutations with at least this |r|."""
 
     r: float
     p: float
@@ -43,7 +43,7 @@ class Correlation:
 
 
 def ranks(values: Sequence[float] | Floats) -> Floats:
-    """Ranks from 1, the best being the highest value; equal values share the mean of their ranks. (K,) -> (K,)"""
+    """Ranks from 1 for the highest value; ties share the mean of their ranks. (K,) -> (K,)"""
     return stats.rankdata(-np.asarray(values, dtype=np.float64))
 
 
@@ -75,12 +75,12 @@ def friedman(scores: Floats, *, seed: int = 0) -> Friedman:
 
 
 def _between(table: Floats) -> Floats:
-    """Sum over methods of the squared distance of the mean rank from the middle: (..., N, K) -> (...)."""
+    """Sum over methods of the squared distance of the mean rank from its expectation: (..., N, K) -> (...)."""
     return ((table.mean(axis=-2) - (table.shape[-1] + 1) / 2) ** 2).sum(axis=-1)
 
 
 def critical_difference(methods: int, datasets: int, level: float = 0.95) -> float:
-    """Nemenyi's: average ranks of two methods nearer than this are not told apart at that level."""
+    """Nemenyi's critical difference of two average ranks at the level."""
     widest = float(stats.studentized_range.ppf(level, methods, np.inf))
     return widest / math.sqrt(2) * math.sqrt(methods * (methods + 1) / (6 * datasets))
 
@@ -104,7 +104,7 @@ def wilcoxon(differences: Sequence[float]) -> float:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Holm's correction: the chance of one false finding among all of them stays below the adjusted value."""
+    """Holm's correction: bounds the chance of any false finding among all p-values."""
     adjusted: dict[str, float] = {}
     highest = 0.0
     for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
@@ -114,7 +114,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def correlate(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> Correlation | None:
-    """Pearson's correlation of pairs; None for fewer than 3 pairs, or where one side does not vary."""
+    """Pearson's correlation of pairs; None for fewer than 3 pairs, or if one side is constant."""
     x, y = (np.asarray(side, dtype=np.float64) for side in (first, second))
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None

@@ -1,4 +1,4 @@
-"""Pictures of many series: a small panel each, all on one scale, because colours would come again."""
+"""Pictures of many series: a small panel each on a common scale, because colours would repeat."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ INK, PALE = "#0072B2", "#c9c9c9"
 
 
 def small_curves(one: DatasetOutputs, summary: Summary) -> Figure:
-    """The primary metric on the rows that chose the epoch, by epoch; grey in every panel: all the others."""
+    """Primary metric on selection by epoch, a panel per series; all others are grey in each panel."""
     metric, key = one.headline, f"selection_{one.headline}"
     scale = scale_of(metric)
     every: dict[str, list[NDArray[np.float64]]] = {}
@@ -38,7 +38,7 @@ def small_curves(one: DatasetOutputs, summary: Summary) -> Figure:
 
 
 def small_actions(one: DatasetOutputs, names: Sequence[str]) -> Figure:
-    """Share of each action over episodes, the target first; the line is the share that chance would give it."""
+    """Share of each action over episodes, the target first; the line is an even share."""
     names = sorted(names, key=lambda name: name != one.name)
     numbers, smooth = action_shares(one, names)
     figure, panels = _panels(len(names))
@@ -61,12 +61,12 @@ def action_shares(one: DatasetOutputs, names: Sequence[str]) -> tuple[list[int],
 
 
 def stepped(episodes: Sequence[EpisodeRow]) -> list[EpisodeRow]:
-    """Episodes in which steps were taken: without the student that came in."""
+    """Episodes with steps: without episode 0."""
     return [episode for episode in episodes if episode.shares]
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    """As many panels with common axes, at most COLUMNS beside each other."""
+    """A grid of panels with common axes, at most COLUMNS wide."""
     columns = min(COLUMNS, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(0.5 + 1.6 * columns, 0.5 + 1.35 * rows), layout="constrained")

@@ -30,18 +30,18 @@ class Spread:
 
 @dataclass(frozen=True)
 class Interval:
-    """A difference, or one score, with the interval of what it is over all rows and, from two seeds on, over all seeds."""
+    """A difference, or one score, with its interval over all rows and, from two seeds on, over all seeds."""
 
     difference: float
     low: float | None
-    """None, with `high`: too few rows to give one."""
+    """None, like `high`, if there are too few rows."""
     high: float | None
     level: float
     """A fraction."""
     rows: int
     seeds: int
     method: str
-    """The method by which it was made, in words."""
+    """The method of the interval, in words."""
 
 
 def mean_sd(values: Sequence[float]) -> Spread:
@@ -104,7 +104,7 @@ def score_interval(
 
 
 def fewest_rows(metric: str, classes: int) -> int:
-    """Rows below which a metric has no interval; `classes` are those that macro-F1 is a mean of."""
+    """Rows below which a metric has no interval; `classes` are those averaged by macro-F1."""
     if metric != "macro_f1" or classes <= 2:
         return FEWEST_ROWS
     return classes * FEWEST_ROWS_A_CLASS
@@ -130,7 +130,7 @@ def _rows(
     by_seed: Floats,
     level: float,
 ) -> RowInterval:
-    """The interval over rows of a metric of which more is better; without teachers of the students' own."""
+    """The interval over rows of a higher-is-better metric; without teachers, of the students' own score."""
     if not KINDS[kind].has_classes:
         values = [[logits[:, 0].astype(np.float64) for logits in side] for side in (students, teachers)]
         return of_correlations(metric, by_seed, labels.astype(np.float64), *values, level)
@@ -143,7 +143,7 @@ def _rows(
 
 
 def mean_interval(parts: Sequence[Interval], level: float) -> Interval:
-    """The mean over datasets, whose intervals are independent (MOVER); without bounds where one of them has none."""
+    """The mean over datasets with independent intervals (MOVER); without bounds if one of them has none."""
     if not parts:
         raise ValueError("the mean difference of no datasets: at least one is needed")
     mean, rows = float(np.mean([part.difference for part in parts])), sum(part.rows for part in parts)
@@ -158,7 +158,7 @@ def mean_interval(parts: Sequence[Interval], level: float) -> Interval:
 
 
 def share_interval(count: int, of: int, level: float) -> Interval:
-    """A share of rows with Wilson's interval, e.g. the recall of a class; without bounds for no rows at all."""
+    """A share of rows with Wilson's interval, e.g. the recall of a class; without bounds for zero rows."""
     if not of:
         return Interval(0.0, None, None, level, 0, 1, "no rows")
     low, high = wilson(count / of, of, level)
@@ -173,7 +173,7 @@ def _interval(
     limits: Bounds | None = None,
     fewest: int = FEWEST_ROWS,
 ) -> Interval:
-    """The mean difference of the seeds (S,), with an interval over rows and seeds that holds it and keeps the limits."""
+    """The mean difference of the seeds (S,) with an interval over rows and seeds, which contains it."""
     if not 0 < level < 1:
         raise ValueError(f"the level of an interval is a fraction between 0 and 1, got {level}")
     difference, seeds = float(by_seed.mean()), len(by_seed)

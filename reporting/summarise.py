@@ -28,7 +28,7 @@ AGREEMENT = 1e-4
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Size and CPU latency of a model; means over seeds where it was measured more than once."""
+    """Size and CPU latency of a model; means over seeds."""
 
     parameters: int
     size_bytes: int
@@ -38,7 +38,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Cost:
-    """The resources of one stage; means over seeds, device, threads and versions of the first."""
+    """The resources of one stage: means over seeds; device, threads and versions of the first seed."""
 
     duration_s: float
     cpu_s: float
@@ -59,10 +59,10 @@ class DatasetSummary:
     rows: dict[str, int]
     dropped: int
     dev_held_out: bool
-    """Dev was held out of train; else it is the benchmark's own."""
+    """True if dev was held out of train; else it is the benchmark's own."""
     dev_rows: int
     majority: float | None
-    """Accuracy of always saying the most frequent class; None for regression."""
+    """Accuracy of the most frequent class; None for regression."""
     scores: dict[str, Spread]
     all_scores: dict[str, dict[str, dict[str, Spread]]]
     """Set -> metric -> column -> spread."""
@@ -84,7 +84,7 @@ class Summary:
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     columns: dict[str, str]
-    """Column -> what a person reads."""
+    """Column -> heading."""
     main_method: str
     selected_on: str
     datasets: list[DatasetSummary]
@@ -97,7 +97,7 @@ class Summary:
     selected_by: SelectedBy = "loss"
     """Rule that chose epochs and episodes on selection."""
     points: int = 1
-    """Settings that each teacher and student was trained at, the best on selection kept."""
+    """Settings tried for each teacher and student, the best on selection kept."""
 
 
 def summarise(
@@ -236,7 +236,7 @@ def _costs(one: DatasetOutputs, seeds: Sequence[int]) -> dict[str, Cost]:
 
 
 def _warnings(one: DatasetOutputs, methods: Sequence[str], seeds: Sequence[int], findings: Findings) -> list[str]:
-    """Warnings for a reader of this dataset's numbers; split's own warnings first."""
+    """Warnings about this dataset's numbers; split's own warnings first."""
     found = list(one.warnings)
     for method in methods:
         for seed in seeds:

@@ -1,4 +1,4 @@
-"""Tables as text: for a terminal, in Markdown, as CSV; a cell may have several lines. Nothing here imports torch."""
+"""Tables as text: for a terminal, in Markdown, as CSV; a cell may have several lines. No torch."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from typing import TypeVar
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 MOST_COLUMNS = 8
-"""Of numbers, that fit a page of paper and most terminals."""
+"""Number of columns with numbers that fit a page of paper and most terminals."""
 RULE = "\N{BOX DRAWINGS LIGHT HORIZONTAL}"
 
 
@@ -25,7 +25,7 @@ class Table:
 
 
 def split_columns(table: Table, most: int = MOST_COLUMNS) -> list[Table]:
-    """The table in parts of at most that many columns of numbers, the names before each; itself if it is no wider."""
+    """The table split into parts of at most that many number columns, each with the names; unsplit if it fits."""
     numbers = len(table.header) - table.names
     parts = -(-numbers // most)
     if parts <= 1:
@@ -74,7 +74,7 @@ def markdown_table(table: Table) -> str:
 
 
 def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
-    """The values of each key, keys in the order in which they first come."""
+    """Group values by key, keys in the order of first occurrence."""
     found: dict[Key, list[Value]] = {}
     for key, value in pairs:
         found.setdefault(key, []).append(value)
@@ -82,7 +82,7 @@ def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows as CSV, numbers that are no whole ones with six digits."""
+    """Rows as CSV, non-integers with six digits."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -91,5 +91,5 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _lines_of(row: Sequence[str]) -> list[tuple[str, ...]]:
-    """A row's printed lines: cells with fewer lines than the highest are filled up."""
+    """A row's printed lines: cells are padded to the highest."""
     return list(zip_longest(*(text.split("\n") for text in row), fillvalue=""))

@@ -1,4 +1,4 @@
-"""Numbers as people read them: points of 100, mean ± sd, intervals, and the compact table of `make demo`."""
+"""Numbers for people: points of 100, mean ± sd, intervals, and the compact table of `make demo`."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -19,7 +19,7 @@ Shown = Callable[[float], str]
 
 
 def number_text(value: float, metric: str, *, signed: bool = False) -> str:
-    """A score in points (of 100) with one decimal; losses and squared errors as they are, with three."""
+    """A score in points (of 100) with one decimal; losses and squared errors unscaled, with three."""
     if metric in LOWER_IS_BETTER:
         text = f"{value:+.3f}" if signed else f"{value:.3f}"
     else:
@@ -29,7 +29,7 @@ def number_text(value: float, metric: str, *, signed: bool = False) -> str:
 
 
 def score_text(spread: Spread | None, metric: str) -> str:
-    """'84.2 ± 1.3', '84.2' for one seed, and a dash for what was not measured."""
+    """'84.2 ± 1.3', '84.2' for one seed, and a dash without a value."""
     if spread is None:
         return "\N{EN DASH}"
     mean = number_text(spread.mean, metric)
@@ -56,7 +56,7 @@ def both_text(teacher: Interval, finetune: Interval | None, metric: str) -> str:
 
 
 def value_text(interval: Interval, form: str, scale: float = 1.0) -> str:
-    """'92.0 [89.1, 94.2]' of a value that has no sign, in a format like '{:.1f}'."""
+    """'92.0 [89.1, 94.2]' for an unsigned value, in a format like '{:.1f}'."""
     value = form.format(scale * interval.difference)
     if interval.low is None or interval.high is None:
         return f"{value} {NO_INTERVAL}"
@@ -83,7 +83,7 @@ def rows_text(margin: Margin, metric: str) -> str:
 
 
 def verdict_text(margin: Margin) -> str:
-    """Say what the interval shows, for a metric of which more is better."""
+    """Interpret an interval of a higher-is-better metric."""
     found = margin.interval
     if found.low is None or found.high is None:
         return found.method
@@ -95,7 +95,7 @@ def verdict_text(margin: Margin) -> str:
 
 
 def interval_text(seeds: Sequence[int]) -> str:
-    """The sources of chance that a bracket covers."""
+    """The sources of chance that an interval covers."""
     return "rows" if len(seeds) == 1 else f"rows and {len(seeds)} seeds"
 
 
@@ -107,17 +107,17 @@ def seeds_text(seeds: Sequence[int]) -> str:
 
 
 def selected_text(selected_on: str) -> str:
-    """Name what chose epochs and episodes; on dev, the label that every number then carries."""
+    """Name the rows that chose epochs and episodes; on dev, this is the label of every number."""
     return "selected on dev" if selected_on == "dev" else "selected on selection, reported on dev"
 
 
 def on_dev_text(selected_on: str) -> str:
-    """The label that a picture or a line of dev numbers must carry wherever it is shown."""
+    """The required label of a picture or a line of dev numbers."""
     return ", selected on dev" if selected_on == "dev" else ""
 
 
 def chosen_text(summary: Summary) -> str:
-    """Describe how selection rows chose epochs and episodes, and settings where they were searched."""
+    """Describe how selection rows chose epochs, episodes, and searched settings."""
     by = IN_WORDS[summary.selected_by]
     if summary.points == 1:
         return f"Epochs and episodes were chosen by {by}"
@@ -160,7 +160,7 @@ def latency_setting_text(batch: int, length: int, threads: int, repeats: int) ->
 
 
 def taken_text(effort: Effort) -> str:
-    """'750 rows, 120 updates (96 to the weights kept)': what a student was trained on and how often it moved."""
+    """'750 rows, 120 updates (96 to the weights kept)': rows and updates of a student's training."""
     parts = [f"{rows_of(effort.train_rows)} rows"]
     if effort.other_rows:
         parts.append(f"{rows_of(effort.other_rows)} of other datasets")
@@ -171,12 +171,12 @@ def taken_text(effort: Effort) -> str:
 
 
 def rows_of(count: float | None) -> str:
-    """A number of rows or updates, which may be a mean; a dash where it is not recorded."""
+    """A number of rows or updates, possibly a mean; a dash if it is not recorded."""
     return "\N{EN DASH}" if count is None else f"{count:.0f}"
 
 
 def shown_columns(summary: Summary) -> dict[str, str]:
-    """The columns of the main table: all of a few methods; of many the plain student and the main one (see the comparison)."""
+    """The columns of the main table: all of a few methods, otherwise the plain student and the main one."""
     if len(summary.methods) <= SHOWN_METHODS:
         return summary.columns
     kept = ("teacher", BASELINE, "meta_teacher", summary.main_method)
@@ -190,12 +190,12 @@ def score_cells(summary: Summary, scores: Mapping[str, Spread], margin: Margin, 
 
 
 def mean_cells(summary: Summary) -> list[str]:
-    """The same of the mean over datasets."""
+    """The cells of the mean over datasets."""
     return score_cells(summary, summary.average_scores, summary.average_margins[summary.main_method], "accuracy")
 
 
 def terminal_table(summary: Summary) -> str:
-    """The compact table that `make demo` ends with: scores in points on dev, one row a dataset."""
+    """The compact table at the end of `make demo`: scores in points on dev, one row per dataset."""
     header = ["dataset", "metric", *shown_columns(summary).values()]
     header += ["margin to the teacher", "parameters", "latency p50 ms"]
     rows = [_terminal_row(summary, one) for one in summary.datasets]
@@ -217,7 +217,7 @@ def terminal_table(summary: Summary) -> str:
 
 
 def _taken_lines(summary: Summary) -> list[str]:
-    """Labelled rows and updates of each method, which a comparison must know before it calls one better."""
+    """Labelled rows and updates of each method, needed for a fair comparison."""
     if not summary.efforts:
         return []
     mean = ", mean over datasets" if len(summary.datasets) > 1 else ""

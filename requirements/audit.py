@@ -1,4 +1,4 @@
-"""Asks pip-audit about every version that requirements.lock pins. Standard library only.
+"""Audit of every version pinned in requirements.lock by pip-audit. Standard library only.
 
     python requirements/audit.py PIP_AUDIT        (what `make audit` runs)
 
@@ -40,7 +40,7 @@ class Dependency(TypedDict, total=False):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Ask, print, and return the exit status."""
+    """Run the audit, print the findings, and return the exit status."""
     pins = pinned()
     answer, problem = ask(Path(arguments[0]), pins)
     findings, silent = summary(answer, pins)
@@ -61,14 +61,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def pinned(folder: Path = HERE) -> dict[str, str]:
-    """Package -> version of the lock, and torch, which the lock leaves to the machine."""
+    """Package -> version in the lock, and of torch, which the lock leaves to the machine."""
     lock = dict(PIN.findall((folder / "requirements.lock").read_text(encoding="utf-8")))
     wanted = dict(PIN.findall((folder / "requirements.in").read_text(encoding="utf-8")))
     return {**lock, "torch": wanted["torch"]}
 
 
 def ask(program: Path, pins: dict[str, str]) -> tuple[list[Dependency], str]:
-    """(What pip-audit says of each package, why it says nothing): one of them is empty."""
+    """(pip-audit's findings per package, the reason if there are none): one of them is empty."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("".join(f"{name}=={version}\n" for name, version in pins.items()))
         file.flush()
@@ -86,7 +86,7 @@ def ask(program: Path, pins: dict[str, str]) -> tuple[list[Dependency], str]:
 
 
 def summary(answer: Sequence[Dependency], pins: dict[str, str]) -> tuple[list[str], list[str]]:
-    """(A line for each vulnerability, packages that nothing was said about)."""
+    """(One line per vulnerability, packages that were not audited)."""
     findings: list[str] = []
     silent = {normal(name): name for name in pins}
     for one in answer:
@@ -100,7 +100,7 @@ def summary(answer: Sequence[Dependency], pins: dict[str, str]) -> tuple[list[st
 
 
 def normal(name: str) -> str:
-    """A package's name as indexes compare it."""
+    """A package's normalised name."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -1,4 +1,4 @@
-"""assistant: the network that teaches the student of takd or sftn in the teacher's place, made once for both's sake.
+"""assistant: the network that replaces the teacher for takd or sftn, made once per dataset and seed.
 
     python -m tasks.assistant --dataset rte --method takd --seed 42
 
@@ -38,7 +38,7 @@ Curves = list[dict[str, float]]
 
 
 def assistant(stage: Stage) -> None:
-    """Make the network that teaches the student of takd or sftn."""
+    """Make the assistant of takd or sftn."""
     dataset = open_dataset(stage, stage.dataset)
     accelerator = start_torch(stage)
     teacher = stage.read(teacher_model(stage.dataset, stage.seed))
@@ -83,7 +83,7 @@ def _between(
 def _friendly(
     stage: Stage, dataset: TokenisedDataset, teacher: Path, student: Classifier, accelerator: Accelerator
 ) -> tuple[Classifier, Curves, int]:
-    """sftn's teacher: student branches train with it, and are dropped."""
+    """sftn's teacher, trained with student branches, which are dropped afterwards."""
     from methods.sftn import FriendlyTeacher
 
     given, own = stage.parameters, stage.parameters.sftn

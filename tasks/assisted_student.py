@@ -1,4 +1,4 @@
-"""assisted_student: the student of takd or sftn, distilled from what its assistant says.
+"""assisted_student: the student of takd or sftn, distilled from its assistant's outputs.
 
     python -m tasks.assisted_student --dataset rte --method takd --seed 42
 

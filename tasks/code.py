@@ -14,7 +14,7 @@ from tasks.runtime.stage import ROOT, Stage, run_stage
 
 
 def code(stage: Stage) -> None:
-    """Write which modules each stage runs."""
+    """Write the list of modules of each stage."""
     tree = SourceTree(ROOT)
     found = {name: tree.modules_of(name) for name in tree.stages()}
     for name, modules in found.items():

@@ -1,4 +1,4 @@
-"""curriculum: stage 4 of MPDistil, the student learns which dataset to learn from.
+"""curriculum: stage 4 of MPDistil, in which a policy chooses the student's next dataset.
 
     python -m tasks.curriculum --dataset rte --method mpdistil --seed 42
 
@@ -103,7 +103,7 @@ def _target(stage: Stage, dataset: TokenisedDataset, head: Path, exam: list[int]
 
 
 def _probe(stage: Stage, dataset: TokenisedDataset) -> tuple[list[int], Probe | None]:
-    """Quiz rows kept out of training (the exam), and the fixed rows that `gain` and `alignment` are measured on."""
+    """Quiz rows held out of training (the exam), and the probe of `gain` and `alignment`."""
     exam = exam_rows(stage, dataset)
     if stage.parameters.curriculum.probe == "exam":
         return exam, _fixed(stage, dataset.split("quiz"), exam, "train")

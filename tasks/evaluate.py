@@ -1,4 +1,4 @@
-"""evaluate: predictions, metrics, size, memory, CPU latency and throughput of one student beside its teacher's.
+"""evaluate: predictions, metrics, size, memory, CPU latency and throughput of one student and its teacher.
 
     python -m tasks.evaluate --dataset rte --method mpdistil --seed 42
 
@@ -80,7 +80,7 @@ def evaluate(stage: Stage) -> None:
 
 
 def _as_stock(model: Classifier) -> Classifier:
-    """The network as whoever pulls it will run it: the evidence is its bits and its latency."""
+    """The network as users will load it: the evidence is its bits and its latency."""
     model.first_token_only = False
     return model
 
@@ -88,7 +88,7 @@ def _as_stock(model: Classifier) -> Classifier:
 def _table(
     name: str, row_ids: list[str], labels: np.ndarray, own: np.ndarray, teacher: np.ndarray, dataset: TokenisedDataset
 ) -> pa.Table:
-    """One row per row: label, logits (C) and task loss of both models."""
+    """Table of the rows: label, logits (C) and task loss of both models."""
     kind = dataset.spec.kind
     columns = (
         [name] * len(row_ids),
@@ -111,14 +111,14 @@ def _plain_baselines(dataset: TokenisedDataset) -> tuple[float, float | None]:
 
 
 def _weights(folder: Path) -> int:
-    """Bytes of a model's weights on disk."""
+    """Size of a model's weights on disk in bytes."""
     return (folder / "model.safetensors").stat().st_size
 
 
 def _costs(
     stage: Stage, dataset: TokenisedDataset, models: dict[str, Classifier]
 ) -> tuple[Latency, Throughput, Memory]:
-    """CPU latency and throughput, timed in turns, and the memory of a pass at the batch of the throughput."""
+    """CPU latency and throughput, timed alternately, and the memory of a pass at the throughput's batch."""
     given, batch = stage.parameters.evaluate, stage.parameters.evaluate.throughput_batch
     length, threads = min(given.latency_length, dataset.max_length), given.latency_threads
     timing = Timing(

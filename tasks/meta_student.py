@@ -1,4 +1,4 @@
-"""meta_student: a student by a method on the teacher's signals, with the meta-teacher's answers in place of the teacher's.
+"""meta_student: a student trained on the teacher's signals with the meta-teacher's logits in place of the teacher's.
 
     python -m tasks.meta_student --dataset rte --method kd --seed 42
 
@@ -26,7 +26,7 @@ from training.teacher_signals import open_signals
 
 
 def meta_student(stage: Stage) -> None:
-    """Train one student on the meta-teacher's answers."""
+    """Train one student on the meta-teacher's logits."""
     dataset = open_dataset(stage, stage.dataset)
     accelerator = start_torch(stage)
     teacher = stage.read(teacher_model(stage.dataset, stage.seed))

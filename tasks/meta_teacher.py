@@ -1,4 +1,4 @@
-"""meta_teacher: stage 3 of MPDistil, a head on the teacher's pooled vectors that also reads the student's.
+"""meta_teacher: stage 3 of MPDistil, a head on the pooled vectors of teacher and student.
 
     python -m tasks.meta_teacher --dataset rte --seed 42
 
@@ -74,7 +74,7 @@ def meta_teacher(stage: Stage) -> None:
 
 
 def meta_teacher_settings(stage: Stage, *, label_range: tuple[float, float] | None) -> MetaTeacherSettings:
-    """The stage's section, as the training code takes it."""
+    """Settings of the training code from the stage's section."""
     values = stage.parameters.meta_teacher.model_dump()
     values["max_grad_norm"] = values.pop("clip_norm")
     return MetaTeacherSettings(**values, label_range=label_range, seed=stage.seed_of("training"))
@@ -91,7 +91,7 @@ def _run(stage: Stage, student: Classifier, dataset: TokenisedDataset, device: t
 def _pooled(
     student: Classifier, dataset: TokenisedDataset, name: str, signals: TeacherSignals, own: torch.Tensor
 ) -> PooledRows:
-    """Both models' pooled vectors of a split's rows; the student's go through the projection it was trained with."""
+    """Both models' pooled vectors of a split's rows; the student's are projected if it has a projection."""
     projected = own if student.projection is None else student.projection(own)
     return PooledRows(signals.pooled, projected, torch.from_numpy(np.array(dataset.split(name).labels)))
 

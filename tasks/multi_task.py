@@ -1,4 +1,4 @@
-"""multi_task: MPDistil's rows and steps without its curriculum, the baseline that its stage 4 is measured against.
+"""multi_task: MPDistil's rows and steps without its curriculum, the baseline of its stage 4.
 
     python -m tasks.multi_task --dataset rte --method kd --seed 42
 
@@ -40,7 +40,7 @@ from training.teacher_signals import open_signals
 
 
 def multi_task(stage: Stage) -> None:
-    """Train the student of one dataset on the quiz splits of all of them, each as often."""
+    """Train the student of one dataset on the quiz splits of all datasets, drawn evenly."""
     given, dataset = stage.parameters, open_dataset(stage, stage.dataset, record=False)
     accelerator = start_torch(stage)
     stage.read(OUTPUTS / "split")
@@ -86,7 +86,7 @@ def multi_task(stage: Stage) -> None:
 
 
 def _distillations(stage: Stage, datasets: Mapping[str, TokenisedDataset]) -> dict[str, Distillation]:
-    """The method's loss on every dataset, on what its own teacher says of its quiz; {} where it has no teacher."""
+    """The method's loss on every dataset, with that dataset's own teacher; {} for a method without one."""
     method = make_method(stage.parameters, stage.method, student_layers=0, teacher_layers=0)
     if isinstance(method, Scheduled) or method.needs.layers or method.needs.pooled:
         raise UserError(f"--method {stage.method}: reads more of its teacher than logits; use kd")
@@ -136,7 +136,7 @@ def _write_records(
 
 
 DROPPED = ("reward", "reward_binary", "reward_real")
-"""Of an episode's row: there are none."""
+"""Columns of an episode's row that have no values here."""
 
 
 if __name__ == "__main__":

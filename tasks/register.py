@@ -1,4 +1,4 @@
-"""register: every student in MLflow's registry with the evidence for it; nothing twice.
+"""register: every student in MLflow's registry with its evidence, without duplicates.
 
     python -m tasks.register
 
@@ -49,7 +49,7 @@ WAITING = "another registration is at work; waiting for it"
 
 
 def register(stage: Stage) -> None:
-    """Register what is new, and set the aliases."""
+    """Register new students, and set the aliases."""
     students, missing = find_students(stage.parameters)
     if missing:
         stage.say(f"not registered: {'; '.join(missing)}")
@@ -81,7 +81,7 @@ def _own_checks(student: EvaluatedStudent, stage: Stage) -> tuple[Check, ...]:
 def _result_of(
     stage: Stage, students: Sequence[EvaluatedStudent], checks: Mapping[str, tuple[Check, ...]], address: str
 ) -> RegistrationRecord:
-    """The registration: of a trial without asking the registry, of what the last registration left, or of a new one."""
+    """The registration: of a trial without the registry, reused from the last one, or a new one."""
     of_trial = None if stage.parameters.registry.trials else trial()
     if of_trial is not None:
         return registered(students, RegistrationProgress(checks), address, reachable=True).model_copy(
@@ -112,7 +112,7 @@ def _registered(
 def fill(
     client: "MlflowClient", students: Sequence[EvaluatedStudent], stage: Stage, done: RegistrationProgress, address: str
 ) -> None:
-    """Everything that needs the registry; `done` is kept up to date."""
+    """The part of a registration that needs the registry; keeps `done` up to date."""
     parameters, wanted = stage.parameters, list(dict.fromkeys(student.name for student in students))
     before = done.model_states = read_model_states(client, f"{parameters.benchmark}-%", wanted)
     experiment = open_experiment(client, parameters.benchmark, address, stage.say)
@@ -151,7 +151,7 @@ def fill(
 def _has_files(
     client: "MlflowClient", student: EvaluatedStudent, version: StoredVersion, stage: Stage, done: RegistrationProgress
 ) -> bool:
-    """Check the files of a student's version; if not, it is marked, for the student to be registered again."""
+    """Check the files of a student's version; mark it if some are missing, so that the student is registered again."""
     location = locate(client, student.name, version)
     missing = missing_files(location, student_sizes(student.model))
     if missing:
@@ -164,7 +164,7 @@ def _has_files(
 def _check_champion(
     client: "MlflowClient", model_state: ModelState, own: Mapping[int, EvaluatedStudent], stage: Stage
 ) -> None:
-    """Say so if the champion's files are gone and its student is none of those at hand, so that a person must choose."""
+    """Warn if the champion's files are missing and its student is not in the outputs: a person must choose."""
     champion = model_state.aliases.get(names.CHAMPION)
     version = model_state.versions.get(champion) if champion is not None else None
     if version is None or version.number in own or names.KEY not in version.tags:
@@ -185,7 +185,7 @@ def _test_champion(
     stage: Stage,
     done: RegistrationProgress,
 ) -> None:
-    """Put the present champion, and the versions of the students at hand, to the gate's tests of today."""
+    """Apply today's tests of the gate to the present champion and the students' versions."""
     settings, tested = stage.parameters.registry, {number: done.checks[one.key] for number, one in own.items()}
     for number, checks in tested.items():
         note_checks(client, model_state.name, model_state.versions[number], checks, settings)
@@ -210,7 +210,7 @@ def _folders(
 def _register_new(
     registration: Registration, new: Sequence[EvaluatedStudent], stage: Stage, done: RegistrationProgress
 ) -> None:
-    """Log and register students that the registry does not hold."""
+    """Log and register students that are not in the registry."""
     for student in new:
         lost = done.model_states[student.name].lost(student.key)
         version = registration.register(student, done.checks[student.key], lost)

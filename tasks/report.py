@@ -1,4 +1,4 @@
-"""report: one page for people, one JSON for programs, and the files that DVC's metrics and plots read.
+"""report: one page for people, one JSON for programs, and the files for DVC's metrics and plots.
 
     python -m tasks.report
 
@@ -80,7 +80,7 @@ def report(stage: Stage) -> None:
 def study(
     stage: Stage, outputs: Sequence[DatasetOutputs], left_out: Mapping[str, str]
 ) -> tuple[Comparison, Analysis, list[Records]]:
-    """All methods side by side, and what the papers ask of their own methods, from the records."""
+    """The comparison of all methods, and the papers' analyses, from the records."""
     given = stage.parameters
     compared = compare(
         outputs,

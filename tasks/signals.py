@@ -1,4 +1,4 @@
-"""signals: what the frozen teacher says about every row, stored once, so that no student has to run the teacher.
+"""signals: the frozen teacher's outputs for every row, stored once, so that no student has to run the teacher.
 
     python -m tasks.signals --dataset rte --seed 42
 
@@ -19,7 +19,7 @@ from tasks.student_training.training_rows import taught_splits
 
 
 def signals(stage: Stage) -> None:
-    """Run the teacher over every split and store what it says."""
+    """Run the teacher over every split and store its outputs."""
     given, dataset = stage.parameters, open_dataset(stage, stage.dataset)
     accelerator = start_torch(stage)
     folder = stage.read(teacher_model(stage.dataset, stage.seed))

@@ -35,7 +35,7 @@ EMBEDDED = "quickstart"
 
 
 def split(stage: Stage) -> None:
-    """Part the rows of one dataset and tokenise them."""
+    """Split the rows of one dataset and tokenise them."""
     given = stage.parameters.split
     rows = read_source(stage.read(output_folder("source", dataset=stage.dataset) / "rows"))
     spec = rows.spec
@@ -103,7 +103,7 @@ def _shares(given: Split) -> Shares:
 
 
 def _tokenizer(stage: Stage, folder: Path) -> tuple[Tokenizer, dict[str, int]]:
-    """The tokenizer, and its special tokens' ids by their names; its files are put into `folder` as a model folder's."""
+    """The tokenizer, and its special tokens' ids by name; its files are written to `folder`."""
     given = stage.parameters
     if given.split.tokenizer == EMBEDDED:
         tokenizer = build_word_tokenizer(vocabulary())

@@ -52,7 +52,7 @@ def student(stage: Stage) -> None:
 def _fixed_teacher(
     stage: Stage, dataset: TokenisedDataset, teacher: Path, use: TeacherUse, splits: tuple[str, ...]
 ) -> FixedTeacher:
-    """Return the method's needs of a fixed teacher: its signals are those of the rows trained on."""
+    """Return the method's needs of a fixed teacher: its signals are those of the training rows."""
     if use == "none":
         return FixedTeacher()
     if use == "runs":

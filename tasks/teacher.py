@@ -78,7 +78,7 @@ Taught = tuple[Classifier, list[dict[str, float]], list[np.ndarray]]
 
 
 def _found(stage: Stage, dataset: TokenisedDataset, accelerator: Accelerator) -> BestTrial[Taught]:
-    """The teacher with its curves and trajectory: supplied, trained, or the best that a search has trained."""
+    """The teacher with its curves and trajectory: supplied, trained, or the best of a search."""
 
     def taught(own: Stage) -> Taught:
         start = start_teacher(own, dataset)
@@ -96,7 +96,7 @@ def _found(stage: Stage, dataset: TokenisedDataset, accelerator: Accelerator) ->
 def _trained(
     stage: Stage, model: Classifier, dataset: TokenisedDataset, accelerator: Accelerator
 ) -> tuple[list[dict[str, float]], list[np.ndarray]]:
-    """Train in place: the curves, and the logits (N, C) after every epoch if asked for; nothing if supplied."""
+    """Train in place; return the curves, and if requested the logits (N, C) after every epoch; nothing if supplied."""
     given, trajectory = stage.parameters, _Trajectory()
     if given.teacher.origin != "train":
         return [], trajectory.epochs
@@ -120,7 +120,7 @@ def _trained(
 
 
 class _Trajectory:
-    """The logits (N, C) of all rows that students train on after every epoch, where they are asked for by `said`."""
+    """The logits (N, C) of all student training rows after every epoch, if a trajectory is requested."""
 
     def __init__(self) -> None:
         self.epochs: list[np.ndarray] = []
@@ -145,7 +145,7 @@ def _said(stage: Stage, network: nn.Module, dataset: TokenisedDataset, accelerat
 
 
 def _compare_with_majority(stage: Stage, dataset: TokenisedDataset, own: float) -> None:
-    """Say loudly, or stop, if the teacher knows no more than which label is the most frequent one."""
+    """Warn, or stop, if the teacher is no better than the most frequent label."""
     labels = np.asarray(dataset.split("selection").labels)
     kind = KINDS[dataset.spec.kind]
     plain = kind.constant_score(labels)

@@ -1,1 +1,1 @@
-"""The loops, teacher signals and the curriculum: what all methods share."""
+"""Training loops, teacher signals and the curriculum, shared by all methods."""

@@ -1,4 +1,4 @@
-"""The loop of the methods whose teacher moves: both networks train, the student's best epoch on selection is kept."""
+"""The loop of methods whose teacher trains: both networks train, the student's best epoch on selection is kept."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class JointSettings:
 
 @dataclass(frozen=True)
 class JointSplits:
-    """train teaches, quiz gives the teacher feedback, selection chooses the student's epoch."""
+    """The splits: train for the student, quiz for feedback to the teacher, selection for the epoch."""
 
     train: TokenSplit
     quiz: TokenSplit
@@ -69,20 +69,20 @@ class JointRun:
     """Records of a training, beside the student's weights."""
 
     curves: list[dict[str, float]]
-    """One row an epoch: the method's figures (means over steps), selection scores of student and teacher, best."""
+    """One row per epoch: the method's values (means over steps), selection scores of student and teacher, best."""
     influence: list[dict[str, float]]
-    """Single rows over time, where the method keeps them."""
+    """Records of single rows over time, if the method keeps them."""
     student_updates: int
     teacher_updates: int
     train_rows: int
     schedule: list[Lasting] = field(default_factory=list)
     """The phases of a method whose loss changes over the epochs."""
     feedback_rows: int = 0
-    """Labelled rows that taught the teacher and not the student."""
+    """Labelled rows used by the teacher only."""
 
     @property
     def kept_updates(self) -> int:
-        """Of the student, until its weights were those that are kept; every epoch has as many."""
+        """Updates of the student until the kept weights; every epoch has equally many."""
         kept = next(number for number, row in enumerate(self.curves, start=1) if row["best"])
         return self.student_updates * kept // len(self.curves)
 
@@ -100,7 +100,7 @@ def train_jointly(
     checkpoints: Checkpoints | None = None,
     stored: StoredTeacher | None = None,
 ) -> JointRun:
-    """Train both in place; the student ends with its best epoch's weights, the teacher as its last step left it.
+    """Train both in place; the student ends with its best epoch's weights, the teacher with its last ones.
 
     With `stored`, the teacher's backbone is frozen. Raises Diverged where a loss or a gradient is no number any more.
     """
@@ -129,7 +129,7 @@ def train_jointly(
 
 
 class CoTrainingRun(Resumable):
-    """All that changes while two networks train: what a checkpoint holds, and the step that changes it."""
+    """Mutable state of training two networks: the content of a checkpoint, and the step."""
 
     PARTS = ("_networks", "_optimizers", "_schedules", "best", "_quiz")
     VALUES = ("epoch", "steps")
@@ -162,11 +162,11 @@ class CoTrainingRun(Resumable):
 
     @property
     def quiz_rows(self) -> int:
-        """Return the number of rows of the quiz that a method has asked for."""
+        """Return the number of quiz rows that the method has used."""
         return 0 if self._quiz is None else self._quiz.rows_in(self._quiz.given)
 
     def take_step(self, method: MovingTeacher, batch: Batch, steps: int, where: str) -> None:
-        """One update of each, in an epoch of so many steps. Raises Diverged."""
+        """One update of each, in an epoch of the given number of steps. Raises Diverged."""
         self.pair.progress = (self.epoch - 1 + len(self.steps) / steps) / self._settings.epochs
         with training_precision(self._accelerator):
             figures = method.step(self.pair, batch, self._feedback)
@@ -211,7 +211,7 @@ def _quiz_batches(quiz: TokenSplit, settings: JointSettings) -> QuizBatches | No
 
 
 def _feedback(quiz: QuizBatches | None, device: torch.device) -> Iterator[Batch]:
-    """Quiz batches without end, for the methods that ask for them."""
+    """Endless quiz batches, for methods that need them."""
     if quiz is None:
         raise UserError("the quiz split has no rows, but a teacher learns from its student on them; raise split.quiz")
     while True:
@@ -219,7 +219,7 @@ def _feedback(quiz: QuizBatches | None, device: torch.device) -> Iterator[Batch]
 
 
 def _check_step(pair: Pair, loss: float, where: str) -> None:
-    """Raise Diverged where the loss, or what the optimisers were given, is no number any more."""
+    """Raise Diverged if the loss or an optimiser's gradient is not finite."""
     check_finite(loss, f"{where}: the loss", "lower a learning rate")
     for whose, learner in (("student", pair.student), ("teacher", pair.teacher)):
         slower = f"lower the {whose}'s learning rate ({learner.rate:g})"
@@ -228,7 +228,7 @@ def _check_step(pair: Pair, loss: float, where: str) -> None:
 
 @torch.no_grad()
 def score_head(teacher: Classifier, stored: TeacherSignals, split: TokenSplit, target: Target) -> dict[str, float]:
-    """Mean task loss and metrics of a split, by the teacher's head on stored pooled vectors."""
+    """Mean task loss and metrics of a split, from the teacher's head on stored pooled vectors."""
     head = teacher.head_of(target.name)
     with scoring_precision(head.weight.device):
         logits = head(stored.pooled.to(head.weight.device)).reshape(len(split), -1).cpu().numpy()
@@ -258,7 +258,7 @@ def _learner(network: Classifier, settings: TrainingSettings) -> Learner:
 
 
 def _means(steps: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Each figure's mean over the steps that have it."""
+    """Mean of each value over the steps that have it."""
     names = sorted({name for values in steps for name in values})
     found = {name: [values[name] for values in steps if name in values] for name in names}
     return {f"train_{name}": sum(values) / len(values) for name, values in found.items()}

@@ -1,4 +1,4 @@
-"""Several processes that train as one: each runs its share of a batch's rows, and every one sees what all rows gave.
+"""Data parallelism over rows: each process runs its share of a batch, and all outputs are gathered everywhere.
 
 `batch_size` counts the rows of a step whatever the number of processes, and a loss never knows of them: it reads the
 outputs of all rows, gathered, on every process. So terms that couple the rows of a batch (`dist`), means over tokens
@@ -23,7 +23,7 @@ from models.model_outputs import Outputs
 from seeds import start_own_process
 
 BUCKET = 2**24
-"""Numbers that are averaged in one message: few messages, and a small copy beside the gradients."""
+"""Numbers averaged per message: few messages, and a small copy beside the gradients."""
 
 
 def count() -> int:
@@ -32,23 +32,23 @@ def count() -> int:
 
 
 def number() -> int:
-    """This process's number, from 0."""
+    """This process's rank."""
     return dist.get_rank() if count() > 1 else 0
 
 
 def is_first() -> bool:
-    """Return whether this is the process that writes and speaks."""
+    """Return whether this is the main process."""
     return number() == 0
 
 
 def draw_own_dropout() -> None:
-    """Other dropout masks than those of the other processes; call it after weights are drawn, which must be alike."""
+    """Reseed dropout per process; call it after weights are drawn, which must be equal."""
     if not is_first():
         start_own_process(number())
 
 
 def share(rows: int, number: int, count: int) -> slice:
-    """Return which of `rows` rows a process runs: neighbours, at most one row more than another's; may be none."""
+    """Return this process's contiguous share of `rows` rows; shares differ by at most one row and may be empty."""
     return slice(rows * number // count, rows * (number + 1) // count)
 
 
@@ -60,7 +60,7 @@ def run_shared(
     choices: int = 1,
     **wanted: Sequence[int],
 ) -> Outputs:
-    """A network's outputs (`Classifier.forward`) for all B rows of a batch, of which this process runs its share.
+    """A network's outputs (`Classifier.forward`) for all B rows of a batch, each process running its share.
 
     Every process must call it with the same batch. A process without a row runs the first one for company: what it says is
     left out, but all take the same steps.
@@ -89,14 +89,14 @@ def run_shared(
 
 
 def all_rows(own: Tensor, rows: int, unit: int = 1) -> Tensor:
-    """Gather what every process has of `rows` rows, `unit` entries each, in their order: (own * unit, ...) -> (rows * unit, ...)."""
+    """Gather all processes' shares of `rows` rows, `unit` entries each: (own * unit, ...) -> (rows * unit, ...)."""
     gathered = _AllRows.apply(own, rows, unit)
     assert isinstance(gathered, Tensor)
     return gathered
 
 
 def average(tensors: Iterable[Tensor]) -> None:
-    """Replace tensors by their mean over processes, in place; all processes give the same shapes in the same order."""
+    """Replace tensors by their mean over processes, in place; shapes and order must be equal in all processes."""
     if count() == 1:
         return
     for bucket in _buckets(tensors):
@@ -108,7 +108,7 @@ def average(tensors: Iterable[Tensor]) -> None:
 
 
 def average_gradients(parameters: Iterable[Tensor]) -> None:
-    """Take the mean over processes of what lies in `.grad`; parameters without a gradient have none anywhere.
+    """Average `.grad` over processes; parameters without a gradient have none anywhere.
 
     Parts of a split parameter are left as they are: what was sent when they were split is the mean already.
     """
@@ -116,7 +116,7 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
 
 
 def is_part(value: Tensor) -> bool:
-    """Return whether this process has but a part of a tensor (training.fsdp)."""
+    """Return whether this process holds only a shard of a tensor (training.fsdp)."""
     return isinstance(value, DTensor)
 
 
@@ -149,7 +149,7 @@ class _AllRows(torch.autograd.Function):
 
 
 def _gather(own: Tensor, rows: int, unit: int) -> Tensor:
-    """Sent as bytes: no type of number is refused, and none changes."""
+    """Gather as bytes, which works for every dtype without changing values."""
     sizes = [part.stop - part.start for part in (_entries(rows, unit, i) for i in range(count()))]
     padded = own.new_zeros((max(sizes), *own.shape[1:]))
     padded[: sizes[number()]] = own[: sizes[number()]]
@@ -164,7 +164,7 @@ def _entries(rows: int, unit: int, process: int) -> slice:
 
 
 def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    """Neighbours of one type and device, as many as make a message."""
+    """Group consecutive tensors of one dtype and device into messages."""
     bucket: list[Tensor] = []
     size = 0
     for tensor in tensors:

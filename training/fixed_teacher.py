@@ -1,4 +1,4 @@
-"""A teacher that stays as it is, as a loss reads it: by its stored signals, its trajectory, or by running."""
+"""A fixed teacher for a loss: its stored signals, its trajectory, or the running network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from training.teacher_signals import TeacherSignals
 
 @dataclass(frozen=True)
 class FixedTeacher:
-    """Its stored outputs or its network; none of the three is a teacher without outputs.
+    """Stored outputs or a network; with none of the three, a teacher without outputs.
 
     signals: of the rows trained on. trajectory: their logits (N, C) after each of its epochs. network: it runs, in eval
     mode.
@@ -29,13 +29,13 @@ class FixedTeacher:
 
     @property
     def width(self) -> int | None:
-        """Of its pooled vectors."""
+        """Width of its pooled vectors."""
         if self.network is not None:
             return self.network.hidden_size
         return None if self.signals is None else self.signals.pooled.shape[-1]
 
     def outputs(self, batch: Batch, phase: Phase, dataset: str) -> Outputs | None:
-        """Its outputs on a train batch, as a phase's loss reads them."""
+        """Its outputs on a train batch for a phase's loss."""
         if self.network is not None:
             return run_frozen(self.network, batch, phase.method.needs, dataset)
         if self.signals is None:
@@ -48,13 +48,13 @@ class FixedTeacher:
 
 
 def reworded(signals: TeacherSignals, weight: Tensor, bias: Tensor | None) -> TeacherSignals:
-    """The same vectors with the logits (N, C) that another head (one linear layer) makes of the pooled ones."""
+    """Replace the logits by another head's (one linear layer) on the pooled vectors: (N, C)."""
     logits = F.linear(signals.pooled, weight, bias)
     return replace(signals, logits=logits.reshape(signals.logits.shape))
 
 
 @torch.no_grad()
 def run_frozen(network: Classifier, batch: Batch, needs: Needs, dataset: str) -> Outputs:
-    """One pass of a teacher that does not learn, with what the loss reads of it."""
+    """One pass of a frozen teacher, with the outputs that the loss reads."""
     asked = {"layers": needs.teacher_layers, **needs.wider(1)}
     return run_shared(network, batch.inputs, dataset=dataset, choices=batch.choices, **asked)

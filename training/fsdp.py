@@ -1,4 +1,4 @@
-"""Parameters split over the processes while a network trains (FSDP 2), for one whose optimiser does not fit a GPU.
+"""Sharded training (FSDP 2), for a network whose optimiser does not fit a GPU.
 
 Of every weight of a backbone, its gradient and AdamW's two means, a process keeps one part in `count()`; a layer is whole on
 a process only while it runs. A network comes to `train` whole and leaves it whole: what reads weights outside of a pass
@@ -28,17 +28,17 @@ from training.data_parallel import count, is_first, is_part
 from training.resume_files import State
 
 ASKED = "ACCELERATE_USE_FSDP"
-"""The variable that accelerate's launcher sets for a hardware file of `distributed_type: FSDP`."""
+"""Set by accelerate's launcher for a hardware file of `distributed_type: FSDP`."""
 
 
 def is_asked() -> bool:
-    """Return whether the hardware file splits parameters, and there are processes to split them over."""
+    """Return whether the hardware file asks for sharding, and there are several processes."""
     return count() > 1 and os.environ.get(ASKED, "").lower() == "true"
 
 
 @contextmanager
 def split_while_training(network: nn.Module, accelerator: Accelerator) -> Generator[nn.Module]:
-    """The network to train in place of another: a copy in parts if the hardware file asks for it, else the network itself.
+    """The network to train in place of another: a sharded copy if the hardware file asks for it, else the network.
 
     The network waits in the host's memory meanwhile, and gets the copy's weights at the end, if all went well. A projection
     is the same object in both: losses that hold one go on with it.
@@ -57,17 +57,17 @@ def split_while_training(network: nn.Module, accelerator: Accelerator) -> Genera
 
 
 def gathered(state: State) -> State:
-    """A state with its parts put together, as one process has it; every process must ask, the first gets it."""
+    """Gather a sharded state; every process must call it, the main process gets it."""
     return cast(State, _gathered(state)) if is_asked() else state
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put whole weights into a network, or into its parts."""
+    """Load whole weights into a network, sharded or not."""
     network.load_state_dict(split_as(weights, network.state_dict()))
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
-    """Put the whole state of an optimiser into one of the same parameters, which may be parts."""
+    """Load an optimiser's whole state into one of the same parameters, sharded or not."""
     parameters = [value for group in optimizer.param_groups for value in group["params"]]
     found = state["state"]
     parts = {
@@ -78,7 +78,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
 
 
 def split_as(weights: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Whole weights, each in parts where the one of its name in `like` is; every process must hold all of them."""
+    """Shard whole weights like the tensors of the same names in `like`; every process must hold all of them."""
     return {name: _part(value, like[name]) for name, value in weights.items()}
 
 
@@ -101,7 +101,7 @@ def _split_copy(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _classifiers(network: nn.Module) -> list[Classifier]:
-    """The network, or the teacher and the branches that it is made of."""
+    """The network, or the teacher and branches that it consists of."""
     return [part for part in network.modules() if isinstance(part, Classifier)]
 
 
@@ -121,7 +121,7 @@ def _whole(value: Tensor) -> Tensor:
 
 
 def _part(value: Tensor, like: Tensor) -> Tensor:
-    """This process's part of a tensor that all hold; nothing is sent."""
+    """This process's shard of a tensor that all processes hold, without communication."""
     if not isinstance(like, DTensor):
         return value
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)

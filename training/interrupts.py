@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT while a stage runs: at once where nothing would be lost, else after the step that is being taken.
+"""Handling of SIGTERM and SIGINT in a stage: at once if nothing would be lost, else after the current step.
 
 A training loop that can go on from a checkpoint says so with `deferred`: a signal then waits for the next `check`, which
 stands where the loop's state is whole. Everywhere else `Terminated` is raised where the program is, and what is
@@ -16,7 +16,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Terminated(BaseException):
-    """Asked to end by a signal; no Exception, so that no handler of errors takes it for one."""
+    """Termination by a signal; not an Exception, so that no error handler catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -35,7 +35,7 @@ _state = _State()
 
 @contextmanager
 def handled() -> Generator[None]:
-    """Handle both signals here and below; the handlers that were there before come back at the end."""
+    """Handle both signals within the block; restore the previous handlers afterwards."""
     _state.depth, _state.polled, _state.received = 0, False, None
     try:
         with _taken_by(_handle):
@@ -46,14 +46,14 @@ def handled() -> Generator[None]:
 
 @contextmanager
 def ignored() -> Generator[None]:
-    """No signal interrupts the last words: a launcher sends more than one."""
+    """Ignore further signals during the final message: a launcher sends more than one."""
     with _taken_by(signal.SIG_IGN):
         yield
 
 
 @contextmanager
 def deferred(*, polled: bool = True) -> Generator[None]:
-    """Signals wait: for the next `check`, or, not `polled`, until the loop itself asks what was `received`."""
+    """Defer signals to the next `check`, or, not `polled`, until the loop asks for `received`."""
     before = _state.polled
     _state.depth, _state.polled = _state.depth + 1, polled
     try:
@@ -63,12 +63,12 @@ def deferred(*, polled: bool = True) -> Generator[None]:
 
 
 def received() -> int | None:
-    """The signal that waits, if any."""
+    """The pending signal, if any."""
     return _state.received
 
 
 def check() -> None:
-    """Raise Terminated if a signal came, unless the loop around it asks for itself."""
+    """Raise Terminated if a signal is pending, unless the loop polls for it."""
     if _state.received is not None and (_state.polled or _state.depth == 0):
         raise Terminated(_state.received)
 
@@ -82,7 +82,7 @@ def _handle(number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def _taken_by(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Generator[None]:
-    """Another handler of both signals for a while; none in another thread than the main one, where Python takes none."""
+    """Install a handler of both signals within the block; does nothing outside of the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

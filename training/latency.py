@@ -1,4 +1,4 @@
-"""Time of a forward pass on the CPU: one row after the other (latency), and many rows at once (throughput)."""
+"""Timing of a forward pass on the CPU: single rows (latency), and large batches (throughput)."""
 
 import time
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from models.classifier import Classifier
 from seeds import numpy_generator
 
 WARM_UP = 3
-"""Rounds before latency is timed."""
+"""Warm-up rounds before latency is timed."""
 PASSES = 5
-"""Timed passes of a throughput, at most: each is as long as many of a latency."""
+"""Maximum timed passes of a throughput: each takes as long as many of a latency."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Passes over rows of one dataset: `choices` candidates of drawn tokens each, `repeats` times on so many threads."""
+    """Settings: `choices` candidates of random tokens per row, `repeats` passes, a number of threads."""
 
     dataset: str
     choices: int
@@ -61,7 +61,7 @@ def measure_throughput(models: Mapping[str, Classifier], timing: Timing, batch: 
 def _timed(
     models: Mapping[str, Classifier], timing: Timing, batch: int, repeats: int, warm_up: int
 ) -> dict[str, list[float]]:
-    """Milliseconds of each model's passes, in turns, without those of the first rounds."""
+    """Milliseconds of each model's passes, interleaved, without warm-up rounds."""
     before, inputs = torch.get_num_threads(), timing.inputs(batch)
     torch.set_num_threads(timing.threads)
     taken: dict[str, list[float]] = {name: [] for name in models}

@@ -1,4 +1,4 @@
-"""Memory that a network needs to score: its weights, and what a forward pass makes and holds at its peak."""
+"""Memory for scoring: a network's weights, and the peak of a forward pass."""
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from models.classifier import Classifier
 
 
 class LiveTensors(TorchDispatchMode):
-    """Bytes of the tensors that operations return and somebody still holds, and the most that they were at a time.
+    """Counter of live bytes of operations' outputs, and of their peak.
 
     What an operation allocates and frees inside itself isn't seen. Counted by storage, so a view costs nothing; unlike
     the process's resident memory it is the same on every machine.
@@ -38,7 +38,7 @@ class LiveTensors(TorchDispatchMode):
         return result
 
     def ignore(self, tensors: Sequence[Tensor]) -> None:
-        """Don't count what was there before: an operation may return a view of it."""
+        """Exclude existing tensors: an operation may return a view of one."""
         self._known.update(tensor.untyped_storage()._cdata for tensor in tensors)
 
     def _add(self, tensor: Tensor) -> None:
@@ -58,7 +58,7 @@ class LiveTensors(TorchDispatchMode):
 
 @torch.inference_mode()
 def measure_memory(model: Classifier, inputs: dict[str, Tensor], *, dataset: str, choices: int) -> dict[str, int]:
-    """Bytes of the weights (with buffers), and of what one pass over `inputs` holds at its peak beside them."""
+    """Bytes of the weights (with buffers), and of the peak of one pass over `inputs` on top of them."""
     weights = list({tensor.untyped_storage()._cdata: tensor for tensor in _tensors(model)}.values())
     live = LiveTensors()
     live.ignore([*weights, *inputs.values()])

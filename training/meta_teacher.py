@@ -1,4 +1,4 @@
-"""Trains the meta-teacher on the quiz rows: MPDistil's stage 3, on stored vectors, in seconds.
+"""Training of the meta-teacher on the quiz rows: MPDistil's stage 3, on stored vectors, in seconds.
 
 Teacher and student are frozen, so both inputs are constants. Epoch 0, the teacher's own head, is a candidate:
 the meta-teacher can never be worse on `selection` than the teacher it came from.
@@ -21,7 +21,7 @@ from training.supervised import check_finite
 
 @dataclass(frozen=True)
 class PooledRows:
-    """Rows as both models see them: vectors (N*K, H_T) and (N*K, H_S), candidates of a row adjacent, labels (N,)."""
+    """Inputs from both models: vectors (N*K, H_T) and (N*K, H_S), candidates of a row adjacent, labels (N,)."""
 
     teacher: Tensor
     student: Tensor
@@ -68,7 +68,7 @@ def train_meta_teacher(
     settings: MetaTeacherSettings,
     accelerator: Accelerator,
 ) -> MetaTeacherResult:
-    """Trains T' from the teacher's head (C, H_T), (C,) and keeps the epoch with the least selection loss.
+    """Train T' from the teacher's head (C, H_T), (C,) and keep the epoch with the lowest selection loss.
 
     The selection loss is the mean task loss of T'(h_T); ties go to the earliest epoch. A student that saved a
     projection is passed in projected. The same seed gives the same bits, whatever ran before.
@@ -93,7 +93,7 @@ def train_meta_teacher(
 
 @dataclass(frozen=True)
 class _Fit:
-    """The training of a module on the quiz rows; every process does the same on the same rows."""
+    """Training of a module on the quiz rows; all processes do the same on the same rows."""
 
     module: MetaTeacher
     quiz: PooledRows
@@ -103,7 +103,7 @@ class _Fit:
     accelerator: Accelerator
 
     def run(self) -> tuple[list[dict[str, float]], int]:
-        """Train in place and leave the best epoch's weights; the curves, and that epoch."""
+        """Train in place, ending with the best epoch's weights; return the curves, and that epoch."""
         module, settings = self.module, self.settings
         rate, decay = settings.learning_rate, settings.weight_decay
         optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay)
@@ -121,7 +121,7 @@ class _Fit:
         return curves, best_epoch
 
     def _epoch(self, optimizer: torch.optim.Optimizer, shuffle: torch.Generator, where: str) -> float:
-        """One pass over the quiz rows -> the mean loss of its rows."""
+        """One pass over the quiz rows -> mean loss of its rows."""
         module, settings = self.module, self.settings
         module.train()
         total, slower = 0.0, f"lower meta_teacher.learning_rate ({settings.learning_rate:g})"
@@ -140,7 +140,7 @@ class _Fit:
 
     @torch.no_grad()
     def _selection_losses(self) -> dict[str, float]:
-        """The loss that chooses the epoch, and beside it that of the student's vectors through the same head."""
+        """The loss that chooses the epoch, and that of the student's vectors through the same head."""
         module, rows = self.module.eval(), self.selection
         return {
             "selection_loss": task_loss(module(rows.teacher), rows.labels, self.kind).item(),
@@ -157,5 +157,5 @@ def _batches(quiz: PooledRows, choices: int, size: int, shuffle: torch.Generator
 
 
 def _on(device: torch.device, rows: PooledRows) -> PooledRows:
-    """On the device, in float32: stored vectors may be 16 bit."""
+    """Move to the device in float32: stored vectors may be 16 bit."""
     return PooledRows(rows.teacher.to(device).float(), rows.student.to(device).float(), rows.labels.to(device))

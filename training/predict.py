@@ -1,4 +1,4 @@
-"""Outputs of a model for the rows of a split, once per row and in the split's order."""
+"""Outputs of a model for the rows of a split, in the split's order."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,13 +29,13 @@ class Predictions:
 
 @dataclass
 class SoFar:
-    """Outputs for the first batches of a split: an interrupted pass goes on from here."""
+    """Outputs for the first batches of a split, from which an interrupted pass resumes."""
 
     batches: int = 0
     parts: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
     def add(self, said: Mapping[str, torch.Tensor]) -> None:
-        """One more batch, by output, (rows of the batch, ...)."""
+        """Append one batch, by output, (rows of the batch, ...)."""
         for name, value in said.items():
             self.parts.setdefault(name, []).append(value.cpu().numpy())
         self.batches += 1

@@ -1,4 +1,4 @@
-"""Batches of quiz rows: without end for a step, one pass at a time for the rewards of a curriculum's target."""
+"""Batches of quiz rows: endless for steps, one pass at a time for the rewards of a curriculum's target."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from training.resume import Resumable
 
 
 class QuizBatches(Resumable):
-    """Batches of some rows of a quiz split, length-grouped, reshuffled each pass, the same on every run.
+    """Batches of some rows of a quiz split, grouped by length, reshuffled each pass, the same in every run.
 
     Args:
         split: the quiz split.
@@ -32,10 +32,10 @@ class QuizBatches(Resumable):
             raise UserError("a quiz split without rows: enlarge split.quiz, or take fewer rows out of it for the exam")
         self._first, self._pass, self._order = first, -1, list[list[int]]()
         self.given = 0
-        """Number of batches that `next_batch` gave."""
+        """Number of batches returned by `next_batch`."""
 
     def next_batch(self) -> Batch:
-        """The next batch; a new pass begins where one ends."""
+        """The next batch; starts a new pass at the end of one."""
         each = -(-len(self._rows) // self._batch_size)
         number, position = divmod(self.given, each)
         if number != self._pass:
@@ -44,7 +44,7 @@ class QuizBatches(Resumable):
         return collate(self._split, self._order[position])
 
     def rows_in(self, batches: int) -> int:
-        """Return the number of different rows in the first so many batches."""
+        """Return the number of distinct rows in the given number of batches."""
         return sum(len(rows) for rows in self._order_of(self._first)[:batches])
 
     def one_pass(self, number: int) -> list[Batch]:
@@ -58,7 +58,7 @@ class QuizBatches(Resumable):
 
 
 def fixed_batches(split: TokenSplit, rows: Sequence[int], batch_size: int) -> list[Batch]:
-    """The given rows in batches that never change, grouped by length."""
+    """The given rows in fixed batches, grouped by length."""
     index = np.asarray(rows)
     order = batch_order(split.lengths[index], batch_size, seed=0, epoch=0, shuffle=False)
     return [collate(split, index[indices].tolist()) for indices in order]

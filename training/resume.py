@@ -1,4 +1,4 @@
-"""Resumable training loops: its state is kept by time and by step, and put back before it begins.
+"""Resumable training loops: state is stored by time and by step, and restored at the start.
 
 A loop holds all that changes in one object with `state_dict` and `load_state_dict` (networks, optimisers, schedules,
 position, curves) and calls what `Checkpoints.watching` gives it after each step. The state of the random generators of
@@ -21,7 +21,7 @@ from training import interrupts
 from training.resume_files import CheckpointFiles, State
 
 LONGEST_SHARE = 20
-"""Between two checkpoints by time lies at least so many times what it takes to write one."""
+"""Minimum interval between checkpoints by time, as a multiple of the time to write one."""
 GO_ON, KEEP, END = 0, 1, 2
 
 
@@ -34,12 +34,12 @@ class Saved(Protocol):
 
 
 class Resumable:
-    """An object whose state is that of some of its attributes, by their names."""
+    """An object whose state consists of some of its attributes, by name."""
 
     PARTS: ClassVar[tuple[str, ...]] = ()
-    """Attributes with a state of their own: an object, a generator of random numbers, several in a list, or None."""
+    """Stateful attributes: an object, a random generator, a list of them, or None."""
     VALUES: ClassVar[tuple[str, ...]] = ()
-    """Attributes that are kept as they are: numbers, records, tensors."""
+    """Attributes stored by value: numbers, records, tensors."""
 
     def state_dict(self) -> State:
         """The content of a resume state, see `Checkpoints`."""
@@ -74,14 +74,14 @@ def _put_back(part: object, state: Any) -> None:  # of the type that the part ha
 
 @dataclass(frozen=True)
 class Cadence:
-    """The conditions under which a checkpoint is due: so many seconds, so many steps; None: not for that reason."""
+    """Conditions for a checkpoint: a number of seconds, a number of steps; None: never for that reason."""
 
     seconds: float | None = 300.0
     steps: int | None = None
 
 
 class Checkpoints:
-    """The checkpoints of one training run. Without `files` there are none, and every run begins at its beginning.
+    """The checkpoints of one training run. Without `files` there are none, and every run starts over.
 
     `keeps_end`: keep the state that a run ends with, too, so that the same run ends at once when it is asked for again.
     """
@@ -103,7 +103,7 @@ class Checkpoints:
 
     @contextmanager
     def watching(self, run: Saved) -> Generator[Callable[[], None]]:
-        """Put the newest state back into `run`; gives what the loop calls after each step, when its state is whole.
+        """Restore the newest state into `run`; yield the function to call after each complete step.
 
         On SIGTERM or SIGINT the state is kept, and `Terminated` goes on.
         """
@@ -123,7 +123,7 @@ class Checkpoints:
                 raise
 
     def remove(self) -> None:
-        """The run is done and its output is whole: nothing is left to go on from."""
+        """Delete the checkpoints of a finished run."""
         if self._files is not None and self._is_first:
             self._files.remove()
 
@@ -151,14 +151,14 @@ class Checkpoints:
         return KEEP if waited >= max(seconds, LONGEST_SHARE * self._cost) else GO_ON
 
     def _agreed(self, wanted: int) -> int:
-        """The decision of all processes: the most that one of them wants."""
+        """Agree among all processes: the maximum of their values."""
         if self._accelerator is None or self._processes == 1:
             return wanted
         mine = torch.tensor([wanted], device=self._accelerator.device)
         return int(self._accelerator.gather(mine).max())
 
     def _keep(self, run: Saved) -> None:
-        """Write a checkpoint; a disk that takes no more costs the checkpoint, not the run, and is told once."""
+        """Write a checkpoint; a full disk costs the checkpoint, not the run, and is reported once."""
         started = time.monotonic()
         randoms = [random_state(self._device)]
         if self._processes > 1:
@@ -189,7 +189,7 @@ class Checkpoints:
         files.say(f"goes on from its checkpoint, after {self._steps} steps")
 
     def _same_everywhere(self, found: tuple[int, State] | None, files: CheckpointFiles) -> tuple[int, State] | None:
-        """The first process looks (and deletes what is damaged); the others read the same one, or all begin anew."""
+        """Find the newest state in the main process, deleting damaged ones; all processes read it, or start over."""
         assert self._accelerator is not None
         self._accelerator.wait_for_everyone()
         if not self._accelerator.is_main_process:
@@ -221,7 +221,7 @@ def random_state(device: torch.device) -> State:
 
 
 def set_random_state(state: State, device: torch.device) -> None:
-    """Put the generators where `random_state` found them."""
+    """Restore the generators' states from `random_state`."""
     name, key, *rest = state["numpy"]
     random.setstate(state["python"])
     np.random.set_state((name, key.numpy().astype(np.uint32), *rest))

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: whole or not at all, the last two, each with the sha256 that it is verified by."""
+"""Checkpoints on disk: atomic, the last two kept, each verified by its sha256."""
 
 import hashlib
 import json
@@ -14,13 +14,13 @@ import torch
 from models.folders import whole_folder
 
 State = dict[str, Any]  # as torch declares a state_dict
-"""Tensors, numbers, strings and None in dicts, lists and tuples: what is read back without running any code of the file."""
+"""Tensors, numbers, strings and None in dicts, lists and tuples: readable without running code from the file."""
 KEPT = 2
 NAME = re.compile(r"step-(\d{8,})")
 
 
 class _Hashing:
-    """A file being written, and the sha256 of what went into it."""
+    """A file being written, and the sha256 of its content so far."""
 
     def __init__(self, path: Path) -> None:
         self.digest, self.bytes = hashlib.sha256(), 0
@@ -56,7 +56,7 @@ class CheckpointFiles:
         self.folder, self._identity, self.say = folder, dict(identity), say
 
     def write(self, steps: int, state: State) -> None:
-        """Keep a state; older ones but the last are deleted. Raises OSError where there is no room."""
+        """Store a state; delete all but the last two. Raises OSError if there is no room."""
         target = self.folder / f"step-{steps:08d}"
         with whole_folder(target, self.folder / f".partial-{os.getpid()}") as aside:
             file = _Hashing(aside / "state.pt")
@@ -74,7 +74,7 @@ class CheckpointFiles:
             shutil.rmtree(old, ignore_errors=True)
 
     def newest(self) -> tuple[int, State] | None:
-        """The latest state that is whole, and its number of steps; damaged ones are named and deleted."""
+        """The latest complete state and its number of steps; damaged ones are reported and deleted."""
         for left in self.folder.glob(".partial-*"):
             shutil.rmtree(left, ignore_errors=True)
         for folder in reversed(self._folders()):

@@ -1,4 +1,4 @@
-"""The supervised loop: epochs over train, the best epoch on selection kept. Teachers and students both train here."""
+"""The supervised loop of teachers and students: epochs over train, the best epoch on selection kept."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EpochLoss = Callable[[int], BatchLoss]
 
 
 class Diverged(UserError):
-    """The loss, its gradient or a score is no number any more."""
+    """A loss, its gradient or a score that is not finite."""
 
 
 def check_finite(value: float | torch.Tensor, what: str, way_out: str) -> None:
@@ -45,7 +45,7 @@ def check_finite(value: float | torch.Tensor, what: str, way_out: str) -> None:
 
 
 def check_scores(scores: Mapping[str, float], whose: str) -> None:
-    """Raise Diverged unless a network still says something about the rows that it is chosen by."""
+    """Raise Diverged if a selection score is not finite."""
     check_finite(
         scores["loss"], f"{whose}: the loss on selection", "its weights left all bounds; lower a learning rate"
     )
@@ -53,7 +53,7 @@ def check_scores(scores: Mapping[str, float], whose: str) -> None:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """One supervised run. `warmup` is the share of steps in which the learning rate rises; it falls linearly after.
+    """Settings of one run. `warmup` is the share of steps in which the learning rate rises; then it falls linearly.
 
     `patience`: epochs without a better one on selection after which it ends. The learning rate falls as over all `epochs`:
     a run that ends early is the beginning of one that does not.
@@ -85,7 +85,7 @@ class Target:
 
 
 def make_optimizer(parameters_of: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW without decay on biases and normalisation weights, which decay would pull off their scale."""
+    """AdamW without decay on biases and normalisation weights, which decay would shrink."""
     trained = [value for value in parameters_of.parameters() if value.requires_grad]
 
     def group(decays: bool, parts: bool) -> list[nn.Parameter]:
@@ -169,13 +169,13 @@ def train(
 
 
 class AfterEpoch(Saved, Protocol):
-    """Called with the network as each epoch leaves it; what it gathers is part of a run's state."""
+    """Called with the network after each epoch; its collected values are part of a run's state."""
 
     def __call__(self, epoch: int, network: nn.Module) -> None: ...
 
 
 class SupervisedRun(Resumable):
-    """All that changes while a network trains: what a checkpoint holds, and the step that changes it."""
+    """Mutable state of training a network: the content of a checkpoint, and the step."""
 
     PARTS = ("_schedule", "best", "_after_epoch")
     VALUES = ("epoch", "step", "_sums")
@@ -199,7 +199,7 @@ class SupervisedRun(Resumable):
         self.epoch, self.step, self._sums = 1, 0, dict[str, float]()
 
     def take_step(self, parts: Mapping[str, torch.Tensor], *, rows: int, where: str) -> None:
-        """One update of the network down a batch's loss. Raises Diverged."""
+        """One update of the network by a batch's loss. Raises Diverged."""
         loss, settings, where = parts["loss"], self._settings, f"{where}, step {self.step + 1}"
         slower = f"lower the learning rate ({settings.learning_rate:g}) or clip_norm ({settings.clip_norm})"
         check_finite(loss, f"{where}: the loss", slower)
@@ -217,7 +217,7 @@ class SupervisedRun(Resumable):
         self.step += 1
 
     def end_epoch(self, scores: Mapping[str, float], may_be_kept: bool) -> None:
-        """Add the epoch's row. A signal that comes before its last line finds the state that the last step left."""
+        """Add the epoch's row. A signal before its last line finds the state of the last step."""
         means = {f"train_{name}": total / self._rows for name, total in self._sums.items()}
         if self._after_epoch is not None:
             self._after_epoch(self.epoch, self._model)
@@ -238,7 +238,7 @@ class SupervisedRun(Resumable):
 
 
 class BestEpoch(Resumable):
-    """The rows of the curves, and the weights of the epoch that is the best on selection."""
+    """The rows of the curves, and the weights of the best epoch on selection."""
 
     VALUES = ("_weights", "_curves", "_chosen")
 
@@ -248,14 +248,14 @@ class BestEpoch(Resumable):
         self._chosen = 0
 
     def add(self, row: Mapping[str, float], scores: Mapping[str, float], may_be_kept: bool = True) -> None:
-        """One epoch's row, and the selection scores of the model as it is."""
+        """One epoch's row, and the present model's selection scores."""
         self._curves.append({**row, **{f"selection_{name}": value for name, value in scores.items()}})
         better = not self._weights or self._choice.is_better(scores, of_row(self._curves[self._chosen]))
         if may_be_kept and better:
             self._chosen, self._weights = len(self._curves) - 1, copy.deepcopy(self._model.state_dict())
 
     def has_waited(self, patience: int | None, first: int = 1) -> bool:
-        """Return whether the last `patience` epochs, none before `first`, brought no better one; None: never."""
+        """Return whether the last `patience` epochs, none before `first`, brought no improvement; None: never."""
         return patience is not None and len(self._curves) - max(self._chosen + 1, first - 1) >= patience
 
     def load_state_dict(self, state: State) -> None:
@@ -264,7 +264,7 @@ class BestEpoch(Resumable):
         self._weights = split_as(self._weights, self._model.state_dict())
 
     def restored(self) -> list[dict[str, float]]:
-        """Give the model the best epoch's weights; the curves, with `best` 1 in that epoch's row and 0 in others."""
+        """Load the best epoch's weights; return the curves, with `best` 1 in that epoch's row and 0 in others."""
         self._model.load_state_dict(self._weights)
         return [{**row, "best": int(i == self._chosen)} for i, row in enumerate(self._curves)]
 
@@ -272,7 +272,7 @@ class BestEpoch(Resumable):
 def make_schedule(
     optimizer: torch.optim.Optimizer, settings: TrainingSettings, rows: int
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """The learning rate over all steps of a run on so many rows."""
+    """The learning rate over all steps of a run on the given number of rows."""
     steps = settings.epochs * math.ceil(rows / settings.batch_size)
     return torch.optim.lr_scheduler.LambdaLR(optimizer, _rise_and_fall(steps, settings.warmup))
 

@@ -1,4 +1,4 @@
-"""Teacher signals: what the frozen teacher says about every row, stored once and read by batches.
+"""Teacher signals: the frozen teacher's outputs for every row, stored once and read by batches.
 
 One safetensors file per split: `logits` (N, C), `pooled` (N*K, H) in float32 and, for train, `vectors.<layer>` (N*K, H)
 in float16; row i of a choice dataset with K candidates lies at i*K .. i*K+K-1.
@@ -34,7 +34,7 @@ class TeacherSignals:
         return self.pooled.shape[0] // self.logits.shape[0]
 
     def of_rows(self, rows: torch.Tensor, layers: Sequence[int] = ()) -> Outputs:
-        """The outputs for some rows, as if the teacher had just run on them.
+        """The outputs for some rows, as of a teacher that ran on them.
 
         Args:
             rows: (B,) indices into the split.
@@ -50,7 +50,7 @@ class TeacherSignals:
 
 
 def save_signals(folder: Path, split: str, predictions: Predictions) -> None:
-    """Write one split's signals. Raises UserError where the teacher says NaN or infinity of a row."""
+    """Write one split's signals. Raises UserError if an output is NaN or infinite."""
     tensors = {"logits": predictions.logits, "pooled": predictions.pooled}
     tensors |= {f"vectors.{layer}": value for layer, value in predictions.vectors.items()}
     for name, value in tensors.items():
@@ -89,7 +89,7 @@ def open_signals(folder: Path, split: str, *, rows: int) -> TeacherSignals:
 
 
 def open_joined(folder: Path, rows: Mapping[str, int]) -> TeacherSignals:
-    """Read the signals of several splits, end to end in that order.
+    """Read the signals of several splits, concatenated in that order.
 
     Args:
         rows: how many rows each split has.
@@ -118,14 +118,14 @@ def _stage(folder: Path) -> str:
 
 
 def save_trajectory(folder: Path, epochs: Sequence[np.ndarray]) -> None:
-    """Write the teacher's train logits (N, C) after each epoch; none is a trajectory of no epochs."""
+    """Write the teacher's train logits (N, C) after each epoch; an empty list means no epochs."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"epoch.{number}": np.ascontiguousarray(logits) for number, logits in enumerate(epochs, start=1)}
     save_file(tensors, folder / TRAJECTORY)
 
 
 def open_trajectory(folder: Path, *, rows: int) -> list[torch.Tensor]:
-    """The logits (N, C) after epochs 1, 2, ... of the teacher. Raises UserError where none were kept, or damaged."""
+    """The logits (N, C) after epochs 1, 2, ... of the teacher. Raises UserError if missing or damaged."""
     path = folder / TRAJECTORY
     try:
         stored = load_file(path)

@@ -1,4 +1,4 @@
-"""A DVC repository that is open and held against other DVC processes, with errors that name the way out."""
+"""An open DVC repository, compared under DVC's lock, with errors that give the way out."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ LINKS = ["reflink", "hardlink", "copy"]  # from the cache into a checkout that i
 
 @dataclass(frozen=True)
 class Repository:
-    """An open DVC repository; `open_repository` makes it."""
+    """An open DVC repository, created by `open_repository`."""
 
     _repo: "Repo"
 
@@ -39,7 +39,7 @@ class Repository:
         return self._repo.config["core"].get("remote") or None
 
     def stages(self) -> list[DvcStage]:
-        """All stages, each after those that it needs; among equals in the order of dvc.yaml."""
+        """All stages in topological order, ties in the order of dvc.yaml."""
         import networkx
 
         graph = self._repo.index.graph
@@ -48,7 +48,7 @@ class Repository:
         return [plain_stage(stage, sorted(graph.successors(stage), key=position.__getitem__)) for stage in order]
 
     def verify_downloads(self) -> None:
-        """Make DVC compare each file with the checksum in its name, which it does not for most remotes."""
+        """Make DVC verify the checksum of each downloaded file, which it does not for most remotes."""
         verified = {name: {"verify": True} for name in self._repo.config["remote"]}
         # Over the files, whenever DVC reads them again.
         self._repo._config = {**(self._repo._config or {}), "remote": verified}
@@ -63,7 +63,7 @@ class Repository:
         return self._fetch([stage._stage for stage in stages])
 
     def fetch_restorable(self, stage: DvcStage) -> list[str]:
-        """Fetch what `restore` would check out, as `fetch` does."""
+        """Fetch the objects that `restore` would check out, like `fetch`."""
         return self._fetch(self._restorable(stage._stage))
 
     def _fetch(self, stages: Iterable["Stage"]) -> list[str]:
@@ -81,12 +81,12 @@ class Repository:
         return [remote.oid_to_path(name) for name in gone if remote.exists(name)]
 
     def check_out(self, stage: DvcStage) -> None:
-        """Put the outputs that dvc.lock names for a stage in place, from the cache alone."""
+        """Check out a stage's outputs in dvc.lock, from the cache alone."""
         # Not by `repo.checkout()`: of a folder whose listing the cache lacks, it follows that of the remote, unchecked.
         stage._stage.checkout(force=True)
 
     def restore(self, stage: DvcStage) -> bool:
-        """Check out what the stage wrote where it ran with the inputs that are here; False if that is not recorded."""
+        """Check out the outputs of a recorded run with the present inputs; False if there is none."""
         from dvc.stage.cache import RunCacheNotFoundError
 
         try:
@@ -96,7 +96,7 @@ class Repository:
         return True
 
     def _restorable(self, stage: "Stage") -> Iterator["Stage"]:
-        """The stage as dvc.lock has it where that fits, else as the entry of its key has it: so `restore` chooses."""
+        """The stage by dvc.lock if that matches, else by its run cache entry: the choice that `restore` makes."""
         from dvc.stage.cache import _can_hash
 
         if not _can_hash(stage):
@@ -114,7 +114,7 @@ class Repository:
             raise UserError(f"{len(failed)} files could not be pushed")
 
     def entry_key(self, stage: DvcStage) -> str | None:
-        """The key in the run cache under which a run with the inputs that are here stands; None if none can."""
+        """The run cache key for the present inputs; None if there can be none."""
         from dvc.stage.cache import _can_hash, _get_stage_hash
 
         if stage._stage.is_data_source or stage.always:
@@ -123,7 +123,7 @@ class Repository:
         return _get_stage_hash(stage._stage) if _can_hash(stage._stage) else None
 
     def recorded_entry(self, stage: DvcStage) -> tuple[str, str] | None:
-        """The (key, name) of the entry of the run that dvc.lock names; None if a run of it makes none."""
+        """The (key, name) of the run cache entry of dvc.lock's run; None if such a run makes none."""
         from dvc.stage.cache import _can_hash, _get_cache_hash, _get_stage_hash
         from dvc.stage.serialize import to_single_stage_lockfile
 
@@ -132,7 +132,7 @@ class Repository:
         return _get_stage_hash(stage._stage), _get_cache_hash(to_single_stage_lockfile(stage._stage))
 
     def remote_run_cache(self) -> "RemoteRunCache | None":
-        """The run cache on the default remote; None for kinds of remotes that hold none."""
+        """The run cache on the default remote; None for remotes without one."""
         from dvc.config import RemoteConfigError
         from dvc.fs import HTTPFileSystem
 
@@ -147,7 +147,7 @@ class Repository:
 
 @contextmanager
 def open_repository(root: Path, *, patience: float = PATIENCE) -> Generator[Repository]:
-    """The DVC repository in `root`, held against other DVC processes.
+    """Open the DVC repository in `root`, locked against other DVC processes.
 
     Raises UserError where there is none or DVC can't read it, BusyError if another process holds it for too long.
     """
@@ -190,7 +190,7 @@ def _open(root: Path) -> "Repo":
 
 
 def _hold(repo: "Repo", held: ExitStack, patience: float) -> None:
-    """Take DVC's lock of the workspace; what DVC reads until it is given back fits together."""
+    """Hold DVC's lock of the workspace, for a consistent view of its files."""
     from dvc.lock import LockError
     from dvc.repo import lock_repo
 
@@ -218,7 +218,7 @@ def _busy_message(repo: "Repo", patience: float) -> str:
 
 
 def _check_lock_file(path: Path) -> None:
-    """Raise UserError if a merge was left unfinished in dvc.lock."""
+    """Raise UserError for merge conflicts in dvc.lock."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     for number, line in enumerate(lines, start=1):
         if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
@@ -229,7 +229,7 @@ def _check_lock_file(path: Path) -> None:
 
 
 def _without_git(error: Exception) -> str:
-    """The way out of an unpacked archive, which DVC does not name; else nothing."""
+    """The way out for an unpacked archive, missing from DVC's message; else empty."""
     if "is not a git repository" not in _one_line(error):
         return ""
     return (
@@ -245,7 +245,7 @@ def _one_line(error: Exception) -> str:
 
 
 def share_cache(root: Path, tree: Path) -> None:
-    """Make DVC in the checkout `tree` use the cache, the run cache and the remotes of `root`, and leave git alone.
+    """Configure the checkout `tree` to use the cache, run cache and remotes of `root`, without git.
 
     DVC has nothing to ask git there, and takes the worktree of a submodule for a repository that is somewhere else.
     """
@@ -269,7 +269,7 @@ def share_cache(root: Path, tree: Path) -> None:
 
 @contextmanager
 def warnings_hidden() -> Generator[None]:
-    """Silence DVC's warnings of each output that was never made or pushed."""
+    """Silence DVC's warnings about outputs that were never made or pushed."""
     loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

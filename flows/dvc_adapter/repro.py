@@ -1,4 +1,4 @@
-"""`dvc repro` as a process: its command, the lines it prints, and the file in which it notes who is at work."""
+"""`dvc repro` as a process: its command, the lines it prints, and its rwlock file."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 RWLOCK = Path(".dvc", "tmp", "rwlock")
-"""DVC's file of who reads and writes which path."""
+"""DVC's file of readers and writers by path."""
 
 # What `dvc repro -s STAGE` prints.
 RUNNING, RESTORED, UNCHANGED = "Running stage '{}'", "Stage '{}' is cached", "didn't change"
@@ -27,7 +27,7 @@ ADVICE = re.compile(
 
 
 def repro_command(stage: str) -> list[str]:
-    """The command that runs one stage without those that it needs."""
+    """The command that runs one stage without its upstream stages."""
     # -P: `dvc` must not find this repository's folders (data, models ...) before its own libraries.
     return [sys.executable, "-P", "-m", "dvc", "--wait-for-lock", "repro", "-s", stage]
 

@@ -1,4 +1,4 @@
-"""DVC's run cache: the layout of cache and remotes on disk, and the entries, each under the two checksums of its content.
+"""DVC's run cache: on-disk layout of cache and remotes, and entries named by two checksums of their content.
 
 An entry says: this command with these inputs and parameters wrote these outputs. Its key is the checksum of command,
 inputs, parameters and paths of outputs, its name that of all of it.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dvc_objects.fs.base import FileSystem
 
 FILES, RUNS = Path("files", "md5"), Path("runs")
-"""In DVC's cache and on a remote: objects as `xx/rest of the md5`, and the run cache as `xx/key/name`."""
+"""Paths in DVC's cache and on a remote: objects as `xx/rest of the md5`, the run cache as `xx/key/name`."""
 HASH = re.compile(r"\bmd5:\s*['\"]?([0-9a-f]{32}(?:\.dir)?)\b")
 """A checksum in dvc.lock, in a .dvc file or in an entry of the run cache."""
 
@@ -27,13 +27,13 @@ class RemoteRunCache:
     _path: str
 
     def entries(self, key: str) -> list[str]:
-        """Names of the entries of a key, sorted; of what lies deeper its path below the key."""
+        """Names of the entries of a key, sorted; for nested files the path below the key."""
         folder = self._folder(key)
         found = self._fs.find(folder) if self._fs.exists(folder) else ()
         return sorted(self._fs.relpath(path, folder) for path in found)
 
     def size(self, key: str, name: str) -> int:
-        """Bytes of an entry; 0 where the remote does not say."""
+        """Size of an entry in bytes; 0 if the remote does not report it."""
         return self._fs.size(self._file(key, name)) or 0
 
     def address(self, key: str, name: str) -> str:
@@ -41,11 +41,11 @@ class RemoteRunCache:
         return self._fs.unstrip_protocol(self._file(key, name))
 
     def download(self, key: str, name: str, target: Path) -> None:
-        """Copy an entry here."""
+        """Download an entry."""
         self._fs.get_file(self._file(key, name), str(target))
 
     def upload(self, source: Path, key: str, name: str) -> bool:
-        """Copy an entry to the remote; False if it is there already."""
+        """Upload an entry to the remote; False if it exists there."""
         from dvc_objects.fs import generic
         from dvc_objects.fs.local import localfs
 
@@ -63,7 +63,7 @@ class RemoteRunCache:
 
 
 def entry_name(path: Path) -> tuple[str, str] | None:
-    """The (key, name) that the content of an entry of the run cache hashes to; None if it is no entry."""
+    """The (key, name) that an entry's content hashes to; None if it is not an entry."""
     from dvc.stage.cache import _get_cache_hash
     from dvc.utils.serialize import YAMLFileCorruptedError, load_yaml
 

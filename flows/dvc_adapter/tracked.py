@@ -1,4 +1,4 @@
-"""Stages of DVC's graph and everything that it tracks of them, as plain values."""
+"""Stages of DVC's graph with everything tracked for them, as plain values."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,13 +17,13 @@ class TrackedPath:
 
     path: Path
     written: str
-    """As dvc.yaml has it."""
+    """Path as in dvc.yaml."""
     checksum: str
-    """Of the last run, by dvc.lock; '' if there was none."""
+    """Checksum of the last run in dvc.lock; '' if there was none."""
     _out: "Output" = field(repr=False, compare=False)
 
     def status(self) -> str | None:
-        """DVC's word for what is wrong with it: modified, deleted, not in cache; None if nothing is."""
+        """DVC's status of it: modified, deleted, not in cache; None if unchanged."""
         try:
             return next(iter(self._out.status().values()), None)
         except FileNotFoundError:  # a stage that runs meanwhile has just replaced it
@@ -37,11 +37,11 @@ class TrackedParams:
     file: Path
     keys: tuple[str, ...]
     recorded: dict[str, object]
-    """Their values in the last run, by dvc.lock; empty if there was none."""
+    """Values in the last run, by dvc.lock; empty if there was none."""
     _dependency: "ParamsDependency" = field(repr=False, compare=False)
 
     def read(self) -> dict[str, object]:
-        """Their values now."""
+        """Present values."""
         return self._dependency.read_params()
 
 
@@ -50,7 +50,7 @@ class DvcStage:
     """A stage of dvc.yaml for one combination of its matrix, or a file under `dvc add`."""
 
     name: str
-    """Its address from the root: student@rte-mse_kd-42."""
+    """Address from the root: student@rte-mse_kd-42."""
     command: str
     needs: tuple[str, ...]
     """Names of the stages whose outputs it reads, in the order of dvc.yaml."""
@@ -63,22 +63,22 @@ class DvcStage:
 
     @property
     def has_run(self) -> bool:
-        """True if dvc.lock has anything about it."""
+        """True if dvc.lock has an entry of it."""
         return any(entry.hash_info for entry in (*self._stage.outs, *self._stage.deps))
 
     @property
     def command_changed(self) -> bool:
-        """True if its command is another one than in dvc.lock."""
+        """True if its command differs from dvc.lock."""
         return self._stage.changed_stage()
 
     @property
     def is_cached(self) -> bool:
-        """True if DVC's cache holds all the outputs that dvc.lock names for it."""
+        """True if DVC's cache holds all its outputs in dvc.lock."""
         return all(out.checksum for out in self.outs) and self._stage.outs_cached()
 
 
 def plain_stage(stage: "Stage", needs: Iterable["Stage"]) -> DvcStage:
-    """The plain value of a stage of DVC's, and of those before it."""
+    """Convert a DVC stage to a plain value, with the names of its upstream stages."""
     from dvc.dependency import ParamsDependency
 
     command = stage.cmd if isinstance(stage.cmd, str) else " ".join(stage.cmd or ())

@@ -1,1 +1,1 @@
-"""Batch scoring's parts: rows of a file chunk by chunk, and the same file written with more columns."""
+"""Parts of batch scoring: chunked reading of rows, and writing of the file with added columns."""

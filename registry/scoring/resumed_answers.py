@@ -1,4 +1,4 @@
-"""Answers of an interrupted scoring, chunk by chunk beside the target, so that the same command goes on where it stopped.
+"""Answers of an interrupted scoring, stored per chunk beside the target, so that the same command resumes.
 
 A chunk's answers depend on nothing but its rows, the student and the settings that `Made` names: read back, they are to
 the bit those of a run that nobody stopped.
@@ -29,7 +29,7 @@ RECORD, LOCK = "made_of.json", "lock"
 
 @dataclass(frozen=True)
 class Made:
-    """The inputs that answers are made of: of other ones, none is used."""
+    """Everything that affects the answers: stored answers for other values are not used."""
 
     source: str
     """sha256 of the file of rows."""
@@ -38,19 +38,19 @@ class Made:
     batch_size: int
     threads: int
     chunk: int
-    """Rows of a chunk."""
+    """Rows per chunk."""
     device: str
     torch: str
 
 
 class StoredAnswers:
-    """A folder of answers; where it can't be written, scoring goes on without."""
+    """A folder of answers; if it can't be written, scoring continues without it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._in_trouble = folder, False
 
     def answers(self, number: int, rows: int) -> pd.DataFrame | None:
-        """The answers of a chunk of so many rows, if an earlier run has kept them whole."""
+        """The stored answers of a chunk with this number of rows; None if missing or damaged."""
         try:
             table = pq.read_table(self._file(number), page_checksum_verification=True)
         except (OSError, pa.ArrowException):  # missing, or damaged: the chunk is scored again
@@ -58,7 +58,7 @@ class StoredAnswers:
         return table.to_pandas() if table.num_rows == rows else None
 
     def keep(self, number: int, answers: pd.DataFrame) -> None:
-        """Keep the answers of a chunk."""
+        """Store the answers of a chunk."""
         if self._in_trouble:
             return
         table = pa.Table.from_pandas(answers, preserve_index=False)
@@ -74,7 +74,7 @@ class StoredAnswers:
 
     @property
     def chunks(self) -> int:
-        """Return the number of chunks whose answers are there."""
+        """Return the number of stored chunks."""
         return len(list(self._folder.glob("*.parquet")))
 
     def _file(self, number: int) -> Path:
@@ -82,13 +82,13 @@ class StoredAnswers:
 
 
 def progress_folder(target: Path) -> Path:
-    """Folder of the answers for a target until it is whole."""
+    """Folder of the stored answers for a target."""
     return target.with_name(f".{target.name}.progress")
 
 
 @contextmanager
 def kept(target: Path, made: Made) -> Generator[StoredAnswers]:
-    """The answers that an interrupted run kept for a target; removed once the block ends well.
+    """Open the stored answers for a target; removed if the block succeeds.
 
     Raises UserError where another process scores into the same target. Answers made of anything else are removed.
     """
@@ -111,7 +111,7 @@ def kept(target: Path, made: Made) -> Generator[StoredAnswers]:
 
 
 def _take(lock: TextIO, target: Path) -> None:
-    """Lock the folder as long as the file is open. Raises UserError where another process has it."""
+    """Lock the folder while the file is open. Raises UserError if another process holds it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -134,6 +134,6 @@ def _remove_answers(folder: Path) -> None:
 
 
 def _remove_what_killed_runs_left(target: Path) -> None:
-    """Files that a killed process was writing: the lock says that nobody writes them any more."""
+    """Delete a killed process's unfinished files: the lock shows that nobody writes them any more."""
     for path in (*target.parent.glob(f".{glob.escape(target.name)}.*.part"), *progress_folder(target).glob(".*.part")):
         path.unlink(missing_ok=True)

@@ -21,12 +21,12 @@ from data.text_rows import separator
 from errors import UserError
 
 Write = Callable[[Chunk, pd.DataFrame], None]
-"""Writes the rows of a chunk, and beside each the row of a frame of new columns."""
+"""Writes the rows of a chunk, each with its row of a frame of new columns."""
 
 
 @contextmanager
 def scored_copy(source: Path, target: Path, new: Mapping[str, str]) -> Generator[Write]:
-    """A copy of `source` that takes its name once all chunks are written.
+    """Open a copy of `source` that gets its name once all chunks are written.
 
     Args:
         source: what is copied; `target` has the same format.

@@ -1,1 +1,1 @@
-"""May a student be shipped? The tests that decide it, each with its figure and threshold; for the gate and the report."""
+"""The tests that decide whether a student may be shipped, each with its figure and threshold; for gate and report."""

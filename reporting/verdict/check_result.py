@@ -1,4 +1,4 @@
-"""Result of one test of a student, and the sentence that all of them make."""
+"""Result of one test of a student, and the sentence on all of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ MARGIN = "margin to its teacher"
 FINETUNE = "not worse than finetune"
 CHAMPION = "present champion"
 NAMES = (LIMITS, ROWS, TEACHER, STUDENT, MARGIN, FINETUNE, CHAMPION)
-"""Every test, in the order in which they are asked."""
+"""All tests, in order."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """All tests of one student. One that was not asked stops nothing."""
+    """All tests of one student. A test that does not apply blocks nothing."""
 
     checks: tuple[Check, ...]
 
@@ -29,12 +29,12 @@ class Verdict:
 
     @property
     def failed(self) -> tuple[Check, ...]:
-        """The tests that stop it."""
+        """The failed tests."""
         return tuple(check for check in self.checks if check.passed is False)
 
     @property
     def text(self) -> str:
-        """Every test in one sentence, those that decide first."""
+        """All tests in one sentence, the decisive ones first."""
         groups = ((state, [check.text for check in self.checks if check.state == state]) for state in _ORDER)
         return "; ".join(f"{state}: {', '.join(texts)}" for state, texts in groups if texts)
 
@@ -43,7 +43,7 @@ _ORDER = ("failed", "passed", "not asked")
 
 
 def unasked(name: str, why: str, threshold: str = "") -> Check:
-    """A test that was not asked."""
+    """A test that does not apply."""
     return Check(name, None, "", threshold, f"{name} ({why})")
 
 

@@ -1,4 +1,4 @@
-"""One student's evidence: what it, its teacher, the fine-tuned student and a constant answer on the dev rows."""
+"""Evidence for one student: predictions of it, its teacher, the fine-tuned student and a constant on the dev rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ NOT_EVALUATED = "finetune is among the methods, and its student of this seed was
 
 @dataclass(frozen=True)
 class DevRows:
-    """Evidence of one student: N dev rows, C logits (one for regression)."""
+    """Evidence for one student: N dev rows, C logits (one for regression)."""
 
     metric: str
     """The primary metric."""
@@ -38,7 +38,7 @@ class DevRows:
     constant: float
     """Train's most frequent class, or train's mean."""
     finetune: Array | None
-    """(N, C) of the fine-tuned student of the same dataset and seed; None: `no_finetune` says why."""
+    """(N, C) of the fine-tuned student of the same dataset and seed; None: see `no_finetune`."""
     selected_on: str
     """'selection', or 'dev' under the papers' protocol."""
     parameters: int
@@ -48,12 +48,12 @@ class DevRows:
 
     @property
     def constants(self) -> Array:
-        """The logits of a model that always gives the same answer (N, C)."""
+        """The logits of the constant baseline (N, C)."""
         return KINDS[self.kind].constant_logits(self.constant, self.student.shape)
 
     @property
     def scale(self) -> float:
-        """Points that a difference of 1 in the metric is, more being better.
+        """Points per unit of the metric, signed so that higher is better.
 
         A score has 100. A squared error has no natural unit: the error of the constant is 100 points there.
         """
@@ -68,7 +68,7 @@ class DevRows:
 
 
 def read_dev_rows(dataset: str, method: str, seed: int, *, metric: str, kind: Kind, methods: Sequence[str]) -> DevRows:
-    """The evidence that evaluate left of one student, and of the fine-tuned one where `methods` has it.
+    """Evidence from evaluate's outputs for one student, and for the fine-tuned one if `methods` has it.
 
     Raises UserError where evaluate left no predictions, or something else.
     """
@@ -87,7 +87,7 @@ def evidence(
     no_finetune: str,
     constant: float | None = None,
 ) -> DevRows:
-    """The evidence in one evaluation; the fine-tuned student's counts if it is of the same rows. KeyError without dev rows.
+    """Evidence from one evaluation; the fine-tuned student's counts if its rows are the same. KeyError without dev.
 
     `constant` is of a metrics.json that has none: one that was written before evaluate recorded it.
     """

@@ -1,4 +1,4 @@
-"""A student's dev rows as the gate's tests take them, from what was gathered."""
+"""A student's evidence for the gate's tests, from gathered outputs."""
 
 from errors import UserError
 from reporting.gather import DatasetOutputs
@@ -8,7 +8,7 @@ NO_CONSTANT = "evaluate's metrics.json of {} has no number at 'constant'; run `d
 
 
 def evidence_of(one: DatasetOutputs, method: str, seed: int) -> DevRows:
-    """One student's, with the fine-tuned student of the same seed beside it. Raises UserError for old records."""
+    """Evidence for one student, with the fine-tuned student of its seed. Raises UserError for old records."""
     own = one.evaluations[method, seed]
     if own.metrics.constant is None:
         raise UserError(NO_CONSTANT.format(f"{one.name} {method} {seed}"))

@@ -1,4 +1,4 @@
-"""The tests that a student meets by itself, whether there is a champion or not; all of its dev rows."""
+"""The tests of a student itself, independent of any champion, on all of its dev rows."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from reporting.verdict.check_result import FINETUNE, LIMITS, MARGIN, ROWS, STUDE
 from reporting.verdict.dev_rows import NOT_EVALUATED, Array, DevRows
 
 LEARNED = 0.999
-"""Level of the tests against the majority, at least. They may be asked every night, of a teacher that learned nothing, too: at
+"""Minimum level of the tests against the majority. They may run every night, also on a teacher that learned nothing: at
 90 % its student would pass on about 4 % of the nights, one a month, at 99.9 % on 0.1 % at most (experiments/shuffled.py)."""
 GUESSABLE = ("f1", "macro_f1")
 
 
 @dataclass(frozen=True)
 class Points:
-    """An interval of a difference in points, more being better; no ends under too few rows."""
+    """An interval of a difference in points, higher is better; without ends if there are too few rows."""
 
     difference: float
     low: float | None
@@ -26,7 +26,7 @@ class Points:
 
 
 def own_checks(rows: DevRows, settings: Registry) -> tuple[Check, ...]:
-    """All tests but that against the present champion, in the order in which they are asked."""
+    """All tests except that against the present champion, in order."""
     return (
         _limits(rows, settings),
         _enough_rows(rows, settings),
@@ -78,7 +78,7 @@ def _enough_rows(rows: DevRows, settings: Registry) -> Check:
 
 
 def _above_majority(name: str, rows: DevRows, logits: Array, settings: Registry) -> Check:
-    """Return whether a model beats the constant; an interval that touches 0 leaves that open.
+    """Test whether a model beats the constant: the interval must lie above 0.
 
     Guessing at random has a higher F1 or macro-F1 than a constant, so with these labels and answers must go together,
     too: Matthews' coefficient, which is 0 for a guess and for a constant. Where the rows are too few for the interval of
@@ -95,7 +95,7 @@ def _above_majority(name: str, rows: DevRows, logits: Array, settings: Registry)
 
 
 def _margin(rows: DevRows, settings: Registry) -> Check:
-    """Non-inferiority: even the interval's lower end stays above the margin that was set."""
+    """Non-inferiority: the interval's lower end must lie above the margin."""
     found = points(rows, _interval(rows, rows.student, rows.teacher, settings.level), near=settings.margin)
     passed = found.low is not None and found.low > settings.margin
     threshold = f"registry.margin {settings.margin:+.1f} at {_percent(settings.level)}"
@@ -119,20 +119,20 @@ def _not_worse_than_finetune(rows: DevRows, settings: Registry) -> Check:
 
 
 def _interval(rows: DevRows, first: Array, second: Array, level: float, metric: str | None = None) -> Interval:
-    """Of the primary metric, if no other is given."""
+    """The interval of a difference in the primary metric, or another one."""
     return paired_interval(metric or rows.metric, rows.kind, rows.labels, [first], [second], level)
 
 
 def _check(
     name: str, passed: bool, figure: str, threshold: str, words: tuple[str, str], shown: str | None = None
 ) -> Check:
-    """A test as one clause: its name, its figure, how that stands to the threshold (passed, failed), and the threshold."""
+    """A test as one clause: name, figure, result (passed, failed), threshold."""
     word = words[0] if passed else words[1]
     return Check(name, passed, figure, f"{words[0]} {threshold}", f"{shown or name}: {figure}, {word} {threshold}")
 
 
 def _signed(value: float, near: float | None = None) -> str:
-    """One decimal with its sign, more where it would look like `near` and is not; a zero has no sign."""
+    """One signed decimal, more if it would be rounded to `near`; zero has no sign."""
     digits = 1
     while near is not None and value != near and digits < 4 and f"{value:.{digits}f}" == f"{near:.{digits}f}":
         digits += 1

@@ -1,1 +1,1 @@
-"""Checks of what a params file names, before anything runs: folders, rows, checkpoints."""
+"""Checks of files and networks named in a params file, before anything runs: folders, rows, checkpoints."""

@@ -1,4 +1,4 @@
-"""Check what a params file names outside of itself: folders, descriptions, rows, checkpoints.
+"""Checks of the files named in a params file: folders, descriptions, rows, checkpoints.
 
 `python -m config` looks at them, by the checks that the stages make. What lies on the Hub is not looked at, and no torch
 is imported. A stage itself checks only what it reads. tasks/preflight/named_networks.py has the part about networks.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def problems(given: Parameters) -> list[str]:
-    """List what the first stages would refuse, a line each."""
+    """List the errors that the first stages would raise, one line each."""
     found: list[str] = []
     specs = [spec for name in given.datasets if (spec := _dataset(given, name, found)) is not None]
     for spec in specs:
@@ -38,12 +38,12 @@ def problems(given: Parameters) -> list[str]:
 
 
 def notes(given: Parameters) -> list[str]:
-    """List warnings: no stage refuses these for sure."""
+    """List warnings: problems that not every run meets."""
     return [*_incomplete_checkpoints(given), *_foreign_words(given)]
 
 
 def _incomplete_checkpoints(given: Parameters) -> list[str]:
-    """Folders that somebody meant as a checkpoint, and that are passed over for the Hub's."""
+    """Warn of folders that look like a checkpoint's and are skipped in favour of the Hub."""
     names = (given.split.tokenizer, given.teacher.checkpoint, given.student.checkpoint)
     folders = [place for name in names if name for place in incomplete_folders(name, given.models.folders)]
     return [
@@ -53,7 +53,7 @@ def _incomplete_checkpoints(given: Parameters) -> list[str]:
 
 
 def _foreign_words(given: Parameters) -> list[str]:
-    """The embedded benchmark's tokenizer for other texts."""
+    """Warn of the embedded benchmark's tokenizer for other texts."""
     if given.split.tokenizer != EMBEDDED:
         return []
     own = [name for name in given.datasets if not load_spec(Path(given.source.folder), given.benchmark, name).generate]
@@ -66,7 +66,7 @@ def _foreign_words(given: Parameters) -> list[str]:
 
 
 def _dataset(given: Parameters, name: str, found: list[str]) -> DatasetSpec | None:
-    """The description of a dataset; what is wrong with it, or with its first rows, goes to `found`."""
+    """Read the description of a dataset; its problems, or those of its first rows, are added to `found`."""
     folder = Path(given.source.folder)
     try:
         spec = load_spec(folder, given.benchmark, name)
@@ -85,7 +85,7 @@ def _dataset(given: Parameters, name: str, found: list[str]) -> DatasetSpec | No
 
 
 def _launcher(launch: str) -> Iterator[str]:
-    """`python -m hardware NAME` without a file of that name."""
+    """Report `python -m hardware NAME` without a file of that name."""
     words = launch.split()
     if words[:3] == ["python", "-m", "hardware"] and len(words) == 4:
         folder = Path(__file__).parents[2] / "hardware"

@@ -1,4 +1,4 @@
-"""The networks that a params file names: whether they can be built, and compared by its methods; no torch."""
+"""Checks of the networks named in a params file: whether they can be built, and compared by its methods; no torch."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ Config = dict[str, int | float | str | bool]
 
 @dataclass(frozen=True)
 class Network:
-    """Facts about a network before it is built; None: nothing is known."""
+    """Known facts about a network that is not built yet; None: unknown."""
 
     family: Family | None = None
     layers: int | None = None
     heads: int | None = None
     longest: int | None = None
-    """Tokens of an input, at most."""
+    """Maximum tokens of an input."""
 
 
 def refused(key: str, check: Callable[[], object]) -> Iterator[str]:
-    """Turn what a check refuses into a line that begins with a key of the params file."""
+    """Convert a check's refusal into a line that begins with a key of the params file."""
     try:
         check()
     except UserError as error:
@@ -46,7 +46,7 @@ def refused(key: str, check: Callable[[], object]) -> Iterator[str]:
 
 
 def network_problems(given: Parameters, specs: list[DatasetSpec]) -> Iterator[str]:
-    """List the errors of teacher, student and assistant, by themselves and together."""
+    """List the errors of teacher, student and assistant, alone and in combination."""
     yield from refused("split.tokenizer", lambda: _tokenizer(given))
     teacher = student = Network()
     try:
@@ -121,7 +121,7 @@ def _assistant(given: Parameters, teacher: Network) -> None:
 
 
 def _named(key: str, check: Callable[[], object]) -> None:
-    """Put a key of the params file in front of what a check refuses."""
+    """Prefix a check's refusal with a key of the params file."""
     try:
         check()
     except UserError as error:
@@ -131,7 +131,7 @@ def _named(key: str, check: Callable[[], object]) -> None:
 def _network(
     given: Parameters, section: str, checkpoint: str | None, config: Config | None, key: str = "checkpoint"
 ) -> Network:
-    """A network of a checkpoint on this machine or of a configuration; nothing is known of one on the Hub."""
+    """A network of a local checkpoint or a configuration; nothing is known about one on the Hub."""
     found: list[Network] = []
     if checkpoint is None:
         _named(f"{section}.config", lambda: found.append(_of_config(config or {})))
@@ -166,13 +166,13 @@ def _sizes(config: Mapping[str, object], family: Family) -> dict[str, int]:
 
 
 def _longest(sizes: dict[str, int], family: Family) -> int | None:
-    """Tokens that a network reads."""
+    """Maximum tokens of a network."""
     positions = sizes.get("max_position_embeddings")
     return None if positions is None else family.longest(positions, sizes.get("pad_token_id", 1))
 
 
 def _same_tokenizer(given: Parameters, folder: Path) -> None:
-    """Refuse a checkpoint with another tokenizer than the one that the splits are made with."""
+    """Refuse a checkpoint whose tokenizer differs from that of the splits."""
     from data.quickstart import vocabulary
     from data.tokens import tokenizer_fingerprint
     from models.tokenizer import build_word_tokenizer, check_same_tokenizer, load_tokenizer

@@ -1,1 +1,1 @@
-"""The surroundings of every stage: arguments, inputs, output folder, checksums, processes, torch."""
+"""Runtime of every stage: arguments, inputs, output folder, checksums, processes, torch."""

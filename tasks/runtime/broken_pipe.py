@@ -1,4 +1,4 @@
-"""Output to a closed pipe: `python -m tasks.STAGE | head`, a terminal that was closed."""
+"""Handling of closed output: `python -m tasks.STAGE | head`, a terminal that was closed."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 @contextlib.contextmanager
 def without_readers() -> Generator[None]:
-    """Print in it; where nobody reads stdout or stderr any more, that goes nowhere, and so does Python's last flush.
+    """Within the block, discard output to a closed stdout or stderr, including Python's final flush.
 
     Without the latter a process that has done its work would end with status 120.
     """

@@ -1,4 +1,4 @@
-"""Read what dvc.yaml declares of a stage: the options of its command, the parameters that DVC tracks, and its output.
+"""A stage's declaration in dvc.yaml: command-line options, tracked parameters, output.
 
 Nothing of it is written down a second time: what run.json records of the parameters is what makes DVC run the stage again.
 """
@@ -21,11 +21,11 @@ VARIABLE = re.compile(r"\$\{([\w.]+)\}")
 
 @dataclass(frozen=True)
 class Declaration:
-    """One stage of dvc.yaml, for any combination of what its matrix runs over."""
+    """One stage of dvc.yaml, for any combination of its matrix."""
 
     stage: str
     keys: tuple[str, ...]
-    """Options of its command, of dataset, method and seed."""
+    """Its options among dataset, method and seed."""
     output: str
     """The output folder, with ${item.KEY} in it."""
     tracked: tuple[tuple[str, str], ...]
@@ -53,7 +53,7 @@ class Declaration:
 
 
 def declaration(root: Path, stage: str) -> Declaration:
-    """Read the declaration of a stage from dvc.yaml in `root`. Raises KeyError if there is none of that name."""
+    """Read the declaration of a stage from dvc.yaml in `root`. Raises KeyError for an unknown stage."""
     content = _read(root / "dvc.yaml")["stages"][stage]
     (output,) = content.get("outs", [f"outputs/{stage}"])
     return Declaration(
@@ -73,7 +73,7 @@ def _tracked(listed: list[object]) -> Iterator[tuple[str, str]]:
 
 
 def _filled(template: str, method: str, values: Mapping[str, object]) -> str:
-    """A key without templates: ${item.method} is the method, any other name a value of params.yaml."""
+    """Resolve a key's templates: ${item.method} is the method, any other name a value of params.yaml."""
     named = ITEM.sub(method, template)
     return VARIABLE.sub(lambda found: str(_value(values, found[1].split("."))), named)
 
@@ -87,7 +87,7 @@ def _value(content: Mapping[str, object], path: list[str]) -> object:
 
 
 def _put(content: dict[str, object], path: list[str], value: object) -> None:
-    """Set a value at a path; a section that is tracked whole stays whole, whatever part of it is listed, too."""
+    """Set a value at a path; a section tracked whole stays whole, even if parts of it are listed too."""
     for key in path[:-1]:
         inner = content.setdefault(key, {})
         assert isinstance(inner, dict)

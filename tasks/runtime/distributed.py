@@ -1,4 +1,4 @@
-"""The processes that a launcher started for one stage: which one this is, who reports an error, how they end together.
+"""The processes of a launcher: rank, error reporting, joint exit.
 
 A launcher says so in the environment (WORLD_SIZE, RANK). Torch is imported only where there are several: stages that need
 no network start without it.
@@ -11,7 +11,7 @@ from types import TracebackType
 
 
 def _number(name: str, default: int) -> int:
-    """A number that a launcher says; what is none is refused later, by environment.check_launcher()."""
+    """A number from a launcher's variable; an invalid one is refused later, by environment.check_launcher()."""
     text = os.environ.get(name, "")
     return int(text) if text.isdecimal() else default
 
@@ -19,7 +19,7 @@ def _number(name: str, default: int) -> int:
 PROCESSES = _number("WORLD_SIZE", 1)
 NUMBER = _number("RANK", 0) if PROCESSES > 1 else 0
 FIRST = NUMBER == 0
-"""True if this process writes, and speaks for all."""
+"""True in the main process, which writes and prints."""
 FAILED = "distilflow/failed"
 SECONDS_TO_ASK = 5
 # What gloo and NCCL say of a connection whose other end is gone, or has long been silent.
@@ -27,7 +27,7 @@ LOST = re.compile(r"Connection (?:closed|reset) by peer|Broken pipe|ncclRemoteEr
 
 
 def first_to_fail() -> bool:
-    """Return whether no other process of this stage has failed before: one line is enough, later ones are its echo.
+    """Return whether this is the first process of the stage to fail: later failures are consequences.
 
     Asks the launcher's store; where it is gone, the first process speaks.
     """
@@ -46,7 +46,7 @@ def first_to_fail() -> bool:
 
 
 def peer_died(error: BaseException) -> str | None:
-    """That another process of this stage is gone, in words; None for any other error."""
+    """Describe an error caused by the end of another process of this stage; None for any other error."""
     found = LOST.search(str(error)) if PROCESSES > 1 else None
     if found is None:
         return None
@@ -57,7 +57,7 @@ def peer_died(error: BaseException) -> str | None:
 
 
 def report_once() -> None:
-    """Of several processes only the first that fails shows a traceback: the others lost a partner, which is no news.
+    """Show only the first failing process's traceback: the others fail as a consequence.
 
     To be called when the processes have met: torch puts its own hook there.
     """
@@ -66,7 +66,7 @@ def report_once() -> None:
 
 
 def barrier_and_destroy() -> None:
-    """Wait until every process is done, and leave the group; a process that just ends may abort at its exit."""
+    """Wait for every process, then leave the group: a process that exits at once may abort."""
     if PROCESSES == 1:
         return
     import torch.distributed as dist

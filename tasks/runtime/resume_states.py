@@ -1,4 +1,4 @@
-"""The folder of a stage's resume states, and what has to be equal before one is used.
+"""The folder of a stage's resume states, and the identity that a state must match.
 
 `outputs/checkpoints/<stage>-<dataset>[-<method>]-<seed>/<identity>/`, in the repository that a worktree or a temporary
 experiment was made from, so that a run that is started again finds them there, too. The identity is a digest of the
@@ -34,7 +34,7 @@ RECORD = "identity.json"
 
 
 def checkpoints_of(stage: Stage, accelerator: Accelerator) -> Checkpoints:
-    """The checkpoints of a stage's training. Ask for them when all inputs are read: they are part of the identity."""
+    """The checkpoints of a stage's training. Call it after all inputs are read: they are part of the identity."""
     given = stage.parameters.checkpoint
     if given.minutes is None and given.steps is None:
         return Checkpoints()
@@ -54,7 +54,7 @@ def checkpoints_of(stage: Stage, accelerator: Accelerator) -> Checkpoints:
 
 
 def _identity(stage: Stage, accelerator: Accelerator) -> dict[str, str]:
-    """Digests by name, so that a run can say what changed."""
+    """Digests by name, so that a run can report which one changed."""
     hardware = [stage.device, str(accelerator.num_processes), accelerator.mixed_precision]
     hardware += ["in parts"] if is_asked() else []
     return {
@@ -67,7 +67,7 @@ def _identity(stage: Stage, accelerator: Accelerator) -> dict[str, str]:
 
 
 def _loaded_code() -> dict[str, str]:
-    """Our modules as they were loaded: what decides how the numbers come about, and nothing else."""
+    """Digest of our loaded modules that affect numbers."""
     files = {str(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
     folders = tuple(f"{ROOT / name}{os.sep}" for name in CODE)
     modules = {str(ROOT / f"{name}.py") for name in CODE}
@@ -76,7 +76,7 @@ def _loaded_code() -> dict[str, str]:
 
 
 def _folder(stage: Stage, identity: Mapping[str, str]) -> Path:
-    """This run's own folder; another one if a process that lives works in it."""
+    """This run's own folder; another one if a live process uses it."""
     parent = home(Path.cwd()) / FOLDER / stage.title.replace(" ", "-")
     folder = parent / _digest(identity)[:12]
     _say_what_is_set_aside(stage, parent, folder, identity)
@@ -94,7 +94,7 @@ def _folder(stage: Stage, identity: Mapping[str, str]) -> Path:
 
 
 def _lock(folder: Path) -> IO[str] | None:
-    """Make a folder and hold it until this process ends; None if another one holds it."""
+    """Create a folder and lock it until this process ends; None if another process holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         file = (folder / "lock").open("w", encoding="utf-8")
@@ -111,14 +111,14 @@ def _lock(folder: Path) -> IO[str] | None:
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove the folder of a stage, and the one of all stages, where nothing is in them any more."""
+    """Remove a stage's folder, and the parent of all stages, if empty."""
     with contextlib.suppress(OSError):
         folder.rmdir()
         folder.parent.rmdir()
 
 
 def _say_what_is_set_aside(stage: Stage, parent: Path, folder: Path, identity: Mapping[str, str]) -> None:
-    """One line for the newest checkpoint of another identity; older ones, and those of dead processes, are deleted."""
+    """Print a line about the newest checkpoint of another identity; delete older ones, and those of ended processes."""
     others = [path for path in parent.glob("*") if path.is_dir() and path != folder]
     kept = [path for path in others if "-" not in path.name and any(path.glob("step-*"))]
     kept.sort(key=_changed_at)
@@ -132,7 +132,7 @@ def _say_what_is_set_aside(stage: Stage, parent: Path, folder: Path, identity: M
 
 
 def _changed_at(folder: Path) -> float:
-    """Return when a folder last changed; 0 for one that another process has just removed."""
+    """Return a folder's modification time; 0 if another process has just removed it."""
     try:
         return folder.stat().st_mtime
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The frame of every stage: arguments, parameters, an output folder that appears whole or not at all, and its record.
+"""The frame of every stage: arguments, parameters, an atomic output folder, and its record.
 
 A stage is a function that gets a Stage and writes into `stage.folder`; `run_stage` does the rest. Exit status: 0, or 2
 with one line on stderr that says what to do. Of several processes the first writes, and only one reports an error.
@@ -82,21 +82,21 @@ class Stage:
     method: str = ""
     seed: int = 0
     point: int = 0
-    """Of a search, from 1; 0: there is none."""
+    """Number of a search's setting, from 1; 0 without a search."""
     folder: Path = Path()
     inputs: list[Path] = field(default_factory=list)
     headline: str = ""
     device: str = "cpu"
     started: float = field(default_factory=time.monotonic)
     when_done: list[Callable[[], None]] = field(default_factory=list)
-    """Called once the output is whole."""
+    """Called once the output is complete."""
     resources: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-    """Closed however the stage ends."""
+    """Closed at the end of the stage, whatever its result."""
     hashes: dict[Path, str] = field(default_factory=dict)
     stamps: dict[Path, dict[Path, tuple[int, int]]] = field(default_factory=dict)
 
     def read(self, path: Path) -> Path:
-        """Note a folder of an earlier stage as an input. Raises UserError if it isn't there, UserError if it changed."""
+        """Note a folder of an earlier stage as an input. Raises UserError if it is missing or was changed."""
         if not path.exists():
             stage = path.relative_to(OUTPUTS).parts[0] if path.is_relative_to(OUTPUTS) else "an earlier stage"
             raise UserError(f"{path}: missing; {stage} has not run for this combination (run `dvc repro`)")
@@ -109,12 +109,12 @@ class Stage:
         return path
 
     def seed_of(self, purpose: str, *, of: str | None = None) -> int:
-        """The seed of one of the stage's streams; `of` names the stage that the stream belongs to, where another draws it."""
+        """The seed of one of the stage's streams; `of` names another stage that the stream belongs to."""
         stage = of or self.name
         return named(self.seed, SEEDED_AS.get(stage, stage), self.dataset, purpose)
 
     def check_inputs_stayed(self) -> None:
-        """Raise UserError if an input is not what it was when it was read: the result would be of neither."""
+        """Raise UserError if an input changed after it was read: the result would match neither version."""
         for path, before in self.stamps.items():
             if not unchanged_since(path, before, self.hashes[path]):
                 raise UserError(f"{path}: changed while the stage ran; nothing of it was kept, run it again")
@@ -128,12 +128,12 @@ class Stage:
         return declaration(ROOT, self.name).parameters(self.parameters, self.method, ROOT)
 
     def versions(self) -> dict[str, str]:
-        """Of Python and the libraries that a result depends on."""
+        """Versions of Python and of the libraries that affect a result."""
         return {"python": sys.version.split()[0], **_versions()}
 
     @property
     def writes(self) -> bool:
-        """True if this process writes; every other one computes the same and has no folder."""
+        """True in the main process; the others compute the same and have no output folder."""
         return FIRST
 
     def write(self, record: Record) -> None:
@@ -161,13 +161,13 @@ class Stage:
         (self.folder / kind.FILE).write_text(lines, encoding="utf-8")
 
     def say(self, line: str) -> None:
-        """A plain line for the person who watches; stdout is kept for the final line."""
+        """Print a line on stderr; stdout is kept for the final line."""
         if self.writes:
             print(f"{self.title}: {line}", file=sys.stderr, flush=True)
 
     @property
     def title(self) -> str:
-        """The stage's name and what it runs on, as in 'student rte mse_kd 42', or '... 42 point 2' of a search."""
+        """The stage's name and combination, as in 'student rte mse_kd 42', or '... 42 point 2' of a search."""
         seed = str(self.seed) if self.name in SEEDED else ""
         point = f"point {self.point}" if self.point else ""
         return " ".join(part for part in (self.name, self.dataset, self.method, seed, point) if part)
@@ -191,7 +191,7 @@ SEEDED = (
 
 
 def run_stage(name: str, work: Callable[[Stage], None]) -> None:
-    """Parse the command line, run a stage's work and end the process.
+    """Parse the command line, run a stage's work and exit.
 
     Args:
         name: the stage; dvc.yaml declares its options, what it records of the parameters, and its output folder.
@@ -236,7 +236,7 @@ def run_stage(name: str, work: Callable[[Stage], None]) -> None:
 
 
 def _check_launcher(name: str) -> None:
-    """End with one line if there should be other processes, and no way to reach them: nobody to ask who speaks."""
+    """Exit with one line if other processes should exist and cannot be reached, so that no main process is known."""
     try:
         environment.check_launcher(environment.cleaned(os.environ, launched=True))
     except UserError as error:
@@ -245,7 +245,7 @@ def _check_launcher(name: str) -> None:
 
 
 def _check_chosen(stage: Stage, keys: tuple[str, ...]) -> None:
-    """Raise UserError if the command line names what params.yaml does not list."""
+    """Raise UserError for command-line values that params.yaml does not list."""
     given = stage.parameters
     lists: dict[str, tuple[str, tuple[str, ...]]] = {
         "student": ("methods.student", given.methods.student),
@@ -267,7 +267,7 @@ def _check_chosen(stage: Stage, keys: tuple[str, ...]) -> None:
 
 
 def _check_code(name: str) -> None:
-    """Raise UserError if outputs/code, by which DVC tells what is out of date, is older than the code that would run.
+    """Raise UserError if outputs/code, which DVC relies on, is older than the code.
 
     `dvc repro --single-item STAGE` doesn't look at the stages before, so it is the one way to get here.
     """
@@ -285,7 +285,7 @@ def _check_code(name: str) -> None:
 
 @functools.cache
 def _modules(name: str) -> dict[str, str]:
-    """sha256 of every module that the stage runs; looked up once, as each is imported once."""
+    """sha256 of every module of the stage; looked up once, as each is imported once."""
     return SourceTree(ROOT).modules_now(name)
 
 
@@ -314,7 +314,7 @@ def _arguments(name: str, work: Callable[[Stage], None], keys: tuple[str, ...]) 
 
 @contextlib.contextmanager
 def _output(target: Path) -> Generator[Path]:
-    """The stage's output folder, whole or not at all; written under outputs/.partial, which no stage depends on.
+    """The stage's output folder, created atomically from outputs/.partial, which no stage depends on.
 
     A process that does not write gets a folder that does not exist.
     """
@@ -329,7 +329,7 @@ def _output(target: Path) -> Generator[Path]:
 
 
 def _remove_what_killed_runs_left(folder: Path, name: str) -> None:
-    """Delete partial outputs of this name whose process is gone."""
+    """Delete partial outputs of this name whose process has ended."""
     for path in folder.glob(f"{name}-*"):
         process = re.fullmatch(r"(\d+)(-replaced)?", path.name.removeprefix(f"{name}-"))
         if process and (int(process[1]) == os.getpid() or not Path("/proc", process[1]).exists()):

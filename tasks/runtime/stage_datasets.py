@@ -1,4 +1,4 @@
-"""One dataset as the training stages see it: its description, its tokenised splits and its tokenizer."""
+"""One dataset for the training stages: its description, its tokenised splits and its tokenizer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,17 +32,17 @@ class TokenisedDataset:
         return open_split(self.folder, name)
 
     def rows_of(self, names: Sequence[str]) -> TokenSplit:
-        """The rows of several splits, end to end in that order."""
+        """The rows of several splits, concatenated in that order."""
         return joined([self.split(name) for name in names])
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """All splits that training and evaluation use."""
+        """All splits used for training and evaluation."""
         return ("train", "quiz", "selection", *self.spec.dev_sets)
 
     @property
     def tokenizer_folder(self) -> Path:
-        """The tokenizer's files, as a model folder holds them."""
+        """The tokenizer's files."""
         return self.folder / TOKENIZER
 
     @property
@@ -51,21 +51,21 @@ class TokenisedDataset:
 
     @property
     def vocabulary(self) -> int:
-        """The tokenizer's highest id and one."""
+        """The tokenizer's highest id plus one."""
         return self.manifest.vocabulary
 
     @property
     def max_length(self) -> int:
-        """Tokens of an input, at most."""
+        """Maximum tokens of an input."""
         return self.manifest.max_length
 
     @property
     def pad_id(self) -> int:
-        """The id that batches are filled up with."""
+        """The padding id."""
         return self.split("train").pad_id
 
     def check(self, network: Classifier) -> None:
-        """Raise UserError or UserError for a network that cannot read these tokens as they are meant."""
+        """Raise UserError for a network that cannot read these tokens."""
         if self.max_length > network.max_length:
             raise UserError(
                 f"split.max_length: {self.max_length} tokens, but the model reads {network.max_length} at most; "
@@ -74,7 +74,7 @@ class TokenisedDataset:
         network.check_tokenizer(self.vocabulary, self.pad_id, self.max_length)
 
     def load(self, folder: Path, *, attention: str) -> Classifier:
-        """The network of an earlier stage; UserError where it was made for other tokens than these."""
+        """Load the network of an earlier stage. Raises UserError if it was made for other tokens."""
         made_for = read_stored(folder).tokenizer_fingerprint
         if made_for:
             check_same_tokenizer(self.tokenizer_fingerprint, made_for)
@@ -84,7 +84,7 @@ class TokenisedDataset:
 
     @property
     def selected_on(self) -> SelectedOn:
-        """'selection', or 'dev' under the paper's protocol, which labels every number."""
+        """'selection', or 'dev' under the paper's protocol; every number is then labelled."""
         return self.manifest.selected_on
 
     @property
@@ -94,7 +94,7 @@ class TokenisedDataset:
 
     @property
     def target(self) -> Target:
-        """The dataset as the training loop sees it."""
+        """The dataset as a target of the training loop."""
         return Target(self.spec.name, self.spec.kind, self.spec.metrics)
 
 

@@ -1,4 +1,4 @@
-"""Torch as a stage uses it: threads, seeds and one accelerator."""
+"""Torch setup of a stage: threads, seeds and one accelerator."""
 
 import contextlib
 import os
@@ -22,11 +22,11 @@ from tasks.runtime.stage import Stage
 from training.fsdp import ASKED, is_asked
 
 SHARDING = ("DEEPSPEED", "MEGATRON_LM")
-"""Ways of accelerate, beside FSDP, that leave a process with a part of each parameter."""
+"""Accelerate's sharding modes besides FSDP."""
 
 
 def start_torch(stage: Stage) -> Accelerator:
-    """Fix threads and seeds, then take the hardware that accelerate was launched for.
+    """Fix threads and seeds, then use the hardware that accelerate was launched for.
 
     Threads are set here and not by the machine, because they change the last bits of a result. Global generators start
     alike in all processes, and a training starts them anew. Raises UserError for hardware that is not there, or that no stage can use.
@@ -47,7 +47,7 @@ def start_torch(stage: Stage) -> Accelerator:
 
 
 def _accelerator(precision: str) -> Accelerator:
-    """All that was launched, or UserError."""
+    """Create the accelerator. Raises UserError unless it uses all launched processes."""
     sharding = [name for name in SHARDING if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true"]
     if sharding:
         raise UserError(
@@ -68,7 +68,7 @@ def _accelerator(precision: str) -> Accelerator:
 
 @contextlib.contextmanager
 def _without(name: str) -> Generator[None]:
-    """Hide a variable of the environment."""
+    """Unset an environment variable within the block."""
     value = os.environ.pop(name, None)
     try:
         yield
@@ -78,7 +78,7 @@ def _without(name: str) -> Generator[None]:
 
 
 def check_whole_parameters(what: str) -> None:
-    """Raise UserError where the hardware file splits the parameters of what needs them whole."""
+    """Raise UserError if the hardware file shards the parameters of a stage that needs them whole."""
     if is_asked():
         raise UserError(
             f"{what} needs whole parameters in every process, and the hardware file splits them (FSDP); launch it with "
@@ -87,7 +87,7 @@ def check_whole_parameters(what: str) -> None:
 
 
 def compile_if_asked(stage: Stage, model: Classifier) -> None:
-    """Run the network's backbone through torch.compile in training, and only there, where params.yaml says so.
+    """Wrap the network's training passes in torch.compile, if params.yaml asks for it.
 
     One graph for all lengths of a batch. The module stays the one it was: its weights keep their names.
     """
@@ -105,7 +105,7 @@ def compile_if_asked(stage: Stage, model: Classifier) -> None:
 
 
 def check_compiler() -> None:
-    """Raise UserError where torch.compile would fail on a CPU: it starts a C++ compiler, and quotes no path for it."""
+    """Raise UserError if torch.compile would fail on a CPU: without a C++ compiler, or with a space in a path."""
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         raise UserError(
@@ -126,5 +126,5 @@ def check_compiler() -> None:
 
 
 def as_it_is_used(model: Classifier) -> None:
-    """Take back what `compile_if_asked` wrapped around a network's passes."""
+    """Undo `compile_if_asked`."""
     vars(model.backbone).pop("forward", None)

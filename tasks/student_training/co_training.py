@@ -1,4 +1,4 @@
-"""A student by a method whose teacher trains with it: what the student stage does where no signals are read."""
+"""Training of a student together with its teacher, for methods that read no signals."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from training.teacher_signals import open_joined
 def train_with_teacher(
     stage: Stage, model: Classifier, dataset: TokenisedDataset, teacher_folder: Path, accelerator: Accelerator
 ) -> JointRun:
-    """Train the student, and a copy of its teacher, which is not kept.
+    """Train the student and a copy of its teacher, which is discarded.
 
     Args:
         teacher_folder: the teacher stage's model; a method may start from where that one started instead.
@@ -71,14 +71,14 @@ def train_with_teacher(
 
 
 def _stored(stage: Stage, dataset: TokenisedDataset, train_on: tuple[str, ...]) -> StoredTeacher:
-    """The teacher's pooled vectors: its backbone is frozen, and does not run."""
+    """The teacher's pooled vectors: its frozen backbone need not run."""
     folder = stage.read(signals_folder(stage.dataset, stage.seed))
     train, selection = (open_joined(folder, row_counts(dataset, names)) for names in (train_on, ("selection",)))
     return StoredTeacher(train, selection)
 
 
 def joint_settings(given: Parameters, method: str, seed: int) -> JointSettings:
-    """The student's section for both, but for the teacher's own learning rate, decay and clipping."""
+    """The student's section for both, with the teacher's own learning rate, decay and clipping."""
     own = training_settings(given, given.student, seed)
     section = moving_section(given, method)
     teacher = replace(
@@ -100,7 +100,7 @@ def moving_section(given: Parameters, method: str) -> Moving:
 
 
 def zero_head(network: Classifier) -> None:
-    """Start a head at zero, as LGTM may."""
+    """Set a head to zero, as LGTM may."""
     with torch.no_grad():
         for value in network.head_of(network.dataset).parameters():
             value.zero_()

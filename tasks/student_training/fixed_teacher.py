@@ -1,4 +1,4 @@
-"""A student by a method whose teacher stays as it is: signals or trajectory are read by row, or the teacher runs."""
+"""Training of a student with a fixed teacher: by its stored signals or trajectory, or by running it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ def train_on_fixed_teacher(
 
 
 def _say_shares(stage: Stage, schedule: Sequence[Lasting]) -> None:
-    """Say where the teacher's epochs teach for unequal shares of the student's; the stage's metrics have each."""
+    """Print a remark if the teacher's epochs teach for unequal numbers of student epochs; the metrics have each."""
     shares = [part.epochs for part in schedule if part.teacher_epoch is not None]
     if len(set(shares)) > 1:
         stage.say(
@@ -98,7 +98,7 @@ def _epoch_loss(phase: Phase, teacher: FixedTeacher, model: Classifier, dataset:
 
 
 def check_kind(method: str, dataset: TokenisedDataset) -> None:
-    """Refuse what has no meaning for a dataset, before anything trains."""
+    """Refuse a method without meaning for a dataset, before anything trains."""
     reason = refusal(method, dataset.spec.name, dataset.spec.kind, dataset.spec.num_classes)
     if reason is not None:
         raise UserError(reason)
@@ -125,7 +125,7 @@ def check_between(assistant: Classifier, student: Classifier, teacher: Classifie
 
 
 def _project_if_needed(model: Classifier, width: int | None, needs: Needs, seed: int) -> None:
-    """Give a student of another width than the teacher's the learned projection that its method trains."""
+    """Give a student of another width than the teacher's its method's learned projection."""
     reads = bool(needs.pooled or needs.layers or needs.tokens) and needs.same_width
     if reads and width is not None and width != model.hidden_size:
         model.add_projection(width, seed)

@@ -1,4 +1,4 @@
-"""From params.yaml to networks: where teachers and students start."""
+"""Initial networks of teachers and students, from params.yaml."""
 
 from pathlib import Path
 
@@ -19,11 +19,11 @@ from tasks.runtime.stage import Stage
 from tasks.runtime.stage_datasets import TokenisedDataset
 
 START = "start"
-"""Of a network: one stream for the teacher, the student and the assistant of a dataset and seed, whatever stage makes it."""
+"""Purpose of the seed of new weights: shared by teacher, student and assistant of a dataset and seed."""
 
 
 def start_teacher(stage: Stage, dataset: TokenisedDataset) -> Start:
-    """The teacher before training; a supplied one as it is. Raises UserError or UserError if it doesn't fit."""
+    """The teacher before training; a supplied one unchanged. Raises UserError if it doesn't fit."""
     given, seed = stage.parameters, stage.seed_of(START, of="teacher")
     if given.teacher.origin != "train":
         name = given.teacher.origin.replace("{dataset}", dataset.spec.name)
@@ -59,7 +59,7 @@ def start_student(stage: Stage, dataset: TokenisedDataset, teacher: Path) -> Sta
 
 
 def start_assistant(stage: Stage, dataset: TokenisedDataset, teacher: Path) -> Start:
-    """takd's assistant before training: layers of the teacher, as the student takes its own, or a configuration.
+    """takd's assistant before training: layers of the teacher, like the student's, or a configuration.
 
     Where the student takes none, they are the fine-tuned teacher's.
     """
@@ -89,7 +89,7 @@ def _random(
 
 
 def _checked_checkpoint(stage: Stage, name: str, dataset: TokenisedDataset) -> Path:
-    """The folder of a checkpoint, noted as an input, whose tokenizer is the one that the splits were made with."""
+    """The folder of a checkpoint, noted as an input, after comparing its tokenizer with the splits'."""
     folder = stage.read(fetch(name, stage.parameters.models.folders, stage.parameters.models.revision))
     own = tokenizer_fingerprint(load_tokenizer(str(folder)))
     check_same_tokenizer(dataset.tokenizer_fingerprint, own)
@@ -97,12 +97,12 @@ def _checked_checkpoint(stage: Stage, name: str, dataset: TokenisedDataset) -> P
 
 
 def _fitting(start: Start, dataset: TokenisedDataset) -> Start:
-    """The same, if it reads the dataset's tokens."""
+    """The same network, after checking that it reads the dataset's tokens."""
     dataset.check(start.classifier)
     return start
 
 
 def parameter_count(model: Classifier, dataset: str) -> int:
-    """Parameters of the stock model of one dataset: backbone and its head."""
+    """Number of parameters of the stock model of one dataset: backbone and its head."""
     backbone = sum(value.numel() for value in model.backbone.parameters())
     return backbone + sum(value.numel() for value in model.head_of(dataset).parameters())

@@ -1,4 +1,4 @@
-"""Layers of student and teacher that the methods of a pipeline compare, known before anything trains."""
+"""Pairs of student and teacher layers compared by the pipeline's methods, known before training."""
 
 from config.methods import BY_NAME, ROWS, MethodRow, row_of
 from config.parameters import Parameters
@@ -8,7 +8,7 @@ from models.checkpoints import depth_of, fetch
 
 
 def layer_pairs(given: Parameters, name: str, *, student_layers: int, teacher_layers: int) -> LayerPairs:
-    """The layers that a method compares, () for those that compare none. Raises UserError where it can't."""
+    """The layers that a method compares, () if none. Raises UserError if it can't compare them."""
     if given.of_method(name).model_dump().get("beta") == 0:  # no weight, no comparison
         return ()
     return _pairs(given, BY_NAME[name], student_layers, teacher_layers)
@@ -29,7 +29,7 @@ def _pairs(given: Parameters, row: MethodRow, student_layers: int, teacher_layer
 
 
 def check_heads(method: str, ours: int, theirs: int) -> None:
-    """Raise UserError where a student's attention can't be compared with its teacher's, head by head."""
+    """Raise UserError if attention can't be compared head by head."""
     if ours != theirs:
         raise UserError(
             f"{method}: compares attention head by head, but the student has {ours} heads and the teacher {theirs}; "
@@ -38,7 +38,7 @@ def check_heads(method: str, ours: int, theirs: int) -> None:
 
 
 def stored_layers(given: Parameters, *, student_layers: int, teacher_layers: int) -> tuple[int, ...]:
-    """The teacher's layers whose sequence vectors the signals hold, for all methods that may be named later.
+    """The teacher's layers whose sequence vectors the signals hold, for methods named now or later.
 
     They are the same whatever `methods` says: a method that is added finds its layers. One that can't compare networks of
     these depths is passed over while it isn't named, else UserError is raised.
@@ -58,7 +58,7 @@ def stored_layers(given: Parameters, *, student_layers: int, teacher_layers: int
 
 
 def _embeddings_and_layers(student_layers: int, teacher_layers: int) -> LayerPairs:
-    """Return ckd's inputs; one vector and the embeddings have no relation from layer to layer that could be wrong."""
+    """Return ckd's layers. Raises ValueError for a network of one layer, which has no relations between layers."""
     if student_layers < 2 or teacher_layers < 2:
         raise ValueError(
             f"relates a word's vectors from layer to layer, which needs 2 layers or more, but student and teacher have "
@@ -68,7 +68,7 @@ def _embeddings_and_layers(student_layers: int, teacher_layers: int) -> LayerPai
 
 
 def student_depth(given: Parameters) -> int:
-    """Return the number of the student's layers, known before there is one."""
+    """Return the number of the student's layers before it is built."""
     known = given.student.depth
     return (
         depth_of(fetch(str(given.student.checkpoint), given.models.folders, given.models.revision))

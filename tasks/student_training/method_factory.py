@@ -1,4 +1,4 @@
-"""From params.yaml to a method: its parameters, for the depths of the two models.
+"""Construction of methods from params.yaml, for the depths of the two models.
 
 A method's class is found by its name; its parameters are the keys of its section that the class has fields for. dvc.yaml
 makes a student depend on its own method's file alone, whatever is imported here.
@@ -45,7 +45,7 @@ FIXED: Mapping[str, Callable[..., Method | Scheduled]] = {
     "tinybert": TinyBert,
     "ckd": Ckd,
 }
-"""Methods whose teacher, if any, stays as it is."""
+"""Methods whose teacher, if any, is fixed."""
 ASSISTED: Mapping[str, Callable[..., Method]] = {"takd": Takd, "sftn": Sftn}
 MOVING: Mapping[str, Callable[..., MovingTeacher]] = {
     "dml": Dml,
@@ -57,18 +57,18 @@ MOVING: Mapping[str, Callable[..., MovingTeacher]] = {
 
 
 def make_method(given: Parameters, name: str, *, student_layers: int, teacher_layers: int) -> Method | Scheduled:
-    """The method called `name` with its section of params.yaml, for models of these depths; its teacher stays as it is."""
+    """A method with a fixed teacher by name, with its section of params.yaml, for models of these depths."""
     layers = layer_pairs(given, name, student_layers=student_layers, teacher_layers=teacher_layers)
     return FIXED[name](**_values(FIXED[name], given.of_method(name), layers))
 
 
 def make_assisted_method(given: Parameters, name: str) -> Method:
-    """takd or sftn with its section of params.yaml: what the student, and takd's assistant, minimise."""
+    """takd or sftn with its section of params.yaml: the loss of the student, and of takd's assistant."""
     return ASSISTED[name](**_values(ASSISTED[name], given.of_method(name), ()))
 
 
 def make_moving_method(given: Parameters, name: str, *, student_layers: int, teacher_layers: int) -> MovingTeacher:
-    """The method called `name` with its section of params.yaml; its teacher trains with the student."""
+    """A method whose teacher trains with the student by name, with its section of params.yaml."""
     layers = layer_pairs(given, name, student_layers=student_layers, teacher_layers=teacher_layers)
     return MOVING[name](**_values(MOVING[name], given.of_method(name), layers))
 
@@ -81,5 +81,5 @@ def _values(method: Callable[..., object], section: MethodSection, layers: Layer
 
 
 def _plain(value: object) -> object:
-    """A section within a section as the method has it: losses never see the config."""
+    """Convert a nested section to the method's own class: losses never see the config."""
     return Influence(**value.model_dump()) if isinstance(value, Section) else value

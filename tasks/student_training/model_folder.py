@@ -11,7 +11,7 @@ from tasks.runtime.stage_datasets import TokenisedDataset
 
 
 def write_model(stage: Stage, model: Classifier, dataset: TokenisedDataset) -> None:
-    """<stage's folder>/model, by the process that writes."""
+    """<stage's folder>/model, written by the main process."""
     if stage.writes:
         save_model(
             stage.folder / "model",
@@ -22,7 +22,7 @@ def write_model(stage: Stage, model: Classifier, dataset: TokenisedDataset) -> N
 
 
 def epochs_run(stage: Stage, curves: Sequence[object], section: Training) -> Epochs:
-    """Count the epochs that were run, and say so where `patience` ended the training."""
+    """Count the epochs run, and print a remark if `patience` ended the training."""
     if len(curves) < section.epochs:
         stage.say(
             f"ended after {len(curves)} of {section.epochs} epochs: {section.patience} without a better one on selection"

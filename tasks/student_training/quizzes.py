@@ -1,4 +1,4 @@
-"""Quizzes of all datasets, for the stages whose student trains on them: heads, batches, settings, cost."""
+"""Quizzes of all datasets, for the stages that train on them: heads, batches, settings, effort."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from training.supervised import Target
 
 
 def add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: int) -> None:
-    """A new head for every dataset that the student has none for; it must read the same tokens."""
+    """Add a head for every dataset without one. Raises UserError if it was tokenised differently."""
     for name, dataset in datasets.items():
         if dataset.tokenizer_fingerprint != datasets[student.dataset].tokenizer_fingerprint:
             raise UserError(
@@ -29,7 +29,7 @@ def add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: 
 
 
 def quiz_batches(stage: Stage, dataset: TokenisedDataset, exam: list[int]) -> QuizBatches:
-    """Return a dataset as an action, without the rows kept for the exam."""
+    """Return a dataset as an action, without the rows of the exam."""
     quiz = dataset.split("quiz")
     rows = rows_without(quiz, exam)
     seed = stage.seed_of(f"batches of {dataset.spec.name}")
@@ -37,7 +37,7 @@ def quiz_batches(stage: Stage, dataset: TokenisedDataset, exam: list[int]) -> Qu
 
 
 def exam_rows(stage: Stage, dataset: TokenisedDataset) -> list[int]:
-    """Quiz rows of the target that are kept out of training (`curriculum.probe: exam`); [] otherwise."""
+    """Quiz rows of the target held out of training (`curriculum.probe: exam`); [] otherwise."""
     given, quiz = stage.parameters.curriculum, dataset.split("quiz")
     if given.probe != "exam":
         return []
@@ -51,7 +51,7 @@ def rows_without(split: TokenSplit, exam: list[int]) -> list[int]:
 
 
 def curriculum_settings(stage: Stage, target: Target) -> CurriculumSettings:
-    """The stage's section, as the training code takes it; what goes with the reward where a key is null."""
+    """Settings of the training code from the stage's section; null keys follow from the reward."""
     given = stage.parameters.curriculum
     own = CREDITS[given.reward]
     credit = Credit(
@@ -83,7 +83,7 @@ def taken(
     base: tuple[str, ...] = TRAIN,
     taught_by_quiz: bool = True,
 ) -> StudentWork:
-    """Rows that the student trained on and updates that it made, from its first episode to the last.
+    """Rows and updates of the student's training, over all episodes.
 
     The updates are this stage's own: those of the base, which come before them, are in its record.
 

@@ -1,4 +1,4 @@
-"""A quick search on selection: one training at several settings, of which the best is kept (`search.points`).
+"""A quick search on selection: one training at several settings, the best of which is kept (`search.points`).
 
 The learning rate is varied, and for a student the main weight of its method. The first point is what params.yaml says, so
 a search can't end worse on selection than none. The others are fixed, and the same for all datasets and seeds: the points
@@ -18,13 +18,13 @@ from tasks.runtime.stage import Stage
 from training.supervised import Diverged, Target
 
 RATES = 4.0
-"""Learning rates lie between a quarter and four times that of params.yaml."""
+"""Learning rates range from a quarter to four times that of params.yaml."""
 WEIGHTS = 100.0
-"""Weights without an upper bound lie between a hundredth and a hundred times theirs: a hidden term's scale is unknown."""
+"""Unbounded weights range from a hundredth to a hundred times theirs: a hidden term's scale is unknown."""
 SHARES = (0.1, 0.9)
-"""Between these lie the weights that are shares."""
+"""Range of weights that are shares."""
 STEPS = (0.7548776662466927, 0.5698402909980532)
-"""1/p and 1/p^2 of p^3 = p + 1: multiples of both, without their whole parts, fill the unit square evenly."""
+"""1/p and 1/p^2 of p^3 = p + 1: fractional parts of their multiples fill the unit square evenly."""
 UNBOUNDED = ("beta", "weight")
 """Weights that are factors; dist's alpha is one, too, but between its bounds a share does."""
 
@@ -34,7 +34,7 @@ Values = dict[str, float]
 
 @dataclass(frozen=True)
 class BestTrial(Generic[Trained]):
-    """The best of the points, and the record of all."""
+    """The best point, and the record of all."""
 
     trained: Trained
     record: SearchRecord | None = None
@@ -49,7 +49,7 @@ def searched(
     train: Callable[[Stage], Trained],
     curves_of: Callable[[Trained], Sequence[Mapping[str, float]]],
 ) -> BestTrial[Trained]:
-    """Train at every point, and keep the one that is the best on selection (ties: the earlier).
+    """Train at every point and keep the best on selection (ties: the earlier).
 
     Args:
         train: with the parameters of the stage that it is given.
@@ -105,7 +105,7 @@ def _try(
 
 
 def _best(tried: Sequence[_Tried[Trained]], choice: SelectionRule) -> int:
-    """Return the index of the best point; the others' networks are let go."""
+    """Return the index of the best point; free the others' networks."""
     found: int | None = None
     for number, one in enumerate(tried):
         if one.scores is None:
@@ -120,7 +120,7 @@ def _best(tried: Sequence[_Tried[Trained]], choice: SelectionRule) -> int:
 
 
 def point(given: Parameters, section: Literal["teacher", "student"], method: str, number: int) -> Values:
-    """The values of a point, from 1, by their keys in params.yaml; those of the first are the file's."""
+    """The values of a point, from 1, by their keys in params.yaml; the first has the file's values."""
     right, up = ((0.5 + (number - 1) * step) % 1 for step in STEPS)
     rate = getattr(given, section).learning_rate
     found = {f"{section}.learning_rate": min(1.0, rate * _factor(RATES, right))}
@@ -136,7 +136,7 @@ def point(given: Parameters, section: Literal["teacher", "student"], method: str
 
 
 def _factor(most: float, place: float) -> float:
-    """From 1 / most to most; 1 halfway."""
+    """Map 0 to 1 onto 1 / most to most, logarithmically."""
     return most ** (2 * place - 1)
 
 

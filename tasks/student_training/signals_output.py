@@ -1,4 +1,4 @@
-"""Outputs of a teaching network for every row, stored for the students."""
+"""Outputs of a teacher network for every row, stored for the students."""
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ def store_signals(
     taught: tuple[str, ...] = ("train",),
     checkpoints: Checkpoints | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Write <stage's folder>/signals, all splits; the scores of each are returned.
+    """Write <stage's folder>/signals for all splits; return the scores of each.
 
     Args:
         layers: hidden-state indices whose sequence vectors are stored.
@@ -56,13 +56,13 @@ def store_signals(
 
 
 class _Run:
-    """Outputs so far by split, the content of a resume state. The output's files go with a process that is killed."""
+    """Outputs so far by split, as the content of a resume state: a killed process's output files are lost."""
 
     def __init__(self) -> None:
         self._said: dict[str, SoFar] = {}
 
     def of(self, split: str) -> SoFar:
-        """Of one split."""
+        """Outputs of one split."""
         return self._said.setdefault(split, SoFar())
 
     def state_dict(self) -> State:

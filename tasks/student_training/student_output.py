@@ -70,7 +70,7 @@ def write_student(
 def best_student(
     stage: Stage, dataset: TokenisedDataset, teacher: Path, train: Callable[[Stage, Classifier], JointRun]
 ) -> BestTrial[tuple[Classifier, JointRun]]:
-    """A student and its training from where `student.init` starts it; of a search, the best one.
+    """Train a student from `student.init`; with a search, keep the best one.
 
     Args:
         teacher: the teacher's model folder.

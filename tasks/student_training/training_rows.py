@@ -1,4 +1,4 @@
-"""The rows that a method's student trains on: train, and the quiz where its method leaves that to it."""
+"""The training rows of a method's student: train, and the quiz unless the method needs it."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ WITH_QUIZ = ("train", "quiz")
 
 
 def training_splits(given: Parameters, method: str) -> tuple[str, ...]:
-    """The splits that a method's student trains on, in the order of its rows.
+    """The splits on which a method's student trains, in the order of its rows.
 
     The student that a curriculum goes on from keeps to train: to its curriculum the quiz must be fresh. params.yaml names it
     in the split's section, too (config/parameters.py compares): students then don't depend on mpdistil's keys, and train no other way
@@ -22,7 +22,7 @@ def training_splits(given: Parameters, method: str) -> tuple[str, ...]:
 
 
 def taught_splits(given: Parameters) -> tuple[str, ...]:
-    """The splits on which some student trains: what its teacher says of these rows is stored whole."""
+    """The splits on which any student trains: the teacher's outputs for them are stored in full."""
     return WITH_QUIZ if given.split.quiz_joins_train else TRAIN
 
 

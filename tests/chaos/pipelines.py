@@ -73,7 +73,7 @@ def with_checkpoints(workspace: Workspace) -> None:
 
 
 def forget(workspace: Workspace) -> None:
-    """As if no stage had ever run."""
+    """Remove all outputs and records, for a fresh start."""
     for name in ("outputs", "dvc.lock", ".dvc/cache", ".dvc/tmp"):
         path = workspace.root / name
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

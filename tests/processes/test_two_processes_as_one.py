@@ -96,7 +96,7 @@ def test_dropout_differs_between_the_processes(ran: Path) -> None:
 
 
 def test_some_last_batch_has_fewer_rows_than_processes_or_an_odd_number(ran: Path) -> None:
-    """So that the comparison meets a process without rows of its own."""
+    """Check that a process without rows of its own occurs in the comparison."""
     from data.tokens import open_split
 
     rows = len(open_split(ran / "outputs" / "split" / PAIR / "tokens", "train"))

@@ -37,12 +37,12 @@ def cumulative_shares(episodes: Sequence[Sequence[str]], names: Sequence[str]) -
 
 
 def consecutive_similarities(episodes: Sequence[Sequence[str]]) -> list[float]:
-    """|LCS(C_i, C_i+1)| / |C_i| of neighbouring episodes (section 5, Fig. 4b): 1 is the same curriculum again."""
+    """|LCS(C_i, C_i+1)| / |C_i| of consecutive episodes (section 5, Fig. 4b): 1 means equal curricula."""
     return [_longest_common_subsequence(first, second) / len(first) for first, second in pairwise(episodes)]
 
 
 def consecutive_distances(episodes: Sequence[Sequence[str]]) -> list[float]:
-    """Chi-square distance of the counts of neighbouring episodes (Fig. 4c): 1/2 sum (a - b)^2 / (a + b).
+    """Chi-square distance of the counts of consecutive episodes (Fig. 4c): 1/2 sum (a - b)^2 / (a + b).
 
     The paper does not print its formula; this is the symmetric one, over the datasets that either episode
     has.
@@ -57,7 +57,7 @@ def _chi_square(first: Counter[str], second: Counter[str]) -> float:
 
 
 def _longest_common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
-    """The usual table, a row at a time: best[j] is the answer for what was read of `first` and second[:j]."""
+    """LCS length by dynamic programming, one row at a time: best[j] is for the prefix of `first` and second[:j]."""
     other = np.asarray(list(second))
     best = np.zeros(len(second) + 1, dtype=np.int64)
     for action in first:

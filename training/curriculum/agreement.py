@@ -2,7 +2,7 @@
 
 
 def disagreement(update: str | None, reward: str | None) -> str | None:
-    """Return the reason why a reward can't be had with an update; None if it can."""
+    """Return the reason why a reward is incompatible with an update; None if it is not."""
     if update == "episode" and reward in ("gain", "alignment"):
         return (
             f"reward {reward} is what one step adds, but with curriculum.update: episode the student does "

@@ -53,7 +53,7 @@ def run_curriculum(
     on_episode: OnEpisode | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> CurriculumResult:
-    """Trains the student in place and leaves in it the weights of the best episode.
+    """Trains the student in place and leaves it with the weights of the best episode.
 
     Args:
         student: an nn.Module with a head for each of `datasets`, of which the target is one.
@@ -84,7 +84,7 @@ def run_episodes(
     checkpoints: Checkpoints | None,
     choice: SelectionRule = BY_LOSS,
 ) -> EpisodesRun:
-    """Run all episodes; the student is left with the weights of the best episode, of which the one that came in is one."""
+    """Run all episodes; the student ends with the weights of the best one, the initial student included."""
     run = EpisodesRun(episode, choice)
     with (checkpoints or Checkpoints()).watching(run) as after_step:
         while run.number <= episodes:
@@ -99,7 +99,7 @@ def run_episodes(
 
 
 class EpisodesRun(Resumable):
-    """All that changes from the first episode to the last: what a checkpoint holds."""
+    """Mutable state of all episodes: the content of a checkpoint."""
 
     PARTS = ("_episode",)
     VALUES = ("number", "_rows", "_learnt", "steps", "episodes", "best", "best_weights")
@@ -107,13 +107,13 @@ class EpisodesRun(Resumable):
     def __init__(self, episode: Episode, choice: SelectionRule) -> None:
         self._episode, self._choice = episode, choice
         self.number = 0
-        """Of the episode that is running; 0 has no steps: the student that came in."""
+        """Number of the running episode; 0, the initial student, has no steps."""
         self._rows, self._learnt = list[Row](), False
         self.steps, self.episodes = list[Row](), list[Row]()
         self.best, self.best_weights = 0, episode.learner.weights()
 
     def run_episode(self, after_step: Callable[[], None]) -> None:
-        """The steps of this episode that were not taken yet, and what the policy learns from all of them."""
+        """Run the remaining steps of this episode, then let the policy learn from all of them."""
         if self.number == 0 or self._learnt:
             return
         quiz = self._episode.begin(self.number)
@@ -124,7 +124,7 @@ class EpisodesRun(Resumable):
         self._learnt = True
 
     def end_episode(self, scores: Mapping[str, float]) -> Row:
-        """Keep the student if it is the best so far; the episode's row."""
+        """Keep the student if it is the best so far; return the episode's row."""
         better = not self.episodes or self._choice.is_better(scores, of_row(self.episodes[self.best]))
         if better and self.episodes:
             self.episodes[self.best]["best"] = 0
@@ -144,7 +144,7 @@ def _episode_row(
     *,
     best: bool,
 ) -> Row:
-    """Flat, one line of JSON: mean rewards and loss, share of each action, selection scores."""
+    """A flat row for JSON: mean rewards and loss, share of each action, selection scores."""
     actions = [row["action"] for row in rows]
     shares = {f"share_{d.name}": actions.count(d.name) / len(actions) if actions else None for d in datasets}
     return {

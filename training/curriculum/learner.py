@@ -1,4 +1,4 @@
-"""The student as the curriculum moves it: one batch through a dataset's own head, one optimizer step."""
+"""The student in the curriculum: one batch through a dataset's own head, one optimizer step."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ from training.supervised import check_finite, make_optimizer
 
 
 class CurriculumLearner(Resumable):
-    """Student and optimizer; both carry over from episode to episode."""
+    """Student and optimizer, shared by all episodes."""
 
     PARTS = ("_module", "_optimizer")
 
@@ -27,7 +27,7 @@ class CurriculumLearner(Resumable):
         accelerator: Accelerator,
         distillations: Mapping[str, Distillation],
     ) -> None:
-        """`distillations` replace the task loss on the batches of the datasets that they are named after."""
+        """`distillations` replace the task loss on batches of the datasets that they are keyed by."""
         if not isinstance(student, nn.Module):
             raise TypeError(f"the student must be an nn.Module, but it is a {type(student).__name__}")
         self._module: nn.Module = student
@@ -43,7 +43,7 @@ class CurriculumLearner(Resumable):
         return f"lower curriculum.student_learning_rate ({self._settings.student_lr:g})"
 
     def backward(self, dataset: QuizDataset, *, share: float = 1.0) -> float:
-        """The loss of the dataset's next quiz batch, in train mode; `share` of its gradient is added to `.grad`."""
+        """Loss of the dataset's next quiz batch in train mode; adds `share` of its gradient to `.grad`."""
         self._module.train()
         batch = dataset.batches.next_batch().to(self._accelerator.device)
         distilled = self._distillations.get(dataset.name)
@@ -61,7 +61,7 @@ class CurriculumLearner(Resumable):
         return loss.item()
 
     def move(self) -> None:
-        """One optimizer step along the gradient, which is cleared."""
+        """One optimizer step along the gradient, which is then cleared."""
         if self._settings.clip_norm is not None:
             norm = self._accelerator.clip_grad_norm_(self._module.parameters(), self._settings.clip_norm)
             if norm is not None and self._accelerator.scaler is None:
@@ -70,12 +70,12 @@ class CurriculumLearner(Resumable):
         self._optimizer.zero_grad()
 
     def mean(self, value: Tensor | float) -> float:
-        """The mean over processes: they agree but for a last bit, and all must draw the same actions."""
+        """The mean over processes: values may differ in a last bit, and all must draw the same actions."""
         tensor = torch.as_tensor(value, dtype=torch.float32, device=self._accelerator.device)
         return float(self._accelerator.reduce(tensor, reduction="mean"))
 
     def rest(self) -> None:
-        """Eval mode, for whoever scores the student."""
+        """Switch to eval mode, for scoring the student."""
         self._module.eval()
 
     def weights(self) -> dict[str, Tensor]:
@@ -83,11 +83,11 @@ class CurriculumLearner(Resumable):
         return {name: value.detach().cpu().clone() for name, value in self._module.state_dict().items()}
 
     def restore(self, weights: dict[str, Tensor]) -> None:
-        """Puts `weights()` back."""
+        """Restore `weights()`."""
         self._module.load_state_dict(weights)
 
     def state_dict(self) -> State:
-        """Student, optimizer, and the gradient where it is added up over an episode."""
+        """Student, optimizer, and the gradient if it accumulates over an episode."""
         gradients = {name: value.grad for name, value in self._module.named_parameters() if value.grad is not None}
         return super().state_dict() | {"gradients": gradients}
 

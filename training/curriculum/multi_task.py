@@ -1,4 +1,4 @@
-"""MPDistil's rows and steps without its curriculum: the baseline that its stage 4 is measured against.
+"""MPDistil's rows and steps without its curriculum: the baseline of its stage 4.
 
 An episode has as many steps as one of the curriculum's. Each step trains on a quiz batch of a dataset drawn evenly, through
 that dataset's own head. There is no policy, no reward and no meta-teacher; what is left is multi-task training. The draws
@@ -39,7 +39,7 @@ def train_multi_task(
     on_episode: OnEpisode | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> CurriculumResult:
-    """Train the student in place and leave in it the weights of the best episode; the student that came in is one.
+    """Train the student in place; it ends with the weights of the best episode, the initial student included.
 
     Args:
         one_pass: the target's quiz batches of an episode; it has as many steps as there are batches.

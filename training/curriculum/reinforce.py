@@ -1,4 +1,4 @@
-"""REINFORCE for the curriculum policy (Williams 1992), with memory that does not grow with the student.
+"""REINFORCE for the curriculum policy (Williams 1992), with memory independent of the student's size.
 
 The policy does not move within an episode, so the gradient of each log pi(a_t | s_t) is taken at once, while
 the student still is what it was when the action was chosen; at the end -sum_t A_t grad log pi(a_t | s_t) is
@@ -20,7 +20,7 @@ from training.resume_files import State
 
 @dataclass(frozen=True)
 class SampledAction:
-    """An action, log pi of it, and the probabilities (A) of all actions at that moment."""
+    """An action, its log pi, and the probabilities (A) of all actions at that moment."""
 
     action: int
     log_probability: float
@@ -28,7 +28,7 @@ class SampledAction:
 
 
 class Reinforce(Resumable):
-    """Samples from a policy and improves it after each episode; `generator` is a CPU one, for sampling only."""
+    """Samples from a policy and improves it after each episode; `generator`, on the CPU, is for sampling only."""
 
     PARTS = ("policy", "_optimizer", "_generator")
     VALUES = ("_scores",)
@@ -42,7 +42,7 @@ class Reinforce(Resumable):
         self._scores: list[list[Tensor | None]] = []
 
     def sample(self, state: Tensor) -> SampledAction:
-        """Samples an action for the student's state (H, H) or (H,), and remembers grad log pi of it."""
+        """Sample an action for the student's state (H, H) or (H,), and store grad log pi of it."""
         log_probabilities = self.policy(state)
         probabilities = log_probabilities.detach().exp().cpu()
         action = int(torch.multinomial(probabilities, 1, generator=self._generator))

@@ -1,4 +1,4 @@
-"""Takes the rewards of each step of the curriculum: when, with which student, on which rows.
+"""Measurement of each step's rewards in the curriculum: when, with which student, on which rows.
 
 A step calls `after_backward` (the action's gradient is there, the student has not moved), reads the paper's two levels when
 it has moved, and calls `after_step` with them. The levels and `gain` read the *updated* student in eval mode; `alignment`
@@ -27,7 +27,7 @@ Level = Literal["binary", "real"]
 
 
 class StepReward(Resumable):
-    """The reward of one step, from which the policy learns; it is asked for at two moments."""
+    """The reward of one step, for the policy; computed in two phases."""
 
     def after_backward(self) -> None:
         return
@@ -37,7 +37,7 @@ class StepReward(Resumable):
 
 
 class Levels:
-    """Eq. 4 and Eq. 5: the student as it is now against the meta-teacher, on the step's quiz batch of the target."""
+    """Eq. 4 and Eq. 5: the present student against the meta-teacher, on the step's quiz batch of the target."""
 
     def __init__(self, student: CurriculumStudent, target: TargetQuiz, kind: Kind, device: torch.device) -> None:
         self._student, self._target, self._kind, self._device = student, target, kind, device
@@ -56,7 +56,7 @@ class Levels:
 
 
 class LevelReward(StepReward):
-    """One of the paper's levels."""
+    """One of the paper's two rewards."""
 
     def __init__(self, name: Level) -> None:
         self._name: Level = name
@@ -66,7 +66,7 @@ class LevelReward(StepReward):
 
 
 class ProbeReader:
-    """The probe as the student sees it now; a reading is kept until the student moves."""
+    """The present student's outputs on the probe, cached until the student changes."""
 
     def __init__(self, probe: Probe, student: CurriculumStudent, target: str, kind: Kind, device: torch.device) -> None:
         if not probe.batches:
@@ -88,7 +88,7 @@ class ProbeReader:
         return self._read()[1]
 
     def gradient(self, parameters: Sequence[nn.Parameter]) -> list[Tensor | None]:
-        """Gradient of `loss()` by each parameter; leaves their `.grad` alone."""
+        """Gradient of `loss()` by each parameter, leaving `.grad` unchanged."""
         self._student.eval()
         total: list[Tensor | None] = [None] * len(parameters)
         with scoring_precision(self._device):
@@ -117,7 +117,7 @@ class ProbeReader:
 
 
 class GainReward(StepReward):
-    """Fall of the probe's loss over the step. "After" of one step is "before" of the next: one forward a step."""
+    """Decrease of the probe's loss over the step. "After" of one step is "before" of the next: one forward a step."""
 
     VALUES = ("_before",)
 
@@ -131,7 +131,7 @@ class GainReward(StepReward):
 
 
 class AlignmentReward(StepReward):
-    """Cosine between the action's gradient and the probe's, both at the student that the action was chosen for."""
+    """Cosine between the action's gradient and the probe's, both at the student before the step."""
 
     def __init__(self, probe: ProbeReader, shared: Sequence[nn.Parameter]) -> None:
         self._probe, self._shared = probe, shared
@@ -145,7 +145,7 @@ class AlignmentReward(StepReward):
 
 
 def make_reward(name: Reward, student: CurriculumStudent, target: str, probe: ProbeReader | None) -> StepReward:
-    """The reward called `name`. Raises UserError on another name, or where its probe is missing."""
+    """The reward called `name`. Raises UserError on an unknown one, or without a needed probe."""
     if name in ("binary", "real"):
         return LevelReward(name)
     if name not in ("gain", "alignment"):
@@ -159,7 +159,7 @@ def make_reward(name: Reward, student: CurriculumStudent, target: str, probe: Pr
 
 
 def check_probe(probe: Probe, target: TargetQuiz) -> None:
-    """Raises UserError if the student is trained on a row of the probe: the policy would learn to memorise."""
+    """Raise UserError if the student trains on a row of the probe: the policy would learn to memorise."""
     overlap = sorted(probe.row_ids & target.trained_ids)
     if overlap:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Samplers of the dataset of each step of the curriculum: the policy, chance, or a fixed choice."""
+"""Samplers of each step's dataset in the curriculum: the policy, an even draw, or a fixed choice."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from training.resume import Resumable
 
 
 class Sampler(Resumable):
-    """Picks an action, and may learn from what the actions of an episode were worth; most learn nothing."""
+    """Chooses an action, and may learn from an episode's advantages; most learn nothing."""
 
     def sample(self) -> SampledAction:
         raise NotImplementedError
@@ -25,7 +25,7 @@ class Sampler(Resumable):
 
 
 class PolicySampler(Sampler):
-    """Samples from the policy given the student's state as it is at that moment."""
+    """Samples from the policy given the student's present state."""
 
     PARTS = ("_reinforce",)
 
@@ -40,7 +40,7 @@ class PolicySampler(Sampler):
 
 
 class UniformSampler(Sampler):
-    """Every dataset is as likely, the target among them."""
+    """Draws every dataset with equal probability, the target included."""
 
     PARTS = ("_generator",)
 
@@ -53,7 +53,7 @@ class UniformSampler(Sampler):
 
 
 class FixedSampler(Sampler):
-    """Always the same dataset."""
+    """Always chooses the same dataset."""
 
     def __init__(self, actions: int, action: int) -> None:
         self._choice = SampledAction(action, 0.0, tuple(float(a == action) for a in range(actions)))
@@ -63,7 +63,7 @@ class FixedSampler(Sampler):
 
 
 def effective_sampler(asked: SamplerName, actions: int) -> tuple[SamplerName, str | None]:
-    """The sampler that runs, and why it is not the one asked for: a policy over one dataset has nothing to choose."""
+    """The sampler to run, and a remark if it is not the requested one: one dataset leaves a policy no choice."""
     if asked not in ("policy", "uniform", "target", "kd_only"):
         raise UserError(f"sampler {asked!r}: allowed are policy, uniform, target and kd_only")
     if actions == 1 and asked in ("policy", "uniform"):
@@ -81,7 +81,7 @@ def make_sampler(
     seed: int,
     device: torch.device,
 ) -> Sampler:
-    """The sampler called `name`; the policy's start and the actions have a generator each, by `seed`."""
+    """The sampler called `name`; policy initialisation and actions have a generator each, by `seed`."""
     generator = torch_generator(seed, "actions")
     if name == "policy":
         policy = Policy(state().shape[-1], actions, generator=torch_generator(seed, "policy")).to(device)

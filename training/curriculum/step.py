@@ -33,7 +33,7 @@ from training.supervised import check_finite
 
 @dataclass(frozen=True)
 class Episode(Resumable):
-    """Parts that live from the first episode to the last, and a step on a dataset that nobody learns to choose.
+    """Parts shared by all episodes, and a step without learning to choose.
 
     `one_pass(episode)` gives the target's quiz batches: as many as there are steps.
     """
@@ -48,25 +48,25 @@ class Episode(Resumable):
 
     @property
     def batches(self) -> list[BatchSource]:
-        """Of each dataset."""
+        """Quiz batches by dataset."""
         return [dataset.batches for dataset in self.datasets]
 
     def begin(self, number: int) -> Sequence[Batch]:
-        """The target's quiz batches of an episode: a step for each."""
+        """The target's quiz batches of an episode, one per step."""
         quiz = self.one_pass(number)[: self.settings.max_steps_per_episode]
         if not quiz:
             raise UserError("a quiz split without rows, so an episode has no steps; enlarge split.quiz")
         return quiz
 
     def step(self, number: int, step: int, quiz: Sequence[Batch]) -> Row:
-        """Train on the next batch of a dataset that the sampler chooses."""
+        """Train on the next batch of the dataset chosen by the sampler."""
         choice = self.sampler.sample()
         dataset = self.datasets[choice.action]
         loss = self.train_on(dataset, len(quiz))
         return {"episode": number, "step": step, "action": dataset.name, "loss": loss}
 
     def train_on(self, dataset: QuizDataset, steps: int) -> float:
-        """The loss of a dataset's next batch, in an episode of so many steps; with `update: step` the student moves."""
+        """Loss of a dataset's next batch, `steps` being the episode's; with `update: step`, also update the student."""
         each = self.settings.update == "step"
         loss = self.learner.backward(dataset, share=1.0 if each else 1.0 / steps)
         self.after_backward()
@@ -75,10 +75,10 @@ class Episode(Resumable):
         return loss
 
     def after_backward(self) -> None:
-        """Called when the gradient of a step is there and the student has not moved."""
+        """Hook between a step's backward pass and the student's update."""
 
     def learn(self, rows: Sequence[Row]) -> None:
-        """With `update: episode` the student moves here."""
+        """Update the student, with `update: episode`."""
         if self.settings.update == "episode":
             self.move()
 
@@ -100,7 +100,7 @@ class CurriculumEpisode(Episode):
     PARTS = (*Episode.PARTS, "reward")
 
     def learn(self, rows: Sequence[Row]) -> None:
-        """Let the policy learn from an episode's rows, to which returns and advantages are added."""
+        """Let the policy learn from an episode's rows; adds returns and advantages to them."""
         super().learn(rows)
         returns = discounted_returns([float(row["reward"] or 0.0) for row in rows], self.credit.gamma)
         advantages = self.baseline.advantages(returns)
@@ -109,7 +109,7 @@ class CurriculumEpisode(Episode):
             row["return"], row["advantage"] = value, advantage
 
     def state_dict(self) -> State:
-        """Of everything here that changes."""
+        """State of everything here that changes."""
         return super().state_dict() | {"baseline": dict(vars(self.baseline))}
 
     def load_state_dict(self, state: State) -> None:
@@ -120,7 +120,7 @@ class CurriculumEpisode(Episode):
             self.probe.student_moved()
 
     def step(self, number: int, step: int, quiz: Sequence[Batch]) -> Row:
-        """Choose, train, and only then take the rewards, so that they are this action's."""
+        """Choose, train, then measure the rewards, so that they belong to this action."""
         choice = self.sampler.sample()
         dataset = self.datasets[choice.action]
         loss = self.train_on(dataset, len(quiz))
@@ -146,7 +146,7 @@ class CurriculumEpisode(Episode):
         self.reward.after_backward()
 
     def move(self) -> None:
-        """One optimizer step; what was read of the probe is no longer so."""
+        """One optimizer step; invalidates the cached probe outputs."""
         super().move()
         if self.probe is not None:
             self.probe.student_moved()
@@ -162,7 +162,7 @@ def prepare(
     probe: Probe | None,
     distillation: Distillation | None,
 ) -> CurriculumEpisode:
-    """Everything that an episode needs. Raises UserError where the policy's state needs a probe and there is none."""
+    """Build the parts of an episode. Raises UserError if the policy's state needs a probe and there is none."""
     names = [dataset.name for dataset in datasets]
     own = names.index(target.name)
     kind, device = datasets[own].kind, accelerator.device
@@ -203,7 +203,7 @@ def check(
     probe: Probe | None,
     distillation: Distillation | None,
 ) -> None:
-    """Raises UserError for settings that contradict each other, or a probe of rows that the student trains on."""
+    """Raise UserError for contradictory settings, or a probe of rows that the student trains on."""
     names = [dataset.name for dataset in datasets]
     if len(set(names)) != len(names) or target.name not in names:
         raise UserError(f"the target {target.name!r} must be one of the datasets, each named once: {names}")

@@ -21,7 +21,7 @@ Row = dict[str, float | int | str | None]
 
 
 class CurriculumStudent(Protocol):
-    """Those parts of `models.classifier.Classifier` that the curriculum uses; any nn.Module with these will do."""
+    """The parts of `models.classifier.Classifier` that the curriculum uses."""
 
     heads: nn.ModuleDict
 
@@ -39,7 +39,7 @@ class CurriculumStudent(Protocol):
 
 
 class BatchSource(Saved, Protocol):
-    """Quiz batches without end, the same ones in the same order on every run."""
+    """Endless quiz batches, the same in every run."""
 
     def next_batch(self) -> Batch: ...
 
@@ -55,7 +55,7 @@ class QuizDataset:
 
 @dataclass(frozen=True)
 class TargetQuiz:
-    """The dataset that the student is for, as its rewards are taken.
+    """The dataset that the student is for, for its rewards.
 
     `one_pass(episode)` is one pass over its quiz rows: a batch for the reward of each step. `meta_scores`
     (N,) are the true-class scores p_y(T'(h_T)) of the quiz rows, by `batch.rows`. `trained_ids` names every
@@ -70,7 +70,7 @@ class TargetQuiz:
 
 @dataclass(frozen=True)
 class Probe:
-    """Fixed rows of the target that the student is never trained on."""
+    """Fixed rows of the target on which the student never trains."""
 
     batches: Sequence[Batch]
     row_ids: frozenset[str]
@@ -90,7 +90,7 @@ class Distillation:
 
 @dataclass(frozen=True)
 class Credit:
-    """The conversion of rewards to advantages, and the policy's learning rate that goes with their scale."""
+    """Conversion of rewards to advantages, and the policy's learning rate for their scale."""
 
     gamma: float
     baseline: BaselineName
@@ -99,7 +99,7 @@ class Credit:
 
 OF_LEVELS, OF_STEPS = Credit(0.99, "none", policy_lr=1e-3), Credit(0.0, "normalised", policy_lr=1e-2)
 CREDITS: Mapping[Reward, Credit] = {"binary": OF_LEVELS, "real": OF_LEVELS, "gain": OF_STEPS, "alignment": OF_STEPS}
-"""The paper's for its levels; `gain` and `alignment` belong to one step, and are credited to its action alone."""
+"""The paper's for its rewards; `gain` and `alignment` belong to one step and are credited to its action alone."""
 
 
 def credit_for(reward: Reward) -> Credit:
@@ -111,7 +111,7 @@ def credit_for(reward: Reward) -> Credit:
 
 @dataclass(frozen=True)
 class CurriculumSettings:
-    """Stage 4. Without a `credit` the reward's own is taken; `clip_norm` bounds the student's gradient.
+    """Settings of stage 4. `credit` defaults to the reward's own; `clip_norm` bounds the student's gradient.
 
     `update: step` moves the student after every action (the paper's text); `episode` once, on the mean of the
     episode's losses (the authors' code, in which no reward depends on the action it is credited to).
@@ -133,7 +133,7 @@ class CurriculumSettings:
 
 @dataclass(frozen=True)
 class CurriculumResult:
-    """The student holds the weights of `best_episode` (0: as it came in).
+    """Result; the student holds the weights of `best_episode` (0: the initial student).
 
     `sampler` is the one that really ran and `note` says why it is another than was asked for. `steps` has a
     row for every action, `episodes` one for every episode from 0, in which exactly one is `best`.

@@ -79,6 +79,6 @@ def test_the_rows_shared_by_two_processes_are_one_step_of_one(name, found) -> No
 
 @pytest.mark.parametrize("name", METHODS)
 def test_half_the_rows_alone_would_be_another_step(name) -> None:
-    """So the comparison above is one that can fail."""
+    """Check that the comparison above can fail."""
     whole, part = step_on(name, TRAIN, QUIZ), step_on(name, half(TRAIN), QUIZ)
     assert not torch.allclose(whole[0], part[0], rtol=1e-2)

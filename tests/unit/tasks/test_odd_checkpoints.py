@@ -119,7 +119,7 @@ def tokens(change: Callable[[Tokenizer], object]) -> Spoil:
 
 
 def with_a_gap(checkpoint: Path) -> None:
-    """As many tokens as embeddings, but the last has a number beyond them."""
+    """A tokenizer with as many tokens as embeddings, the last of which has a higher id."""
     file = checkpoint / "tokenizer.json"
     content = json.loads(file.read_text())
     content["model"]["vocab"]["beyond"] = content["model"]["vocab"].pop(WORDS[-1]) + 5
