@@ -14,6 +14,7 @@ from benchmarks.measuring import Measurement, Step, at_least_row, cpu_seconds, r
 from benchmarks.workspace import HIDDEN, SEED, Workspace, network, save_network
 from data.batches import Batch, batch_order, collate, draw_rows, useful_share
 from data.tokens import TokenSplit
+from epoch_choice import BY_LOSS
 from methods.finetune import Finetune
 from methods.interface import LossInputs, Method
 from methods.kd import Kd
@@ -204,7 +205,19 @@ def curriculum_run(
         [QuizDataset(name, "pair", source) for name, source in zip(("rte", "other"), sources, strict=True)],
         TargetQuiz("rte", passes.one_pass, torch.zeros(len(quiz)), frozenset()),
         lambda: {"loss": 0.0},
-        settings=CurriculumSettings(episodes=episodes, max_steps_per_episode=steps, reward="gain"),
+        settings=CurriculumSettings(
+            episodes=episodes,
+            max_steps_per_episode=steps,
+            update="step",
+            sampler="policy",
+            reward="gain",
+            credit=None,
+            student_lr=3e-5,
+            weight_decay=0.01,
+            clip_norm=1.0,
+            choice=BY_LOSS,
+            seed=0,
+        ),
         accelerator=Accelerator(),
         probe=Probe(probe, frozenset({"a row of selection"})),
     )

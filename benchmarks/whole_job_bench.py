@@ -170,7 +170,18 @@ def _head_training(splits: Mapping[str, TokenSplit]) -> Step:
         )
         for name in ("quiz", "selection")
     )
-    settings = MetaTeacherSettings(epochs=META_EPOCHS, patience=META_EPOCHS)
+    settings = MetaTeacherSettings(
+        loss="collaborative",
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        epochs=META_EPOCHS,
+        batch_size=BATCH,
+        dropout=0.1,
+        max_grad_norm=1.0,
+        patience=META_EPOCHS,
+        label_range=None,
+        seed=0,
+    )
     weight = torch.randn(2, HIDDEN, generator=draw)
     return partial(
         train_meta_teacher, quiz, selection, weight, None, kind="pair", settings=settings, accelerator=Accelerator()
