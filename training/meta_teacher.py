@@ -54,7 +54,6 @@ class MetaTeacherResult:
     curves: list[dict[str, float]]
     quiz_scores: Tensor
     student_scores: Tensor
-    selection_logits: Tensor
 
 
 def train_meta_teacher(
@@ -88,7 +87,7 @@ def train_meta_teacher(
     with torch.no_grad():
         own = true_class_score(module(quiz.teacher), quiz.labels, kind).cpu()
         students = true_class_score(module.of_student(quiz.student), quiz.labels, kind).cpu()
-        return MetaTeacherResult(module, best_epoch, curves, own, students, module(selection.teacher).cpu())
+        return MetaTeacherResult(module, best_epoch, curves, own, students)
 
 
 @dataclass(frozen=True)
