@@ -19,7 +19,7 @@ RECORD = RunRecord.FILE
 def file_sums(path: Path) -> dict[Path, str]:
     """sha256 (hex) of a file, or of every file of a folder, in the order of their paths."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    return {file: _sum(file) for file in files}
+    return {file: sum_of(file) for file in files}
 
 
 def stamps(path: Path) -> dict[Path, tuple[int, int]]:
@@ -111,6 +111,7 @@ def first_fault(error: ValidationError) -> str:
     return f"{f'field {field}: ' if field else ''}{first['msg']}; damaged, or of another release"
 
 
-def _sum(file: Path) -> str:
+def sum_of(file: Path) -> str:
+    """sha256 (hex) of a file's bytes."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

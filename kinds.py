@@ -19,6 +19,8 @@ Array: TypeAlias = NDArray[np.generic]
 Floats: TypeAlias = NDArray[np.float64]
 
 LOWER_IS_BETTER = ("loss", "mse")
+TASK_LOSS = ("loss", "mse")
+"""Names of the mean task loss; a regression's is its mean squared error."""
 
 
 @dataclass(frozen=True)

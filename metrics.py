@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errors import UserError
-from kinds import KINDS, LOWER_IS_BETTER, Floats, Kind
+from kinds import KINDS, TASK_LOSS, Floats, Kind
 
 # A variance this small beside the mean square is rounding: such predictions count as constant.
 CONSTANT = 1e-12
@@ -42,7 +42,7 @@ def weighted_metric(
     allowed = ("loss", *KINDS[kind].metrics)
     if name not in allowed:
         raise UserError(f"metric {name!r} does not exist for a {kind} dataset; allowed: {', '.join(allowed)}")
-    if name in LOWER_IS_BETTER:
+    if name in TASK_LOSS:
         return row_mean(row_losses(logits, labels, kind), weights)
     if KINDS[kind].has_classes:
         return class_metric(name, confusion(logits, labels, weights))

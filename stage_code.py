@@ -17,8 +17,18 @@ from errors import UserError
 # parameters, which dvc.yaml tracks one by one.
 CODE = (
     *("data", "methods", "models", "records", "registry", "reporting", "tasks", "training"),
-    *("checksums", "epoch_choice", "errors", "kinds", "metrics", "outputs", "progress", "resource_errors", "seeds"),
-    *("stage_code", "strict_yaml"),
+    *(
+        "broken_pipe",
+        "checksums",
+        "epoch_choice",
+        "errors",
+        "kinds",
+        "metrics",
+        "outputs",
+        "progress",
+        "resource_errors",
+    ),
+    *("seeds", "stage_code", "strict_yaml"),
 )
 METHOD_FILES = frozenset(f"methods/{name}.py" for name in TRAINED)
 # Stages whose matrix runs over methods: dvc.yaml names the method's own file as a further dependency.

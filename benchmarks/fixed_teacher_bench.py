@@ -1,18 +1,16 @@
 """A training step of every method that reads stored signals, against plain fine-tuning of the same student."""
 
-from torch import nn
-
 from benchmarks.measuring import Measurement, Step, cpu_seconds, row_of
+from benchmarks.pieces_bench import training_step
 from benchmarks.problem import Shape
 from methods.annealing_kd import AnnealingKd
 from methods.dist import Dist
 from methods.finetune import Finetune
-from methods.interface import LossInputs, Method
+from methods.interface import Method
 from methods.kd import Kd
 from methods.layer_mapping import match_layers, patient_layers
 from methods.mse_kd import MseKd
 from methods.pkd import Pkd
-from training.supervised import make_optimizer
 
 TARGET = 1.10
 
@@ -41,20 +39,6 @@ def methods(shape: Shape) -> dict[str, Method]:
 
 
 def step_of(shape: Shape, method: Method) -> Step:
-    """One update as the training loop makes it, the teacher's outputs looked up by row."""
-    network, batch = shape.network(shape.student_layers, seed=1), shape.batches(1, seed=4)[0]
-    needs, signals = method.needs, shape.signals(method.needs.teacher_layers)
-    optimizer = make_optimizer(network, 1e-5, 0.01)
-
-    def step() -> None:
-        outputs = network(batch.inputs, dataset=shape.spec.dataset, layers=needs.student_layers)
-        said = signals.of_rows(batch.rows, needs.teacher_layers) if needs.teacher == "signals" else None
-        parts = method.loss(LossInputs(outputs, said, batch.labels, shape.spec.kind))
-        optimizer.zero_grad()
-        parts["loss"].backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        for value in parts.values():
-            value.item()
-
-    return step
+    """One update of a student of this shape, on one batch."""
+    network, signals = shape.network(shape.student_layers, seed=1), shape.signals(method.needs.teacher_layers)
+    return training_step(network, method, shape.batches(1, seed=4), signals)

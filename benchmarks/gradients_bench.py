@@ -1,10 +1,11 @@
 """MetaDistil's and LGTM's steps with exact gradients, against the same steps with the plain formulations."""
 
 from collections.abc import Callable, Iterator
+from itertools import cycle
 
 from benchmarks.measuring import Measurement, Step, added_peak_bytes, cpu_seconds, row_of
 from benchmarks.plain_steps import double_backward_step, finite_difference_step
-from benchmarks.problem import Shape, endless
+from benchmarks.problem import Shape
 from data.batches import Batch
 from methods.co_training import Pair
 from methods.lgtm import Influence, Lgtm
@@ -88,5 +89,5 @@ def on(shape: Shape, run: Run) -> Step:
     """The step with networks, batches and optimisers of its own."""
     pair = shape.pair()
     batch, *quiz = shape.batches(5, seed=4)
-    drawn = endless(quiz)
+    drawn = cycle(quiz)
     return lambda: run(pair, batch, drawn)

@@ -19,9 +19,9 @@ import torch
 
 from benchmarks.fixed_teacher_bench import step_of
 from benchmarks.gradients_bench import metadistil_rows
-from benchmarks.measuring import added_peak_bytes, cpu_seconds
+from benchmarks.measuring import added_peak_bytes, cpu_seconds, seconds_of
 from benchmarks.memory_bench import peak_gigabytes, write_workspace
-from benchmarks.pieces_bench import BATCH, curriculum_run, recorded_sources, seconds_of
+from benchmarks.pieces_bench import BATCH, curriculum_run, recorded_sources
 from benchmarks.problem import Shape
 from benchmarks.workspace import make_workspace
 from data.batches import draw_rows

@@ -7,11 +7,12 @@ bytes, as torch's profiler reports every allocation and release: the same on eve
 
 import json
 import os
+import resource
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from torch.profiler import ProfilerActivity, profile
@@ -37,16 +38,8 @@ class Measurement:
     """Smallest and largest ratio of the repetitions."""
 
     def to_json(self) -> dict[str, str | float | bool | None]:
-        """The row as stored in outputs/bench.json."""
-        return {
-            "name": self.name,
-            "value": self.value,
-            "unit": self.unit,
-            "floor": self.floor,
-            "ratio": self.ratio,
-            "target": self.target,
-            "ok": self.ok,
-        }
+        """The row as outputs/bench.json holds it."""
+        return {name: value for name, value in asdict(self).items() if name != "spread"}
 
 
 def row_of(name: str, unit: str, values: Sequence[float], floors: Sequence[float], target: float | None) -> Measurement:
@@ -82,11 +75,23 @@ def cpu_seconds(variants: Mapping[str, Step], repetitions: int) -> dict[str, lis
     found: dict[str, list[float]] = {name: [] for name in variants}
     for repetition in range(repetitions + 1):
         for name, step in variants.items():
-            before = time.process_time()
-            step()
+            seconds = seconds_of(step)
             if repetition:
-                found[name].append(time.process_time() - before)
+                found[name].append(seconds)
     return found
+
+
+def seconds_of(step: Step) -> float:
+    """CPU seconds of one call."""
+    before = time.process_time()
+    step()
+    return time.process_time() - before
+
+
+def children_seconds() -> float:
+    """CPU seconds that ended child processes have taken so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def added_peak_bytes(step: Step) -> int:

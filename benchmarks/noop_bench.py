@@ -1,10 +1,9 @@
 """Cost of `dvc repro` when nothing has changed: a benchmark of six datasets and three seeds, the real dvc.yaml."""
 
-import resource
 import tempfile
 from pathlib import Path
 
-from benchmarks.measuring import Measurement, limit_row
+from benchmarks.measuring import Measurement, children_seconds, limit_row
 from benchmarks.tiny_benchmark import DATASETS, SEEDS, command, make
 
 TARGET_S = 15.0
@@ -22,15 +21,10 @@ def measure(repetitions: int = 2) -> list[Measurement]:
 
 
 def _repro(folder: Path) -> float:
-    """CPU seconds of one `dvc repro` and its children. Raises RuntimeError if a stage other than register ran."""
-    before = _children()
+    """CPU seconds of one `dvc repro` and of what it starts. RuntimeError if a stage other than register ran."""
+    before = children_seconds()
     said = command(folder, "dvc", "repro")
     ran = [line for line in said.splitlines() if line.startswith("Running stage") and "'register'" not in line]
     if ran:
         raise RuntimeError(f"nothing has changed, but dvc repro ran {len(ran)} stages: {ran[0]}")
-    return _children() - before
-
-
-def _children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return children_seconds() - before

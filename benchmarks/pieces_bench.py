@@ -1,7 +1,5 @@
 """Single pieces of the pipeline on real lengths, each against the least it could cost."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import cycle
 
@@ -10,10 +8,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from benchmarks.measuring import Measurement, Step, at_least_row, cpu_seconds, row_of
+from benchmarks.measuring import Measurement, Step, at_least_row, cpu_seconds, row_of, seconds_of
 from benchmarks.workspace import HIDDEN, SEED, Workspace, network, save_network
 from data.batches import Batch, batch_order, collate, draw_rows, useful_share
 from data.tokens import TokenSplit
+from epoch_choice import BY_LOSS
 from methods.finetune import Finetune
 from methods.interface import LossInputs, Method
 from methods.kd import Kd
@@ -64,7 +63,7 @@ def kd_rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
 
 
 def training_step(model: Classifier, method: Method, batches: list[Batch], signals: TeacherSignals) -> Step:
-    """One update a call, on the batches in turn."""
+    """One update a call, on the batches in turn; what the teacher says is looked up by row."""
     optimizer, drawn = make_optimizer(model, 1e-5, 0.01), cycle(batches)
 
     def step() -> None:
@@ -72,14 +71,19 @@ def training_step(model: Classifier, method: Method, batches: list[Batch], signa
         said = signals.of_rows(batch.rows, method.needs.teacher_layers) if method.needs.teacher == "signals" else None
         outputs = model(batch.inputs, dataset=model.dataset, choices=batch.choices, layers=method.needs.student_layers)
         parts = method.loss(LossInputs(outputs, said, batch.labels, "pair"))
-        optimizer.zero_grad()
-        parts["loss"].backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        descend(model, optimizer, parts["loss"])
         for value in parts.values():
             value.item()
 
     return step
+
+
+def descend(model: Classifier, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One update, as the training loop makes it."""
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
 
 
 def forward_pass(model: Classifier, split: TokenSplit, batch_size: int = EVAL_BATCH) -> Step:
@@ -94,13 +98,6 @@ def forward_pass(model: Classifier, split: TokenSplit, batch_size: int = EVAL_BA
             model(batch.inputs, dataset=model.dataset, choices=batch.choices)
 
     return run
-
-
-def seconds_of(step: Callable[[], object]) -> float:
-    """CPU seconds of one call."""
-    before = time.process_time()
-    step()
-    return time.process_time() - before
 
 
 def signals_rows(workspace: Workspace, repetitions: int) -> list[Measurement]:
@@ -204,7 +201,19 @@ def curriculum_run(
         [QuizDataset(name, "pair", source) for name, source in zip(("rte", "other"), sources, strict=True)],
         TargetQuiz("rte", passes.one_pass, torch.zeros(len(quiz)), frozenset()),
         lambda: {"loss": 0.0},
-        settings=CurriculumSettings(episodes=episodes, max_steps_per_episode=steps, reward="gain"),
+        settings=CurriculumSettings(
+            episodes=episodes,
+            max_steps_per_episode=steps,
+            update="step",
+            sampler="policy",
+            reward="gain",
+            credit=None,
+            student_lr=3e-5,
+            weight_decay=0.01,
+            clip_norm=1.0,
+            choice=BY_LOSS,
+            seed=0,
+        ),
         accelerator=Accelerator(),
         probe=Probe(probe, frozenset({"a row of selection"})),
     )
@@ -219,10 +228,7 @@ def _floor(batches: list[Batch], probe: list[Batch]) -> Step:
         for batch in batches:
             student.train()
             outputs = student(batch.inputs, dataset="rte", choices=batch.choices)
-            optimizer.zero_grad()
-            task_loss(outputs.logits, batch.labels, "pair").backward()
-            nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-            optimizer.step()
+            descend(student, optimizer, task_loss(outputs.logits, batch.labels, "pair"))
             student.eval()
             _probe_loss(student, probe)
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from benchmarks.measuring import Step
+from benchmarks.pieces_bench import descend
 from benchmarks.workspace import network
 from data.batches import Batch, batch_order, collate
 from data.tokens import TokenSplit
-from methods.interface import LossInputs, Method
+from methods.interface import LossInputs
 from methods.mse_kd import MseKd
 from methods.task_loss import per_row_task_loss, task_loss
 from models.classifier import Classifier
@@ -57,19 +57,7 @@ def online_step(student: Classifier, teacher: Classifier, method: MseKd, batches
         with torch.no_grad():
             said = teacher(batch.inputs, dataset="rte", layers=method.needs.teacher_layers)
         outputs = student.train()(batch.inputs, dataset="rte", layers=method.needs.student_layers)
-        _descend(student, optimizer, method.loss(LossInputs(outputs, said, batch.labels, "pair"))["loss"])
-
-    return step
-
-
-def plain_step(model: Classifier, method: Method, batches: Iterator[Batch]) -> Step:
-    """One update by the task loss alone."""
-    optimizer = make_optimizer(model, 1e-5, 0.01)
-
-    def step() -> None:
-        batch = next(batches)
-        outputs = model.train()(batch.inputs, dataset="rte")
-        _descend(model, optimizer, method.loss(LossInputs(outputs, None, batch.labels, "pair"))["loss"])
+        descend(student, optimizer, method.loss(LossInputs(outputs, said, batch.labels, "pair"))["loss"])
 
     return step
 
@@ -82,7 +70,7 @@ def curriculum_step(student: Classifier, probe: list[Batch], batches: Iterator[B
         before = probe_loss(student, probe)
         batch = next(batches)
         outputs = student.train()(batch.inputs, dataset="rte")
-        _descend(student, optimizer, task_loss(outputs.logits, batch.labels, "pair"))
+        descend(student, optimizer, task_loss(outputs.logits, batch.labels, "pair"))
         before - probe_loss(student, probe)
 
     return step
@@ -106,11 +94,3 @@ def probe_loss(student: Classifier, probe: list[Batch]) -> float:
     student.eval()
     losses = [per_row_task_loss(student(one.inputs, dataset="rte").logits, one.labels, "pair") for one in probe]
     return torch.cat(losses).mean().item()
-
-
-def _descend(model: Classifier, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    optimizer.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    loss.item()

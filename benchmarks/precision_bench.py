@@ -3,10 +3,9 @@
 from itertools import cycle
 
 import torch
-from torch import nn
 
-from benchmarks.measuring import Measurement, Step, cpu_seconds, row_of
-from benchmarks.pieces_bench import sampled_batches, seconds_of
+from benchmarks.measuring import Measurement, Step, cpu_seconds, row_of, seconds_of
+from benchmarks.pieces_bench import descend, sampled_batches
 from benchmarks.workspace import Workspace, network
 from data.batches import Batch
 from methods.task_loss import task_loss
@@ -42,10 +41,6 @@ def _step(model: Classifier, batches: list[Batch], *, bf16: bool) -> Step:
         batch = next(drawn)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             outputs = model(batch.inputs, dataset=model.dataset)
-        loss = task_loss(outputs.logits, batch.labels, "pair")
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        descend(model, optimizer, task_loss(outputs.logits, batch.labels, "pair"))
 
     return step

@@ -1,8 +1,6 @@
 """The problem of the step benchmarks: random networks of the main job's shape, and random batches of full length."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import cycle
 
 import torch
 from torch import Tensor
@@ -82,11 +80,6 @@ class Shape:
         return TeacherSignals(
             values(self.classes), values(self.hidden), {n: values(self.hidden).half() for n in layers}
         )
-
-
-def endless(batches: list[Batch]) -> Iterator[Batch]:
-    """The same batches, repeated without end."""
-    return cycle(batches)
 
 
 def _learner(network: Classifier, rate: float) -> Learner:

@@ -1,7 +1,6 @@
 """Cost of a stage beyond importing torch and transformers: a whole run of the teacher stage on next to no work."""
 
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measuring import Measurement, limit_row
+from benchmarks.measuring import Measurement, children_seconds, limit_row
 from benchmarks.memory_bench import write_workspace
 from benchmarks.stages_here import ROOT, run_here
 
@@ -37,7 +36,6 @@ def measure(repetitions: int = 5) -> list[Measurement]:
 def _seconds(folder: Path, arguments: Sequence[str]) -> float:
     """CPU seconds of an interpreter of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = children_seconds()
     subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return children_seconds() - before

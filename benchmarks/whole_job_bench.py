@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from benchmarks.measuring import Measurement, Step, cpu_seconds, row_of
+from benchmarks.measuring import Measurement, Step, cpu_seconds, row_of, seconds_of
 from benchmarks.pieces_bench import (
     BATCH,
     EVAL_BATCH,
@@ -24,10 +24,9 @@ from benchmarks.pieces_bench import (
     curriculum_seconds,
     recorded_sources,
     sampled_batches,
-    seconds_of,
     training_step,
 )
-from benchmarks.plain_job import curriculum_step, forward_step, online_step, padded_batches, plain_step, stock_network
+from benchmarks.plain_job import curriculum_step, forward_step, online_step, padded_batches, stock_network
 from benchmarks.workspace import HIDDEN, LAYERS, Workspace, network
 from data.batches import Batch, batch_order, collate, draw_rows
 from data.tokens import TokenSplit
@@ -74,7 +73,7 @@ def _training(workspace: Workspace, repetitions: int) -> list[Part]:
     signals = _signals(train, method.needs.teacher_layers)
     teacher = {
         "ours": training_step(network("teacher"), Finetune(), ours, signals),
-        "plain": plain_step(stock_network("teacher"), Finetune(), cycle(plain)),
+        "plain": training_step(stock_network("teacher"), Finetune(), plain, signals),
     }
     student = {
         "ours": training_step(network("student"), method, ours, signals),
@@ -127,7 +126,7 @@ def _curriculum(workspace: Workspace, repetitions: int) -> Part:
     ours = [steps * curriculum_seconds(quiz, probe, recorded_sources(quiz, number)) for number in range(repetitions)]
     wide = padded_batches(selection, 1, PROBE_ROWS)
     step = curriculum_step(stock_network("student"), wide, _padded(quiz, BATCH))
-    plain = [steps * _mean([seconds_of(step) for _ in range(SAMPLES)][1:]) for _ in range(repetitions)]
+    plain = [steps * statistics.fmean([seconds_of(step) for _ in range(SAMPLES)][1:]) for _ in range(repetitions)]
     return Part("the curriculum's steps", ours, plain)
 
 
@@ -136,12 +135,8 @@ def _timed(name: str, steps: Mapping[str, Step], ours: int, plain: int, repetiti
     found: dict[str, list[float]] = {"ours": [], "plain": []}
     for _ in range(repetitions):
         for side, seconds in cpu_seconds(steps, SAMPLES).items():
-            found[side].append(_mean(seconds))
+            found[side].append(statistics.fmean(seconds))
     return Part(name, [ours * value for value in found["ours"]], [plain * value for value in found["plain"]])
-
-
-def _mean(values: list[float]) -> float:
-    return statistics.fmean(values)
 
 
 def _grouped(split: TokenSplit) -> Iterator[Batch]:
@@ -170,7 +165,18 @@ def _head_training(splits: Mapping[str, TokenSplit]) -> Step:
         )
         for name in ("quiz", "selection")
     )
-    settings = MetaTeacherSettings(epochs=META_EPOCHS, patience=META_EPOCHS)
+    settings = MetaTeacherSettings(
+        loss="collaborative",
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        epochs=META_EPOCHS,
+        batch_size=BATCH,
+        dropout=0.1,
+        max_grad_norm=1.0,
+        patience=META_EPOCHS,
+        label_range=None,
+        seed=0,
+    )
     weight = torch.randn(2, HIDDEN, generator=draw)
     return partial(
         train_meta_teacher, quiz, selection, weight, None, kind="pair", settings=settings, accelerator=Accelerator()

@@ -88,15 +88,13 @@ def make_workspace(folder: Path, real: RealRows | None, *, share: float = 1.0, *
 
 def network(kind: str, dataset: str = "rte") -> Classifier:
     """A random teacher or student of the targets' size, in training mode."""
-    config = {
-        "model_type": "bert",
-        "hidden_size": HIDDEN,
-        "num_hidden_layers": LAYERS[kind],
-        "num_attention_heads": 12,
-        "intermediate_size": 4 * HIDDEN,
-    }
-    start = from_config(config, HEADS[dataset], seed=LAYERS[kind], vocab_size=VOCABULARY, pad_token_id=0)
+    start = from_config(_sizes(kind), HEADS[dataset], seed=LAYERS[kind], vocab_size=VOCABULARY, pad_token_id=0)
     return start.classifier.train()
+
+
+def _sizes(kind: str) -> dict[str, str | int]:
+    layers = {"num_hidden_layers": LAYERS[kind], "num_attention_heads": 12}
+    return {"model_type": "bert", "hidden_size": HIDDEN, "intermediate_size": 4 * HIDDEN, **layers}
 
 
 def save_network(workspace: Workspace, model: Classifier, *place: str) -> None:
@@ -139,12 +137,6 @@ def _made_tokenizer(folder: Path) -> None:
 
 
 def _write_params(folder: Path, tokenizer: Path, changes: dict[str, object]) -> None:
-    network_of = {
-        "model_type": "bert",
-        "hidden_size": HIDDEN,
-        "num_attention_heads": 12,
-        "intermediate_size": 4 * HIDDEN,
-    }
     given: dict[str, object] = {
         "benchmark": "glue",
         "datasets": list(DATASETS),
@@ -153,8 +145,8 @@ def _write_params(folder: Path, tokenizer: Path, changes: dict[str, object]) -> 
         "source.folder": str(folder / "rows"),
         "split.tokenizer": str(tokenizer),
         "split.max_length": 128,
-        "teacher.config": {**network_of, "num_hidden_layers": LAYERS["teacher"]},
-        "student.config": {**network_of, "num_hidden_layers": LAYERS["student"]},
+        "teacher.config": _sizes("teacher"),
+        "student.config": _sizes("student"),
         "signals.batch_size": 32,
         "evaluate.batch_size": 32,
         **{key.replace("__", "."): value for key, value in changes.items()},

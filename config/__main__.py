@@ -10,11 +10,13 @@ import json
 import sys
 from pathlib import Path
 
+from broken_pipe import without_readers
 from config import upgrade
 from config.parameters import Parameters, listed, load
 from errors import UserError
 
 
+@without_readers()
 def main(arguments: list[str] | None = None) -> int:
     """Check files, or print the schema; 2 if a file can't be used."""
     parser = argparse.ArgumentParser(

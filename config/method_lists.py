@@ -39,6 +39,10 @@ class Methods(Section):
                 raise ValueError(f"{name}: write {short}, without {SUFFIXES[here]}")
             if here == "meta_taught" and row_of(name).teacher != "signals":
                 raise ValueError(f"{name} reads no stored signals, so no meta-teacher can teach it")
+            if here in SUFFIXES and name == short:  # moved to its own family it would be there twice, or not be meant
+                raise ValueError(
+                    f"{name} has no variant {name}{SUFFIXES[here]}; allowed here: {', '.join(LISTED[here])}"
+                )
             to_do = f"move it to methods.{family}" if short == name else f"write {short} into methods.{family}"
             raise ValueError(f"{name} is of another family; {to_do}")
         return value

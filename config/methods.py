@@ -47,6 +47,10 @@ class MethodRow:
     """True if it takes forward-mode derivatives, replaying the dropout masks of a pass in float32."""
     multi_task: bool = False
     """True if its student can go on with MPDistil's rows and steps, without a curriculum."""
+    ablation: str | None = None
+    """Parameter, true or false, whose two settings the report holds side by side where both were run."""
+    sections: tuple[str, ...] = ()
+    """Sections of params.yaml that it is trained with, beside that of its name."""
 
     @property
     def meta_taught(self) -> bool:
@@ -120,6 +124,7 @@ ROWS = (
         "student",
         "trajectory",
         "distilled along its teacher's own training, then from labels (Pro-KD, Rezagholizadeh et al., 2022)",
+        ablation="temperature",
     ),
     MethodRow(
         "dml",
@@ -200,6 +205,7 @@ ROWS = (
         "curriculum",
         "signals",
         f"distilled with a meta-teacher and a curriculum over datasets ({PAPER})",
+        sections=("meta_teacher", "curriculum", "mse_kd"),
     ),
 )
 BY_NAME: Mapping[str, MethodRow] = {row.name: row for row in ROWS}
@@ -212,7 +218,9 @@ LISTED: Mapping[str, tuple[str, ...]] = {
 """Family -> the names that its list in params.yaml may hold."""
 TRAINED = LISTED["student"] + LISTED["assisted"]
 """Methods whose student starts from no other student: a curriculum can go on from it."""
-CURRICULUM = LISTED["curriculum"][0]
+CURRICULA = LISTED["curriculum"]
+"""Methods whose student comes out of a curriculum, after a meta-teacher."""
+CURRICULUM = CURRICULA[0]
 
 
 def full_name(family: str, name: str) -> str:
@@ -228,6 +236,11 @@ METHODS = tuple(_FAMILY_OF)
 def family_of(method: str) -> tuple[str, str]:
     """(Family, name in its list) of a method by its full name. Raises KeyError for an unknown one."""
     return _FAMILY_OF[method]
+
+
+def method_of(variant: str) -> str:
+    """The method of a variant: prokd of prokd-without-temperature."""
+    return variant.partition("-")[0]
 
 
 def row_of(method: str) -> MethodRow:

@@ -67,6 +67,10 @@ def _line(error: ErrorDetails, where: str, root: type[BaseModel]) -> str:
         return f"{where}: missing{_empty_list(error['loc'], root)}"
     if error["type"] == "value_error":
         return f"{where}: {_allowed(error)}" if where else _allowed(error)
+    if error["input"] is None and (section := _section_at(error["loc"], root)):
+        needed = [field.alias or name for name, field in section.model_fields.items() if field.is_required()]
+        way_out = f"name its keys: {', '.join(needed)}" if needed else f"write `{where}: {{}}` for its defaults"
+        return f"{where}: the section is empty; {way_out}"
     given = list(error["input"]) if isinstance(error["input"], tuple) else error["input"]
     none = _empty_list(error["loc"], root) if given is None else ""
     return f"{where}: {given!r} is not allowed: {_meant(error)}{_allowed(error)}{none}"

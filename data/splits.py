@@ -36,11 +36,11 @@ class Splits:
 class Shares:
     """The sizes of the splits."""
 
-    quiz: float = 0.1
-    selection: float = 0.1
-    selection_minimum: int = 64
-    selection_maximum: float = 0.2
-    dev_fraction: float = 0.15
+    quiz: float
+    selection: float
+    selection_minimum: int
+    selection_maximum: float
+    dev_fraction: float
 
     def __post_init__(self) -> None:
         for name in ("quiz", "selection", "selection_maximum", "dev_fraction"):
@@ -50,7 +50,7 @@ class Shares:
             raise UserError(f"split.selection_minimum is {self.selection_minimum}; must be 1 or more")
 
     def selection_rows(self, rows: int) -> int:
-        """Size of selection: a tenth, at least 64 rows, at most a fifth."""
+        """The share of the rows, within its bounds."""
         wanted = max(round(self.selection * rows), self.selection_minimum)
         return min(wanted, int(self.selection_maximum * rows))
 
@@ -61,7 +61,7 @@ def make_splits(
     dev: Mapping[str, Sequence[Row]],
     *,
     seed: int,
-    shares: Shares | None = None,
+    shares: Shares,
     dev_seed: int = 0,
     selection_on_dev: bool = False,
 ) -> Splits:
@@ -70,7 +70,6 @@ def make_splits(
     With `selection_on_dev` (the papers' protocol) the selection split is the first dev set itself, and its rows stay
     in train. Raises UserError where a split would lack a class, or hold nothing.
     """
-    shares = shares or Shares()
     held_out = not dev
     pool, dev_rows = RowTable.of(spec, train), {name: RowTable.of(spec, rows) for name, rows in dev.items()}
     if held_out:

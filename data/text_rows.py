@@ -26,7 +26,10 @@ Note = Callable[[Unreadable], None]
 def text_rows(path: Path, note: Note) -> Iterator[Numbered]:
     """Yield the rows of CSV, TSV or JSON lines. Raises Unreadable if the rest of the file can't be read either."""
     check_format(path)
-    yield from _jsonl(path, note) if path.name.endswith((".jsonl", ".jsonl.gz")) else _csv(path, note)
+    read = next((read for ends, read in READERS.items() if path.name.endswith(ends)), None)
+    if read is None:
+        raise Unreadable(None, f"has no reader for its name; text files are read that end with {' or '.join(READERS)}")
+    yield from read(path, note)
 
 
 def _jsonl(path: Path, note: Note) -> Iterator[Numbered]:
@@ -92,6 +95,10 @@ def _csv(path: Path, note: Note) -> Iterator[Numbered]:
             if not fits:  # said once, and not for every row
                 _check_first_row(number, own.join(values), len(header), own)
             note(Unreadable(number, f"has {len(values)} fields; the header has {len(header)}"))
+
+
+READERS = {".jsonl": _jsonl, ".jsonl.gz": _jsonl, ".csv": _csv, ".tsv": _csv}
+"""End of a file's name -> the reader of its rows."""
 
 
 def separator(path: Path) -> str:

@@ -21,11 +21,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from config.methods import METHODS, SUFFIXES
+from config.methods import METHODS, SUFFIXES, method_of
 from errors import UserError
 from experiments.cells import VARIANTS, Cells
 from experiments.grid_files import draw_points, read_grid
-from experiments.grid_types import Point, Setting, method_of
+from experiments.grid_types import Point, Setting
 from experiments.methods_grid import Budget, Entry, MethodsGrid, entries_of
 from experiments.pipeline_runs import Pipeline, RunFailed
 

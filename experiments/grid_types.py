@@ -76,11 +76,6 @@ def evaluation(dataset: str, method: str, seed: int) -> str:
     return f"{EVALUATES[family]}@{dataset}-{name}-{seed}"
 
 
-def method_of(name: str) -> str:
-    """The method of a variant: prokd of prokd-without-temperature."""
-    return name.partition("-")[0]
-
-
 def points_of_100(score: float) -> float:
     """A score as rows have it."""
     return round(100 * score, 4)

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.methods import CURRICULUM
+from config.methods import CURRICULA, method_of
 from data.atomic_files import whole_file
 from data.records import DatasetSpec
-from experiments.grid_types import Point, method_of
+from experiments.grid_types import Point
 from outputs import OUTPUTS, evaluate_folder, output_folder, read_json, read_record, student_folder, tokens_folder
 from records.evaluated import EvaluateMetrics
 from records.prepared import SplitMetrics
@@ -52,7 +52,7 @@ class KeptOutputs:
         links = {
             folder(dataset, shown_as, seed): folder(dataset, own, seed) for folder in (student_folder, evaluate_folder)
         }
-        if shown_as == CURRICULUM:
+        if shown_as in CURRICULA:
             meta_teacher = output_folder("meta_teacher", dataset=dataset, seed=seed)
             links[meta_teacher] = meta_teacher
         for place, target in links.items():

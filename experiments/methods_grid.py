@@ -13,10 +13,10 @@ from typing import cast
 
 import yaml
 
-from config.methods import CURRICULUM, by_family, refusal
+from config.methods import CURRICULA, by_family, method_of, refusal, row_of
 from data.atomic_files import whole_file
 from errors import UserError
-from experiments.grid_types import Point, Setting, evaluation, method_of, points_of_100
+from experiments.grid_types import Point, Setting, evaluation, points_of_100
 from experiments.kept_outputs import KeptOutputs
 from experiments.method_runs import append_method_row, read_method_rows
 from kinds import KINDS
@@ -51,9 +51,10 @@ class Budget:
         values: dict[str, object] = {"student.batch_size": self.batch_size}
         if self.updates is None:
             return values
-        updates = self.updates // 2 if method == CURRICULUM else self.updates
+        curriculum = method in CURRICULA
+        updates = self.updates // 2 if curriculum else self.updates
         values["student.epochs"] = math.ceil(updates / math.ceil(rows["train"] / self.batch_size))
-        if method == CURRICULUM:  # whole episodes, each a pass over the quiz batches
+        if curriculum:  # whole episodes, each a pass over the quiz batches
             steps = math.ceil(rows["quiz"] / self.batch_size)
             values["curriculum.episodes"] = math.ceil(updates / steps)
             values |= {"curriculum.max_steps_per_episode": steps, "curriculum.batch_size": self.batch_size}
@@ -98,13 +99,12 @@ class MethodsGrid:
 
     def point(self, entry: Entry, dataset: str, seed: int) -> Point:
         """One student."""
-        curriculum = entry.method == CURRICULUM
         batches = entry.values.get("student.batch_size")
         budget = Budget(self.budget.updates, batches) if isinstance(batches, int) else self.budget
         values: dict[str, object] = {
             "seeds": [seed],
             "teacher.trajectory": True,
-            "datasets": self.setting.actions if curriculum else [dataset],
+            "datasets": self.setting.actions if entry.method in CURRICULA else [dataset],
             "methods": by_family(self._trained(entry)),
             **budget.values(entry.method, self.outputs.split_rows(dataset)),
             **entry.values,
@@ -152,11 +152,11 @@ class MethodsGrid:
         return record | {"values": dict(entry.values)}
 
     def _trained(self, entry: Entry) -> list[str]:
-        """An entry's method, preceded by the method of a curriculum's base student."""
-        if entry.method != CURRICULUM:
+        """An entry's method, after the one whose student a curriculum goes on from."""
+        if entry.method not in CURRICULA:
             return [entry.method]
-        section = cast(Mapping[str, str], self.setting.values[CURRICULUM])
-        return [str(entry.values.get("mpdistil.base", section["base"])), CURRICULUM]
+        section = cast(Mapping[str, str], self.setting.values[entry.method])
+        return [str(entry.values.get(f"{entry.method}.base", section["base"])), entry.method]
 
     def _refused(self, entry: Entry, dataset: str) -> str | None:
         spec = self.outputs.spec(dataset)
@@ -192,9 +192,7 @@ class MethodsGrid:
         params = self.outputs.parameters(entry.name, dataset, seed)
         effort = self.outputs.effort(entry.name, dataset, seed)
         metric = self.outputs.spec(dataset).metrics[0]
-        sections = (
-            (CURRICULUM, "meta_teacher", "curriculum", "mse_kd") if entry.method == CURRICULUM else (entry.method,)
-        )
+        sections = (entry.method, *row_of(entry.method).sections)
         dev, selection = (
             {"student": points_of_100(own[metric]), "teacher": points_of_100(teacher[metric])}
             for own, teacher in (

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtr
 
+from errors import UserError
 from kinds import KINDS, Floats, Kind
 from metrics import class_metric
 
@@ -145,6 +146,8 @@ def _correlation(metric: str, r: float, scale: float, rare: float) -> float:
     """Pearson of normal pairs of correlation r, with a share `rare` of predictions replaced by noise (sd `scale`)."""
     if metric == "pearson":
         return float((1 - rare) * r * scale / np.sqrt((1 - rare) * scale**2 + rare))
+    if metric != "spearman":
+        raise UserError(f"metric {metric!r} has no planted value here; add it beside its formula in metrics.py")
     # P(concordant) of two normal predictions; of a pair of one and one of mere noise only the labels' part counts.
     whole = 6 / np.pi * np.arcsin(r / 2)
     return float(whole) if not rare else _rank_correlation_with_noise(r, scale, rare)

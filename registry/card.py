@@ -1,6 +1,6 @@
 """The model card of one student: Markdown with Hugging Face's YAML header, from the stages' files alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import yaml
 
@@ -12,9 +12,9 @@ from registry.lineage import Checkout
 from reporting.chosen import how_chosen
 from reporting.effort import effort_of
 from reporting.statistics import Interval
+from reporting.tables import Table, markdown_table
 from reporting.verdict.check_result import Verdict, names_of
-
-MINUS = "\N{MINUS SIGN}"
+from reporting.wording import label_text, number_text
 
 
 def render_card(
@@ -74,13 +74,13 @@ def _what(student: EvaluatedStudent) -> str:
 def _may_ship(student: EvaluatedStudent, checks: tuple[Check, ...]) -> str:
     """The gate's tests of the student itself, one per line."""
     verdict = Verdict(checks)
-    note = " (selected on dev)" if student.selected_on == "dev" else ""
+    note = label_text(student.selected_on)
     if verdict.passed:
         opening = f"Yes, by the tests of its dev rows at registration{note}"
     else:
         opening = f"**No**, by the tests of its dev rows at registration{note}: {names_of(verdict.failed)} failed"
-    lines = [f"| {'**failed**' if check.passed is False else check.state} | {check.text} |" for check in checks]
-    table = "\n".join(["| test | figure and threshold |", "|---|---|", *lines])
+    rows = [["**failed**" if check.passed is False else check.state, check.text] for check in checks]
+    table = _table(["test", "figure and threshold"], rows, names=2)
     return (
         f"{opening}. The thresholds are those of `registry` in `params.yaml` then. Whether it is `champion` depends on the "
         f"champion before it, too: the tag `gate` of the version says so, and `champion.by_hand` if a person chose it.\n\n{table}"
@@ -96,26 +96,30 @@ def _answers(student: EvaluatedStudent) -> str:
 
 
 def _scores(student: EvaluatedStudent, margin: Interval) -> str:
-    note = " (selected on dev)" if student.selected_on == "dev" else ""
-    lines = [f"| on{note} | metric | student | teacher | difference |", "|---|---|---:|---:|---:|"]
-    for rows in (*student.spec.dev_sets, "selection"):
+    rows = []
+    for name in (*student.spec.dev_sets, "selection"):
         for metric in student.spec.metrics:
-            own, teacher = student.score(rows, metric), student.score(f"teacher_{rows}", metric)
-            cells = (_shown(own, metric), _shown(teacher, metric), _shown(own - teacher, metric, signed=True))
-            lines.append(f"| {rows}, {_count(student, rows):,} rows | {metric} | {' | '.join(cells)} |")
+            own, teacher = student.score(name, metric), student.score(f"teacher_{name}", metric)
+            cells = (
+                number_text(own, metric),
+                number_text(teacher, metric),
+                number_text(own - teacher, metric, signed=True),
+            )
+            rows.append([f"{name}, {_count(student, name):,} rows", metric, *cells])
     interval = (
         f"Points of 100{', but for ' + student.headline if student.headline in LOWER_IS_BETTER else ''}. The difference "
-        f"in {student.headline} on dev is {_shown(margin.difference, student.headline, signed=True)}, "
+        f"in {student.headline} on dev is {number_text(margin.difference, student.headline, signed=True)}, "
         f"{_ends(margin, student.headline)}. One seed, no spread: another seed's student may differ by more."
     )
-    return "\n".join(lines) + "\n\n" + interval
+    header = [f"on{label_text(student.selected_on)}", "metric", "student", "teacher", "difference"]
+    return f"{_table(header, rows, names=2)}\n\n{interval}"
 
 
 def _ends(margin: Interval, metric: str) -> str:
     """The interval of the difference, in words."""
     if margin.low is None or margin.high is None:
         return f"without an interval: {margin.rows} rows are too few"
-    low, high = (_shown(end, metric, signed=True) for end in (margin.low, margin.high))
+    low, high = (number_text(end, metric, signed=True) for end in (margin.low, margin.high))
     return f"with a {100 * margin.level:g} % interval over rows ({margin.method}) of [{low}, {high}]"
 
 
@@ -185,15 +189,13 @@ def _selection(student: EvaluatedStudent) -> str:
 
 def _size(student: EvaluatedStudent) -> str:
     found, latency = student.metrics, student.metrics.latency_ms
-    lines = ["| | student | teacher |", "|---|---:|---:|"]
     pairs = {
         "parameters": [f"{count:,}" for count in found.parameters.by_name.values()],
         "weights, MB": [f"{size / 1e6:.1f}" for size in found.size_bytes.by_name.values()],
         "latency p50, ms": [f"{times.p50:.2f}" for times in latency.by_name.values()],
         "latency p95, ms": [f"{times.p95:.2f}" for times in latency.by_name.values()],
     }
-    lines += [f"| {name} | {' | '.join(cells)} |" for name, cells in pairs.items()]
-    return "\n".join(lines) + (
+    return _table(["", "student", "teacher"], [[name, *cells] for name, cells in pairs.items()], names=1) + (
         f"\n\nLatency is of a forward pass on CPU: {latency.threads} thread(s), a batch of {latency.batch}, "
         f"{latency.length} tokens, {latency.repeats} repeats, both models in turns. Tokenising is not in it."
     )
@@ -270,12 +272,8 @@ def _origin(student: EvaluatedStudent, checkout: Checkout, versions: Mapping[str
     )
 
 
-def _shown(value: float, metric: str, *, signed: bool = False) -> str:
-    """Points with one decimal; squared errors as they are."""
-    scale, digits = (1, 3) if metric in LOWER_IS_BETTER else (100, 1)
-    text = f"{scale * value:{'+' if signed else ''}.{digits}f}"
-    zero = not any(digit in "123456789" for digit in text)
-    return text.lstrip("+-") if zero else text.replace("-", MINUS)
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, names: int) -> str:
+    return markdown_table(Table(header, rows, names)).rstrip("\n")
 
 
 def _count(student: EvaluatedStudent, split: str) -> int:

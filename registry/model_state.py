@@ -60,11 +60,11 @@ class ModelState:
 
 
 def read_model_states(client: "MlflowClient", like: str, wanted: Sequence[str]) -> dict[str, ModelState]:
-    """The registered models of the given names, by two searches for names that match `like`."""
-    fitting = f"name LIKE '{like}'"
-    models = {model.name: model for model in _pages(client.search_registered_models, fitting)}
+    """The registered models of the names wanted, by two searches for names that fit `like`."""
+    fitting = {"filter_string": f"name LIKE '{like}'"}
+    models = {model.name: model for model in pages(client.search_registered_models, **fitting)}
     found: dict[str, dict[int, StoredVersion]] = {}
-    for version in _pages(client.search_model_versions, fitting):
+    for version in pages(client.search_model_versions, **fitting):
         own = StoredVersion(int(version.version), version.run_id or "", version.tags, version.description or "")
         found.setdefault(version.name, {})[own.number] = own
     return {
@@ -80,11 +80,11 @@ def read_model_states(client: "MlflowClient", like: str, wanted: Sequence[str]) 
     }
 
 
-def _pages(search: "Callable[..., PagedList[Found]]", fitting: str) -> "Iterator[Found]":
+def pages(search: "Callable[..., PagedList[Found]]", **fitting: str) -> "Iterator[Found]":
     """Every result of a search, page by page."""
     token: str | None = None
     while True:
-        page = search(filter_string=fitting, max_results=1000, page_token=token)
+        page = search(**fitting, max_results=1000, page_token=token)
         yield from page
         token = page.token
         if not token:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from broken_pipe import without_readers
 from config.parameters import Registry, load
 from errors import UserError
 from registry import names
@@ -19,7 +20,7 @@ from registry.aliases import BY_HAND, Move, described, history, move_champion, s
 from registry.connection import REGISTERING, connect, explained, lock_folder, locked
 from registry.gate import Holder, against_champion
 from registry.gate_tags import failed_in
-from registry.model_state import ModelState, StoredVersion, read_model_states
+from registry.model_state import ModelState, StoredVersion, pages, read_model_states
 from registry.stored_files import locate, missing_files
 from reporting.verdict.check_result import CHAMPION
 
@@ -44,8 +45,8 @@ class Wish:
 
 
 def promote(client: "MlflowClient", wish: Wish) -> str:
-    """Move the alias, record the reason, print the change. Raises UserError for an unknown name or version."""
-    known = _names(client)
+    """Move the alias, record why, and say what was and what is. Raises UserError for an unknown name or version."""
+    known = [model.name for model in pages(client.search_registered_models)]
     if wish.name not in known:
         raise UserError(f"no registered model {wish.name}; {names.nearest(wish.name, known)}")
     model_state = read_model_states(client, wish.name, [wish.name])[wish.name]
@@ -103,18 +104,6 @@ def _settings() -> Registry:
         return Registry()
 
 
-def _names(client: "MlflowClient") -> list[str]:
-    """Every registered model's name."""
-    found: list[str] = []
-    token: str | None = None
-    while True:
-        page = client.search_registered_models(max_results=1000, page_token=token)
-        found += [model.name for model in page]
-        token = page.token
-        if not token:
-            return found
-
-
 def _said(model_state: ModelState, wish: Wish, past: str) -> str:
     """Describe the move: before, after, and the tests that the version fails."""
     was, moves = model_state.aliases.get(names.CHAMPION), history(model_state)
@@ -134,6 +123,7 @@ def _said(model_state: ModelState, wish: Wish, past: str) -> str:
     return "\n  ".join(lines)
 
 
+@without_readers()
 def main(arguments: list[str] | None = None) -> int:
     """Promote; return 2 with one line on stderr on failure."""
     parser = argparse.ArgumentParser(

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from broken_pipe import without_readers
 from errors import UserError
 from outputs import OUTPUTS
 from registry.model_ref import download, find, is_pulled
@@ -26,6 +27,7 @@ EXAMPLES = """examples:
   python -m registry.pull models:/quickstart-payment-mpdistil/3 --to students/payment"""
 
 
+@without_readers()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Download one version; return 2 with one line on stderr on failure."""
     options = _parser().parse_args(arguments)

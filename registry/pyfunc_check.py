@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from checksums import sum_of
 from errors import UserError
 
 CODE, STUDENT, SCORING, SUMS = "student_scorer.py", "student", "scoring.json", "sums.json"
@@ -34,7 +35,7 @@ def sums_of(names: Mapping[str, Path]) -> dict[str, str]:
     for name, path in names.items():
         for file in sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]:
             inner = f"{name}/{file.relative_to(path)}" if path.is_dir() else name
-            found[inner] = _sum(file)
+            found[inner] = sum_of(file)
     return found
 
 
@@ -86,10 +87,5 @@ def _check_sums(folder: Path, title: str) -> None:
         path = folder / str(name)
         if not path.resolve().is_relative_to(folder.resolve()):
             raise UserError(f"{title}: artifacts/{SUMS} names {name!r}, which leads out of the folder")
-        if not path.is_file() or _sum(path) != own:
+        if not path.is_file() or sum_of(path) != own:
             raise UserError(f"{title}: {name} is damaged or missing; {AGAIN}")
-
-
-def _sum(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

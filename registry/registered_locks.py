@@ -18,12 +18,12 @@ from errors import UserError
 from paths import sqlite_path
 from registry import names
 from registry.connection import connect, explained, tracking_address
+from registry.model_state import pages
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 FILES = ("dvc.lock", "params.yaml")
-PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -78,22 +78,11 @@ def fetch(folder: Path) -> tuple[int, list[str]]:
 
 
 def _versions(client: "MlflowClient") -> Iterator[VersionRun]:
-    """Every version made by `register`."""
-    token: str | None = None
-    while True:
-        page = client.search_model_versions(max_results=PAGE, page_token=token)
-        for version in page:
-            if names.KEY in version.tags:
-                yield VersionRun(
-                    version.name,
-                    str(version.version),
-                    version.run_id or "",
-                    version.tags[names.KEY],
-                    names.LOST in version.tags,
-                )
-        token = page.token
-        if not token:
-            return
+    """Every version that `register` made; others know nothing of DVC."""
+    for version in pages(client.search_model_versions):
+        if names.KEY in version.tags:
+            key, lost = version.tags[names.KEY], names.LOST in version.tags
+            yield VersionRun(version.name, str(version.version), version.run_id or "", key, lost)
 
 
 def _download(client: "MlflowClient", version: VersionRun, folder: Path) -> bool:

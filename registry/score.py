@@ -9,7 +9,6 @@ student_probability_... per class and student_truncated. The prefix is there bec
 """
 
 import argparse
-import hashlib
 import sys
 import time
 from collections import deque
@@ -20,6 +19,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from broken_pipe import without_readers
+from checksums import sum_of
 from data import raw_files
 from data.description import nearest
 from data.raw_files import Chunk, header_of, read_chunks, suffix_of
@@ -44,6 +45,7 @@ class Scored:
     kept: int
 
 
+@without_readers()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score one file; return 2 with one line on stderr on failure."""
     options = _parser().parse_args(arguments)
@@ -108,10 +110,8 @@ def made_of(student: LoadedStudent, source: Path, batch_size: int, threads: int)
     import torch  # it is there since the student was loaded
 
     torch.set_num_threads(threads)
-    with source.open("rb") as file:
-        own = hashlib.file_digest(file, "sha256").hexdigest()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Made(own, student.fingerprint, batch_size, threads, raw_files.CHUNK, device, torch.__version__)
+    return Made(sum_of(source), student.fingerprint, batch_size, threads, raw_files.CHUNK, device, torch.__version__)
 
 
 def score(student: LoadedStudent, source: Path, target: Path, made: Made, *, total: int) -> Scored:

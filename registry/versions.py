@@ -25,6 +25,7 @@ from registry.model_state import StoredVersion, read_model_states
 from registry.runs import delete_run, log_run, version_tags
 from registry.stored_files import Location
 from reporting.verdict.check_result import Verdict
+from reporting.wording import label_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -143,8 +144,8 @@ def ensure_registered_model(client: "MlflowClient", student: EvaluatedStudent) -
 
 
 def summary(student: EvaluatedStudent, checks: tuple[Check, ...]) -> str:
-    """A version's description: its score, its teacher's, and the gate's tests."""
-    label = " (selected on dev)" if student.selected_on == "dev" else ""
+    """A version's description: its score beside its teacher's, and what the gate's tests say of it."""
+    label = label_text(student.selected_on)
     own, teacher = student.score("dev", student.headline), student.score("teacher_dev", student.headline)
     return (
         f"Seed {student.seed}: {student.headline} {own:.4f} on dev, its teacher {teacher:.4f}{label}; "

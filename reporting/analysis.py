@@ -152,9 +152,8 @@ def _improvements(outputs: Sequence[DatasetOutputs]) -> tuple[list[Improvement],
 def _shares(one: DatasetOutputs) -> list[Share]:
     """MetaDistil's section 5.1 by seeds, without shares that an ablation does not measure."""
     found: list[Share] = []
-    curves = [rows for (method, _), rows in one.curves.items() if method == "metadistil"]
     for key, what in SHARES.items():
-        series = [[row[f"train_{key}"] for row in rows if f"train_{key}" in row] for rows in curves]
+        series = [[row[f"train_{key}"] for row in rows if f"train_{key}" in row] for rows in one.curves.values()]
         series = [values for values in series if len(values) > 1]
         if series:
             halves = [(values[: len(values) // 2], values[len(values) // 2 :]) for values in series]
@@ -236,7 +235,7 @@ def _binary_entropy(p: float) -> float:
 def _temperature(one: DatasetOutputs, records: Records) -> Temperature | None:
     """Margins of Pro-KD's runs by their recorded setting; None unless both settings ran."""
     margins: dict[bool, list[float]] = {True: [], False: []}
-    for (method, seed), cooled in records.prokd_temperature.items():
+    for (method, seed), cooled in records.ablations.items():
         if (method, seed) in one.evaluations:
             margins[cooled].append(difference(one, method, seed))
     if not all(margins.values()):

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from broken_pipe import without_readers
 from config.parameters import Parameters, load
 from data.atomic_files import whole_file
 from errors import UserError
@@ -26,6 +27,7 @@ from reporting.gather import gather_evaluated
 from resource_errors import disk_error
 
 
+@without_readers()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare and write; return 2 with one line on stderr if there is nothing to compare, or a file is damaged."""
     options = _arguments(arguments)

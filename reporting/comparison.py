@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from config.methods import BASELINE, refusal
+from config.methods import BASELINE, method_of, refusal
 from errors import UserError
 from kinds import KINDS
 from reporting.effort import Effort, mean_effort
@@ -130,9 +130,8 @@ def _line(
         if seeds := _seeds(one, method):
             cells[one.name] = _cell(one, method, seeds, baseline, level)
         else:
-            # After a hyphen stands a variant's name.
             columns = KINDS[one.kind].columns(one.label_names)
-            missing[one.name] = refusal(method.partition("-")[0], one.name, one.kind, columns) or NOT_RUN
+            missing[one.name] = refusal(method_of(method), one.name, one.kind, columns) or NOT_RUN
     outcomes = [cell.outcome for name, cell in cells.items() if name not in left_out]
     return MethodLine(
         method,

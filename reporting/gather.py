@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from config.methods import CURRICULUM
+from config.methods import CURRICULA, CURRICULUM
 from data.records import DatasetSpec
 from errors import UserError
 from kinds import LOWER_IS_BETTER, Kind
@@ -137,7 +137,7 @@ def _add_seed(outputs: DatasetOutputs, methods: Sequence[str], seed: int) -> Non
     if CURRICULUM in methods:
         _add_curriculum(outputs, seed)
     for method in methods:
-        if method != CURRICULUM:
+        if method not in CURRICULA:
             student = student_folder(outputs.name, method, seed)
             outputs.curves[method, seed] = [row.numbers for row in read_rows(CurveRow, student)]
             outputs.runs[f"student {method}", seed] = read_record(RunRecord, student)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from config.methods import CURRICULUM
+from config.methods import CURRICULUM, method_of, row_of
 from kinds import Floats
 from outputs import has_record, must_exist, output_folder, read_record, read_rows, student_folder
 from records.stage_run import RunRecord
@@ -38,12 +38,13 @@ class CurriculumRecord:
 
 @dataclass(frozen=True)
 class Records:
-    """All records of one dataset; keys are seeds, for `prokd_temperature` (method or variant, seed)."""
+    """All records of one dataset; keys are seeds, for `ablations` (method or variant, seed)."""
 
     name: str
     curricula: dict[int, CurriculumRecord] = field(default_factory=dict)
     influence: dict[int, list[InfluenceRow]] = field(default_factory=dict)
-    prokd_temperature: dict[tuple[str, int], bool] = field(default_factory=dict)
+    ablations: dict[tuple[str, int], bool] = field(default_factory=dict)
+    """Setting of the parameter that the method's row names."""
 
 
 def read_records(datasets: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[Records]:
@@ -96,6 +97,7 @@ def _add_student(records: Records, method: str, seed: int) -> None:
     folder = student_folder(records.name, method, seed)
     if (folder / InfluenceRow.FILE).exists():
         records.influence[seed] = read_rows(InfluenceRow, folder)
-    if method.partition("-")[0] == "prokd" and has_record(folder):
-        temperature = read_record(RunRecord, folder).parameter("prokd.temperature")
-        records.prokd_temperature[method, seed] = temperature is not False
+    own = row_of(method_of(method))
+    if own.ablation is not None and has_record(folder):
+        setting = read_record(RunRecord, folder).parameter(f"{own.name}.{own.ablation}")
+        records.ablations[method, seed] = setting is not False

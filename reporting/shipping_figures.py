@@ -14,6 +14,7 @@ from reporting.classes import class_name
 from reporting.drawing import COLOURS, STYLE, png, shaded
 from reporting.gather import DatasetOutputs
 from reporting.shipping import Shipping
+from reporting.wording import label_text
 
 SIDE_BY_SIDE = 8
 """Number of classes beyond which the teacher's matrix stands above the student's."""
@@ -56,7 +57,7 @@ def _reliability(part: Shipping) -> Figure:
         lowest = min(lowest, float(sure.min()), float(ends.min()))
     start = max(0.0, 10 * np.floor(lowest / 10))
     axes.axis((start, 101, start, 102))
-    axes.set_xlabel(f"how sure it is, %{_label(part.measured.selected_on)}")
+    axes.set_xlabel(f"how sure it is, %{label_text(part.measured.selected_on)}")
     axes.set_ylabel("how often it is right, %")
     figure.legend(loc="outside upper left", ncols=2)
     return figure
@@ -81,7 +82,7 @@ def confusion(one: DatasetOutputs, method: str, seed: int) -> Figure:
         ticks = [str(number + 1) for number in range(classes)] if numbered else names
         axes.set_xticks(range(classes), ticks, rotation=0 if numbered or max(map(len, names)) < 7 else 30)
         axes.set_title(who, fontsize=9.5)
-        axes.set_xlabel(f"predicted{_label(one.evaluations[method, seed].metrics.selected_on)}")
+        axes.set_xlabel(f"predicted{label_text(one.evaluations[method, seed].metrics.selected_on)}")
         axes.set_yticks(range(classes), ticks)
     for axes in panels if not beside else panels[:1]:
         axes.set_ylabel("actual")
@@ -89,11 +90,6 @@ def confusion(one: DatasetOutputs, method: str, seed: int) -> Figure:
         figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, below, 1, 1 - below)))
         figure.text(0.02, below, "\n".join(legend), va="top", ha="left", fontsize=8.5, linespacing=1.25)
     return figure
-
-
-def _label(selected_on: str) -> str:
-    """The required caption of a figure of dev numbers."""
-    return " (selected on dev)" if selected_on == "dev" else ""
 
 
 def _legend_lines(names: Sequence[str], width: float) -> list[str]:

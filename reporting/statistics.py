@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from kinds import KINDS, LOWER_IS_BETTER, Floats, Kind
+from kinds import KINDS, TASK_LOSS, Floats, Kind
 from metrics import compute_metrics, row_losses
 from reporting.intervals import Bounds, common_share, over_seeds, wilson
 from reporting.row_intervals import RowInterval, of_correlations, of_counts, of_means, of_paired_shares, of_shares
@@ -67,7 +67,7 @@ def paired_interval(
     seeds; of one seed it says nothing about another.
     """
     students, teachers = _paired(students, teachers)
-    if metric in LOWER_IS_BETTER:
+    if metric in TASK_LOSS:
         losses = [[row_losses(one, labels, kind) for one in side] for side in (students, teachers)]
         return paired_mean_interval(losses[0], losses[1], level)
     own, other = ([_score(metric, kind, labels, logits) for logits in side] for side in (students, teachers))
@@ -94,7 +94,7 @@ def score_interval(
     metric: str, kind: Kind, labels: NDArray[np.generic], predictions: Sequence[NDArray[np.generic]], level: float
 ) -> Interval:
     """One model's own metric, with its interval: labels (N,), logits (N, C), one array a seed."""
-    if metric in LOWER_IS_BETTER:
+    if metric in TASK_LOSS:
         losses = [row_losses(one, labels, kind) for one in predictions]
         return paired_mean_interval(losses, [np.zeros(len(labels))], level)
     by_seed = np.array([_score(metric, kind, labels, logits) for logits in predictions])

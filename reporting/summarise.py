@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from config.methods import BASELINE, CURRICULUM
+from config.methods import BASELINE, CURRICULA, CURRICULUM
 from config.stages import Registry
 from epoch_choice import SelectedBy
 from kinds import Kind
@@ -145,8 +145,8 @@ def _columns(methods: Sequence[str]) -> dict[str, str]:
     """The report's columns in order: the teacher, the students, and the meta-teacher before MPDistil's student."""
     columns = {TEACHER: LABELS[TEACHER]}
     distilled = [method for method in methods if method not in LABELS]
-    for method in sorted(methods, key=lambda name: name == CURRICULUM):
-        if method == CURRICULUM:
+    for method in sorted(methods, key=lambda name: name in CURRICULA):
+        if method in CURRICULA:
             columns[META_TEACHER] = LABELS[META_TEACHER]
         own = "student distilled" if len(distilled) == 1 else f"student {method}"
         columns[method] = LABELS.get(method, own)

@@ -116,6 +116,11 @@ def on_dev_text(selected_on: str) -> str:
     return ", selected on dev" if selected_on == "dev" else ""
 
 
+def label_text(selected_on: str) -> str:
+    """The same in brackets."""
+    return " (selected on dev)" if selected_on == "dev" else ""
+
+
 def chosen_text(summary: Summary) -> str:
     """Describe how selection rows chose epochs, episodes, and searched settings."""
     by = IN_WORDS[summary.selected_by]

@@ -59,8 +59,7 @@ def assistant(stage: Stage) -> None:
             **resource_usage(),
         )
     )
-    metric = dataset.spec.metrics[0]
-    stage.headline = f"{metric} {scores['selection'][metric]:.3f} on {dataset.selected_on}, {parameters} parameters"
+    stage.headline = f"{dataset.headline(scores['selection'])}, {parameters} parameters"
 
 
 def _between(

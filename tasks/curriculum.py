@@ -21,17 +21,14 @@ from methods.interface import LossInputs
 from methods.mse_kd import MseKd
 from models.classifier import Classifier
 from models.model_outputs import Outputs
-from outputs import OUTPUTS, meta_teacher_folder, signals_folder, student_model
+from outputs import meta_teacher_folder, signals_folder
 from progress import Ticker
-from records.trained import CurriculumMetrics, EpisodeRow, StepRow, StudentWork
+from records.trained import CurriculumMetrics, EpisodeRow
 from seeds import start_all
 from tasks.runtime.resume_states import checkpoints_of
 from tasks.runtime.stage import Stage, run_stage
-from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
-from tasks.runtime.torch_setup import as_it_is_used, compile_if_asked, start_torch
-from tasks.student_training.initial_models import parameter_count
-from tasks.student_training.model_folder import write_model
-from tasks.student_training.quizzes import add_heads, curriculum_settings, exam_rows, quiz_batches, rows_without, taken
+from tasks.runtime.stage_datasets import TokenisedDataset
+from tasks.student_training.quizzes import QuizTraining, curriculum_settings, prepare_quizzes, rows_without, taken
 from training.curriculum.action_statistics import (
     consecutive_distances,
     consecutive_similarities,
@@ -39,78 +36,64 @@ from training.curriculum.action_statistics import (
     curricula,
 )
 from training.curriculum.episodes import run_curriculum
-from training.curriculum.types import CurriculumResult, Distillation, Probe, QuizDataset, TargetQuiz
-from training.quiz_batches import QuizBatches, fixed_batches
-from training.supervised import score
+from training.curriculum.types import Distillation, Probe, TargetQuiz
+from training.quiz_batches import fixed_batches
 from training.teacher_signals import open_signals
 
 
 def curriculum(stage: Stage) -> None:
     """Train the student of one dataset on a curriculum over the quiz splits of all of them."""
-    given, dataset = stage.parameters, open_dataset(stage, stage.dataset, record=False)
-    accelerator = start_torch(stage)
-    stage.read(OUTPUTS / "split")
-    student = dataset.load(
-        stage.read(student_model(stage.dataset, given.mpdistil.base, stage.seed)), attention=given.models.attention
-    )
-    others = {name: open_dataset(stage, name, record=False) for name in given.datasets}
-    add_heads(student, others, stage.seed_of("heads"))
-    student.to(accelerator.device)
-    compile_if_asked(stage, student)
+    begun = prepare_quizzes(stage, stage.parameters.mpdistil.base)
+    dataset, student = begun.dataset, begun.student
     head = stage.read(meta_teacher_folder(stage.dataset, stage.seed))
-    exam, probe = _probe(stage, dataset)
-    target = _target(stage, dataset, head, exam)
-    ticker = Ticker(stage.title, given.curriculum.episodes)
-
-    selection, batch_size = dataset.split("selection"), given.evaluate.batch_size
-
-    def selection_scores() -> dict[str, float]:
-        return score(student, selection, dataset.target, batch_size=batch_size, device=accelerator.device)
-
-    batches = {
-        name: quiz_batches(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets
-    }
+    probe, target = _probe(stage, begun), _target(begun, head)
     start_all(stage.seed_of("dropout"))
     result = run_curriculum(
         student,
-        [QuizDataset(name, others[name].spec.kind, own) for name, own in batches.items()],
+        begun.actions,
         target,
-        selection_scores,
+        begun.selection_scores,
         settings=curriculum_settings(stage, dataset.target),
-        accelerator=accelerator,
+        accelerator=begun.accelerator,
         probe=probe,
         distillation=_distillation(stage, dataset, head, student),
-        on_episode=ticker.episode,
-        checkpoints=checkpoints_of(stage, accelerator),
+        on_episode=Ticker(stage.title, stage.parameters.curriculum.episodes).episode,
+        checkpoints=checkpoints_of(stage, begun.accelerator),
     )
-    as_it_is_used(student)
     if result.note:
         stage.say(result.note)
-    write_model(stage, student, dataset)
-    _write_records(stage, dataset, student, result, taken(stage, dataset, result, batches))
+    stage.write_rows(EpisodeRow, result.episodes)
+    actions = curricula(result.steps)
+    stage.write(
+        CurriculumMetrics(
+            **begun.write(result),
+            **taken(stage, dataset, result, begun.batches),
+            sampler=result.sampler,
+            reward=stage.parameters.curriculum.reward,
+            cumulative_share=cumulative_shares(actions, stage.parameters.datasets)[-1] if actions else {},
+            similarity_of_consecutive=tuple(consecutive_similarities(actions)),
+            distance_of_consecutive=tuple(consecutive_distances(actions)),
+        )
+    )
 
 
-def _target(stage: Stage, dataset: TokenisedDataset, head: Path, exam: list[int]) -> TargetQuiz:
-    quiz = dataset.split("quiz")
-    rows = rows_without(quiz, exam)
-    # Another order than the action's own: the reward is taken on other rows than the step was.
-    seed = stage.seed_of("batches of the reward")
-    passes = QuizBatches(quiz, stage.parameters.curriculum.batch_size, seed=seed, rows=rows)
-    trained = {f"train {name}" for name in dataset.split("train").row_ids}
-    trained |= {f"train {quiz.row_ids[row]}" for row in rows}
+def _target(begun: QuizTraining, head: Path) -> TargetQuiz:
+    quiz = begun.dataset.split("quiz")
+    trained = {f"train {name}" for name in begun.dataset.split("train").row_ids}
+    trained |= {f"train {quiz.row_ids[row]}" for row in rows_without(quiz, begun.exam)}
     scores = load_file(head / "quiz.safetensors")["scores"]
-    return TargetQuiz(stage.dataset, passes.one_pass, scores, frozenset(trained))
+    return TargetQuiz(begun.dataset.spec.name, begun.passes.one_pass, scores, frozenset(trained))
 
 
-def _probe(stage: Stage, dataset: TokenisedDataset) -> tuple[list[int], Probe | None]:
-    """Quiz rows held out of training (the exam), and the probe of `gain` and `alignment`."""
-    exam = exam_rows(stage, dataset)
+def _probe(stage: Stage, begun: QuizTraining) -> Probe:
+    """The fixed rows that `gain` and `alignment` are measured on: the exam, or some of selection."""
+    dataset = begun.dataset
     if stage.parameters.curriculum.probe == "exam":
-        return exam, _fixed(stage, dataset.split("quiz"), exam, "train")
+        return _fixed(stage, dataset.split("quiz"), begun.exam, "train")
     selection, wanted = dataset.split("selection"), stage.parameters.curriculum.probe_rows
     # Row ids are unique within a file only: dev's are told apart from train's.
     file = "dev" if dataset.selected_on == "dev" else "train"
-    return [], _fixed(stage, selection, draw_rows(len(selection), wanted, stage.seed_of("probe")), file)
+    return _fixed(stage, selection, draw_rows(len(selection), wanted, stage.seed_of("probe")), file)
 
 
 def _fixed(stage: Stage, split: TokenSplit, rows: list[int], file: str) -> Probe:
@@ -141,36 +124,6 @@ def _distillation(stage: Stage, dataset: TokenisedDataset, head: Path, student: 
         return method.loss(LossInputs(outputs, said, batch.labels, dataset.spec.kind, student.projection))
 
     return Distillation(loss)
-
-
-def _write_records(
-    stage: Stage,
-    dataset: TokenisedDataset,
-    student: Classifier,
-    result: CurriculumResult,
-    what_it_took: StudentWork,
-) -> None:
-    scores = EpisodeRow.model_validate(result.episodes[result.best_episode]).selection
-    stage.write_rows(StepRow, result.steps)
-    stage.write_rows(EpisodeRow, result.episodes)
-    actions = curricula(result.steps)
-    stage.write(
-        CurriculumMetrics(
-            selection=scores,
-            selected_on=dataset.selected_on,
-            selected_by=stage.parameters.selected_by,
-            parameters=parameter_count(student, stage.dataset),
-            **what_it_took,
-            best_episode=result.best_episode,
-            sampler=result.sampler,
-            reward=stage.parameters.curriculum.reward,
-            cumulative_share=cumulative_shares(actions, stage.parameters.datasets)[-1] if actions else {},
-            similarity_of_consecutive=tuple(consecutive_similarities(actions)),
-            distance_of_consecutive=tuple(consecutive_distances(actions)),
-        )
-    )
-    metric = dataset.spec.metrics[0]
-    stage.headline = f"{metric} {scores[metric]:.3f} on {dataset.selected_on}, episode {result.best_episode}"
 
 
 if __name__ == "__main__":

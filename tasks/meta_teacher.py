@@ -69,8 +69,7 @@ def meta_teacher(stage: Stage) -> None:
             selected_on=dataset.selected_on,
         )
     )
-    metric = dataset.spec.metrics[0]
-    stage.headline = f"{metric} {scores['selection'][metric]:.3f} on {dataset.selected_on}, epoch {result.best_epoch}"
+    stage.headline = f"{dataset.headline(scores['selection'])}, epoch {result.best_epoch}"
 
 
 def meta_teacher_settings(stage: Stage, *, label_range: tuple[float, float] | None) -> MetaTeacherSettings:

@@ -19,70 +19,46 @@ from data.batches import Batch
 from errors import UserError
 from methods.interface import LossInputs, Scheduled
 from models.model_outputs import Outputs
-from outputs import OUTPUTS, signals_folder, student_model
+from outputs import signals_folder
 from progress import Ticker
-from records.trained import CurveRow, EpisodeRow, MultiTaskMetrics, StepRow
+from records.trained import CurveRow, MultiTaskMetrics
 from seeds import start_all
 from tasks.runtime.resume_states import checkpoints_of
 from tasks.runtime.stage import Stage, run_stage
-from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
-from tasks.runtime.torch_setup import as_it_is_used, compile_if_asked, start_torch
-from tasks.student_training.initial_models import parameter_count
+from tasks.runtime.stage_datasets import TokenisedDataset
 from tasks.student_training.method_factory import make_method
-from tasks.student_training.model_folder import write_model
-from tasks.student_training.quizzes import add_heads, curriculum_settings, exam_rows, quiz_batches, rows_without, taken
+from tasks.student_training.quizzes import curriculum_settings, prepare_quizzes, taken
 from tasks.student_training.training_rows import training_splits
 from training.curriculum.multi_task import train_multi_task
-from training.curriculum.types import CurriculumResult, Distillation, QuizDataset
-from training.quiz_batches import QuizBatches
-from training.supervised import score
+from training.curriculum.types import Distillation
 from training.teacher_signals import open_signals
 
 
 def multi_task(stage: Stage) -> None:
-    """Train the student of one dataset on the quiz splits of all datasets, drawn evenly."""
-    given, dataset = stage.parameters, open_dataset(stage, stage.dataset, record=False)
-    accelerator = start_torch(stage)
-    stage.read(OUTPUTS / "split")
-    student = dataset.load(
-        stage.read(student_model(stage.dataset, stage.method, stage.seed)), attention=given.models.attention
-    )
-    others = {name: open_dataset(stage, name, record=False) for name in given.datasets}
-    add_heads(student, others, stage.seed_of("heads"))
-    student.to(accelerator.device)
-    compile_if_asked(stage, student)
-    exam = exam_rows(stage, dataset)
-    batches = {
-        name: quiz_batches(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets
-    }
-    ticker = Ticker(stage.title, given.curriculum.episodes)
-    selection = dataset.split("selection")
-
-    def selection_scores() -> dict[str, float]:
-        return score(
-            student, selection, dataset.target, batch_size=given.evaluate.batch_size, device=accelerator.device
-        )
-
+    """Train the student of one dataset on the quiz splits of all of them, each as often."""
+    begun = prepare_quizzes(stage, stage.method)
+    dataset = begun.dataset
     start_all(stage.seed_of("dropout"))
     result = train_multi_task(
-        student,
-        [QuizDataset(name, others[name].spec.kind, own) for name, own in batches.items()],
-        QuizBatches(
-            dataset.split("quiz"),
-            given.curriculum.batch_size,
-            seed=stage.seed_of("batches of the reward"),
-            rows=rows_without(dataset.split("quiz"), exam),
-        ).one_pass,
-        selection_scores,
+        begun.student,
+        begun.actions,
+        begun.passes.one_pass,
+        begun.selection_scores,
         settings=curriculum_settings(stage, dataset.target),
-        accelerator=accelerator,
-        distillations=_distillations(stage, others),
-        on_episode=ticker.episode,
-        checkpoints=checkpoints_of(stage, accelerator),
+        accelerator=begun.accelerator,
+        distillations=_distillations(stage, begun.datasets),
+        on_episode=Ticker(stage.title, stage.parameters.curriculum.episodes).episode,
+        checkpoints=checkpoints_of(stage, begun.accelerator),
     )
-    as_it_is_used(student)
-    write_model(stage, student, dataset)
-    _write_records(stage, dataset, result, batches, parameter_count(student, stage.dataset))
+    names = {"episode": "epoch", "loss": "train_loss"}
+    curves = [
+        {names.get(name, name): value for name, value in row.items() if value is not None and name not in DROPPED}
+        for row in result.episodes
+    ]
+    stage.write_rows(CurveRow, curves)
+    base = training_splits(stage.parameters, stage.method)
+    work = taken(stage, dataset, result, begun.batches, base=base, taught_by_quiz=False)
+    stage.write(MultiTaskMetrics(**begun.write(result), **work))
 
 
 def _distillations(stage: Stage, datasets: Mapping[str, TokenisedDataset]) -> dict[str, Distillation]:
@@ -103,36 +79,6 @@ def _distillations(stage: Stage, datasets: Mapping[str, TokenisedDataset]) -> di
         return Distillation(loss)
 
     return {name: distillation(name, dataset) for name, dataset in datasets.items()}
-
-
-def _write_records(
-    stage: Stage,
-    dataset: TokenisedDataset,
-    result: CurriculumResult,
-    batches: Mapping[str, QuizBatches],
-    parameters: int,
-) -> None:
-    scores = EpisodeRow.model_validate(result.episodes[result.best_episode]).selection
-    base = training_splits(stage.parameters, stage.method)
-    names = {"episode": "epoch", "loss": "train_loss"}
-    curves = [
-        {names.get(name, name): value for name, value in row.items() if value is not None and name not in DROPPED}
-        for row in result.episodes
-    ]
-    stage.write_rows(CurveRow, curves)
-    stage.write_rows(StepRow, result.steps)
-    stage.write(
-        MultiTaskMetrics(
-            selection=scores,
-            selected_on=dataset.selected_on,
-            selected_by=stage.parameters.selected_by,
-            parameters=parameters,
-            **taken(stage, dataset, result, batches, base=base, taught_by_quiz=False),
-            best_episode=result.best_episode,
-        )
-    )
-    metric = dataset.spec.metrics[0]
-    stage.headline = f"{metric} {scores[metric]:.3f} on {dataset.selected_on}, episode {result.best_episode}"
 
 
 DROPPED = ("reward", "reward_binary", "reward_real")

@@ -47,7 +47,7 @@ def split(stage: Stage) -> None:
         rows.rows["train"],
         {name: rows.rows[name] for name in spec.dev_sets if name in rows.rows},
         seed=given.seed,
-        shares=_shares(given),
+        shares=shares_of(given),
         selection_on_dev=given.selection == "dev",
     )
     truncated: dict[str, int] = {}
@@ -92,7 +92,8 @@ def split(stage: Stage) -> None:
     )
 
 
-def _shares(given: Split) -> Shares:
+def shares_of(given: Split) -> Shares:
+    """The sizes of the splits, as the section has them."""
     return Shares(
         quiz=given.quiz,
         selection=given.selection_fraction,

@@ -70,8 +70,7 @@ def teacher(stage: Stage) -> None:
             search=found.record,
         )
     )
-    stage.headline = f"{dataset.spec.metrics[0]} {scores[dataset.spec.metrics[0]]:.3f} on {dataset.selected_on}"
-    stage.headline += found.headline
+    stage.headline = dataset.headline(scores) + found.headline
 
 
 Taught = tuple[Classifier, list[dict[str, float]], list[np.ndarray]]

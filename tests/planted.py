@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from data.batches import Batch
+from epoch_choice import BY_LOSS
 from methods.task_loss import task_loss
 from models.model_outputs import Outputs
 from training.curriculum.episodes import run_curriculum
@@ -196,6 +197,22 @@ def one_pass(rows: Rows, seed: int) -> Callable[[int], list[Batch]]:
         return [rows.batch(part) for part in torch.randperm(len(rows.labels), generator=generator).split(8)]
 
     return batches
+
+
+SETTINGS = CurriculumSettings(
+    episodes=2,
+    max_steps_per_episode=None,
+    update="step",
+    sampler="policy",
+    reward="binary",
+    credit=None,
+    student_lr=1e-3,
+    weight_decay=0.01,
+    clip_norm=1.0,
+    choice=BY_LOSS,
+    seed=0,
+)
+"""Two episodes by the paper's text, with a learning rate for small networks."""
 
 
 def run(

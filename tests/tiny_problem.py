@@ -82,6 +82,7 @@ def settings(
         warmup=0.0,
         clip_norm=1.0,
         seed=seed,
+        eval_batch_size=32,
         selected_by=selected_by,
         patience=patience,
     )

@@ -32,16 +32,16 @@ class PooledRows:
 class MetaTeacherSettings:
     """`patience` is in epochs without improvement on selection; `label_range` bounds a regression's losses."""
 
-    loss: MetaLoss = "collaborative"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    epochs: int = 10
-    batch_size: int = 8
-    dropout: float = 0.1
-    max_grad_norm: float = 1.0
-    patience: int = 3
-    label_range: tuple[float, float] | None = None
-    seed: int = 0
+    loss: MetaLoss
+    learning_rate: float
+    weight_decay: float
+    epochs: int
+    batch_size: int
+    dropout: float
+    max_grad_norm: float
+    patience: int
+    label_range: tuple[float, float] | None
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,6 @@ class MetaTeacherResult:
     curves: list[dict[str, float]]
     quiz_scores: Tensor
     student_scores: Tensor
-    selection_logits: Tensor
 
 
 def train_meta_teacher(
@@ -88,7 +87,7 @@ def train_meta_teacher(
     with torch.no_grad():
         own = true_class_score(module(quiz.teacher), quiz.labels, kind).cpu()
         students = true_class_score(module.of_student(quiz.student), quiz.labels, kind).cpu()
-        return MetaTeacherResult(module, best_epoch, curves, own, students, module(selection.teacher).cpu())
+        return MetaTeacherResult(module, best_epoch, curves, own, students)
 
 
 @dataclass(frozen=True)

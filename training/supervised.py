@@ -66,9 +66,9 @@ class TrainingSettings:
     warmup: float
     clip_norm: float | None
     seed: int
-    eval_batch_size: int = 32
-    selected_by: SelectedBy = "loss"
-    patience: int | None = None
+    eval_batch_size: int
+    selected_by: SelectedBy
+    patience: int | None
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 import environment
+from broken_pipe import without_readers
 from checksums import (
     check_unchanged,
     combined,
@@ -43,7 +44,6 @@ from resource_errors import disk_error, no_memory
 from seeds import named
 from stage_code import SourceTree, changed_modules, code_file, recorded_modules
 from tasks.runtime import gc_during_import
-from tasks.runtime.broken_pipe import without_readers
 from tasks.runtime.declaration import declaration
 from tasks.runtime.distributed import FIRST, PROCESSES, barrier_and_destroy, first_to_fail, peer_died
 from training import interrupts
@@ -59,16 +59,7 @@ QUIET = {
     # Threads that wait sleep. Spinning ones cost a stage many times its own time when it shares the machine.
     "OMP_WAIT_POLICY": "passive",
 }
-PACKAGES = (
-    "torch",
-    "transformers",
-    "accelerate",
-    "datasets",
-    "safetensors",
-    "tokenizers",
-    "pyarrow",
-    "numpy",
-)
+PACKAGES = ("torch", "transformers", "accelerate", "datasets", "safetensors", "tokenizers", "pyarrow", "numpy")
 os.environ.update({key: value for key, value in QUIET.items() if key not in os.environ})
 
 
@@ -123,6 +114,11 @@ class Stage:
         """sha256 of every input's content."""
         return {str(path): self.hashes[path] for path in self.inputs}
 
+    @property
+    def is_seeded(self) -> bool:
+        """True if dvc.yaml runs it once a seed."""
+        return "seed" in declaration(ROOT, self.name).keys
+
     def recorded_parameters(self) -> dict[str, object]:
         """The parameters that DVC tracks for the stage, and no others."""
         return declaration(ROOT, self.name).parameters(self.parameters, self.method, ROOT)
@@ -167,8 +163,8 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """The stage's name and combination, as in 'student rte mse_kd 42', or '... 42 point 2' of a search."""
-        seed = str(self.seed) if self.name in SEEDED else ""
+        """The stage's name and what it runs on, as in 'student rte mse_kd 42', or '... 42 point 2' of a search."""
+        seed = str(self.seed) if self.is_seeded else ""
         point = f"point {self.point}" if self.point else ""
         return " ".join(part for part in (self.name, self.dataset, self.method, seed, point) if part)
 
@@ -176,18 +172,8 @@ class Stage:
 # A student is drawn alike by whatever method it learns (seeds.py says what is shared, and why).
 # Multi-task training draws what a curriculum with the sampler `uniform` draws.
 SEEDED_AS = {"assisted_student": "student", "meta_student": "student", "multi_task": "curriculum"}
-SEEDED = (
-    "teacher",
-    "signals",
-    "assistant",
-    "student",
-    "assisted_student",
-    "meta_teacher",
-    "meta_student",
-    "curriculum",
-    "multi_task",
-    "evaluate",
-)
+# Stages of another name than the family whose methods they train.
+FAMILIES = {"assistant": "assisted", "assisted_student": "assisted", "meta_student": "meta_taught"}
 
 
 def run_stage(name: str, work: Callable[[Stage], None]) -> None:
@@ -245,17 +231,11 @@ def _check_launcher(name: str) -> None:
 
 
 def _check_chosen(stage: Stage, keys: tuple[str, ...]) -> None:
-    """Raise UserError for command-line values that params.yaml does not list."""
-    given = stage.parameters
-    lists: dict[str, tuple[str, tuple[str, ...]]] = {
-        "student": ("methods.student", given.methods.student),
-        "assistant": ("methods.assisted", given.methods.assisted),
-        "assisted_student": ("methods.assisted", given.methods.assisted),
-        "meta_student": ("methods.meta_taught", given.methods.meta_taught),
-        "multi_task": ("methods.multi_task", given.methods.multi_task),
-        "curriculum": ("methods.curriculum", given.methods.curriculum),
-    }
-    known = {"dataset": ("datasets", given.datasets), "method": lists.get(stage.name, ("methods", given.methods.names))}
+    """Raise UserError if the command line names what params.yaml does not list."""
+    given, family = stage.parameters, FAMILIES.get(stage.name, stage.name)
+    own: tuple[str, ...] | None = getattr(given.methods, family, None)
+    methods = ("methods", given.methods.names) if own is None else (f"methods.{family}", own)
+    known = {"dataset": ("datasets", given.datasets), "method": methods}
     for key in (key for key in keys if key in known):
         value, (listed_as, allowed) = str(getattr(stage, key)), known[key]
         if value not in allowed:
@@ -343,7 +323,7 @@ def _record(stage: Stage) -> RunRecord:
         stage=stage.name,
         dataset=stage.dataset or None,
         method=stage.method or None,
-        seed=stage.seed if stage.name in SEEDED else None,
+        seed=stage.seed if stage.is_seeded else None,
         params=stage.recorded_parameters(),
         input_hashes=stage.input_hashes(),
         code=_modules(stage.name),

@@ -1,6 +1,6 @@
 """One dataset for the training stages: its description, its tokenised splits and its tokenizer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +86,11 @@ class TokenisedDataset:
     def selected_on(self) -> SelectedOn:
         """'selection', or 'dev' under the paper's protocol; every number is then labelled."""
         return self.manifest.selected_on
+
+    def headline(self, scores: Mapping[str, float]) -> str:
+        """The primary metric of a model on selection, as a stage's last line has it."""
+        metric = self.spec.metrics[0]
+        return f"{metric} {scores[metric]:.3f} on {self.selected_on}"
 
     @property
     def head(self) -> HeadSpec:

@@ -1,19 +1,109 @@
-"""Quizzes of all datasets, for the stages that train on them: heads, batches, settings, effort."""
+"""A student that trains on the quizzes of all datasets: heads, batches, settings, cost, records."""
+
+from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypedDict
+
+from accelerate import Accelerator
 
 from data.batches import draw_rows
 from data.tokens import TokenSplit
 from errors import UserError
 from models.classifier import Classifier
-from records.trained import StudentWork, Updates
+from outputs import OUTPUTS, student_model
+from records.base import Scores
+from records.prepared import SelectedOn
+from records.trained import EpisodeRow, StepRow, StudentWork, Updates
 from tasks.runtime.stage import Stage
-from tasks.runtime.stage_datasets import TokenisedDataset
+from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
+from tasks.runtime.torch_setup import as_it_is_used, compile_if_asked, start_torch
+from tasks.student_training.initial_models import parameter_count
+from tasks.student_training.model_folder import write_model
 from tasks.student_training.training_rows import TRAIN, row_counts
-from training.curriculum.types import CREDITS, Credit, CurriculumResult, CurriculumSettings
+from training.curriculum.types import CREDITS, Credit, CurriculumResult, CurriculumSettings, QuizDataset
 from training.quiz_batches import QuizBatches
-from training.supervised import Target
+from training.supervised import Target, score
+
+
+@dataclass(frozen=True)
+class QuizTraining:
+    """A student, and the quizzes that it is to train on."""
+
+    stage: Stage
+    accelerator: Accelerator
+    student: Classifier
+    dataset: TokenisedDataset
+    """The student's own."""
+    datasets: Mapping[str, TokenisedDataset]
+    exam: list[int]
+    """Its quiz rows that are kept out of training."""
+    batches: Mapping[str, QuizBatches]
+
+    @property
+    def actions(self) -> list[QuizDataset]:
+        """Every dataset with its batches."""
+        return [QuizDataset(name, self.datasets[name].spec.kind, own) for name, own in self.batches.items()]
+
+    @property
+    def passes(self) -> QuizBatches:
+        """The target's quiz in another order than the action's own: a reward is taken on other rows than the step was."""
+        quiz, rows = self.dataset.split("quiz"), rows_without(self.dataset.split("quiz"), self.exam)
+        seed = self.stage.seed_of("batches of the reward")
+        return QuizBatches(quiz, self.stage.parameters.curriculum.batch_size, seed=seed, rows=rows)
+
+    def selection_scores(self) -> dict[str, float]:
+        """Scores of the student as it is."""
+        return score(
+            self.student,
+            self.dataset.split("selection"),
+            self.dataset.target,
+            batch_size=self.stage.parameters.evaluate.batch_size,
+            device=self.accelerator.device,
+        )
+
+    def write(self, result: CurriculumResult) -> Outcome:
+        """model and steps; sets the headline. The fields of metrics.json that follow from the result."""
+        as_it_is_used(self.student)
+        write_model(self.stage, self.student, self.dataset)
+        self.stage.write_rows(StepRow, result.steps)
+        scores = EpisodeRow.model_validate(result.episodes[result.best_episode]).selection
+        self.stage.headline = f"{self.dataset.headline(scores)}, episode {result.best_episode}"
+        return {
+            "selection": scores,
+            "selected_on": self.dataset.selected_on,
+            "selected_by": self.stage.parameters.selected_by,
+            "parameters": parameter_count(self.student, self.stage.dataset),
+            "best_episode": result.best_episode,
+        }
+
+
+class Outcome(TypedDict):
+    """Fields of metrics.json that all such stages have."""
+
+    selection: Scores
+    selected_on: SelectedOn
+    selected_by: str
+    parameters: int
+    best_episode: int
+
+
+def prepare_quizzes(stage: Stage, base: str) -> QuizTraining:
+    """Load the student of the method `base`, with a head for every dataset, and open all quizzes."""
+    given, dataset = stage.parameters, open_dataset(stage, stage.dataset, record=False)
+    accelerator = start_torch(stage)
+    stage.read(OUTPUTS / "split")
+    folder = stage.read(student_model(stage.dataset, base, stage.seed))
+    student = dataset.load(folder, attention=given.models.attention)
+    datasets = {name: open_dataset(stage, name, record=False) for name in given.datasets}
+    add_heads(student, datasets, stage.seed_of("heads"))
+    student.to(accelerator.device)
+    compile_if_asked(stage, student)
+    exam = exam_rows(stage, dataset)
+    batches = {name: quiz_batches(stage, own, exam if name == stage.dataset else []) for name, own in datasets.items()}
+    return QuizTraining(stage, accelerator, student, dataset, datasets, exam, batches)
 
 
 def add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: int) -> None:

@@ -63,8 +63,7 @@ def write_student(
             **resource_usage(),
         )
     )
-    stage.headline = f"{dataset.spec.metrics[0]} {scores[dataset.spec.metrics[0]]:.3f} on {dataset.selected_on}"
-    stage.headline += found.headline
+    stage.headline = dataset.headline(scores) + found.headline
 
 
 def best_student(

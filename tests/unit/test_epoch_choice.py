@@ -1,6 +1,7 @@
 """The epoch that is kept: by the loss, by the primary metric, or by that with its ties settled by the loss."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +10,7 @@ from tiny_problem import TARGET, accelerator, networks, settings, splits
 from epoch_choice import SelectedBy, SelectionRule
 from methods.finetune import Finetune
 from methods.interface import LossInputs
-from tests.planted import plant, run
-from training.curriculum.types import CurriculumSettings
+from tests.planted import SETTINGS, plant, run
 from training.supervised import BestEpoch, train
 
 # Loss and accuracy of five epochs: the loss is least in the third, the accuracy most in the fourth and the fifth.
@@ -73,7 +73,9 @@ def test_the_rule_decides_which_episode_is_kept(by: SelectedBy, episode: int) ->
     def scores() -> dict[str, float]:
         return dict(zip(("loss", "accuracy"), next(told), strict=True))
 
-    settings = CurriculumSettings(episodes=5, max_steps_per_episode=1, choice=SelectionRule(by, "accuracy"))
+    settings = replace(
+        SETTINGS, episodes=5, max_steps_per_episode=1, student_lr=3e-5, choice=SelectionRule(by, "accuracy")
+    )
     found = run(plant(0, passes=1), settings, scores=scores)
     assert found.best_episode == episode
     assert [row["episode"] for row in found.episodes if row["best"]] == [episode]

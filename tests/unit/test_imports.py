@@ -10,7 +10,18 @@ from source_imports import ROOT, imported, modules_of
 from config.methods import TRAINED
 
 BASE = {
-    *("checksums", "epoch_choice", "errors", "kinds", "metrics", "outputs", "paths", "progress", "records"),
+    *(
+        "broken_pipe",
+        "checksums",
+        "epoch_choice",
+        "errors",
+        "kinds",
+        "metrics",
+        "outputs",
+        "paths",
+        "progress",
+        "records",
+    ),
     *("resource_errors", "seeds"),
 }
 """Modules at the root that stand on no folder, and the records."""
@@ -25,7 +36,7 @@ STAGES = (
 )
 # Folder -> what it may import of ours, itself aside.
 ALLOWED = {
-    "config": {"errors", "strict_yaml", "tasks"},  # which of tasks: below
+    "config": {"broken_pipe", "errors", "strict_yaml", "tasks"},  # which of tasks: below
     "data": {"errors", "kinds", "seeds", "strict_yaml"},
     "hardware": {"environment"},
     "records": set(),

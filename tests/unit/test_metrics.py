@@ -5,6 +5,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics as reference
 
+import kinds
+import metrics
 from errors import UserError
 from kinds import KINDS, KindSpec
 from metrics import compute_metrics, row_losses, weighted_metric
@@ -57,6 +59,10 @@ def test_a_name_without_a_formula_is_not_scored_as_another_metric(
     kind: str, labels: list[float], logits: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(KindSpec, "metrics", ("new",))
+    with pytest.raises(UserError, match="'new' has no formula here"):
+        compute_metrics(["new"], logits, np.array(labels), KINDS[kind].name)
+    for module in (kinds, metrics):
+        monkeypatch.setattr(module, "LOWER_IS_BETTER", ("loss", "mse", "new"), raising=False)
     with pytest.raises(UserError, match="'new' has no formula here"):
         compute_metrics(["new"], logits, np.array(labels), KINDS[kind].name)
 

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from torch import Tensor, nn
 
 from data.batches import Batch
-from epoch_choice import BY_LOSS, SelectionRule
+from epoch_choice import SelectionRule
 from errors import UserError
 from kinds import Kind
 from methods.curriculum_rewards import Reward
@@ -117,18 +117,18 @@ class CurriculumSettings:
     episode's losses (the authors' code, in which no reward depends on the action it is credited to).
     """
 
-    episodes: int = 200
-    max_steps_per_episode: int | None = None
-    update: Literal["step", "episode"] = "step"
-    sampler: SamplerName = "policy"
-    reward: Reward = "binary"
-    credit: Credit | None = None
-    student_lr: float = 3e-5
-    weight_decay: float = 0.01
-    clip_norm: float | None = 1.0
-    choice: SelectionRule = BY_LOSS
+    episodes: int
+    max_steps_per_episode: int | None
+    update: Literal["step", "episode"]
+    sampler: SamplerName
+    reward: Reward
+    credit: Credit | None
+    student_lr: float
+    weight_decay: float
+    clip_norm: float | None
+    choice: SelectionRule
     """The choice of the best episode on selection."""
-    seed: int = 0
+    seed: int
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,12 @@ def test_no_method_of_the_student_stage_is_needed(tmp_path: Path, params: dict) 
             lambda p: p["methods"].update(multi_task=["finetune"]),
             "methods.multi_task: finetune_multi goes on from finetune, which must be in methods.student",
         ),
-        (lambda p: p["methods"].update(multi_task=["pkd"]), "pkd is of another family; move it to methods.student"),
+        (
+            lambda p: p["methods"].update(multi_task=["pkd"]),
+            "pkd has no variant pkd_multi; allowed here: finetune, kd",
+        ),
+        (lambda p: p.update(signals=None), "signals: the section is empty; write `signals: {}` for its defaults"),
+        (lambda p: p.update(student=None), "student: the section is empty; name its keys: epochs, patience"),
         (lambda p: p["methods"].update(meta_taught=["kd_meta"]), "kd_meta: write kd, without _meta"),
         (lambda p: p["methods"].update(multi_task=["kd_meta"]), "write kd into methods.meta_taught"),
         (

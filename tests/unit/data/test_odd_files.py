@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.description import load_spec
+from data.description import SUFFIXES, load_spec
+from data.raw_files import read_chunks
 from data.records import Row
 from data.sources import read_rows
+from data.text_rows import READERS
 from errors import UserError
 
 LINE = '{"text": "x", "label": "a"}\n'
@@ -38,6 +40,13 @@ def brought(
     else:
         (own / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     return list(read_rows(load_spec(folder, "own", "made"), folder).rows["train"])
+
+
+def test_every_ending_has_a_reader_and_another_one_is_not_read_as_csv(tmp_path: Path) -> None:
+    assert {*READERS, ".parquet"} == set(SUFFIXES)
+    (tmp_path / "train.orc").write_text(HEAD + "x,a\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"train\.orc: has no reader for its name; .* end with \.jsonl"):
+        list(read_chunks(tmp_path / "train.orc", ["text"]))
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from made_rows import PAIR, SCORE, SHARED, SINGLE, needs_shared, single_rows, sp
 from data.description import load_spec
 from data.records import Row
 from data.sources import read_rows
-from data.splits import Shares, Splits, make_splits
+from data.splits import Splits, make_splits
 from data.units import apportion, input_key
 from errors import UserError
+from tests.default_shares import SHARES
 
 SPEC = spec_of(SINGLE)
 TRAINING = ("train", "quiz", "selection")
@@ -33,7 +34,7 @@ def made(rows: Sequence[Row], dev: Sequence[Row] | None = None, seed: int = 0, o
     """Splits of SINGLE rows, with a dev set of their own by default."""
     if dev is None:
         dev = [Row(f"d{i}", {"text": f"dev {i}"}, i % 2) for i in range(20)]
-    return make_splits(SPEC, rows, {"dev": list(dev)} if dev else {}, seed=seed, selection_on_dev=on_dev)
+    return make_splits(SPEC, rows, {"dev": list(dev)} if dev else {}, seed=seed, shares=SHARES, selection_on_dev=on_dev)
 
 
 def test_a_tenth_is_quiz_a_tenth_selection_and_the_rest_train() -> None:
@@ -136,13 +137,13 @@ def test_a_train_row_equal_to_a_dev_row_is_dropped_and_counted() -> None:
 
 def test_without_a_dev_file_fifteen_percent_are_held_out_first() -> None:
     rows = [Row(str(i), {"text": f"text {i // 2}"}, i // 2 % 2, group=f"g{i // 4}") for i in range(1000)]
-    splits = make_splits(SPEC, rows, {}, seed=0)
+    splits = make_splits(SPEC, rows, {}, seed=0, shares=SHARES)
     assert abs(sizes(splits)["dev"] - 150) <= 4 and splits.manifest["dev_held_out"] is True
     groups = {row.group for row in splits.rows["dev"]}
     assert not groups & {row.group for name in TRAINING for row in splits.rows[name]}
-    other = make_splits(SPEC, rows, {}, seed=5)
+    other = make_splits(SPEC, rows, {}, seed=5, shares=SHARES)
     assert ids(other, "dev") == ids(splits, "dev") and ids(other, "quiz") != ids(splits, "quiz")
-    assert ids(make_splits(SPEC, rows, {}, seed=0, dev_seed=1), "dev") != ids(splits, "dev")
+    assert ids(make_splits(SPEC, rows, {}, seed=0, shares=SHARES, dev_seed=1), "dev") != ids(splits, "dev")
 
 
 def test_the_papers_protocol_selects_on_dev_and_says_so() -> None:
@@ -155,7 +156,7 @@ def test_the_papers_protocol_selects_on_dev_and_says_so() -> None:
 def test_scores_are_spread_over_quintiles() -> None:
     rows = [Row(str(i), {"first": f"a {i}", "second": "b"}, (i % 51) / 10) for i in range(1000)]
     dev = {"dev": [Row("d", {"first": "x", "second": "y"}, 1.0)]}
-    splits = make_splits(spec_of(SCORE), rows, dev, seed=0)
+    splits = make_splits(spec_of(SCORE), rows, dev, seed=0, shares=SHARES)
     for name in TRAINING:
         below = sum(row.label < 2.5 for row in splits.rows[name]) / len(splits.rows[name])
         assert abs(below - 25 / 51) < 0.06
@@ -218,8 +219,8 @@ def test_shares_that_leave_nothing_for_train_are_named_and_lower_ones_work() -> 
     with pytest.raises(
         UserError, match=r"'train' holds no row of bad: the other splits take them all; lower split.quiz"
     ):
-        make_splits(SPEC, rows, dev, seed=0, shares=Shares(quiz=0.49, selection=0.49, selection_maximum=0.49))
-    assert make_splits(SPEC, rows, dev, seed=0, shares=Shares(quiz=0.2))
+        make_splits(SPEC, rows, dev, seed=0, shares=replace(SHARES, quiz=0.49, selection=0.49, selection_maximum=0.49))
+    assert make_splits(SPEC, rows, dev, seed=0, shares=replace(SHARES, quiz=0.2))
 
 
 def test_groups_too_large_for_a_share_are_named_and_a_larger_share_works() -> None:
@@ -227,8 +228,8 @@ def test_groups_too_large_for_a_share_are_named_and_a_larger_share_works() -> No
     with pytest.raises(
         UserError, match=r"'quiz' holds no row of bad: .* stay together, here 12 .*raise split.quiz, or"
     ):
-        make_splits(SPEC, rows, {"dev": single_rows(20)}, seed=0, shares=Shares(quiz=0.05))
-    assert make_splits(SPEC, rows, {"dev": single_rows(20)}, seed=0, shares=Shares(quiz=0.15))
+        make_splits(SPEC, rows, {"dev": single_rows(20)}, seed=0, shares=replace(SHARES, quiz=0.05))
+    assert make_splits(SPEC, rows, {"dev": single_rows(20)}, seed=0, shares=replace(SHARES, quiz=0.15))
 
 
 def test_a_class_that_shares_its_groups_with_a_larger_one_is_told_so() -> None:
@@ -263,7 +264,7 @@ def test_dropped_rows_are_counted_with_their_labels_and_with_the_dev_rows_that_t
 )
 def test_shares_that_make_no_sense_are_refused(name: str, value: float) -> None:
     with pytest.raises(UserError, match=f"split.{name} is {value}"):
-        replace(Shares(), **{name: value})
+        replace(SHARES, **{name: value})
 
 
 @given(st.integers(0, 500), st.dictionaries(st.integers(0, 6), st.integers(1, 300), min_size=1))
@@ -286,7 +287,7 @@ def test_wild_rows_split_cleanly_or_not_at_all(given_rows: list[tuple[str, str, 
     spec = spec_of(PAIR)
     rows = [Row(str(i), {"first": a, "second": b}, y, g) for i, (a, b, y, g) in enumerate(given_rows)]
     try:
-        splits = make_splits(spec, rows, {}, seed=0)
+        splits = make_splits(spec, rows, {}, seed=0, shares=SHARES)
     except UserError:
         return
     place: dict[str, str] = {}
@@ -312,7 +313,7 @@ def test_wild_rows_split_cleanly_or_not_at_all(given_rows: list[tuple[str, str, 
 def test_the_warts_of_real_rows_are_counted(benchmark: str, dataset: str, dropped: int, contrary: int) -> None:
     folder = SHARED / "data" / benchmark
     found = read_rows(load_spec(folder, benchmark, dataset), folder)
-    splits = make_splits(found.spec, found.rows["train"], {"dev": found.rows["dev"]}, seed=0)
+    splits = make_splits(found.spec, found.rows["train"], {"dev": found.rows["dev"]}, seed=0, shares=SHARES)
     assert splits.manifest["dropped_equal_to_dev"] == dropped
     assert splits.manifest["inputs_with_two_labels"] == contrary
     in_dev = {input_key(found.spec, row) for row in splits.rows["dev"]}
@@ -326,6 +327,6 @@ def test_the_warts_of_real_rows_are_counted(benchmark: str, dataset: str, droppe
 def test_every_split_of_cb_holds_all_three_classes_with_any_seed(seed: int) -> None:
     folder = SHARED / "data" / "superglue"
     found = read_rows(load_spec(folder, "superglue", "cb"), folder)
-    splits = make_splits(found.spec, found.rows["train"], {"dev": found.rows["dev"]}, seed=seed)
+    splits = make_splits(found.spec, found.rows["train"], {"dev": found.rows["dev"]}, seed=seed, shares=SHARES)
     neutral = {name: sum(row.label == 2 for row in rows) for name, rows in splits.rows.items()}
     assert neutral == {"train": 11, "quiz": 2, "selection": 3, "dev": 5}

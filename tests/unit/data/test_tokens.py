@@ -19,6 +19,7 @@ from data.sources import read_rows
 from data.splits import make_splits
 from data.tokens import TokenSplit, joined, open_split, save_split, tokenize_split, tokenizer_fingerprint
 from errors import UserError
+from tests.default_shares import SHARES
 
 WORDS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "a", "b", "c", "d", "sentence", "number", "because", "so"]
 
@@ -202,7 +203,7 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
 def real_split(folder: Path, benchmark: str, dataset: str, split: str) -> tuple[DatasetSpec, TokenSplit]:
     rows_folder = SHARED / "data" / benchmark
     found = read_rows(load_spec(rows_folder, benchmark, dataset), rows_folder)
-    rows = make_splits(found.spec, found.rows["train"], {"dev": found.rows["dev"]}, seed=0).rows[split]
+    rows = make_splits(found.spec, found.rows["train"], {"dev": found.rows["dev"]}, seed=0, shares=SHARES).rows[split]
     save_split(folder, split, tokenize_split(found.spec, rows, Tokenizer.from_file(str(TOKENIZER)), 128))
     return found.spec, open_split(folder, split)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from errors import UserError
 from experiments.coverage import CoverageCell, cells, measure
 from experiments.no_difference import DATASETS
 from experiments.no_difference import measure as measure_shuffled
@@ -20,6 +21,12 @@ def lowest(draws: int) -> float:
 def highest(count: int) -> float:
     """A share that a chance of 5 % exceeds in one of a thousand tries."""
     return 0.05 + 3.1 * float(np.sqrt(0.05 * 0.95 / count))
+
+
+def test_a_metric_without_a_planted_truth_is_not_taken_for_another() -> None:
+    with pytest.raises(UserError, match="'kendall' has no planted value here"):
+        pair = PlantedPair("far", REGRESSION, 0.1)
+        true_difference("kendall", pair, draw(pair, 100, 1, np.random.default_rng(8)))
 
 
 @pytest.mark.parametrize("shares", [BINARY, RARE_CLASS, (0.6, 0.25, 0.1, 0.05), REGRESSION])

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from made_up_pipeline import MadeUpPipeline
 
-from config.methods import by_family
+from config.methods import by_family, method_of
 from experiments import grid
-from experiments.grid_types import evaluation, method_of
+from experiments.grid_types import evaluation
 from experiments.method_runs import read_method_rows
 from experiments.methods_grid import Budget
 

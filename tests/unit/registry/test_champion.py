@@ -1,11 +1,14 @@
 """Candidate and champion: as students come, as settings change, and after a move by hand."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
 from mlflow import MlflowClient
 from small_outputs import NAME, Place, read, write
-from stages import Ended, run_stage_here
+from stages import ROOT, Ended, run_stage_here
 
 from reporting.verdict.check_result import NAMES
 
@@ -191,6 +194,20 @@ def test_promote_goes_back_and_forth_says_what_was_and_keeps_the_history(begun: 
     assert len(moves) == 4
     assert "mended the texts" in moves[-1]
     assert "after version 1: mended the texts" in client(begun).get_model_version(NAME, "2").tags["champion.by_hand"]
+
+
+def test_promote_whose_reader_has_gone_ends_well_and_without_a_traceback(begun: Place) -> None:
+    registered(begun)
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "registry.promote", NAME, "1", "--reason", "once more"]
+    place = {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": begun.address}
+    ended = subprocess.run(
+        command, cwd=begun.root, env=os.environ | place, stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "once more" in client(begun).get_model_version(NAME, "1").tags["champion.by_hand"]
 
 
 def test_promote_says_which_tests_it_passes_by_and_keeps_that_in_tag_and_history(begun: Place) -> None:

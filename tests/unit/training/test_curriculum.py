@@ -13,11 +13,9 @@ from torch import Tensor, nn
 from data.batches import Batch
 from methods.task_loss import task_loss
 from models.model_outputs import Outputs
-from tests.planted import NAMES, Planted, TinyStudent, plant, run
+from tests.planted import NAMES, SETTINGS, Planted, TinyStudent, plant, run
 from training.curriculum.reinforce import Reinforce
-from training.curriculum.types import CurriculumResult, CurriculumSettings
-
-PAPER = CurriculumSettings(episodes=2, student_lr=1e-3)
+from training.curriculum.types import CurriculumResult
 
 
 def weights(student: nn.Module) -> list[Tensor]:
@@ -61,7 +59,7 @@ def watched(seed: int = 0) -> tuple[Planted, Watched]:
 @pytest.mark.parametrize("reward", ["binary", "real"])
 def test_the_reward_of_an_action_is_taken_after_the_students_step_on_it(reward) -> None:
     planted, student = watched()
-    result = run(planted, replace(PAPER, reward=reward, episodes=1), probe=False, scores=lambda: {"loss": 0.0})
+    result = run(planted, replace(SETTINGS, reward=reward, episodes=1), probe=False, scores=lambda: {"loss": 0.0})
     assert len(student.calls) == 2 * len(result.steps) == 16
     quiz = planted.target.one_pass(1)
     steps = zip(result.steps, student.calls[::2], student.calls[1::2], quiz, strict=True)
@@ -79,7 +77,7 @@ def test_the_reward_of_an_action_is_taken_after_the_students_step_on_it(reward) 
 
 
 def test_each_action_is_credited_with_the_rewards_that_follow_it() -> None:
-    result = run(plant(0, passes=1), replace(PAPER, reward="real"))
+    result = run(plant(0, passes=1), replace(SETTINGS, reward="real"))
     for episode in (1, 2):
         rows = [row for row in result.steps if row["episode"] == episode]
         rewards = [float(row["reward"] or 0.0) for row in rows]
@@ -112,7 +110,7 @@ def test_the_policys_gradient_leaves_the_student_untouched(monkeypatch: pytest.M
 
     unmoved("sample")
     unmoved("update")
-    run(planted, replace(PAPER, reward="real"), probe=False)
+    run(planted, replace(SETTINGS, reward="real"), probe=False)
     assert seen == 2 * (8 * [("sample", True)] + [("update", False)]), "while the policy itself learns"
 
 
@@ -126,7 +124,7 @@ def test_the_policy_sees_the_student_as_it_is_at_each_step(monkeypatch: pytest.M
         return original(self, state)
 
     monkeypatch.setattr(Reinforce, "sample", remember)
-    run(planted, replace(PAPER, episodes=1), probe=False, scores=lambda: {"loss": 0.0})
+    run(planted, replace(SETTINGS, episodes=1), probe=False, scores=lambda: {"loss": 0.0})
     pooler = [name for name, _ in student.named_parameters()].index("pooler.weight")
     assert same(states, [call.weights[pooler] for call in student.calls[::2]])
     assert not any(torch.equal(a, b) for a, b in pairwise(states))
@@ -141,7 +139,7 @@ def test_gains_sum_to_the_probes_first_loss_minus_its_last() -> None:
         losses.append(planted.selection_scores()["loss"])
         return {"loss": -float(len(losses))}
 
-    result = run(planted, replace(PAPER, reward="gain"), scores=scores)
+    result = run(planted, replace(SETTINGS, reward="gain"), scores=scores)
     gained = [sum(float(r["reward"] or 0) for r in result.steps if r["episode"] == e) for e in (1, 2)]
     assert losses[0] == pytest.approx(first)
     np.testing.assert_allclose(gained, [losses[0] - losses[1], losses[1] - losses[2]], rtol=1e-4, atol=1e-7)
@@ -150,7 +148,7 @@ def test_gains_sum_to_the_probes_first_loss_minus_its_last() -> None:
 
 def test_the_probe_is_read_once_a_step() -> None:
     planted, student = watched()
-    run(planted, replace(PAPER, reward="gain", episodes=1), scores=lambda: {"loss": 0.0})
+    run(planted, replace(SETTINGS, reward="gain", episodes=1), scores=lambda: {"loss": 0.0})
     # After the step the quiz batch is read for the paper's rewards, and then the probe.
     assert [(call.training, len(call.logits)) for call in student.calls] == [(False, 64)] + 8 * [
         (True, 8),
@@ -162,7 +160,7 @@ def test_the_probe_is_read_once_a_step() -> None:
 def test_alignment_is_the_cosine_of_the_shared_gradients_before_the_step() -> None:
     planted, student = watched()
     student.dropout.p = 0.0
-    result = run(planted, replace(PAPER, reward="alignment", episodes=1), scores=lambda: {"loss": 0.0})
+    result = run(planted, replace(SETTINGS, reward="alignment", episodes=1), scores=lambda: {"loss": 0.0})
     again = plant(0, passes=1)
     sources = {dataset.name: dataset.batches for dataset in again.datasets}
     twin = TinyStudent(dropout=0.0)
@@ -200,7 +198,7 @@ def test_the_student_of_the_best_episode_is_kept_ties_to_the_earliest(losses, be
         kept.append(weights(planted.student))
         return {"loss": losses[len(kept) - 1], "accuracy": 0.5}
 
-    result = run(planted, replace(PAPER, episodes=3), scores=scores)
+    result = run(planted, replace(SETTINGS, episodes=3), scores=scores)
     assert result.best_episode == best
     assert [row["best"] for row in result.episodes] == [int(episode == best) for episode in range(4)]
     assert same(weights(planted.student), kept[best])
@@ -213,7 +211,7 @@ def test_the_same_seed_gives_the_same_bits(reward) -> None:
     def played(seed: int) -> tuple[CurriculumResult, list[Tensor]]:
         planted = plant(0, passes=1)
         torch.manual_seed(5)
-        return run(planted, replace(PAPER, reward=reward, seed=seed)), weights(planted.student)
+        return run(planted, replace(SETTINGS, reward=reward, seed=seed)), weights(planted.student)
 
     first, second, other = played(1), played(1), played(2)
     assert first[0] == second[0] and same(first[1], second[1])
@@ -223,7 +221,7 @@ def test_the_same_seed_gives_the_same_bits(reward) -> None:
 @pytest.mark.parametrize("sampler", ["policy", "uniform", "target"])
 @pytest.mark.parametrize("reward", ["binary", "real", "gain", "alignment"])
 def test_both_rewards_of_the_paper_are_recorded_whatever_the_policy_learns_from(reward, sampler) -> None:
-    result = run(plant(0, passes=1), replace(PAPER, reward=reward, sampler=sampler))
+    result = run(plant(0, passes=1), replace(SETTINGS, reward=reward, sampler=sampler))
     for row in result.steps:
         binary, real = float(row["reward_binary"] or 0.0), row["reward_real"]
         assert isinstance(real, float) and 0 <= binary <= 1 and real <= binary
@@ -239,13 +237,13 @@ def test_both_rewards_of_the_paper_are_recorded_whatever_the_policy_learns_from(
 def test_the_recorded_rewards_are_those_that_a_policy_would_have_learnt_from() -> None:
     """The same actions by a uniform sampler: what one curriculum records is the other's reward, to the bit."""
     levels, gain = (
-        run(plant(0, passes=1), replace(PAPER, sampler="uniform", reward=name)) for name in ("real", "gain")
+        run(plant(0, passes=1), replace(SETTINGS, sampler="uniform", reward=name)) for name in ("real", "gain")
     )
     assert [row["reward"] for row in levels.steps] == [row["reward_real"] for row in gain.steps]
 
 
 def test_student_and_optimizer_carry_over_and_the_rows_say_everything() -> None:
-    result = run(plant(0, passes=1), PAPER)
+    result = run(plant(0, passes=1), SETTINGS)
     assert [row["steps"] for row in result.episodes] == [0, 8, 8]
     probabilities = {f"probability_{name}" for name in NAMES}
     keys = {"episode", "step", "action", "log_probability", "loss", "reward", "return", "advantage"}
@@ -259,7 +257,7 @@ def test_student_and_optimizer_carry_over_and_the_rows_say_everything() -> None:
 
 def test_with_one_update_an_episode_no_reward_depends_on_its_action() -> None:
     planted, student = watched()
-    run(planted, replace(PAPER, update="episode"), probe=False, scores=lambda: {"loss": 0.0})
+    run(planted, replace(SETTINGS, update="episode"), probe=False, scores=lambda: {"loss": 0.0})
     first, second = student.calls[:16], student.calls[16:]
     for episode in (first, second):
         assert all(same(call.weights, episode[0].weights) for call in episode)

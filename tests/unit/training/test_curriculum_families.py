@@ -1,6 +1,7 @@
 """Stage 4 on the real `Classifier`: every family, pair, choice and regression datasets side by side."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 from data.batches import Batch
 from methods.curriculum_rewards import Reward
 from models.classifier import Classifier
+from tests.planted import SETTINGS
 from training.curriculum.episodes import run_curriculum
-from training.curriculum.types import CurriculumSettings, Probe, QuizDataset, TargetQuiz
+from training.curriculum.types import Probe, QuizDataset, TargetQuiz
 from training.resume_files import State
 
 LABELS: dict[str, Tensor] = {
@@ -61,7 +63,7 @@ def test_every_family_goes_through_a_curriculum(family: str, reward: Reward) -> 
         ],
         TargetQuiz("rte", lambda episode: [quiz] * 4, torch.full((4,), 0.6), frozenset({"quiz"})),
         lambda: {"loss": next(scores)},
-        settings=CurriculumSettings(episodes=2, reward=reward, student_lr=1e-3, seed=1),
+        settings=replace(SETTINGS, reward=reward, seed=1),
         accelerator=Accelerator(cpu=True),
         probe=Probe([Again("rte").batch], frozenset({"selection"})),
     )

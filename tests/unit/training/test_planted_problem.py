@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from methods.curriculum_rewards import Reward
-from tests.planted import plant, run
+from tests.planted import SETTINGS, plant, run
 from training.curriculum.action_statistics import action_shares, curricula
-from training.curriculum.types import CurriculumSettings, Probe, SamplerName
+from training.curriculum.types import Probe, SamplerName
 
 SEEDS = range(5)
 ARMS: dict[str, tuple[SamplerName, Reward]] = {
@@ -41,7 +41,7 @@ class Arm:
 
 def play(sampler: SamplerName, reward: Reward, seed: int) -> tuple[float, float]:
     planted = plant(seed)
-    settings = CurriculumSettings(episodes=100, sampler=sampler, reward=reward, student_lr=1e-3, seed=seed)
+    settings = replace(SETTINGS, episodes=100, sampler=sampler, reward=reward, seed=seed)
     result = run(planted, settings)
     assert len(result.steps) == 100 * 8
     last_quarter = action_shares(curricula(result.steps)[-25:], ["disguise"])
@@ -84,4 +84,4 @@ def test_a_probe_of_rows_that_the_student_trains_on_is_refused(reward: Reward) -
     quiz = planted.target.one_pass(1)
     trained_on = Probe(quiz[:1], frozenset(f"target-{row}" for row in quiz[0].rows.tolist()))
     with pytest.raises(ValueError, match="8 rows of the probe are rows that the student trains on"):
-        run(replace(planted, probe=trained_on), CurriculumSettings(reward=reward))
+        run(replace(planted, probe=trained_on), replace(SETTINGS, reward=reward))

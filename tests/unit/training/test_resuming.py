@@ -16,7 +16,7 @@ from torch import Tensor
 
 from data.batches import Batch
 from tests.golden.golden_runs import NAMES, Run, Stopped, run_whole
-from tests.planted import Planted, plant, run
+from tests.planted import SETTINGS, Planted, plant, run
 from training import interrupts
 from training.curriculum.multi_task import train_multi_task
 from training.curriculum.types import CurriculumResult, CurriculumSettings
@@ -24,15 +24,15 @@ from training.resume import Cadence, Checkpoints
 from training.resume_files import CheckpointFiles, State
 
 IDENTITY = {"parameters": "1"}
-SETTINGS = CurriculumSettings(episodes=3, max_steps_per_episode=4, student_lr=1e-3, seed=3)
+SHORT = replace(SETTINGS, episodes=3, max_steps_per_episode=4, seed=3)
 VARIANTS = {
-    "paper": SETTINGS,
-    "an update an episode": replace(SETTINGS, update="episode"),
-    "real": replace(SETTINGS, reward="real"),
-    "gain": replace(SETTINGS, reward="gain"),
-    "alignment": replace(SETTINGS, reward="alignment"),
-    "uniform": replace(SETTINGS, sampler="uniform"),
-    "target": replace(SETTINGS, sampler="target"),
+    "paper": SHORT,
+    "an update an episode": replace(SHORT, update="episode"),
+    "real": replace(SHORT, reward="real"),
+    "gain": replace(SHORT, reward="gain"),
+    "alignment": replace(SHORT, reward="alignment"),
+    "uniform": replace(SHORT, sampler="uniform"),
+    "target": replace(SHORT, sampler="target"),
 }
 
 
@@ -120,7 +120,7 @@ def multi_task(
 def test_multi_task_training_goes_on_where_it_was_broken_off(
     update: Literal["step", "episode"], tmp_path: Path
 ) -> None:
-    settings = CurriculumSettings(episodes=3, student_lr=1e-3, update=update)
+    settings = replace(SETTINGS, episodes=3, update=update)
     whole, expected = multi_task(settings, Checkpoints())
     for stop in (2, 10):  # within an episode of 8 steps, and within the next
         with pytest.raises(Broken):

@@ -10,7 +10,7 @@ from collections.abc import Generator
 def without_readers() -> Generator[None]:
     """Within the block, discard output to a closed stdout or stderr, including Python's final flush.
 
-    Without the latter a process that has done its work would end with status 120.
+    Without the latter a process that has done its work would end with status 120. A command has it as a decorator.
     """
     with contextlib.suppress(BrokenPipeError):
         try:
