@@ -176,7 +176,7 @@ def _number(text: str) -> int:
 def _reason(text: str) -> str:
     reason = " ".join(text.split())
     if not reason:
-        raise UserError("--reason is empty; say in a sentence why, for those who look at the history later")
+        raise UserError("--reason is empty; give a reason, which is kept in the history")
     return reason
 
 

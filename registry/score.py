@@ -82,9 +82,9 @@ def target_of(source: Path, output: Path | None, *, force: bool) -> Path:
     if suffix_of(target) not in same:
         raise UserError(f"--output {target}: must end with {' or '.join(sorted(same))}, the format of {source}")
     if target.exists() and source.exists() and target.samefile(source):
-        raise UserError(f"--output {target}: is the file that is scored; name another one")
+        raise UserError(f"--output {target}: is the input file; name another one")
     if target.is_dir() or (target.exists() and not force):
-        raise UserError(f"{target}: is there already; --force replaces a file, --output names another one")
+        raise UserError(f"{target}: already exists; --force replaces a file, --output names another one")
     return target
 
 
@@ -193,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _count(given: str) -> int:
     if not given.isdigit() or int(given) < 1:
-        raise argparse.ArgumentTypeError(f"{given!r} is no whole number from 1")
+        raise argparse.ArgumentTypeError(f"{given!r} is not a whole number from 1")
     return int(given)
 
 
