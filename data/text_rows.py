@@ -137,7 +137,7 @@ def _check_header(header: Sequence[str], own: str) -> None:
     if not header:
         raise Unreadable(1, "is empty; the first line must name the columns")
     if whole.lower().startswith("sep="):
-        raise Unreadable(1, f"is {shown(whole)}, which only Excel understands; remove the line")
+        raise Unreadable(1, f"is {shown(whole)}, which only Excel reads; remove the line")
     for sign, name in SEPARATORS.items():
         if sign != own and whole.count(sign) >= len(header):
             fields = "one field" if len(header) == 1 else f"{len(header)} fields"

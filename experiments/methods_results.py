@@ -185,7 +185,7 @@ def _parameters(rows: Sequence[MethodResult], methods: Sequence[str]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the page; 2 if a row can't be used, or there is none."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.methods_results", description="Make the page on all methods."
+        prog="python -m experiments.methods_results", description="Make the page of all methods."
     )
     parser.add_argument("runs", type=Path, help="docs/results/runs.jsonl")
     parser.add_argument("page", type=Path, help="Markdown file to write")

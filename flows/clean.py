@@ -92,7 +92,7 @@ def _check_nobody_writes(root: Path) -> None:
     for note in owners(root):
         raise BusyError(
             f"process {note.owner.pid} is running with other values ({note.id}), and what it writes into DVC's cache "
-            "is not referenced yet; wait for it to end, or stop it"
+            "has no name yet; wait for it to end, or end it"
         )
 
 
@@ -106,7 +106,7 @@ def _registered(root: Path, folder: Path) -> tuple[int, tuple[str, ...]]:
     )
     if done.returncode:
         words = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise UserError(f"the files that registered versions need are unknown, so nothing is removed: {words[-1]}")
+        raise UserError(f"what the registered versions need can't be told, so nothing is removed: {words[-1]}")
     found = json.loads(done.stdout.splitlines()[-1])
     return found["versions"], tuple(found["without"])
 
@@ -152,8 +152,8 @@ def _own_cache(root: Path, cache: Path) -> Path:
     if cache.resolve().is_relative_to((root / ".dvc").resolve()):
         return cache
     raise UserError(
-        f"DVC's cache is {cache}, outside of {root}: other repositories may share it, and their references can't "
-        "be checked from here; see `dvc gc --help`, option --projects"
+        f"DVC's cache is {cache}, outside of {root}: other repositories may share it, and what they need can't be told "
+        "from here; see `dvc gc --help`, option --projects"
     )
 
 
@@ -177,7 +177,7 @@ def _text(kept: References, leftovers: Leftovers, waste: Unneeded) -> Iterator[s
 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
-        raise UserError("no terminal to ask on; use --yes to remove, --dry-run to list only")
+        raise UserError("nobody is there to be asked; --yes removes it, --dry-run only shows it")
     return input("Remove it? [y/N] ").strip().lower() in ("y", "yes")
 
 

@@ -149,7 +149,7 @@ def wait_for_answer(server: Server, process: "subprocess.Popen[bytes]", stop: th
     while not stop.is_set() and not _answers(server):
         _check_alive(server, process)
         if time.monotonic() > end:
-            raise UserError(f"{server.name} did not answer within {PATIENCE:.0f} s\n{_last_lines(server)}")
+            raise UserError(f"{server.name} gave no answer within {PATIENCE:.0f} s\n{_last_lines(server)}")
         stop.wait(PAUSE)
 
 

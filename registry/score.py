@@ -171,23 +171,26 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "model", metavar="MODEL", help="NAME@ALIAS, NAME/VERSION (models:/ in front if you like) or a pulled folder"
+        "model", metavar="MODEL", help="NAME@ALIAS, NAME/VERSION (models:/ optional) or a pulled folder"
     )
     parser.add_argument(
         "file", metavar="FILE", type=Path, help="raw rows; columns that the student doesn't need are kept"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="in the same format (FILE with .scored in its name)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="output file in the same format (default: FILE with .scored in its name)",
     )
-    parser.add_argument("--batch-size", type=_count, default=32, metavar="N", help="rows of a forward pass (32)")
+    parser.add_argument("--batch-size", type=_count, default=32, metavar="N", help="rows per forward pass (32)")
     parser.add_argument(
         "--threads",
         type=_count,
         metavar="N",
-        help=f"CPU threads (OMP_NUM_THREADS, else all cores that the process may use, {MOST} at most); they change the "
+        help=f"CPU threads (OMP_NUM_THREADS, else all cores available to the process, {MOST} at most); they change the "
         "last bits of a score",
     )
-    parser.add_argument("--force", action="store_true", help="replace the output if it is there")
+    parser.add_argument("--force", action="store_true", help="replace an existing output")
     return parser
 
 
