@@ -1,11 +1,11 @@
-# distilflow's environment and code in one image: the lock file's packages, git, DVC, and a user who is not root.
+# distilflow's environment and code in one image: the lock file's packages, git, DVC, and a non-root user.
 #
 #   docker build --tag distilflow --build-arg REVISION="$(git rev-parse HEAD)" .
 #   docker build --tag distilflow:cpu --build-arg TORCH=torch==2.13.0+cpu --secret id=pip.conf,src=pip.conf .
 #
-# CUDA comes with torch: its default build for Linux brings the libraries it was made for, and the container toolkit of
-# the machine adds the driver. So the base is a plain Debian, which has Python 3.11; another base needs apt and that
-# Python (the CUDA images on Ubuntu 22.04 have it as a release candidate only). docs/containers.md says more.
+# CUDA comes with torch's default build for Linux, and the machine's container toolkit adds the driver. So the base is
+# plain Debian, which has Python 3.11; another base needs apt and that Python (the CUDA images on Ubuntu 22.04 have only a
+# release candidate). Details: docs/containers.md.
 ARG BASE=debian:bookworm-slim
 FROM ${BASE}
 
@@ -14,7 +14,7 @@ RUN apt-get update \
       ca-certificates git python3.11 python3.11-venv \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log
 
-# What a flow or a stage writes outside the repository lies below /cache, which the user owns.
+# Flows and stages write outside of the repository only below /cache, which the user owns.
 ARG USER_ID=1000
 RUN useradd --uid ${USER_ID} --create-home --shell /bin/bash distilflow \
  && install --directory --owner distilflow --group distilflow \
@@ -33,26 +33,26 @@ ENV PATH=/opt/venv/bin:${PATH} \
     MLFLOW_DISABLE_TELEMETRY=true \
     PREFECT_SERVER_ANALYTICS_ENABLED=false
 
-# The packages before the code: an edit to a .py file rebuilds none of them. The secret is for a pip.conf of your own
-# (a mirror, an index of CPU builds); it is optional and stays out of the image.
+# Packages before the code: an edit to a .py file does not rebuild them. The optional secret is your own pip.conf (a
+# mirror, an index of CPU builds); it is not stored in the image.
 COPY requirements/requirements.lock /opt/requirements.lock
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     python3.11 -m venv /opt/venv \
  && pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --require-hashes \
       --requirement /opt/requirements.lock
-# No hash for torch: CPU and CUDA builds of one version differ. Its own CUDA packages come with it where it needs them.
-# The check: the lock was made on another Python 3.11, and some packages need more on the base's.
+# No hash for torch: CPU and CUDA builds of one version differ. Its CUDA packages are installed with it if needed.
+# Checked because the lock was made on another Python 3.11, and some packages need more on the base's.
 ARG TORCH=torch==2.13.0
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     pip install --quiet --no-cache-dir --disable-pip-version-check "${TORCH}" \
  && pip check
-# For every clone that is made in a container, and for /app: one DVC cache, on a volume.
+# One DVC cache on a volume, for /app and every clone made in a container.
 RUN dvc config --system cache.dir /cache/dvc
 
 WORKDIR /app
 COPY --chown=distilflow:distilflow . .
 USER distilflow
-# /app is a copy and no git repository: DVC has to be told. A clone beside it is one, and isn't touched by this.
+# /app is a copy, not a git repository: DVC must be told. A clone beside it is one, and is not affected.
 RUN dvc config --local core.no_scm true
 VOLUME ["/cache/dvc", "/cache/huggingface"]
 

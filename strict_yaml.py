@@ -69,9 +69,9 @@ class StrictLoader(yaml.SafeLoader):
                 )
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise ConstructorError(None, None, f"key {key!r} is no word", key_node.start_mark)
+                raise ConstructorError(None, None, f"key {key!r} is not a string", key_node.start_mark)
             if key in seen:
-                raise ConstructorError(None, None, f"key '{key}' is there twice", key_node.start_mark)
+                raise ConstructorError(None, None, f"key '{key}' appears twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
@@ -94,7 +94,7 @@ class StrictLoader(yaml.SafeLoader):
         raise ConstructorError(
             None,
             None,
-            f"{node.value} is one value to some readers of YAML and another to others: quote it ('{node.value}') if it is "
+            f"{node.value} is interpreted differently by different YAML readers: quote it ('{node.value}') if it is "
             "a word, else write a plain decimal number",
             node.start_mark,
         )

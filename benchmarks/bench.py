@@ -104,12 +104,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.bench", description="Measure what the pipeline costs, against targets."
+        prog="python -m benchmarks.bench", description="Measure the pipeline's cost against targets."
     )
-    parser.add_argument("--only", nargs="+", choices=list(GROUPS), metavar="NAME", help=f"of {', '.join(GROUPS)}")
-    parser.add_argument("--rows", type=Path, help="folder with rte/ and mrpc/ in GLUE's fields (made-up words)")
-    parser.add_argument("--tokenizer", type=Path, help="model folder whose tokenizer reads them; with --rows")
-    parser.add_argument("--repetitions", type=int, default=REPETITIONS, help="steps of each variant that count")
+    parser.add_argument("--only", nargs="+", choices=list(GROUPS), metavar="NAME", help=f"groups: {', '.join(GROUPS)}")
+    parser.add_argument(
+        "--rows", type=Path, help="folder with rte/ and mrpc/ in GLUE's format (default: made-up words)"
+    )
+    parser.add_argument("--tokenizer", type=Path, help="model folder with their tokenizer; with --rows")
+    parser.add_argument("--repetitions", type=int, default=REPETITIONS, help="measured steps of each variant")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="JSON file to write")
     options = parser.parse_args(arguments)
     if (options.rows is None) != (options.tokenizer is None):

@@ -117,7 +117,9 @@ def quiz_table(counts: Sequence[int] = (1, 2, 5, 10)) -> Growth:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description="How time and memory grow.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.growth", description="Measure the growth of time and memory."
+    )
     parser.add_argument("--output", type=Path, default=OUTPUT, help="JSON file to write")
     parser.add_argument("--pages", type=Path, help="page to write the tables into")
     options = parser.parse_args(arguments)

@@ -15,16 +15,16 @@ class Methods(Section):
         description="Trained on the teacher's signals, or with the teacher; finetune without one."
     )
     assisted: tuple[Annotated[str, OneOf(LISTED["assisted"])], ...] = Field(
-        description="Whose teacher is made for the student by the assistant stage."
+        description="Methods whose teacher is made by the assistant stage."
     )
     meta_taught: tuple[Annotated[str, OneOf(LISTED["meta_taught"])], ...] = Field(
-        description="Trained once more with mpdistil's meta-teacher as teacher: kd here is the method kd_meta."
+        description="Trained with mpdistil's meta-teacher as teacher: kd here is the method kd_meta."
     )
     multi_task: tuple[Annotated[str, OneOf(LISTED["multi_task"])], ...] = Field(
-        description="Whose student goes on with MPDistil's rows and steps, without a curriculum: kd here is kd_multi."
+        description="Students continued with MPDistil's rows and steps, without a curriculum: kd here is kd_multi."
     )
     curriculum: tuple[Annotated[str, OneOf(LISTED["curriculum"])], ...] = Field(
-        description="That go on from the student of mpdistil.base with a curriculum over the datasets."
+        description="Students that continue from mpdistil.base with a curriculum over the datasets."
     )
 
     @field_validator("*", mode="before")

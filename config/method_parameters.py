@@ -48,9 +48,7 @@ class MseKd(MethodSection):
     )
     temperature: Temperature = Field(5.0, description="Softens logits; without effect for regression.")
     temperature_squared: bool = Field(False, description="Multiply the soft term by temperature squared.")
-    mapping: LayerMapping = Field(
-        "uniform", description="How layers are matched; or pairs [student layer, teacher layer]."
-    )
+    mapping: LayerMapping = Field("uniform", description="Matching of layers; or pairs [student layer, teacher layer].")
 
 
 class Pkd(MethodSection):
@@ -64,7 +62,7 @@ class Pkd(MethodSection):
         description="Weight of the patient term; null: 100 for a student of the teacher's layers, 1 for any other.",
     )
     temperature: Temperature = Field(5.0, description="Softens logits; without effect for regression.")
-    layers: Literal["skip", "last"] = Field("skip", description="Which of the teacher's layers teach.")
+    layers: Literal["skip", "last"] = Field("skip", description="The teacher's layers that are compared.")
 
 
 class Dist(MethodSection):
@@ -86,7 +84,7 @@ class Skd(MethodSection):
 class AnnealingKd(MethodSection):
     """Teacher logits of growing scale, then labels (Jafari et al., 2021)."""
 
-    max_temperature: Count = Field(7, description="Steps in which the teacher's logits grow to their size.")
+    max_temperature: Count = Field(7, description="Steps in which the teacher's logits grow to full scale.")
     label_share: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Share of the epochs on labels alone.")
 
 
@@ -95,7 +93,7 @@ class Rco(MethodSection):
 
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
-    anchors: Count = Field(4, description="How many of the teacher's epochs teach.")
+    anchors: Count = Field(4, description="Number of teacher epochs used as targets.")
 
     def check(self, student: "Student", teacher: "Teacher") -> None:
         """Raise ValueError where either has fewer epochs than there are anchors."""
@@ -115,7 +113,9 @@ class ProKd(MethodSection):
     """The teacher's training epochs as successive targets, then labels (Rezagholizadeh et al., 2022)."""
 
     label_share: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Share of the epochs on labels alone.")
-    temperature: bool = Field(True, description="Cool the teacher's logits epoch by epoch; false: the ablation.")
+    temperature: bool = Field(
+        True, description="Reduce the temperature of the teacher's logits epoch by epoch; false: the ablation."
+    )
 
     def check(self, student: "Student", teacher: "Teacher") -> None:
         """Raise ValueError where the student has fewer epochs than there are epochs of its teacher to learn from."""
@@ -131,7 +131,9 @@ class ProKd(MethodSection):
 class Moving(MethodSection):
     """Parameters shared by the methods whose teacher trains with the student."""
 
-    teacher_learning_rate: Rate | None = Field(None, description="The teacher's; null: teacher.learning_rate.")
+    teacher_learning_rate: Rate | None = Field(
+        None, description="The teacher's learning rate; null: teacher.learning_rate."
+    )
 
     @property
     def feedback_split(self) -> str:
@@ -152,14 +154,16 @@ class Moving(MethodSection):
 class Answering(Moving):
     """Parameters shared by the methods whose teacher answers a batch before its step and, for the student, after it."""
 
-    same_masks: bool = Field(False, description="Both answers have one set of dropout masks, and not one each.")
+    same_masks: bool = Field(False, description="Use the same dropout masks in both passes of the teacher.")
 
 
 class Dml(Answering):
     """Two peers that learn from each other (Zhang et al., 2018)."""
 
-    weight: Weight = Field(1.0, description="Weight of what each learns from the other.")
-    teacher_starts: Start = Field("pretrained", description="Fine-tuned, or where the teacher stage starts.")
+    weight: Weight = Field(1.0, description="Weight of the loss towards the peer.")
+    teacher_starts: Start = Field(
+        "pretrained", description="Initial teacher: fine-tuned, or the teacher stage's initial weights."
+    )
 
 
 class ProKt(Answering):
@@ -168,25 +172,33 @@ class ProKt(Answering):
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
     proximal: Weight = Field(0.3, description="Weight of the term that keeps the teacher near the student.")
-    teacher_starts: Start = Field("pretrained", description="Fine-tuned, or where the teacher stage starts.")
+    teacher_starts: Start = Field(
+        "pretrained", description="Initial teacher: fine-tuned, or the teacher stage's initial weights."
+    )
 
 
 class MetaDistil(Answering):
     """The teacher learns to teach (Zhou et al., 2022)."""
 
-    teacher_learning_rate: Rate | None = Field(5e-6, description="The teacher's; null: teacher.learning_rate.")
+    teacher_learning_rate: Rate | None = Field(
+        5e-6, description="The teacher's learning rate; null: teacher.learning_rate."
+    )
     alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
     beta: Weight = Field(0.0, description="Weight of the hidden term.")
     temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
-    mapping: LayerMapping = Field("uniform", description="How layers are matched, where beta is not 0.")
+    mapping: LayerMapping = Field("uniform", description="Matching of layers, if beta is not 0.")
     pilot: bool = Field(True, description="False: the paper's ablation without the pilot update.")
-    quiz_batches: Count = Field(1, description="Quiz batches a step.")
+    quiz_batches: Count = Field(1, description="Quiz batches per step.")
     quiz_batch_size: Count = Field(16, description="Rows of a quiz batch.")
-    teacher_starts: Start = Field("finetuned", description="Fine-tuned, or where the teacher stage starts.")
-    teacher_warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="Share of the steps at the start in which the teacher stays as it is."
+    teacher_starts: Start = Field(
+        "finetuned", description="Initial teacher: fine-tuned, or the teacher stage's initial weights."
     )
-    analysis_every: Count = Field(10, description="Steps between two readings of section 5.1; each costs quiz passes.")
+    teacher_warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="Share of the steps, at the start, with a fixed teacher."
+    )
+    analysis_every: Count = Field(
+        10, description="Steps between two measurements of section 5.1; each costs quiz passes."
+    )
 
     @property
     def feedback_rows(self) -> int:
@@ -197,7 +209,9 @@ class Influence(Section):
     """LGTM's distillation influence in the teacher's loss."""
 
     weight: Weight = Field(1.0, description="Its weight; 0: the ablation.")
-    form: Literal["mixed", "weights"] = Field("mixed", description="Eq. 10 with the sign that helps, or Eq. 9.")
+    form: Literal["mixed", "weights"] = Field(
+        "mixed", description="Eq. 10 with the sign that lowers the loss, or Eq. 9."
+    )
 
 
 class Lgtm(Answering):
@@ -207,10 +221,12 @@ class Lgtm(Answering):
     teacher_alpha: Share = Field(0.6, description="Weight of the teacher's task loss: alpha in Eq. 11.")
     influence: Influence = Influence()
     auxiliary: Literal["kl", "cross_entropy"] = Field("kl", description="Soft term of Eq. 11; the second as printed.")
-    quiz_batches: Count = Field(1, description="Feedback batches a step.")
+    quiz_batches: Count = Field(1, description="Feedback batches per step.")
     quiz_batch_size: Count = Field(16, description="Rows of a feedback batch.")
     feedback: Literal["quiz", "dev"] = Field("quiz", description="Feedback rows; dev: the paper's protocol.")
-    teacher_starts: Start = Field("pretrained", description="Fine-tuned, or where the teacher stage starts.")
+    teacher_starts: Start = Field(
+        "pretrained", description="Initial teacher: fine-tuned, or the teacher stage's initial weights."
+    )
     zero_heads: bool = Field(False, description="Both heads start at zero.")
 
     @property
@@ -229,22 +245,22 @@ class Lgtm(Answering):
 class PesfKd(Moving):
     """Only the teacher's head follows the student (Rao et al., 2022)."""
 
-    teacher_learning_rate: Rate | None = Field(None, description="The head's; null: teacher.learning_rate.")
+    teacher_learning_rate: Rate | None = Field(
+        None, description="The head's learning rate; null: teacher.learning_rate."
+    )
     alpha: Share = Field(0.3, description="Weight of the student's task loss; the soft term has 1 - alpha.")
     temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
-    follow: Weight = Field(1.0, description="Weight of the term that draws the head towards the student.")
+    follow: Weight = Field(1.0, description="Weight of the term that pulls the head towards the student.")
 
 
 class TinyBert(MethodSection):
     """Embeddings, hidden states and attention, then the teacher's answers (Jiao et al., 2020). The teacher runs."""
 
     prediction_share: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.13, description="Share of the epochs, one at least, on the teacher's answers."
+        0.13, description="Share of the epochs, at least one, on the teacher's predictions."
     )
     temperature: Temperature = Field(1.0, description="Softens logits; without effect for regression.")
-    mapping: LayerMapping = Field(
-        "uniform", description="How layers are matched; or pairs [student layer, teacher layer]."
-    )
+    mapping: LayerMapping = Field("uniform", description="Matching of layers; or pairs [student layer, teacher layer].")
 
     def check(self, student: "Student", teacher: "Teacher") -> None:
         """Raise ValueError where there are no epochs for both phases, or the heads differ."""
@@ -271,16 +287,16 @@ class Ckd(MethodSection):
     alpha: Share = Field(0.3, description="Weight of the task loss; the soft term has 1 - alpha.")
     temperature: Temperature = Field(3.0, description="Softens logits; without effect for regression.")
     word_pairs: Weight | None = Field(
-        None, description="Weight of cosines between words of a layer; null: 1, or 0.1 where mse_kd's is 1."
+        None, description="Weight of cosines between words of a layer; null: 1, or 0.1 if mse_kd's is 1."
     )
     word_angles: Weight | None = Field(
-        None, description="Weight of angles between words of a layer; null: 10, or 0.1 where mse_kd's is 1."
+        None, description="Weight of angles between words of a layer; null: 10, or 0.1 if mse_kd's is 1."
     )
     layer_pairs: Weight | None = Field(
-        None, description="Weight of cosines between layers of a word; null: 1, or 0.1 where mse_kd's is 1."
+        None, description="Weight of cosines between layers of a word; null: 1, or 0.1 if mse_kd's is 1."
     )
     layer_angles: Weight | None = Field(
-        None, description="Weight of angles between layers of a word; null: 10, or 0.1 where mse_kd's is 1."
+        None, description="Weight of angles between layers of a word; null: 10, or 0.1 if mse_kd's is 1."
     )
     window: int = Field(21, ge=3, le=513, description="Words of an angle's window; an odd number.")
 
@@ -296,7 +312,7 @@ class Takd(MethodSection):
     """A teacher assistant of a size between both (Mirzadeh et al., 2020)."""
 
     layers: int | tuple[int, ...] | None = Field(
-        None, description="Of the assistant, taken from the teacher: a number (spread evenly), or a list from 1; or"
+        None, description="Layers of the assistant, from the teacher: a number (spread evenly), or a list from 1; or"
     )
     config: dict[str, int | float | str | bool] | None = Field(None, description="sizes of a random assistant.")
     alpha: Share = Field(0.5, description="Weight of the task loss, of assistant and student.")
@@ -322,7 +338,9 @@ class Sftn(MethodSection):
     branch_weight: Weight = Field(1.0, description="Weight of the branches' task loss.")
     agreement_weight: Weight = Field(3.0, description="Weight of the divergence between branches and teacher.")
     branch_temperature: Temperature = Field(1.0, description="Softens logits in that divergence.")
-    teacher_starts: Start = Field("pretrained", description="Where the teacher stage starts, or fine-tuned.")
+    teacher_starts: Start = Field(
+        "pretrained", description="Initial teacher: the teacher stage's initial weights, or fine-tuned."
+    )
     alpha: Share = Field(0.5, description="Weight of the student's task loss; the soft term has 1 - alpha.")
     temperature: Temperature = Field(4.0, description="Softens logits for the student; without effect for regression.")
 

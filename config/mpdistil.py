@@ -10,7 +10,7 @@ from config.sections import Count, MethodSection, Rate, Section, Share, TrainedM
 class MpDistil(MethodSection):
     """The method as a whole."""
 
-    base: TrainedMethod = Field("mse_kd", description="The student that the curriculum goes on from.")
+    base: TrainedMethod = Field("mse_kd", description="The student that the curriculum starts from.")
     preset: Literal["default", "paper"] = Field(
         "default", description="Values of null keys of meta_teacher and curriculum."
     )
@@ -34,10 +34,10 @@ class MetaTeacher(Section):
         description="Eq. 2, 3, or bounded."
     )
     learning_rate: Rate = Field(description="AdamW's learning rate.")
-    epochs: Count = Field(description="Passes over quiz, at most.")
-    batch_size: Count = Field(description="Rows a step.")
+    epochs: Count = Field(description="Maximum number of passes over quiz.")
+    batch_size: Count = Field(description="Rows per step.")
     dropout: float = Field(ge=0, lt=1, description="Dropout before the linear layer.")
-    patience: Count = Field(description="Epochs without a better selection loss.")
+    patience: Count = Field(description="Epochs without improvement of the selection loss.")
     clip_norm: float = Field(gt=0, description="Gradient norm is clipped to this.")
     weight_decay: Share = Field(description="AdamW's weight decay.")
 
@@ -51,16 +51,20 @@ class Curriculum(Section):
     model_config = ConfigDict(json_schema_extra=_null_or_missing)
 
     episodes: Count = Field(description="Passes over the target's quiz batches.")
-    max_steps_per_episode: Count | None = Field(None, description="Steps of an episode, at most; null: the whole pass.")
+    max_steps_per_episode: Count | None = Field(
+        None, description="Maximum number of steps per episode; null: a whole pass."
+    )
     batch_size: Count = Field(description="Rows of a quiz batch.")
-    sampler: Literal["policy", "uniform", "target", "kd_only"] = Field(description="Who picks the dataset of a step.")
+    sampler: Literal["policy", "uniform", "target", "kd_only"] = Field(
+        description="Choice of the dataset of each step."
+    )
     reward: Literal["binary", "real", "gain", "alignment"] = Field(description="Eq. 4, Eq. 5, or ours.")
-    update: Literal["step", "episode"] = Field(description="'episode' is the authors' code.")
+    update: Literal["step", "episode"] = Field(description="'episode' as in the authors' code.")
     probe: Literal["selection", "exam"] = Field(description="Fixed rows for gain and alignment.")
-    probe_rows: Count = Field(description="Rows of the probe, at most.")
+    probe_rows: Count = Field(description="Maximum number of rows of the probe.")
     gamma: Share | None = Field(None, description="Discount (binary and real).")
     baseline: Literal["none", "running", "episode", "normalised"] | None = Field(
-        None, description="Subtracted from the return; normalised: and divided by its deviation."
+        None, description="Subtracted from the return; normalised: also divided by its deviation."
     )
     policy_learning_rate: Rate | None = Field(None, description="The policy's learning rate.")
     student_learning_rate: Rate = Field(description="The student's learning rate.")

@@ -44,9 +44,9 @@ class Parameters(MethodSections):
     methods: Methods
     launch: Launch = Field("python -m", description="'python -m', or 'python -m hardware NAME' for a file of hardware/; also 'accelerate launch ... -m'.")  # fmt: skip
     threads: int = Field(2, ge=1, le=1024, description="CPU threads; they change the last bits of a result.")
-    precision: Literal["float32", "bf16"] = Field("float32", description="Of training's passes; bf16 by autocast, weights stay float32.")  # fmt: skip
-    selected_by: Literal["loss", "metric", "metric_then_loss"] = Field(description="What chooses epochs and episodes on selection: the mean task loss, the primary metric, or that with its ties settled by the loss.")  # fmt: skip
-    compile: bool = Field(False, description="Train through torch.compile; docs/performance.md says when it pays.")
+    precision: Literal["float32", "bf16"] = Field("float32", description="Precision of training passes; bf16 by autocast, weights stay float32.")  # fmt: skip
+    selected_by: Literal["loss", "metric", "metric_then_loss"] = Field(description="Rule that chooses epochs and episodes on selection: the mean task loss, the primary metric, or that with its ties settled by the loss.")  # fmt: skip
+    compile: bool = Field(False, description="Train through torch.compile; see docs/performance.md.")
     source: Source
     split: Split
     models: Models = Models()

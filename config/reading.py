@@ -21,7 +21,7 @@ def read_yaml(path: Path) -> dict[str, object]:
             content = yaml.load(file, Loader=StrictLoader)  # noqa: S506 (a safe loader)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; start from one in profiles/") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a byte that is no UTF-8, a number of 5000 digits
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a byte that is not UTF-8, a number of 5000 digits
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())[:300]}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None

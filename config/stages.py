@@ -38,7 +38,7 @@ Launch = Annotated[str, AfterValidator(_launches_stages_only), Field(json_schema
 class Source(Section):
     """The source of rows."""
 
-    folder: str = Field(description="A sub-folder a dataset: rows and dataset.yaml.")
+    folder: str = Field(description="One sub-folder per dataset: rows and dataset.yaml.")
     search: tuple[str, ...] = Field((), description="Folders searched for rows before the Hub.")
 
     @field_validator("folder")
@@ -59,18 +59,18 @@ class Split(Section):
         description="Rows that choose epochs and episodes: a part of train, or dev as in the paper (every number is then labelled).",
     )
     selection_fraction: float = Field(0.1, gt=0, lt=0.5, description="Share of train held out for selection.")
-    selection_minimum: int = Field(64, ge=1, description="Selection rows, at least.")
-    selection_maximum: float = Field(0.2, gt=0, lt=0.5, description="At most, as a share of train.")
-    dev_fraction: float = Field(0.15, gt=0, lt=0.5, description="Share held out where there are no dev rows.")
+    selection_minimum: int = Field(64, ge=1, description="Minimum number of selection rows.")
+    selection_maximum: float = Field(0.2, gt=0, lt=0.5, description="Maximum size of selection as a share of train.")
+    dev_fraction: float = Field(0.15, gt=0, lt=0.5, description="Share held out if there are no dev rows.")
     quiz_joins_train: bool = Field(
         description="Students of methods that need no quiz train on its rows too; those of metadistil and lgtm do not, "
         "nor that of quiz_kept_from.",
     )
     quiz_kept_from: TrainedMethod | None = Field(
-        description="With quiz_joins_train: mpdistil.base, to whose curriculum the quiz must be fresh; null without mpdistil."
+        description="With quiz_joins_train: mpdistil.base, whose curriculum needs a quiz it was not trained on; null without mpdistil."
     )
     tokenizer: str = Field(description="Checkpoint (folder or Hub id) whose tokenizer is used, or 'quickstart'.")
-    max_length: int = Field(128, ge=8, le=8192, description="Tokens of an input, at most.")
+    max_length: int = Field(128, ge=8, le=8192, description="Maximum tokens of an input.")
 
 
 class Models(Section):
@@ -90,14 +90,14 @@ class Training(Section):
     """One supervised training run."""
 
     epochs: int = Field(ge=1, le=10_000, description="Passes over train; the best on selection is kept.")
-    batch_size: Count = Field(8, description="Rows a step.")
+    batch_size: Count = Field(8, description="Rows per step.")
     learning_rate: Rate = Field(2e-5, description="AdamW's peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's weight decay.")
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the rate rises.")
-    clip_norm: float | None = Field(1.0, gt=0, description="Gradient norm, at most; null: not clipped.")
+    clip_norm: float | None = Field(1.0, gt=0, description="Maximum gradient norm; null: not clipped.")
     # Without a default, as dvc.yaml names it: DVC asks for what the file leaves out.
     patience: Count | None = Field(
-        description="Epochs without a better one on selection after which training ends; null: all are run. The rate falls as over all.",
+        description="Epochs without improvement on selection after which training ends; null: never. The learning rate decays as over all epochs.",
     )
 
 
@@ -110,9 +110,9 @@ class Teacher(Training):
         None, description="Sizes of a random teacher (model_type, ...)."
     )
     no_better_than_majority: Literal["warn", "error"] = Field(
-        "warn", description="When it doesn't beat the majority class on selection."
+        "warn", description="Reaction if it doesn't beat the majority class on selection."
     )
-    trajectory: bool = Field(False, description="Keep its train logits after every epoch (prokd, rco).")
+    trajectory: bool = Field(False, description="Store its train logits after every epoch (prokd, rco).")
 
     @property
     def depth(self) -> int | None:
@@ -131,10 +131,10 @@ class Teacher(Training):
 class Signals(Section):
     """The teacher's outputs for every row, stored once."""
 
-    batch_size: Count = Field(32, description="Rows a forward pass.")
+    batch_size: Count = Field(32, description="Rows per forward pass.")
     layers: Literal["compared", "none"] = Field(
         "compared",
-        description="Whose vectors of train are stored: those that mse_kd and pkd compare, named or not, or none.",
+        description="Layers whose vectors of train are stored: those that mse_kd and pkd compare, listed or not, or none.",
     )
 
 
@@ -142,10 +142,10 @@ class Student(Training):
     """The small model."""
 
     init: Literal["pretrained_teacher_layers", "teacher_layers", "checkpoint", "config"] = Field(
-        "pretrained_teacher_layers", description="Where the student's weights start."
+        "pretrained_teacher_layers", description="Initial weights of the student."
     )
     layers: int | tuple[int, ...] | None = Field(
-        None, description="From the teacher: a number (spread evenly), or a list from 1."
+        None, description="Layers of the teacher: a number (spread evenly), or a list from 1."
     )
     checkpoint: str | None = Field(None, description="With init: checkpoint; folder or Hub id.")
     config: dict[str, int | float | str | bool] | None = Field(
@@ -173,29 +173,27 @@ class Student(Training):
 class Search(Section):
     """A search over learning rate and main weight, on selection, for every teacher and student."""
 
-    points: int = Field(
-        ge=1, le=64, description="Settings that each is trained at, the best kept; 1: as the file says, no search."
-    )
+    points: int = Field(ge=1, le=64, description="Settings tried for each, the best kept; 1: no search.")
 
 
 class Checkpoint(Section):
     """The interval at which a training stage stores its resume state. It affects no result."""
 
-    minutes: float | None = Field(5.0, gt=0, description="Between two checkpoints; null: not by time.")
-    steps: Count | None = Field(None, description="Updates between two checkpoints; null: not by step.")
+    minutes: float | None = Field(5.0, gt=0, description="Minutes between two checkpoints; null: never by time.")
+    steps: Count | None = Field(None, description="Updates between two checkpoints; null: never by step.")
 
 
 class Evaluate(Section):
     """Scoring and timing of models."""
 
-    batch_size: Count = Field(32, description="Rows a forward pass.")
+    batch_size: Count = Field(32, description="Rows per forward pass.")
     latency_batch: Count = Field(1, description="Rows in a timed forward pass.")
     latency_length: Count = Field(
-        64, description="Tokens of each, cut to split.max_length; of throughput_batch as well."
+        64, description="Tokens per row, at most split.max_length; also for throughput_batch."
     )
     latency_threads: Count = Field(1, description="CPU threads while timing.")
     latency_repeats: int = Field(30, ge=3, le=10_000, description="Timed passes.")
-    throughput_batch: Count = Field(32, description="Rows in a pass whose rows a second, and memory, are measured.")
+    throughput_batch: Count = Field(32, description="Rows of the pass for measuring throughput and memory.")
 
 
 class Registry(Section):
@@ -203,13 +201,13 @@ class Registry(Section):
 
     level: float = Field(0.9, gt=0.5, lt=1, description="Coverage of the gate's intervals.")
     minimum_rows: Count = Field(
-        100, description="Dev rows of a champion, at least, and rows that it shares with the one whose place it takes."
+        100, description="Minimum dev rows of a champion, and minimum common with the previous one."
     )
     margin: float = Field(
-        -10.0, ge=-200, le=200, description="Points to its own teacher that the interval's lower end must stay above."
+        -10.0, ge=-200, le=200, description="Points to its own teacher; the interval's lower end must be above."
     )
-    max_parameters: Count | None = Field(None, description="Parameters of a champion, at most.")
-    max_latency_ms: float | None = Field(None, gt=0, description="Its median latency (ms), at most.")
+    max_parameters: Count | None = Field(None, description="Maximum number of parameters of a champion.")
+    max_latency_ms: float | None = Field(None, gt=0, description="Its maximum median latency (ms).")
     trials: bool = Field(False, description="Register the students of `dvc exp run` and `flows run --set`, too.")
 
     @model_validator(mode="before")

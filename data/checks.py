@@ -132,7 +132,7 @@ def _encodable(column: str, value: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise Refused(f"field '{column}' is {shown(value)}; character {error.start} is no valid Unicode") from error
+        raise Refused(f"field '{column}' is {shown(value)}; character {error.start} is not valid Unicode") from error
     return value
 
 

@@ -46,7 +46,7 @@ def _as_written(name: object) -> object:
     if isinstance(name, Written):
         return name.text
     if isinstance(name, bool | float) or name is None:
-        raise ValueError("is no word; quote it")
+        raise ValueError("is not a string; quote it")
     return str(name) if isinstance(name, int) else name
 
 

@@ -12,7 +12,7 @@ UNREAD_NAMES = {
     (".zip", ".7z", ".tar", ".tgz", ".tar.gz"): "an archive: unpack it",
     (".arrow", ".feather"): "Arrow: save it as Parquet",
     (".pkl", ".pickle"): f"a pickle, which can run code: {SAVE_AS_CSV}",
-    (".txt", ".dat", ".tab"): "of no format that is known: call it .csv if commas separate its fields, .tsv if tabs do",
+    (".txt", ".dat", ".tab"): "in an unknown format: call it .csv if commas separate its fields, .tsv if tabs do",
 }
 """Common suffixes of row files in other formats: the format, and the way out."""
 

@@ -114,11 +114,11 @@ def _readable() -> Generator[None]:
     except Unreadable:
         raise
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise Unreadable(None, f"is no whole gzip file ({error})") from error
+        raise Unreadable(None, f"is not a complete gzip file ({error})") from error
     except OSError as error:
         raise Unreadable(None, f"cannot be read ({shown(error.strerror or str(error), 120)})") from error
     except (pa.ArrowException, ValueError, OverflowError) as error:
-        raise Unreadable(None, f"is no readable Parquet file ({shown(str(error), 120)})") from error
+        raise Unreadable(None, f"is not a readable Parquet file ({shown(str(error), 120)})") from error
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def _refuse_unread_train(spec: DatasetSpec, place: Path) -> None:
             )
     if meant:
         raise UserError(
-            f"dataset {spec.name}: {meant[0]} is of no format that is read: {SAVE_AS_CSV} ({_expected(spec, 'train')})"
+            f"dataset {spec.name}: {meant[0]} has a format that is not supported: {SAVE_AS_CSV} ({_expected(spec, 'train')})"
         )
 
 
@@ -148,7 +148,7 @@ def _files_in(spec: DatasetSpec, place: Path) -> list[tuple[str, Path]]:
     if spec.files and any((place / name).is_file() for name in spec.files.values()):
         absent = [str(place / name) for name in spec.files.values() if not (place / name).is_file()]
         if absent:
-            raise UserError(f"dataset {spec.name}: {DESCRIPTION} names files that are not there: {', '.join(absent)}")
+            raise UserError(f"dataset {spec.name}: {DESCRIPTION} names missing files: {', '.join(absent)}")
         return _within(spec, place, [(split, place / name) for split, name in spec.files.items()])
     found = [(split, path) for split in DEFAULT_NAMES for path in _named(spec, place, split)]
     if found and found[0][0] != "train":
@@ -179,7 +179,7 @@ def _within(spec: DatasetSpec, place: Path, files: list[tuple[str, Path]]) -> li
         real = path.resolve()
         if not real.is_relative_to(place.resolve()) and not DVC_CACHE.search(real.as_posix()):
             raise UserError(
-                f"dataset {spec.name}: {path} is a link out of its folder (to {shown(str(real), 120)}); copy the file, "
+                f"dataset {spec.name}: {path} is a link that leads out of its folder (to {shown(str(real), 120)}); copy the file, "
                 "or set source.folder to the folder that holds it"
             )
     return files

@@ -32,6 +32,6 @@ def read_source(folder: Path) -> SourceRows:
         origin = str(stored["origin"])
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise UserError(
-            f"{folder} is no output of the source stage ({shown(str(error), 120)}); run it again"
+            f"{folder} is not an output of the source stage ({shown(str(error), 120)}); run it again"
         ) from error
     return SourceRows(spec, {split: RowTable(spec, table) for split, table in tables.items()}, origin)

@@ -61,11 +61,11 @@ def json_row(number: int, line: bytes, *, first: bool = False) -> RawRow:
     try:
         row = json.loads(line.decode("utf-8"), object_pairs_hook=_once)
     except UnicodeDecodeError as error:
-        raise Unreadable(number, f"byte {error.start} is no UTF-8; save the file as UTF-8") from error
+        raise Unreadable(number, f"byte {error.start} is not UTF-8; save the file as UTF-8") from error
     except Unreadable as error:
         raise Unreadable(number, str(error)) from error
     except (ValueError, RecursionError) as error:
-        raise Unreadable(number, f"is no JSON ({error}): {shown(line.decode('utf-8', 'replace'))}") from error
+        raise Unreadable(number, f"is not valid JSON ({error}): {shown(line.decode('utf-8', 'replace'))}") from error
     if isinstance(row, dict):
         return row
     if first and isinstance(row, list) and row and isinstance(row[0], dict):
@@ -78,7 +78,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
-        raise Unreadable(None, f"names a field twice: {shown(next(name for name in names if names.count(name) > 1))}")
+        raise Unreadable(None, f"repeats a field: {shown(next(name for name in names if names.count(name) > 1))}")
     return made
 
 
@@ -170,7 +170,7 @@ def _check_first_row(number: int, whole: str, fields: int, own: str) -> None:
 def check_columns(names: Sequence[str]) -> None:
     """Raise Unreadable for repeated column names: a row would keep the last."""
     if len(set(names)) < len(names):
-        raise Unreadable(1, f"names a column twice: {shown(list(names))}")
+        raise Unreadable(1, f"repeats a column: {shown(list(names))}")
 
 
 def _without_utf8(path: Path) -> Unreadable:
@@ -180,5 +180,5 @@ def _without_utf8(path: Path) -> Unreadable:
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError:
-                return Unreadable(number, "holds a byte that is no UTF-8; save the file as UTF-8")
-    return Unreadable(None, "is no UTF-8; save the file as UTF-8")
+                return Unreadable(number, "holds a byte that is not UTF-8; save the file as UTF-8")
+    return Unreadable(None, "is not UTF-8; save the file as UTF-8")

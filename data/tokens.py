@@ -138,7 +138,7 @@ def open_split(folder: Path, name: str) -> TokenSplit:
         header = cast(Header, json.loads((table.schema.metadata or {})[b"distilflow"]))
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise UserError(
-            f"{path} is no tokenised split ({shown(str(error), 120)}); run the split stage again"
+            f"{path} is not a tokenised split ({shown(str(error), 120)}); run the split stage again"
         ) from error
     candidates = _candidates(table.column("input_ids"), pa.list_(pa.int32()))
     offsets = candidates.offsets.to_numpy()

@@ -141,7 +141,7 @@ def _text(found: Sequence[Measured]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print both tables, and the cells with the lowest coverage."""
     parser = argparse.ArgumentParser(prog="python -m experiments.coverage", description="Coverage of the intervals.")
-    parser.add_argument("--draws", type=int, default=300, help="of each cell (300)")
+    parser.add_argument("--draws", type=int, default=300, help="draws per cell (300)")
     parser.add_argument("--workers", type=int, default=1, help="processes (1)")
     parser.add_argument("--metrics", nargs="+", choices=METRICS, default=METRICS)
     parser.add_argument("--rows", nargs="+", type=int, default=ROWS)

@@ -120,27 +120,31 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         prog="python -m experiments.grid", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("profile", type=Path)
-    parser.add_argument("runs", type=Path, help="the JSON lines file that rows are appended to")
+    parser.add_argument("runs", type=Path, help="JSON lines file to append rows to")
     parser.add_argument(
-        "--cells", choices=VARIANTS, default="default", help="MPDistil's variants, unless there are methods"
+        "--cells", choices=VARIANTS, default="default", help="MPDistil's variants, if no methods are given"
     )
     parser.add_argument("--methods", nargs="+", default=[])
     parser.add_argument("--variant", nargs="+", action="append", default=[], metavar=("NAME", "KEY=VALUE"))
     parser.add_argument("--grids", nargs="+", type=Path, default=[], help="files of profiles/grids")
     parser.add_argument(
-        "--points", type=int, help="as many points of every paper's grid, drawn by --seed; all without it"
+        "--points", type=int, help="number of points drawn from each paper's grid by --seed (default: all)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draw")
     parser.add_argument("--list", action="store_true", help="print the points, and run nothing")
     parser.add_argument("--datasets", nargs="+", default=[])
     parser.add_argument("--seeds", nargs="+", type=int, default=[])
     parser.add_argument(
-        "--updates", type=int, help="of the student, at least (200; papers' grids: the profile's epochs)"
+        "--updates", type=int, help="minimum updates of the student (200; papers' grids: the profile's epochs)"
     )
-    parser.add_argument("--batch-size", type=int, default=16, help="of methods and of papers' grids that name none")
+    parser.add_argument(
+        "--batch-size", type=int, default=16, help="batch size of methods, and of papers' grids without one"
+    )
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values over the profile's")
-    parser.add_argument("--work", type=Path, default=Path("outputs/grid"), help="what compare reads is kept there")
-    parser.add_argument("--workers", type=int, default=1, help="datasets and seeds side by side, one thread each")
+    parser.add_argument(
+        "--work", type=Path, default=Path("outputs/grid"), help="folder of the kept outputs, for compare"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="datasets and seeds in parallel, one thread each")
     options = parser.parse_args(arguments)
     _check(parser, options)
     return options

@@ -24,17 +24,17 @@ from reporting.tables import Table, markdown_table
 PAPER = Path("docs/results/paper-mpdistil-table2.json")
 WITHOUT = "-without-temperature"
 INTRODUCTION = """\
-# All methods on real rows: what we measured
+# All methods on real rows: measurements
 
 Made from [{runs}]({runs}) by `python -m experiments.methods_results`; edit neither by hand.
 
-- Numbers are the primary metric on **dev** in points of 100: mean ± sample standard deviation over seeds of training
-  (one seed has none). The split is fixed. A margin is the student minus the fine-tuned teacher of the same seed.
-- Every method had the same budget: that many updates of its student, in batches of that size, in whole epochs. The rows
-  have what it came to; MPDistil's are those of its base and of its curriculum together.
-- CPU time is that of the method's own stages with their start; teacher and signals are made once and shared.
-- Numbers in one table share profile, budget and selection. Of a run that was made again, the row with the latest commit
-  time counts; all rows stay in the file.
+- Numbers are the primary metric on **dev** in points of 100: mean ± sample standard deviation over training seeds (none for
+  one seed). The split is fixed. A margin is the student minus the fine-tuned teacher of the same seed.
+- All methods had the same budget of student updates and batch size, rounded to whole epochs. The rows record the actual
+  updates; MPDistil's include those of its base and of its curriculum.
+- CPU time covers the method's own stages including their start-up; teacher and signals are made once and shared.
+- Numbers in one table share profile, budget and selection. If a run was repeated, the row with the latest commit time
+  counts; all rows stay in the file.
 """
 
 
@@ -185,7 +185,7 @@ def _parameters(rows: Sequence[MethodResult], methods: Sequence[str]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the page; 2 if a row can't be used, or there is none."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.methods_results", description="Make the page on all methods."
+        prog="python -m experiments.methods_results", description="Make the page of all methods."
     )
     parser.add_argument("runs", type=Path, help="docs/results/runs.jsonl")
     parser.add_argument("page", type=Path, help="Markdown file to write")

@@ -48,7 +48,7 @@ def _time(value: object) -> datetime:
     except ValueError:
         time = None
     if time is None or time.tzinfo is None:
-        raise ValueError(f"{value!r} is no ISO time with a zone, e.g. 2026-11-22T12:00:00+00:00")
+        raise ValueError(f"{value!r} is not an ISO time with a zone, e.g. 2026-11-22T12:00:00+00:00")
     return time
 
 

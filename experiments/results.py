@@ -46,20 +46,20 @@ PRESET = CellSettings(
 )
 MISSING = "\N{EN DASH}"
 INTRODUCTION = """\
-# MPDistil on real rows: what we measured
+# MPDistil on real rows: measurements
 
 Made from [{runs}]({runs}) by `python -m experiments.results`; edit neither by hand.
 
-- Numbers are the primary metric on **dev** in points of 100: mean ± sample standard deviation over seeds of training
-  (one seed has none). The split is fixed, so ± holds no spread over splits.
-- A margin is the student minus the teacher of the same seed, mean ± standard deviation over seeds, in points. Beside each
-  dataset stands how many dev rows **one point** is: a margin of fewer rows than a handful is no finding.
-- Each table says what chose epochs and episodes. *Selected on selection*: rows held out of train; dev chose no epoch and
-  no episode. *Selected on dev*: the paper's protocol; such numbers are optimistic.
-- Numbers in one table share profile, budget and selection. Of a cell that was run again, the row with the latest commit
-  time counts (the later line for one commit); all rows stay in the file.
-- The best of many cells is partly luck. The tables hold every cell that was run; a preset that is set from them carries
-  that choice, and only new seeds or datasets test it.
+- Numbers are the primary metric on **dev** in points of 100: mean ± sample standard deviation over training seeds (none for
+  one seed). The split is fixed, so ± does not cover the variance of the split.
+- A margin is the student minus the teacher of the same seed, mean ± standard deviation over seeds, in points. **One point**
+  is given in dev rows for each dataset: a margin of a few rows is not a finding.
+- Each table names the rows that chose epochs and episodes. *Selected on selection*: rows held out of train; dev chose no
+  epoch and no episode. *Selected on dev*: the paper's protocol; such numbers are optimistic.
+- Numbers in one table share profile, budget and selection. If a cell was run again, the row with the latest commit time
+  counts (for one commit the later line); all rows stay in the file.
+- The best of many cells is partly luck. The tables show every cell that was run. A preset chosen from them is biased by
+  that choice; only new seeds or datasets test it.
 """
 
 
@@ -139,7 +139,7 @@ def _grid(rows: list[CellRow], dataset: str, preset: str) -> str:
         f"MPDistil student on dev [margin to the teacher] (the same student on selection); "
         f"{_selected(own[0].setup)}, reported on {own[0].dev_rows} dev rows ({own[0].metric}); one point is "
         f"{_one_point(own)} rows. {reference[0].upper()}{reference[1:]}. `gain` and `alignment` don't read the "
-        f"meta-teacher: one run stands in all three lines.\n"
+        f"meta-teacher: one run is shown in all three lines.\n"
     )
     return "\n".join([title, "", note, markdown_table(Table(["loss", "meta-teacher", *rewards], body))])
 
@@ -161,7 +161,7 @@ def _sampler_table(rows: list[CellRow], datasets: Sequence[str], preset: str) ->
     title = f"### Samplers (preset {preset}, loss {LOSSES[0]})"
     note = (
         f"MPDistil student on dev [margin to the teacher] (on selection); {_selected(own[0].setup)}. uniform, "
-        "target and kd_only learn from no reward: one run stands for all. `kd_only` is the paper's (-) Curriculum "
+        "target and kd_only use no reward: one run is shown for all. `kd_only` is the paper's (-) Curriculum "
         "learning.\n"
     )
     return "\n".join([title, "", note, markdown_table(Table(["sampler", *compared], body))])

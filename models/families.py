@@ -52,7 +52,9 @@ class Family:
     def check_scores(self) -> None:
         """Raise UserError if the family provides no attention scores."""
         if not self.sdpa:
-            raise UserError(f"{self.name} gives no attention scores: its attention is its own; use another family")
+            raise UserError(
+                f"{self.name} gives no attention scores, because it has its own kind of attention; use another family"
+            )
 
     def may_be_new(self, weight: str) -> bool:
         """Return whether a pre-trained checkpoint may lack this weight: the final layer and the one before it."""
@@ -121,7 +123,7 @@ def check_head_sizes(sizes: Mapping[str, object], where: str) -> None:
     width, heads = sizes.get("hidden_size"), sizes.get("num_attention_heads")
     if isinstance(width, int) and isinstance(heads, int) and (heads < 1 or width % heads):
         raise UserError(
-            f"{where}: hidden_size {width} is no multiple of num_attention_heads {heads}; every head has an equal part"
+            f"{where}: hidden_size {width} is not a multiple of num_attention_heads {heads}; every head has an equal part"
         )
 
 

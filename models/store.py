@@ -94,7 +94,7 @@ def read_stored(folder: Path) -> StoredModel:
         raise UserError(f"{folder / CARD}: format {card.get('format')!r}, this version reads {FORMAT}")
     kind, names = card.get("kind"), card.get("label_names")
     if kind not in KINDS or not isinstance(names, list):
-        raise UserError(f"{folder / CARD}: kind {kind!r}, label_names {names!r}; the file is not whole")
+        raise UserError(f"{folder / CARD}: kind {kind!r}, label_names {names!r}; the file is damaged")
     spec = HeadSpec(str(card.get("dataset")), kind_named(kind), tuple(str(name) for name in names))
     return StoredModel(spec, str(card.get("tokenizer_fingerprint", "")))
 

@@ -36,7 +36,7 @@ def load_tokenizer(name: str, search: Sequence[Path] = (), revision: str | None 
         try:
             tokenizer = Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises the bare class
-            raise UserError(f"{file}: holds no whole tokenizer ({error}); write or download it again") from error
+            raise UserError(f"{file}: is not a valid tokenizer ({error}); write or download it again") from error
     else:
         tokenizer = _converted(folder)
     tokenizer.no_truncation()
@@ -70,7 +70,7 @@ def check_same_tokenizer(teacher: str, student: str) -> None:
     if teacher != student:
         raise UserError(
             f"teacher and student have different tokenizers (fingerprints {teacher[:12]}, {student[:12]}): "
-            "they are compared on the same tokens; choose a student that has the teacher's tokenizer"
+            "both must use the same tokens; choose a student that has the teacher's tokenizer"
         )
 
 

@@ -293,12 +293,12 @@ def _check_address(address: str) -> None:
         parts = urlsplit(address)
         has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError as error:
-        raise UserError(f"{without_password(address)}: no address ({error}); {way_out}") from None
+        raise UserError(f"{without_password(address)}: not an address ({error}); {way_out}") from None
     scheme = parts.scheme.split("+")[0]
     if scheme in SERVERS and not has_host:
-        raise UserError(f"{without_password(address)}: names no host; {way_out}")
+        raise UserError(f"{without_password(address)}: has no host name; {way_out}")
     if scheme not in (*SERVERS, *DATABASES) and sqlite_path(address) is None:
-        raise UserError(f"{without_password(address)}: no address of an MLflow server or database; {way_out}")
+        raise UserError(f"{without_password(address)}: not an address of an MLflow server or database; {way_out}")
 
 
 def _line(error: Exception) -> str:

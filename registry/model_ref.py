@@ -142,7 +142,7 @@ def _loaded(title: str, folder: Path) -> LoadedStudent:
     except MlflowException:
         scorer = None
     if not hasattr(scorer, "scoring"):
-        raise UserError(f"{title} is no student of distilflow: its code is another")
+        raise UserError(f"{title} is not a student of distilflow: its code differs")
     return LoadedStudent(title, model, scorer, fingerprint(folder))
 
 

@@ -128,15 +128,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Promote; return 2 with one line on stderr on failure."""
     parser = argparse.ArgumentParser(
         prog="python -m registry.promote",
-        description="Make a version the champion by hand, past the gate; it stays until a student registered later passes.",
+        description="Make a version the champion by hand, regardless of the gate; it stays until a student registered later passes.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", help="registered model, as in quickstart-payment-mpdistil")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("version", nargs="?", help="number of the version")
-    which.add_argument("--none", action="store_true", help="take the alias away: no version is champion")
-    parser.add_argument("--reason", required=True, help="why; kept with the version and in the model's history")
+    which.add_argument("--none", action="store_true", help="remove the alias: no version is champion")
+    parser.add_argument("--reason", required=True, help="reason, stored with the version and in the model's history")
     options = parser.parse_args(arguments)
     try:
         wish = Wish(
@@ -166,7 +166,7 @@ def _number(text: str) -> int:
 def _reason(text: str) -> str:
     reason = " ".join(text.split())
     if not reason:
-        raise UserError("--reason is empty; say in a sentence why, for those who look at the history later")
+        raise UserError("--reason is empty; give a reason, which is kept in the history")
     return reason
 
 

@@ -69,9 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL", help="NAME@ALIAS or NAME/VERSION, models:/ in front if you like")
-    parser.add_argument("--to", type=Path, metavar="FOLDER", help="where to (outputs/pulled/NAME-vVERSION)")
-    parser.add_argument("--force", action="store_true", help="replace a student that was pulled to the folder before")
+    parser.add_argument("model", metavar="MODEL", help="NAME@ALIAS or NAME/VERSION (models:/ optional)")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="target folder (outputs/pulled/NAME-vVERSION)")
+    parser.add_argument("--force", action="store_true", help="replace an earlier pulled student in the folder")
     return parser
 
 

@@ -49,7 +49,7 @@ def check_package(folder: Path, title: str) -> None:
     """Raise UserError, naming the file, for an unsafe or damaged download."""
     missing = missing_files(folder)
     if missing:
-        raise UserError(f"{title} is no student of distilflow: it lacks {', '.join(missing)}")
+        raise UserError(f"{title} is not a student of distilflow: it lacks {', '.join(missing)}")
     root = folder.resolve()
     for path in folder.rglob("*"):
         if not path.resolve().is_relative_to(root):
@@ -69,7 +69,7 @@ def _check_loader(folder: Path, title: str) -> None:
         raise UserError(f"{title}: MLmodel is damaged ({type(error).__name__}); {AGAIN}") from None
     if loader != LOADER or code != CODE or others:
         raise UserError(
-            f"{title} is no student of distilflow: MLmodel asks for {loader} with {', '.join([code, *others])}, and "
+            f"{title} is not a student of distilflow: MLmodel asks for {loader} with {', '.join([code, *others])}, and "
             f"only {LOADER} with {CODE} is loaded (no pickles)"
         )
 

@@ -84,9 +84,9 @@ def target_of(source: Path, output: Path | None, *, force: bool) -> Path:
     if suffix_of(target) not in same:
         raise UserError(f"--output {target}: must end with {' or '.join(sorted(same))}, the format of {source}")
     if target.exists() and source.exists() and target.samefile(source):
-        raise UserError(f"--output {target}: is the file that is scored; name another one")
+        raise UserError(f"--output {target}: is the input file; name another one")
     if target.is_dir() or (target.exists() and not force):
-        raise UserError(f"{target}: is there already; --force replaces a file, --output names another one")
+        raise UserError(f"{target}: already exists; --force replaces a file, --output names another one")
     return target
 
 
@@ -171,29 +171,32 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "model", metavar="MODEL", help="NAME@ALIAS, NAME/VERSION (models:/ in front if you like) or a pulled folder"
+        "model", metavar="MODEL", help="NAME@ALIAS, NAME/VERSION (models:/ optional) or a pulled folder"
     )
     parser.add_argument(
         "file", metavar="FILE", type=Path, help="raw rows; columns that the student doesn't need are kept"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="in the same format (FILE with .scored in its name)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="output file in the same format (default: FILE with .scored in its name)",
     )
-    parser.add_argument("--batch-size", type=_count, default=32, metavar="N", help="rows of a forward pass (32)")
+    parser.add_argument("--batch-size", type=_count, default=32, metavar="N", help="rows per forward pass (32)")
     parser.add_argument(
         "--threads",
         type=_count,
         metavar="N",
-        help=f"CPU threads (OMP_NUM_THREADS, else all cores that the process may use, {MOST} at most); they change the "
+        help=f"CPU threads (OMP_NUM_THREADS, else all cores available to the process, {MOST} at most); they change the "
         "last bits of a score",
     )
-    parser.add_argument("--force", action="store_true", help="replace the output if it is there")
+    parser.add_argument("--force", action="store_true", help="replace an existing output")
     return parser
 
 
 def _count(given: str) -> int:
     if not given.isdigit() or int(given) < 1:
-        raise argparse.ArgumentTypeError(f"{given!r} is no whole number from 1")
+        raise argparse.ArgumentTypeError(f"{given!r} is not a whole number from 1")
     return int(given)
 
 

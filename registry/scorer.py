@@ -204,7 +204,7 @@ def unicode_or_error(column: str, value: str) -> None:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError(f"field '{column}': character {error.start} is no valid Unicode") from error
+        raise ValueError(f"field '{column}': character {error.start} is not valid Unicode") from error
 
 
 def row_name(index: pd.Index, position: int) -> str:

@@ -46,9 +46,7 @@ def check_finite(value: float | torch.Tensor, what: str, way_out: str) -> None:
 
 def check_scores(scores: Mapping[str, float], whose: str) -> None:
     """Raise Diverged if a selection score is not finite."""
-    check_finite(
-        scores["loss"], f"{whose}: the loss on selection", "its weights left all bounds; lower a learning rate"
-    )
+    check_finite(scores["loss"], f"{whose}: the loss on selection", "its weights diverged; lower a learning rate")
 
 
 @dataclass(frozen=True)

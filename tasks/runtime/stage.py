@@ -143,7 +143,7 @@ class Stage:
         try:
             text = json_text(content)
         except ValueError:
-            raise UserError(f"{name} would hold NaN or infinity: the network says nothing usable any more") from None
+            raise UserError(f"{name} would hold NaN or infinity: the network's outputs are unusable") from None
         (self.folder / name).write_text(text, encoding="utf-8")
 
     def write_rows(self, kind: type[RecordRow], rows: Iterable[Mapping[str, object]]) -> None:

@@ -58,7 +58,7 @@ def test_a_link_out_of_a_data_folder_is_not_followed_but_for_dvcs_own_cache(made
     secret = made.root / "outside.jsonl"
     (folder / "train.jsonl").rename(secret)
     (folder / "train.jsonl").symlink_to(secret)
-    refused(made, made.run("source"), "train.jsonl is a link out of its folder")
+    refused(made, made.run("source"), "train.jsonl is a link that leads out of its folder")
     cached = made.root / "cache/files/md5/ab" / ("c" * 30)
     cached.parent.mkdir(parents=True)
     secret.rename(cached)

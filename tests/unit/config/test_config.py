@@ -255,7 +255,7 @@ def test_numbers_are_read_as_dvc_reads_them_and_no_key_may_repeat(tmp_path: Path
     path.write_text((ROOT / "params.yaml").read_text().replace("learning_rate: 1.0e-3", "learning_rate: 2e-5"))
     assert load(path).teacher.learning_rate == 2e-5
     path.write_text("seeds: [1]\nseeds: [2]\n")
-    with pytest.raises(UserError, match="key 'seeds' is there twice"):
+    with pytest.raises(UserError, match="key 'seeds' appears twice"):
         load(path)
 
 

@@ -177,7 +177,7 @@ def test_keys_that_stayed_behind_are_named_and_removed(old: Path) -> None:
     assert [line.split(":")[0].strip() for line in lines] == list(GONE)
     assert all(f"`python -m config --upgrade {old}` removes it" in line for line in lines)
     assert main(["--upgrade", str(old)]) == 0 and load(old) == load(ROOT / "params.yaml")
-    assert "name them in `methods`. Keys" in old.read_text(encoding="utf-8")
+    assert "list them in `methods`. Missing keys" in old.read_text(encoding="utf-8")
 
 
 def test_an_assisted_section_that_lost_its_list_is_to_be_removed(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_without_an_id_column_a_row_is_called_by_its_line() -> None:
         ({"label": 1}, "row 2: field 'text' is missing"),
         ({"text": "  ", "label": 1}, "field 'text' is '  '; must not be empty"),
         ({"text": 7, "label": 1}, "field 'text' is 7; must be text, not int"),
-        ({"text": "\ud800", "label": 1}, "no valid Unicode"),
+        ({"text": "\ud800", "label": 1}, "not valid Unicode"),
     ],
 )
 def test_a_bad_row_is_named_with_field_value_and_what_is_allowed(row: dict, message: str) -> None:
@@ -145,8 +145,8 @@ def test_broken_json_lines_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read(path)
     message = str(caught.value)
-    assert "row 2: is no JSON" in message and "row 4: must be a JSON object" in message
-    assert "row 5: byte 7 is no UTF-8" in message and "row 6: is no JSON" in message
+    assert "row 2: is not valid JSON" in message and "row 4: must be a JSON object" in message
+    assert "row 5: byte 7 is not UTF-8" in message and "row 6: is not valid JSON" in message
 
 
 def test_a_unicode_line_separator_does_not_end_a_json_line(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_broken_gzip_file_is_named(tmp_path: Path, content: bytes) -> None:
     if content == b"":
         assert read(tmp_path / "train.jsonl.gz") == []  # an empty file has no rows: the row check says so
         return
-    with pytest.raises(UserError, match=r"train.jsonl.gz: is no whole gzip file"):
+    with pytest.raises(UserError, match=r"train.jsonl.gz: is not a complete gzip file"):
         read(tmp_path / "train.jsonl.gz")
 
 
@@ -177,9 +177,9 @@ def test_csv_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"a,b\n1,2\n3\n", "row 3: has 1 fields; the header has 2"),
-        (b"a,b\n1,\xff\n", "row 2: holds a byte that is no UTF-8"),
+        (b"a,b\n1,\xff\n", "row 2: holds a byte that is not UTF-8"),
         (b'a,b\n"x"y,2\n', "row 2: is no CSV"),
-        (b"a,a\n1,2\n", "row 1: names a column twice"),
+        (b"a,a\n1,2\n", "row 1: repeats a column"),
     ],
 )
 def test_a_broken_csv_file_is_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -190,11 +190,11 @@ def test_a_broken_csv_file_is_named(tmp_path: Path, content: bytes, message: str
 
 def test_broken_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "train.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(UserError, match="no readable Parquet"):
+    with pytest.raises(UserError, match="not a readable Parquet"):
         read(tmp_path / "train.parquet")
     damaged = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff"))
     pq.write_table(pa.table({"text": damaged}), tmp_path / "damaged.parquet")
-    with pytest.raises(UserError, match="no readable Parquet"):
+    with pytest.raises(UserError, match="not a readable Parquet"):
         read(tmp_path / "damaged.parquet")
 
 

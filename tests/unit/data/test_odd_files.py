@@ -101,15 +101,15 @@ def test_whole_numbers_over_2_to_the_53_stay_different_ids(tmp_path: Path) -> No
         ("train.csv", "Nr;text, raw;label\n1;x;a\n", "the header is 2 fields.* separated by semicolons"),
         ("train.csv", "sep=;\ntext;label\nx;a\n", "only Excel reads; remove the line"),
         ("train.csv", "\n" + HEAD + "x,a\n", "row 1: is empty; the first line must name the columns"),
-        ("train.csv", "text,label,,\nx,a,,\n", "names a column twice"),
+        ("train.csv", "text,label,,\nx,a,,\n", "repeats a column"),
         ("train.csv", HEAD + 'x,a\n"y,b\n' + "z,a\n" * 50, "row 3: is no CSV: a quotation mark opens here and none closes it"),
         ("train.jsonl", f"[{LINE.strip()}]", "1 problem\n.*holds one JSON array; write JSON lines"),
         ("train.jsonl", f"[\n{LINE}]\n", "1 problem\n.*holds JSON over several lines; write JSON lines"),
-        ("train.jsonl", '{"text": "x", "label": "a", "label": "b"}\n', "row 1: names a field twice: 'label'"),
-        ("train.jsonl", LINE + '{"text": "y", "la', "row 2: is no JSON"),
+        ("train.jsonl", '{"text": "x", "label": "a", "label": "b"}\n', "row 1: repeats a field: 'label'"),
+        ("train.jsonl", LINE + '{"text": "y", "la', "row 2: is not valid JSON"),
         ("train.jsonl", '{"text": "x", "label": NaN}\n', "field 'label' is nan"),
-        ("train.jsonl.gz", packed(LINE.encode() * 99)[:-12], "is no whole gzip file"),
-        ("train.parquet", pa.table([pa.array(["x"]), pa.array([0]), pa.array([1])], names=["text", "label", "label"]), "names a column twice"),
+        ("train.jsonl.gz", packed(LINE.encode() * 99)[:-12], "is not a complete gzip file"),
+        ("train.parquet", pa.table([pa.array(["x"]), pa.array([0]), pa.array([1])], names=["text", "label", "label"]), "repeats a column"),
         ("train.parquet", pa.table({"text": ["x"], "label": [decimal.Decimal("1.0")]}), "field 'label' is Decimal"),
         ("train.parquet", pa.table({"text": [{"a": 1}], "label": [0]}), "must be text, not dict"),
         ("train.parquet", pa.table({"text": pa.nulls(1), "label": [0]}), "field 'text' is missing"),
@@ -120,8 +120,8 @@ def test_whole_numbers_over_2_to_the_53_stay_different_ids(tmp_path: Path) -> No
         ("train.xlsx", b"PK\x03\x04", "^dataset made: [^ ]*train.xlsx is an Excel workbook: save it as CSV with commas in UTF-8"),
         ("train.json", LINE, "train.json is JSON: write JSON lines"),
         ("train.csv.gz", packed(b"x"), "train.csv.gz is gzipped: unpack it"),
-        ("train.txt", HEAD + "x,a\n", "train.txt is of no format that is known: call it .csv if"),
-        ("train.md", HEAD, "train.md is of no format that is read: save it as CSV"),
+        ("train.txt", HEAD + "x,a\n", "train.txt is in an unknown format: call it .csv if"),
+        ("train.md", HEAD, "train.md has a format that is not supported: save it as CSV"),
         ("Train.CSV", HEAD + "x,a\n", "Train.CSV is not read under this name: call it train.csv"),
         ("tickets.csv", HEAD + "x,a\n", r"tickets.csv is not read under this name: .* or name it under 'files:' .*train: tickets.csv"),
     ],
@@ -164,5 +164,5 @@ def test_an_empty_file_or_a_folder_is_no_traceback(name: str, opened: Callable[[
     own.mkdir()
     (own / "dataset.yaml").write_text("kind: single\ntext: text\nlabels: [a, b]\n")
     opened(own / name)
-    with pytest.raises(UserError, match=r"holds no rows|no rows found|no readable Parquet"):
+    with pytest.raises(UserError, match=r"holds no rows|no rows found|not a readable Parquet"):
         read_rows(load_spec(tmp_path, "own", "made"), tmp_path)

@@ -134,7 +134,7 @@ def test_a_missing_or_foreign_file_says_which_stage_to_run(tmp_path: Path) -> No
     with pytest.raises(UserError, match="run the split stage again"):
         open_split(tmp_path, "train")
     (tmp_path / "train.arrow").write_bytes(b"ARROW1 no")
-    with pytest.raises(UserError, match="no tokenised split"):
+    with pytest.raises(UserError, match="not a tokenised split"):
         open_split(tmp_path, "train")
 
 

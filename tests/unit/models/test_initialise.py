@@ -155,12 +155,12 @@ def test_a_configuration_has_one_vocabulary_of_names_in_every_family() -> None:
         ({"model_type": "bert", "hiden_size": 16}, r"BERT has no key 'hiden_size'; did you mean 'hidden_size'"),
         (
             {"model_type": "bert", "hidden_size": 30, "num_attention_heads": 4},
-            "hidden_size 30 is no multiple of num_attention_heads 4",
+            "hidden_size 30 is not a multiple of num_attention_heads 4",
         ),
         ({"model_type": "bert", "hidden_size": "wide"}, "cannot be built"),
         (
             {"model_type": "bert", "hidden_size": 16, "num_attention_heads": 0},
-            "is no multiple of num_attention_heads 0",
+            "is not a multiple of num_attention_heads 0",
         ),
         ({"model_type": "bert", "vocab_size": 4, "pad_token_id": 9, "hidden_size": 24}, "cannot be built"),
     ],

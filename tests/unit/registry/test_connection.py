@@ -46,12 +46,12 @@ def test_locks_of_a_server_lie_in_the_repository() -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("htp://127.0.0.1:5000", "no address of an MLflow server or database"),
-        ("file:///tmp/mlruns", "no address of an MLflow server or database"),
-        ("sqlite://", "no address of an MLflow server or database"),
-        ("http://", "names no host"),
-        ("http://[::1", "no address (Invalid IPv6 URL)"),
-        ("http://host:port", "no address (Port could not be cast"),
+        ("htp://127.0.0.1:5000", "not an address of an MLflow server or database"),
+        ("file:///tmp/mlruns", "not an address of an MLflow server or database"),
+        ("sqlite://", "not an address of an MLflow server or database"),
+        ("http://", "has no host name"),
+        ("http://[::1", "not an address (Invalid IPv6 URL)"),
+        ("http://host:port", "not an address (Port could not be cast"),
     ],
 )
 def test_what_can_be_no_registry_is_refused_with_the_way_out(

@@ -153,7 +153,7 @@ def test_a_missing_column_is_named_with_the_needed_ones(scorer: StudentScorer) -
         (b"a", "must be text"),
         ("", "empty"),
         (" \n", "empty"),
-        ("a\ud800", "no valid Unicode"),
+        ("a\ud800", "not valid Unicode"),
     ],
     ids=repr,
 )

@@ -155,7 +155,7 @@ LAYERS = {"init": "pretrained_teacher_layers", "config": None, "layers": 2}
     ("changes", "expected"),
     [
         ({"teacher": {"config": {**NET, "model_type": "bart"}}}, "teacher.config: .*'bart' is not supported; supported are"),
-        ({"teacher": {"config": {**NET, "hidden_size": 30}}}, "teacher.config: .* hidden_size 30 is no multiple of .*heads 4"),
+        ({"teacher": {"config": {**NET, "hidden_size": 30}}}, "teacher.config: .* hidden_size 30 is not a multiple of .*heads 4"),
         ({"student": {"config": {"model_type": "distilbert", "dim": 30, "n_heads": 4}}}, "student.config: .* hidden_size 30 is no multiple"),
         ({"student": {"config": {**NET, "num_attention_heads": 5}}}, "student.config: .* hidden_size 32 is no multiple"),
         ({"teacher": {"checkpoint": "gpt", "config": None}}, "teacher.checkpoint: gpt/config.json: model_type 'gpt2'"),
@@ -168,7 +168,7 @@ LAYERS = {"init": "pretrained_teacher_layers", "config": None, "layers": 2}
         ({"student": {"config": {**NET, "model_type": "roberta", "max_position_embeddings": 10}}, "split": {"max_length": 9}}, "split.max_length: 9 tokens, but the student reads 8"),
         ({"teacher": {"from": "bert"}}, r"teacher.from: bert/config.json: 2 outputs .* 'tickets' \(single\) needs 3"),
         ({"split": {"tokenizer": "empty"}}, "split.tokenizer: empty: no config.json"),
-        ({"split": {"tokenizer": "cut"}}, "split.tokenizer: cut/tokenizer.json: holds no whole tokenizer .*missing field"),
+        ({"split": {"tokenizer": "cut"}}, "split.tokenizer: cut/tokenizer.json: is not a valid tokenizer .*missing field"),
         ({"mse_kd": {"mapping": [[3, 1]]}}, r"methods: mse_kd: layer mapping \[3, 1\]: a pair is \[student layer 0-2"),
         ({"methods": ["pkd"], "student": {"config": {**NET, "num_hidden_layers": 4}}}, "methods: pkd: needs a student of 2 layers or more and a deeper teacher"),
         ({"methods": ["tinybert"], "student": LAYERS, "teacher": {"checkpoint": "deberta", "config": None}}, "methods: DeBERTa-v2 gives no attention scores"),
