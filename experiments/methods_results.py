@@ -10,7 +10,6 @@ that are quoted from another paper are left out, because their models are not th
 Exit status: 0, or 2 with one line that says which line of the file is wrong.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from experiments.method_runs import MethodResult, latest_method_rows, read_method_rows
 from experiments.result_rows import Setup
-from experiments.results import MISSING, paper_section, spread_text, write_page
+from experiments.results import MISSING, page_parser, paper_section, spread_text, write_page
 from reporting.tables import Table, markdown_table
 
 PAPER = Path("docs/results/paper-mpdistil-table2.json")
@@ -184,11 +183,7 @@ def _parameters(rows: Sequence[MethodResult], methods: Sequence[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the page; 2 if a row can't be used, or there is none."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.methods_results", description="Make the page on all methods."
-    )
-    parser.add_argument("runs", type=Path, help="docs/results/runs.jsonl")
-    parser.add_argument("page", type=Path, help="Markdown file to write")
+    parser = page_parser("methods_results", "Make the page on all methods.", PAPER)
     parser.add_argument(
         "--comparison",
         action="append",
@@ -196,7 +191,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="TITLE=FILE",
         help="comparison.md of `python -m reporting.compare` on the same runs; may be given again",
     )
-    parser.add_argument("--paper", type=Path, default=PAPER, help="the paper's figures, for context")
     options = parser.parse_args(arguments)
     try:
         rows = read_method_rows(options.runs)

@@ -125,11 +125,6 @@ class EvaluatedStudent:
     def parameters(self) -> int:
         return self.metrics.parameters.student
 
-    @property
-    def latency_ms(self) -> float:
-        """Median of a forward pass."""
-        return self.metrics.latency_ms.student.p50
-
     def score(self, rows: str, metric: str) -> float:
         """One of evaluate's scores; `rows` is selection, dev, teacher_dev, ..."""
         return self.metrics.scores[rows][metric]
