@@ -147,16 +147,13 @@ class Recorded:
     given: list[Batch] = field(default_factory=list)
 
     def next_batch(self) -> Batch:
-        """See `BatchSource`."""
         self.given.append(self.batches.next_batch())
         return self.given[-1]
 
     def state_dict(self) -> State:
-        """See `BatchSource`."""
         return self.batches.state_dict()
 
     def load_state_dict(self, state: State) -> None:
-        """See `BatchSource`."""
         self.batches.load_state_dict(state)
 
 

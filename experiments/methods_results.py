@@ -109,7 +109,8 @@ def _margins(rows: Sequence[MethodResult], methods: Sequence[str], datasets: Seq
     teacher = {name: {row.seed: row.dev.teacher for row in rows if row.dataset == name} for name in datasets}
     body = [["teacher (score)", *(spread_text(list(teacher[name].values()), "{:.1f}") for name in datasets), ""]]
     for method in methods:
-        margins = [_margins_of(rows, method, name) for name in datasets]
+        own = [row for row in rows if row.method == method]
+        margins = [[r.dev.student - r.dev.teacher for r in own if r.dataset == name] for name in datasets]
         whole = [sum(own) / len(own) for own in margins if own]
         mean = spread_text([sum(whole) / len(whole)], "{:+.1f}") if len(whole) == len(datasets) else MISSING
         body.append([method, *(spread_text(own, "{:+.1f}") for own in margins), mean])
@@ -124,10 +125,6 @@ def _on_shared_seeds(rows: Sequence[MethodResult], datasets: Sequence[str]) -> l
         seeds = [{row.seed for row in own if row.method == method} for method in {row.method for row in own}]
         kept += [row for row in own if row.seed in set.intersection(*seeds)]
     return kept
-
-
-def _margins_of(rows: Sequence[MethodResult], method: str, dataset: str) -> list[float]:
-    return [r.dev.student - r.dev.teacher for r in rows if (r.method, r.dataset) == (method, dataset)]
 
 
 def _details(rows: Sequence[MethodResult], methods: Sequence[str], datasets: Sequence[str]) -> Table:

@@ -84,7 +84,7 @@ def critical_difference(methods: int, datasets: int, level: float = 0.95) -> flo
     return widest / math.sqrt(2) * math.sqrt(methods * (methods + 1) / (6 * datasets))
 
 
-def wilcoxon(differences: Sequence[float]) -> float:
+def wilcoxon(differences: Sequence[float] | Floats) -> float:
     """Two-sided p of Wilcoxon's signed-rank test; differences of 0 are left out (Wilcoxon's own rule).
 
     Exact over all signs, also with ties, up to EXACT_UP_TO differences. 1.0 if there are none.
