@@ -15,13 +15,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from config.methods import ROWS
 from experiments.method_runs import MethodResult, latest_method_rows, read_method_rows
 from experiments.result_rows import Setup
 from experiments.results import MISSING, page_parser, paper_section, spread_text, write_page
 from reporting.tables import Table, markdown_table
 
 PAPER = Path("docs/results/paper-mpdistil-table2.json")
-WITHOUT = "-without-temperature"
+ABLATED = next(row for row in ROWS if row.ablation)
+"""The method whose parts the papers take out; of its variants `grid` names the one without."""
 INTRODUCTION = """\
 # All methods on real rows: what we measured
 
@@ -154,7 +156,7 @@ def _temperature(rows: Sequence[MethodResult], datasets: Sequence[str]) -> Table
     for dataset in datasets:
         sides = [
             {r.seed: r.dev.student for r in rows if (r.method, r.dataset) == (name, dataset)}
-            for name in ("prokd", f"prokd{WITHOUT}")
+            for name in (ABLATED.name, f"{ABLATED.name}-without-{ABLATED.ablation}")
         ]
         both = sorted(set(sides[0]) & set(sides[1]))
         if both:

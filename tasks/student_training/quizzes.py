@@ -64,7 +64,7 @@ class QuizTraining:
             device=self.accelerator.device,
         )
 
-    def write(self, result: CurriculumResult) -> Outcome:
+    def write(self, result: CurriculumResult) -> QuizMetrics:
         """model and steps; sets the headline. The fields of metrics.json that follow from the result."""
         as_it_is_used(self.student)
         write_model(self.stage, self.student, self.dataset)
@@ -80,7 +80,7 @@ class QuizTraining:
         }
 
 
-class Outcome(TypedDict):
+class QuizMetrics(TypedDict):
     """Fields of metrics.json that all such stages have."""
 
     selection: Scores
