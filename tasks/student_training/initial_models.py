@@ -82,7 +82,7 @@ def _random(
         config,
         dataset.head,
         seed=seed,
-        vocab_size=dataset.vocabulary,
+        vocab_size=dataset.manifest.vocabulary,
         pad_token_id=dataset.pad_id,
         attention=given.models.attention,
     )
@@ -92,7 +92,7 @@ def _checked_checkpoint(stage: Stage, name: str, dataset: TokenisedDataset) -> P
     """The folder of a checkpoint, noted as an input, whose tokenizer is the one that the splits were made with."""
     folder = stage.read(fetch(name, stage.parameters.models.folders, stage.parameters.models.revision))
     own = tokenizer_fingerprint(load_tokenizer(str(folder)))
-    check_same_tokenizer(dataset.tokenizer_fingerprint, own)
+    check_same_tokenizer(dataset.manifest.tokenizer_fingerprint, own)
     return folder
 
 

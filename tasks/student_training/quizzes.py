@@ -108,8 +108,9 @@ def prepare_quizzes(stage: Stage, base: str) -> QuizTraining:
 
 def add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: int) -> None:
     """A new head for every dataset that the student has none for; it must read the same tokens."""
+    own = datasets[student.dataset].manifest.tokenizer_fingerprint
     for name, dataset in datasets.items():
-        if dataset.tokenizer_fingerprint != datasets[student.dataset].tokenizer_fingerprint:
+        if dataset.manifest.tokenizer_fingerprint != own:
             raise UserError(
                 f"{name} and {student.dataset} were tokenised differently; run the split stage of both again"
             )
