@@ -51,7 +51,7 @@ class TokenisedDataset:
         return self.split("train").pad_id
 
     def check(self, network: Classifier) -> None:
-        """Raise UserError or UserError for a network that cannot read these tokens as they are meant."""
+        """Raise UserError for a network that cannot read these tokens as they are meant."""
         limit = self.manifest.max_length
         if limit > network.max_length:
             raise UserError(

@@ -23,7 +23,7 @@ START = "start"
 
 
 def start_teacher(stage: Stage, dataset: TokenisedDataset) -> Start:
-    """The teacher before training; a supplied one as it is. Raises UserError or UserError if it doesn't fit."""
+    """The teacher before training; a supplied one as it is. Raises UserError if it doesn't fit."""
     given, seed = stage.parameters, stage.seed_of(START, of="teacher")
     if given.teacher.origin != "train":
         name = given.teacher.origin.replace("{dataset}", dataset.spec.name)
