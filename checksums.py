@@ -5,6 +5,7 @@ record beside `model`, `signals`, `tokens` and the like, so that those folders h
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -109,6 +110,11 @@ def first_fault(error: ValidationError) -> str:
         return f"not valid JSON ({first['msg'].removeprefix('Invalid JSON: ')})"
     field = ".".join(str(part) for part in first["loc"])
     return f"{f'field {field}: ' if field else ''}{first['msg']}; damaged, or of another release"
+
+
+def digest_of(content: object) -> str:
+    """sha256 (hex) of what JSON can hold; the order of keys makes no difference."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def sum_of(file: Path) -> str:

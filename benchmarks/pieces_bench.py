@@ -32,9 +32,9 @@ CURRICULUM_STEPS, PROBE_ROWS = 16, 32
 TARGETS = {"kd": 1.10, "signals": 1.10, "meta_teacher": 1.5, "curriculum": 1.15, "useful": 0.93}
 
 
-def sampled_batches(split: TokenSplit, count: int, *, batch_size: int = BATCH) -> list[Batch]:
+def sampled_batches(split: TokenSplit, count: int) -> list[Batch]:
     """Some batches of the first epoch, spread evenly over it."""
-    order = batch_order(split.lengths, batch_size, seed=SEED, epoch=1, shuffle=True)
+    order = batch_order(split.lengths, BATCH, seed=SEED, epoch=1, shuffle=True)
     return [collate(split, order[place]) for place in np.linspace(0, len(order) - 1, count).astype(int)]
 
 
@@ -86,9 +86,9 @@ def descend(model: Classifier, optimizer: torch.optim.Optimizer, loss: Tensor) -
     optimizer.step()
 
 
-def forward_pass(model: Classifier, split: TokenSplit, batch_size: int = EVAL_BATCH) -> Step:
-    """A forward pass over a split, in prepared batches of equal lengths."""
-    order = batch_order(split.lengths, batch_size, seed=0, epoch=0, shuffle=False)
+def forward_pass(model: Classifier, split: TokenSplit) -> Step:
+    """A forward pass over a split, in batches of equal lengths that lie ready."""
+    order = batch_order(split.lengths, EVAL_BATCH, seed=0, epoch=0, shuffle=False)
     batches = [collate(split, indices) for indices in order]
     model.eval()
 
@@ -147,16 +147,13 @@ class Recorded:
     given: list[Batch] = field(default_factory=list)
 
     def next_batch(self) -> Batch:
-        """See `BatchSource`."""
         self.given.append(self.batches.next_batch())
         return self.given[-1]
 
     def state_dict(self) -> State:
-        """See `BatchSource`."""
         return self.batches.state_dict()
 
     def load_state_dict(self, state: State) -> None:
-        """See `BatchSource`."""
         self.batches.load_state_dict(state)
 
 

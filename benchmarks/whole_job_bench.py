@@ -100,9 +100,10 @@ def _reading(workspace: Workspace, repetitions: int) -> list[Part]:
     teacher, student = ({side: passes[side, kind] for side in ("ours", "plain")} for kind in ("teacher", "student"))
     # Both sides score the teacher after each epoch and at the end, and know what it says about dev.
     scored = (TEACHER_EPOCHS + 1) * batches["selection"]
+    both = [stock_network("teacher"), stock_network("student")]
     meta = _timed(
         "",
-        {"ours": _head_training(splits), "plain": _online_meta(splits["quiz"])},
+        {"ours": _head_training(splits), "plain": forward_step(both, _padded(splits["quiz"], BATCH))},
         1,
         META_EPOCHS * math.ceil(len(splits["quiz"]) / BATCH),
         repetitions,
@@ -148,10 +149,6 @@ def _grouped(split: TokenSplit) -> Iterator[Batch]:
 
 def _padded(split: TokenSplit, size: int) -> Iterator[Batch]:
     return cycle(padded_batches(split, SAMPLES, size))
-
-
-def _online_meta(quiz: TokenSplit) -> Step:
-    return forward_step([stock_network("teacher"), stock_network("student")], _padded(quiz, BATCH))
 
 
 def _head_training(splits: Mapping[str, TokenSplit]) -> Step:

@@ -1,7 +1,7 @@
 """MPDistil's variants (meta-teacher's loss x reward x sampler) as points of a grid, and the row of each."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -103,8 +103,12 @@ class Cells:
             "dataset": dataset,
             "seed": seed,
             "metric": metric,
-            "cell": dict(zip(("meta_loss", "reward", "sampler"), _cell(point.values), strict=True))
-            | {"preset": "default"},
+            "cell": {
+                "meta_loss": point.values["meta_teacher.loss"],
+                "reward": point.values["curriculum.reward"],
+                "sampler": point.values["curriculum.sampler"],
+                "preset": "default",
+            },
             "scores": scores("dev"),
             "selection_scores": scores("selection"),
             "selection_loss": {name: content.selection["loss"] for name, content in evaluated.items()},
@@ -116,7 +120,3 @@ class Cells:
             "duration_s": round(sum(record.duration_s for record in own), 1),
             **self.setting.provenance(),
         }
-
-
-def _cell(values: Mapping[str, object]) -> tuple[str, str, str]:
-    return str(values["meta_teacher.loss"]), str(values["curriculum.reward"]), str(values["curriculum.sampler"])

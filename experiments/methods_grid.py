@@ -89,10 +89,13 @@ class MethodsGrid:
         """The entries still to run; methods that refuse the dataset are named."""
         found: list[Point] = []
         for entry in self.entries:
-            reason = self._refused(entry, dataset)
+            reason, tried = (
+                self._refused(entry, dataset),
+                sum(one.grid == entry.grid for one in self.entries) if entry.grid else 1,
+            )
             if reason is not None:
                 print(f"left out: {reason}", flush=True)
-            elif not self._has_row(entry.grid or entry.name, dataset, seed, self._tried(entry)):
+            elif not self._has_row(entry.grid or entry.name, dataset, seed, tried):
                 point = self.point(entry, dataset, seed)
                 found += [] if entry.grid and self.outputs.has(point) else [point]
         return found
@@ -161,10 +164,6 @@ class MethodsGrid:
     def _refused(self, entry: Entry, dataset: str) -> str | None:
         spec = self.outputs.spec(dataset)
         return refusal(entry.method, dataset, spec.kind, KINDS[spec.kind].columns(spec.label_names))
-
-    def _tried(self, entry: Entry) -> int:
-        """Number of points that an entry's row is chosen from."""
-        return sum(one.grid == entry.grid for one in self.entries) if entry.grid else 1
 
     def _has_row(self, method: str, dataset: str, seed: int, points: int) -> bool:
         if not self.setting.rows.exists():

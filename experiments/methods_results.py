@@ -10,19 +10,20 @@ that are quoted from another paper are left out, because their models are not th
 Exit status: 0, or 2 with one line that says which line of the file is wrong.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from config.methods import ROWS
 from experiments.method_runs import MethodResult, latest_method_rows, read_method_rows
 from experiments.result_rows import Setup
-from experiments.results import MISSING, paper_section, spread_text, write_page
+from experiments.results import MISSING, page_parser, paper_section, spread_text, write_page
 from reporting.tables import Table, markdown_table
 
 PAPER = Path("docs/results/paper-mpdistil-table2.json")
-WITHOUT = "-without-temperature"
+ABLATED = next(row for row in ROWS if row.ablation)
+"""The method whose parts the papers take out; of its variants `grid` names the one without."""
 INTRODUCTION = """\
 # All methods on real rows: measurements
 
@@ -110,7 +111,8 @@ def _margins(rows: Sequence[MethodResult], methods: Sequence[str], datasets: Seq
     teacher = {name: {row.seed: row.dev.teacher for row in rows if row.dataset == name} for name in datasets}
     body = [["teacher (score)", *(spread_text(list(teacher[name].values()), "{:.1f}") for name in datasets), ""]]
     for method in methods:
-        margins = [_margins_of(rows, method, name) for name in datasets]
+        own = [row for row in rows if row.method == method]
+        margins = [[r.dev.student - r.dev.teacher for r in own if r.dataset == name] for name in datasets]
         whole = [sum(own) / len(own) for own in margins if own]
         mean = spread_text([sum(whole) / len(whole)], "{:+.1f}") if len(whole) == len(datasets) else MISSING
         body.append([method, *(spread_text(own, "{:+.1f}") for own in margins), mean])
@@ -125,10 +127,6 @@ def _on_shared_seeds(rows: Sequence[MethodResult], datasets: Sequence[str]) -> l
         seeds = [{row.seed for row in own if row.method == method} for method in {row.method for row in own}]
         kept += [row for row in own if row.seed in set.intersection(*seeds)]
     return kept
-
-
-def _margins_of(rows: Sequence[MethodResult], method: str, dataset: str) -> list[float]:
-    return [r.dev.student - r.dev.teacher for r in rows if (r.method, r.dataset) == (method, dataset)]
 
 
 def _details(rows: Sequence[MethodResult], methods: Sequence[str], datasets: Sequence[str]) -> Table:
@@ -158,7 +156,7 @@ def _temperature(rows: Sequence[MethodResult], datasets: Sequence[str]) -> Table
     for dataset in datasets:
         sides = [
             {r.seed: r.dev.student for r in rows if (r.method, r.dataset) == (name, dataset)}
-            for name in ("prokd", f"prokd{WITHOUT}")
+            for name in (ABLATED.name, f"{ABLATED.name}-without-{ABLATED.ablation}")
         ]
         both = sorted(set(sides[0]) & set(sides[1]))
         if both:
@@ -184,11 +182,7 @@ def _parameters(rows: Sequence[MethodResult], methods: Sequence[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the page; 2 if a row can't be used, or there is none."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.methods_results", description="Make the page of all methods."
-    )
-    parser.add_argument("runs", type=Path, help="docs/results/runs.jsonl")
-    parser.add_argument("page", type=Path, help="Markdown file to write")
+    parser = page_parser("methods_results", "Make the page on all methods.", PAPER)
     parser.add_argument(
         "--comparison",
         action="append",
@@ -196,7 +190,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="TITLE=FILE",
         help="comparison.md of `python -m reporting.compare` on the same runs; may be given again",
     )
-    parser.add_argument("--paper", type=Path, default=PAPER, help="the paper's figures, for context")
     options = parser.parse_args(arguments)
     try:
         rows = read_method_rows(options.runs)

@@ -19,7 +19,7 @@ from experiments.planted_pairs import PlantedPair, draw
 from kinds import KINDS, Kind
 from metrics import compute_metrics
 from records.evaluated import EvaluateMetrics
-from reporting.comparison import Comparison, compare
+from reporting.comparison import compare
 from reporting.evaluations import Evaluation, PairedPredictions
 from reporting.gather import DatasetOutputs
 from reporting.statistics import Interval
@@ -89,7 +89,7 @@ def measure(runs: int, methods: Sequence[str] = METHODS, seeds: Sequence[int] = 
         margins=_share([_off_zero(cell.margin.interval) for cell in cells]),
         against_baseline=_share([cell.outcome in ("win", "loss") for cell in cells if cell.outcome is not None]),
         means=_share([_off_zero(average.interval) for average in averages]),
-        friedman=_share([_differ(one) for one in compared]),
+        friedman=_share([one.ranking.test is not None and one.ranking.test.p < 1 - one.level for one in compared]),
         wilcoxon=_share([min(one.ranking.wilcoxon.values(), default=1.0) < 1 - one.level for one in compared]),
         named=_share(["told apart from all others" in one.ranking.note for one in compared]),
     )
@@ -97,10 +97,6 @@ def measure(runs: int, methods: Sequence[str] = METHODS, seeds: Sequence[int] = 
 
 def _off_zero(found: Interval) -> bool:
     return found.low is not None and found.high is not None and not found.low <= 0 <= found.high
-
-
-def _differ(compared: Comparison) -> bool:
-    return compared.ranking.test is not None and compared.ranking.test.p < 1 - compared.level
 
 
 def _share(found: Sequence[bool]) -> float:

@@ -247,15 +247,18 @@ def write_page(page: Path, make: Callable[[str], str]) -> None:
         file.write(text.encode("utf-8"))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Make the page; 2 if a row can't be used."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.results", description="Make the results page from its rows."
-    )
+def page_parser(module: str, description: str, paper: Path) -> argparse.ArgumentParser:
+    """The options of a command that makes a page of rows."""
+    parser = argparse.ArgumentParser(prog=f"python -m experiments.{module}", description=description)
     parser.add_argument("runs", type=Path, help="docs/results/runs.jsonl")
     parser.add_argument("page", type=Path, help="Markdown file to write")
-    parser.add_argument("--paper", type=Path, default=PAPER, help="the paper's figures, for context")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--paper", type=Path, default=paper, help="the paper's figures, for context")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the page; 2 if a row can't be used."""
+    options = page_parser("results", "Make the results page from its rows.", PAPER).parse_args(arguments)
     try:
         rows = read_rows(options.runs)
     except ValueError as error:

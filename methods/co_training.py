@@ -53,7 +53,6 @@ class ProjectedModel(nn.Module):
         self._run = run
 
     def forward(self, inputs: dict[str, Tensor], choices: int, layers: tuple[int, ...]) -> Outputs:
-        """See `Classifier.forward`."""
         network = self.network
         outputs = self._run(network, inputs, dataset=network.dataset, choices=choices, layers=layers)
         projection = network.projection

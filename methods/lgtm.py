@@ -57,7 +57,6 @@ class Lgtm:
         return NEEDS
 
     def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
-        """See `MovingTeacher.step`."""
         student, teacher = pair.student, pair.teacher
         random_state = RandomState.now(batch.labels.device)
         with derivable_attention():

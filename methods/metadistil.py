@@ -67,7 +67,6 @@ class MetaDistil:
         return {"loss": total, **parts}
 
     def step(self, pair: Pair, batch: TrainingBatch, quiz: Iterator[TrainingBatch]) -> dict[str, float]:
-        """See `MovingTeacher.step`."""
         student, teacher, needs = pair.student, pair.teacher, self.needs
         if pair.progress < self.teacher_warmup:
             return self._plain_step(pair, batch)

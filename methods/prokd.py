@@ -25,7 +25,6 @@ class ProKd:
         return Needs(teacher="trajectory")
 
     def phase(self, epoch: int, epochs: int, teacher_epochs: int) -> Phase:
-        """See `Scheduled.phase`."""
         taught = taught_epochs(epochs, self.label_share)
         if epoch > taught:
             return Phase("labels", LabelsOnly())

@@ -27,7 +27,6 @@ class Rco:
         return Needs(teacher="trajectory")
 
     def phase(self, epoch: int, epochs: int, teacher_epochs: int) -> Phase:
-        """See `Scheduled.phase`."""
         # The paper searches anchors greedily by a KL threshold. Here they are spread evenly over the route and end with its
         # last epoch, as in the papers that compare with it (MetaDistil: four anchors).
         anchors = min(self.anchors, teacher_epochs)

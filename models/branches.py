@@ -38,7 +38,6 @@ class Branched(nn.Module):
     def forward(
         self, inputs: dict[str, Tensor], *, dataset: str, choices: int = 1, layers: tuple[int, ...] = ()
     ) -> Outputs:
-        """See `Classifier.forward`."""
         places = self.places if self.training else ()
         said = self.teacher(inputs, dataset=dataset, choices=choices, layers=layers, tokens=places)
         for place in places:

@@ -17,7 +17,7 @@ from records.registered import Check
 from registry import names
 from registry.evidence import EvaluatedStudent
 from registry.gate import Holder, Judged, Losses, judge, read_losses
-from registry.gate_tags import note_checks, of_evidence, settings_text
+from registry.gate_tags import note_checks, of_evidence, set_tags, settings_text
 from registry.model_state import ModelState, StoredVersion
 
 if TYPE_CHECKING:
@@ -120,10 +120,8 @@ def set_champion(
     _note(client, model_state.name, version, judged, champion, settings)
     if judged.passed:
         move_champion(client, model_state.name, Move(candidate, champion, BY_GATE, judged.text, model_state.newest))
-    if version.tags.get(names.GATE_SETTINGS) != _judged_by(checks, settings):  # last: it says that all of this was done
-        client.set_model_version_tag(
-            model_state.name, str(candidate), names.GATE_SETTINGS, _judged_by(checks, settings)
-        )
+    # Last: it says that all of this was done.
+    set_tags(client, model_state.name, version, {names.GATE_SETTINGS: _judged_by(checks, settings)})
     return judged.text
 
 
@@ -196,15 +194,10 @@ def stored_losses(client: "MlflowClient", version: StoredVersion | None) -> Loss
 def _note(
     client: "MlflowClient", name: str, version: StoredVersion, judged: Judged, champion: int | None, settings: Registry
 ) -> None:
-    """Write the verdict to the version's tags and description, if it differs."""
-    tags = {
-        names.GATE_AGAINST: str(champion),
-        names.GATE_PASSED: str(judged.passed).lower(),
-        names.GATE: judged.text,
-    }
-    for key, value in tags.items():
-        if version.tags.get(key) != value:
-            client.set_model_version_tag(name, str(version.number), key, value)
+    """The verdict as tags of the version, and in its description; nothing is written that stands there."""
+    passed = str(judged.passed).lower()
+    tags = {names.GATE_AGAINST: str(champion), names.GATE_PASSED: passed, names.GATE: judged.text}
+    set_tags(client, name, version, tags)
     note_checks(client, name, version, judged.verdict.checks, settings)
     text = described(version.description, "Gate:", judged.text)
     if text != version.description:

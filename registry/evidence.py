@@ -1,6 +1,5 @@
 """Evidence for one student, read from the files under outputs/ alone."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 
-from checksums import check_unchanged, combined, file_sums
+from checksums import check_unchanged, combined, digest_of, file_sums
 from config.parameters import Parameters
 from data.records import DatasetSpec
 from outputs import OUTPUTS, evaluate_folder, read_json, read_record, read_rows, student_model, tokens_folder
@@ -55,8 +54,8 @@ class EvaluatedStudent:
 
     @property
     def key(self) -> str:
-        """Identity of the student: its name, seed, weights and evaluation."""
-        return _digest(self.name, str(self.seed), self.student_hash, self.evaluate_hash)
+        """The same for a student that was registered before: its name, seed, weights and what evaluate found."""
+        return digest_of([self.name, str(self.seed), self.student_hash, self.evaluate_hash])
 
     @property
     def model(self) -> Path:
@@ -125,11 +124,6 @@ class EvaluatedStudent:
     def parameters(self) -> int:
         return self.metrics.parameters.student
 
-    @property
-    def latency_ms(self) -> float:
-        """Median of a forward pass."""
-        return self.metrics.latency_ms.student.p50
-
     def score(self, rows: str, metric: str) -> float:
         """One of evaluate's scores; `rows` is selection, dev, teacher_dev, ..."""
         return self.metrics.scores[rows][metric]
@@ -183,7 +177,7 @@ def _evaluate_hash(evaluated: Path, metrics: EvaluateMetrics) -> str:
     table = parquet.read_table(evaluated / PREDICTIONS, columns=["set", "row_id", "label"])
     rows = [table.column(name).to_pylist() for name in ("set", "row_id", "label")]
     scores = {key: value for key, value in metrics.tree().items() if key in metrics.scores or key in KEYED}
-    return _digest(json.dumps(rows), json.dumps(_rounded(scores), sort_keys=True))
+    return digest_of([json.dumps(rows), json.dumps(_rounded(scores), sort_keys=True)])
 
 
 def _rounded(value: object) -> object:
@@ -191,10 +185,6 @@ def _rounded(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _rounded(part) for key, part in value.items()}
     return round(value, DIGITS) + 0.0 if isinstance(value, float) else value
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def curves(student: EvaluatedStudent) -> list[tuple[str, int, float]]:

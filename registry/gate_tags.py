@@ -50,8 +50,13 @@ def failed_in(tags: Mapping[str, str], *, without: Sequence[str] = ()) -> list[s
 def note_checks(
     client: "MlflowClient", name: str, version: StoredVersion, checks: Iterable[Check], settings: Registry
 ) -> None:
-    """Tag a version with its tests, if they differ from its tags."""
-    for key, value in check_tags(checks, settings).items():
+    """Tag a version with its tests."""
+    set_tags(client, name, version, check_tags(checks, settings))
+
+
+def set_tags(client: "MlflowClient", name: str, version: StoredVersion, tags: Mapping[str, str]) -> None:
+    """Set tags of a version that it has not already."""
+    for key, value in tags.items():
         if version.tags.get(key) != value:
             client.set_model_version_tag(name, str(version.number), key, value)
 

@@ -8,6 +8,7 @@ from registry import names
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.store.entities import PagedList
 
 Found = TypeVar("Found")
@@ -21,6 +22,11 @@ class StoredVersion:
     run_id: str
     tags: Mapping[str, str]
     description: str = ""
+
+    @classmethod
+    def of(cls, version: "ModelVersion") -> "StoredVersion":
+        """A version as MLflow gives it."""
+        return cls(int(version.version), version.run_id or "", version.tags, version.description or "")
 
     @property
     def lost(self) -> bool:
@@ -65,7 +71,7 @@ def read_model_states(client: "MlflowClient", like: str, wanted: Sequence[str]) 
     models = {model.name: model for model in pages(client.search_registered_models, **fitting)}
     found: dict[str, dict[int, StoredVersion]] = {}
     for version in pages(client.search_model_versions, **fitting):
-        own = StoredVersion(int(version.version), version.run_id or "", version.tags, version.description or "")
+        own = StoredVersion.of(version)
         found.setdefault(version.name, {})[own.number] = own
     return {
         name: ModelState(

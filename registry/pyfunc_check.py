@@ -4,14 +4,13 @@ A registry is somebody's server. Its files are looked at here before any of them
 the one file of code that a version holds runs all the same when rows are scored, so registries must be trusted.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
-from checksums import sum_of
+from checksums import digest_of, sum_of
 from errors import UserError
 
 CODE, STUDENT, SCORING, SUMS = "student_scorer.py", "student", "scoring.json", "sums.json"
@@ -40,9 +39,8 @@ def sums_of(names: Mapping[str, Path]) -> dict[str, str]:
 
 
 def fingerprint(folder: Path) -> str:
-    """One sha256 over all files of a pulled folder that affect a score."""
-    sums = sums_of({"artifacts": folder / "artifacts", CODE: folder / CODE})
-    return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
+    """One sha256 of all files of a pulled folder that a score depends on."""
+    return digest_of(sums_of({"artifacts": folder / "artifacts", CODE: folder / CODE}))
 
 
 def check_package(folder: Path, title: str) -> None:

@@ -9,8 +9,7 @@ params.yaml. The last line, JSON, counts the versions and names those that were 
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,28 +17,12 @@ from errors import UserError
 from paths import sqlite_path
 from registry import names
 from registry.connection import connect, explained, tracking_address
-from registry.model_state import pages
+from registry.model_state import StoredVersion, pages
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 FILES = ("dvc.lock", "params.yaml")
-
-
-@dataclass(frozen=True)
-class VersionRun:
-    """A version of ours, and the run with its evidence."""
-
-    name: str
-    number: str
-    run_id: str
-    key: str
-    """Key of its student."""
-    lost: bool
-    """True if `register` found its files missing."""
-
-    def __str__(self) -> str:
-        return f"{self.name}/{self.number}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,31 +52,28 @@ def fetch(folder: Path) -> tuple[int, list[str]]:
         return 0, []  # nothing was ever registered; asking would make the store
     client = connect()
     with explained(address):
-        found = list(_versions(client))
-        again = {version.key for version in found if not version.lost}
+        # Others than `register` make versions, too; those know nothing of DVC.
+        found = [
+            (version.name, StoredVersion.of(version))
+            for version in pages(client.search_model_versions)
+            if names.KEY in version.tags
+        ]
+        again = {own.tags[names.KEY] for _, own in found if not own.lost}
         # Of a student that was registered again, because its files were gone, the later version speaks.
-        versions = [version for version in found if not (version.lost and version.key in again)]
-        without = [str(version) for version in versions if not _download(client, version, folder)]
+        versions = [(name, own) for name, own in found if not (own.lost and own.tags[names.KEY] in again)]
+        without = [f"{name}/{own.number}" for name, own in versions if not _download(client, name, own, folder)]
     return len(versions), without
 
 
-def _versions(client: "MlflowClient") -> Iterator[VersionRun]:
-    """Every version that `register` made; others know nothing of DVC."""
-    for version in pages(client.search_model_versions):
-        if names.KEY in version.tags:
-            key, lost = version.tags[names.KEY], names.LOST in version.tags
-            yield VersionRun(version.name, str(version.version), version.run_id or "", key, lost)
-
-
-def _download(client: "MlflowClient", version: VersionRun, folder: Path) -> bool:
-    """Download the files of one version; False if it has no dvc.lock."""
+def _download(client: "MlflowClient", name: str, version: StoredVersion, folder: Path) -> bool:
+    """Fetch the files of one version; False if it has no dvc.lock."""
     there = {Path(file.path).name for file in client.list_artifacts(version.run_id, names.EVIDENCE)}
     if not there:
         raise UserError(
-            f"{version}: the files of its run are gone; `python -m tasks.register` registers its student again, if that is "
-            "among the outputs; else delete the version in MLflow"
+            f"{name}/{version.number}: the files of its run are gone; `python -m tasks.register` registers its student "
+            "again, if that is among the outputs; else delete the version in MLflow"
         )
-    target = folder / version.name / version.number
+    target = folder / name / str(version.number)
     target.mkdir(parents=True)
     for file in FILES:
         if file in there:

@@ -56,7 +56,9 @@ def _stale_folders(database: Path) -> list[str]:
         {
             str(path.parent)
             for path in places
-            if path.parent.name == FOLDER and (here / path.name).is_dir() and not _same(path.parent, here)
+            if path.parent.name == FOLDER
+            and (here / path.name).is_dir()
+            and not (path.parent.exists() and path.parent.samefile(here))
         }
     )
 
@@ -68,7 +70,3 @@ def _correct(store: sqlite3.Connection, table: str, column: str, old: str, new: 
     moved = [(path, rowid) for rowid, path in rows if Path(path).exists()]
     store.executemany(f"update {table} set {column} = ? where rowid = ?", moved)  # noqa: S608
     return len(moved)
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.exists() and one.samefile(other)

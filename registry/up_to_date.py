@@ -4,11 +4,10 @@ Then nothing is asked, and MLflow, whose import and first question cost seconds,
 file: what lies on a server is known by asking it.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from checksums import digest_of
 from config.parameters import Parameters
 from outputs import read_if_whole
 from paths import sqlite_path
@@ -36,7 +35,7 @@ def state_of(
         folders=tuple(folders),
         files=stamp(folders),
         students=tuple(student.key for student in students),
-        settings=hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest(),
+        settings=digest_of(given),
     )
 
 

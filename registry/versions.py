@@ -83,7 +83,7 @@ class Registration:
             description=text,
             model_id=model_id,
         )
-        own = StoredVersion(int(made.version), run_id, made.tags, made.description or "")
+        own = StoredVersion.of(made)
         first = _version_of(client, student) or own
         if first.number != own.number:
             client.delete_model_version(name, str(own.number))

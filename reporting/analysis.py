@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import log_softmax
 
 from config.methods import BASELINE, CURRICULUM
 from kinds import KINDS, Floats
@@ -174,8 +175,7 @@ def _entropy_gaps(one: DatasetOutputs) -> list[EntropyGap]:
 
 def entropy(logits: Floats) -> Floats:
     """Entropy in nats of softmax(logits): (N, C) -> (N,)."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    log_p = log_softmax(logits, axis=1)
     return -(np.exp(log_p) * log_p).sum(axis=1)
 
 

@@ -59,7 +59,13 @@ def entropy_table(analysis: Analysis) -> Table:
 def temperature_table(analysis: Analysis, metrics: dict[str, str]) -> Table:
     """Pro-KD's margins to the teacher with and without the temperature."""
     rows = [
-        [one.dataset, *(_signed(part, metrics[one.dataset]) for part in (one.with_it.mean, one.without_it.mean))]
+        [
+            one.dataset,
+            *(
+                wording.number_text(side.mean, metrics[one.dataset], signed=True)
+                for side in (one.with_it, one.without_it)
+            ),
+        ]
         for one in analysis.temperatures
     ]
     return Table(["dataset", "with the temperature", "without"], rows)
@@ -90,10 +96,6 @@ def second_proposition_table(analysis: Analysis) -> Table:
         means = [f"{value:+.3f}".replace("-", wording.MINUS) for value in (one.binary, one.real)]
         rows.append([one.dataset, str(one.steps), *means, str(one.binary_lower)])
     return Table(["dataset", "steps", "mean binary reward", "mean real reward", "steps against it"], rows)
-
-
-def _signed(value: float, metric: str) -> str:
-    return wording.number_text(value, metric, signed=True)
 
 
 def _correlation(found: Correlation | None) -> str:

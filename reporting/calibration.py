@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from kinds import Floats
-from reporting.lost_rows import softmax
 from reporting.statistics import FEWEST_ROWS, Interval, share_interval
 from seeds import numpy_generator
 
@@ -53,7 +53,7 @@ class Calibration:
 
 def calibrate(logits: Floats, labels: NDArray[np.generic], level: float, name: str = "") -> Calibration:
     """Calibrate logits (N, C) of class numbers (N,); `name` seeds the draws."""
-    said = softmax(logits)
+    said = softmax(logits, axis=1)
     sure, right = said.max(axis=1), (said.argmax(axis=1) == labels).astype(np.float64)
     count = int(np.clip(len(sure) // ROWS_IN_A_BIN, FEWEST_BINS, MOST_BINS))
     place = np.empty(len(sure), dtype=np.int64)

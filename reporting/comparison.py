@@ -117,17 +117,13 @@ def compare(
     )
 
 
-def _seeds(one: DatasetOutputs, method: str) -> list[int]:
-    return sorted(seed for name, seed in one.evaluations if name == method)
-
-
 def _line(
     outputs: Sequence[DatasetOutputs], method: str, baseline: str, level: float, left_out: Mapping[str, str]
 ) -> MethodLine:
     cells: dict[str, Cell] = {}
     missing: dict[str, str] = {}
     for one in outputs:
-        if seeds := _seeds(one, method):
+        if seeds := sorted(seed for name, seed in one.evaluations if name == method):
             cells[one.name] = _cell(one, method, seeds, baseline, level)
         else:
             columns = KINDS[one.kind].columns(one.label_names)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from kinds import KINDS
 from reporting.classes import class_name
@@ -49,7 +50,11 @@ def changed_rows(one: DatasetOutputs, rows: PairedPredictions) -> tuple[list[Cha
 
 
 def _changed_classes(one: DatasetOutputs, rows: PairedPredictions) -> tuple[list[ChangedRow], list[ChangedRow]]:
-    labels, teacher, student = rows.labels.astype(np.int64), softmax(rows.teacher), softmax(rows.student)
+    labels, teacher, student = (
+        rows.labels.astype(np.int64),
+        softmax(rows.teacher, axis=1),
+        softmax(rows.student, axis=1),
+    )
     names = [class_name(one.label_names, number) for number in range(student.shape[1])]
     right = [said.argmax(axis=1) == labels for said in (teacher, student)]
 
@@ -64,9 +69,3 @@ def _changed_classes(one: DatasetOutputs, rows: PairedPredictions) -> tuple[list
         ]
 
     return listed(right[0] & ~right[1], LOST), listed(right[1] & ~right[0], WON)
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities (N, C) of logits (N, C)."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)

@@ -47,12 +47,10 @@ def rank_methods(
     smallest = min(1.0, 2 / 2 ** len(datasets) * (len(scores) - 1))
     against: dict[str, float] = {}
     if baseline in scores and smallest < 1 - level:
-        against = holm({name: wilcoxon(_differences(scores, name, baseline)) for name in scores if name != baseline})
+        against = holm(
+            {name: wilcoxon(np.subtract(scores[name], scores[baseline])) for name in scores if name != baseline}
+        )
     return Ranking(average, test, difference, against, _note(test, difference, average, level, smallest))
-
-
-def _differences(scores: Mapping[str, Sequence[float]], name: str, baseline: str) -> list[float]:
-    return [own - other for own, other in zip(scores[name], scores[baseline], strict=True)]
 
 
 def _note(test: Friedman, difference: float, average: Mapping[str, float], level: float, smallest: float) -> str:

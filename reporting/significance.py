@@ -52,7 +52,7 @@ def average_ranks(scores: Floats) -> Floats:
     return np.mean([ranks(row) for row in scores], axis=0)
 
 
-def friedman(scores: Floats, *, seed: int = 0) -> Friedman:
+def friedman(scores: Floats) -> Friedman:
     """Friedman's test of scores (N, K) of K methods on N datasets; p from permutations within each dataset.
 
     Raises ValueError under FEWEST_DATASETS datasets or FEWEST_METHODS methods.
@@ -66,9 +66,8 @@ def friedman(scores: Floats, *, seed: int = 0) -> Friedman:
     if not np.ptp(table):  # every method ties everywhere
         return Friedman(0.0, 1.0, count, methods)
     measured = _between(table)
-    generator = numpy_generator(seed, "Friedman")
     shuffled = np.repeat(table[None], PERMUTATIONS, axis=0)
-    drawn = _between(generator.permuted(shuffled, axis=2))
+    drawn = _between(numpy_generator(0, "Friedman").permuted(shuffled, axis=2))
     reached = int((drawn >= measured - 1e-9).sum())
     p = (reached + 1) / (PERMUTATIONS + 1)
     return Friedman(float(stats.friedmanchisquare(*scores.T).statistic), p, count, methods)
@@ -85,7 +84,7 @@ def critical_difference(methods: int, datasets: int, level: float = 0.95) -> flo
     return widest / math.sqrt(2) * math.sqrt(methods * (methods + 1) / (6 * datasets))
 
 
-def wilcoxon(differences: Sequence[float]) -> float:
+def wilcoxon(differences: Sequence[float] | Floats) -> float:
     """Two-sided p of Wilcoxon's signed-rank test; differences of 0 are left out (Wilcoxon's own rule).
 
     Exact over all signs, also with ties, up to EXACT_UP_TO differences. 1.0 if there are none.

@@ -71,7 +71,7 @@ def _between(
     for note in start.notes:
         stage.say(note)
     model = start.classifier
-    check_between(model, student, dataset.load(teacher, attention=attention))
+    check_between(stage.method, model, student, dataset.load(teacher, attention=attention))
     folder = stage.read(signals_folder(stage.dataset, stage.seed))
     signals = open_signals(folder, "train", rows=len(dataset.split("train")))
     method = make_assisted_method(stage.parameters, stage.method)

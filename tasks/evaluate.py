@@ -120,9 +120,14 @@ def _costs(
 ) -> tuple[Latency, Throughput, Memory]:
     """CPU latency and throughput, timed alternately, and the memory of a pass at the throughput's batch."""
     given, batch = stage.parameters.evaluate, stage.parameters.evaluate.throughput_batch
-    length, threads = min(given.latency_length, dataset.max_length), given.latency_threads
+    length, threads = min(given.latency_length, dataset.manifest.max_length), given.latency_threads
     timing = Timing(
-        stage.dataset, dataset.spec.choices, dataset.vocabulary, length, threads=threads, repeats=given.latency_repeats
+        stage.dataset,
+        dataset.spec.choices,
+        dataset.manifest.vocabulary,
+        length,
+        threads=threads,
+        repeats=given.latency_repeats,
     )
     latency = measure_latency(models, timing, given.latency_batch)
     throughput = measure_throughput(models, timing, batch)

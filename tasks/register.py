@@ -11,6 +11,7 @@ stops nothing: the files stay the record, and the next run catches up.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from errors import UserError
@@ -104,8 +105,6 @@ def _registered(
     except RegistryUnreachable as error:
         reachable = False
         stage.say(f"{error}; the files under outputs/ stay the record, and the next run catches up")
-    except UserError as error:
-        raise UserError(str(error)) from None
     return registered(students, done, address, reachable)
 
 
@@ -114,7 +113,8 @@ def fill(
 ) -> None:
     """The part of a registration that needs the registry; keeps `done` up to date."""
     parameters, wanted = stage.parameters, list(dict.fromkeys(student.name for student in students))
-    before = done.model_states = read_model_states(client, f"{parameters.benchmark}-%", wanted)
+    states = partial(read_model_states, client, f"{parameters.benchmark}-%", wanted)
+    before = done.model_states = states()
     experiment = open_experiment(client, parameters.benchmark, address, stage.say)
     for student in students:
         known = before[student.name].holds(student.key)
@@ -125,11 +125,9 @@ def fill(
         stage.say(f"deleted {leftovers} unfinished run{'s' * (leftovers > 1)} of an interrupted registration")
     new = [student for student in students if student.key not in done.versions]
     if new:
-        done.model_states = read_model_states(
-            client, f"{parameters.benchmark}-%", wanted
-        )  # with what was marked just now
+        done.model_states = states()  # with what was marked just now
         _register_new(Registration(client, experiment, parameters, checkout()), new, stage, done)
-        done.model_states = read_model_states(client, f"{parameters.benchmark}-%", wanted)
+        done.model_states = states()
     for name in wanted:
         own = {done.versions[student.key].number: student for student in students if student.name == name}
         model_state = replace_lost_champion(client, done.model_states[name], before[name])
@@ -145,7 +143,7 @@ def fill(
     folders = _folders(client, students, done)
     # Looked up before the last question: what somebody else writes from here on is seen as a change by the next run.
     done.state = state_of(address, students, parameters, folders)
-    done.model_states = read_model_states(client, f"{parameters.benchmark}-%", wanted)
+    done.model_states = states()
 
 
 def _has_files(

@@ -130,11 +130,9 @@ class _Trajectory:
             self.epochs.append(self.said(network))
 
     def state_dict(self) -> State:
-        """See `Checkpoints`."""
         return {"epochs": [torch.from_numpy(logits) for logits in self.epochs]}
 
     def load_state_dict(self, state: State) -> None:
-        """The reverse of `state_dict`."""
         self.epochs = [logits.numpy() for logits in state["epochs"]]
 
 

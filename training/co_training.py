@@ -192,12 +192,10 @@ class CoTrainingRun(Resumable):
         self.epoch, self.steps = self.epoch + 1, []
 
     def state_dict(self) -> State:
-        """See `Checkpoints`."""
         updates = [learner.updates for learner in self._learners]
         return super().state_dict() | {"updates": updates, "influence": self.pair.influence}
 
     def load_state_dict(self, state: State) -> None:
-        """The reverse of `state_dict`."""
         super().load_state_dict(state)
         for learner, updates in zip(self._learners, state["updates"], strict=True):
             learner.updates = updates

@@ -47,7 +47,6 @@ class Resumable:
         return {**parts, **{name: getattr(self, name) for name in self.VALUES}}
 
     def load_state_dict(self, state: State) -> None:
-        """The reverse of `state_dict`."""
         for name in self.PARTS:
             _put_back(getattr(self, name), state[name])
         for name in self.VALUES:

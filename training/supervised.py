@@ -224,12 +224,10 @@ class SupervisedRun(Resumable):
         self.epoch, self.step, self._sums = self.epoch + 1, 0, {}
 
     def state_dict(self) -> State:
-        """See `Checkpoints`."""
         own: State = {"model": self._model.state_dict(), "optimizer": self._optimizer.state_dict()}
         return gathered(own | super().state_dict())
 
     def load_state_dict(self, state: State) -> None:
-        """The reverse of `state_dict`."""
         load_weights(self._model, state["model"])
         load_optimizer(self._optimizer, state["optimizer"])
         super().load_state_dict(state)
@@ -257,7 +255,6 @@ class BestEpoch(Resumable):
         return patience is not None and len(self._curves) - max(self._chosen + 1, first - 1) >= patience
 
     def load_state_dict(self, state: State) -> None:
-        """The reverse of `state_dict`."""
         super().load_state_dict(state)
         self._weights = split_as(self._weights, self._model.state_dict())
 

@@ -8,7 +8,6 @@ another identity is set aside: it stays where it is, one for each stage, and ser
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from typing import IO
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
+from checksums import digest_of, sum_of
 from outputs import OUTPUTS
 from paths import home
 from stage_code import CODE
@@ -58,11 +58,11 @@ def _identity(stage: Stage, accelerator: Accelerator) -> dict[str, str]:
     hardware = [stage.device, str(accelerator.num_processes), accelerator.mixed_precision]
     hardware += ["in parts"] if is_asked() else []
     return {
-        "parameters": _digest([stage.recorded_parameters(), stage.dataset, stage.method, stage.seed]),
-        "data": _digest(stage.input_hashes()),
-        "code": _digest(_loaded_code()),
-        "libraries": _digest(stage.versions()),
-        "hardware": _digest(hardware),
+        "parameters": digest_of([stage.recorded_parameters(), stage.dataset, stage.method, stage.seed]),
+        "data": digest_of(stage.input_hashes()),
+        "code": digest_of(_loaded_code()),
+        "libraries": digest_of(stage.versions()),
+        "hardware": digest_of(hardware),
     }
 
 
@@ -72,13 +72,13 @@ def _loaded_code() -> dict[str, str]:
     folders = tuple(f"{ROOT / name}{os.sep}" for name in CODE)
     modules = {str(ROOT / f"{name}.py") for name in CODE}
     ours = sorted(Path(name) for name in files if name.startswith(folders) or name in modules)
-    return {str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest() for path in ours}
+    return {str(path.relative_to(ROOT)): sum_of(path) for path in ours}
 
 
 def _folder(stage: Stage, identity: Mapping[str, str]) -> Path:
     """This run's own folder; another one if a live process uses it."""
     parent = home(Path.cwd()) / FOLDER / stage.title.replace(" ", "-")
-    folder = parent / _digest(identity)[:12]
+    folder = parent / digest_of(identity)[:12]
     _say_what_is_set_aside(stage, parent, folder, identity)
     lock = _lock(folder)
     if lock is None:
@@ -146,7 +146,3 @@ def _differences(folder: Path, identity: Mapping[str, str]) -> str:
     except (OSError, ValueError, AttributeError):
         names = []
     return " and ".join(names) or "values"
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -87,7 +87,7 @@ class Stage:
     stamps: dict[Path, dict[Path, tuple[int, int]]] = field(default_factory=dict)
 
     def read(self, path: Path) -> Path:
-        """Note a folder of an earlier stage as an input. Raises UserError if it is missing or was changed."""
+        """Note a folder of an earlier stage as an input. Raises UserError if it isn't there, or has changed."""
         if not path.exists():
             stage = path.relative_to(OUTPUTS).parts[0] if path.is_relative_to(OUTPUTS) else "an earlier stage"
             raise UserError(f"{path}: missing; {stage} has not run for this combination (run `dvc repro`)")

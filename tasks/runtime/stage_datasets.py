@@ -46,38 +46,24 @@ class TokenisedDataset:
         return self.folder / TOKENIZER
 
     @property
-    def tokenizer_fingerprint(self) -> str:
-        return self.manifest.tokenizer_fingerprint
-
-    @property
-    def vocabulary(self) -> int:
-        """The tokenizer's highest id plus one."""
-        return self.manifest.vocabulary
-
-    @property
-    def max_length(self) -> int:
-        """Maximum tokens of an input."""
-        return self.manifest.max_length
-
-    @property
     def pad_id(self) -> int:
         """The padding id."""
         return self.split("train").pad_id
 
     def check(self, network: Classifier) -> None:
-        """Raise UserError for a network that cannot read these tokens."""
-        if self.max_length > network.max_length:
+        """Raise UserError for a network that cannot read these tokens as they are meant."""
+        limit = self.manifest.max_length
+        if limit > network.max_length:
             raise UserError(
-                f"split.max_length: {self.max_length} tokens, but the model reads {network.max_length} at most; "
-                "lower it to that"
+                f"split.max_length: {limit} tokens, but the model reads {network.max_length} at most; lower it to that"
             )
-        network.check_tokenizer(self.vocabulary, self.pad_id, self.max_length)
+        network.check_tokenizer(self.manifest.vocabulary, self.pad_id, limit)
 
     def load(self, folder: Path, *, attention: str) -> Classifier:
         """Load the network of an earlier stage. Raises UserError if it was made for other tokens."""
         made_for = read_stored(folder).tokenizer_fingerprint
         if made_for:
-            check_same_tokenizer(self.tokenizer_fingerprint, made_for)
+            check_same_tokenizer(self.manifest.tokenizer_fingerprint, made_for)
         network = load_model(folder, attention=attention)
         self.check(network)
         return network

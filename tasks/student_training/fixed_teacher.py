@@ -114,13 +114,13 @@ def check_pair(method: str, student: Classifier, teacher: Classifier, needs: Nee
     check_heads(method, ours, theirs)
 
 
-def check_between(assistant: Classifier, student: Classifier, teacher: Classifier) -> None:
+def check_between(method: str, assistant: Classifier, student: Classifier, teacher: Classifier) -> None:
     """Raise UserError unless the assistant is larger than the student and smaller than the teacher."""
     sizes = [parameter_count(model, model.dataset) for model in (student, assistant, teacher)]
     if not sizes[0] < sizes[1] < sizes[2]:
         raise UserError(
-            f"takd: the assistant has {sizes[1]} parameters, but must lie between the student's {sizes[0]} and the "
-            f"teacher's {sizes[2]}; change takd.layers or takd.config"
+            f"{method}: the assistant has {sizes[1]} parameters, but must lie between the student's {sizes[0]} and the "
+            f"teacher's {sizes[2]}; change {method}.layers or {method}.config"
         )
 
 

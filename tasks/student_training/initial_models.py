@@ -23,7 +23,7 @@ START = "start"
 
 
 def start_teacher(stage: Stage, dataset: TokenisedDataset) -> Start:
-    """The teacher before training; a supplied one unchanged. Raises UserError if it doesn't fit."""
+    """The teacher before training; a supplied one as it is. Raises UserError if it doesn't fit."""
     given, seed = stage.parameters, stage.seed_of(START, of="teacher")
     if given.teacher.origin != "train":
         name = given.teacher.origin.replace("{dataset}", dataset.spec.name)
@@ -82,7 +82,7 @@ def _random(
         config,
         dataset.head,
         seed=seed,
-        vocab_size=dataset.vocabulary,
+        vocab_size=dataset.manifest.vocabulary,
         pad_token_id=dataset.pad_id,
         attention=given.models.attention,
     )
@@ -92,7 +92,7 @@ def _checked_checkpoint(stage: Stage, name: str, dataset: TokenisedDataset) -> P
     """The folder of a checkpoint, noted as an input, after comparing its tokenizer with the splits'."""
     folder = stage.read(fetch(name, stage.parameters.models.folders, stage.parameters.models.revision))
     own = tokenizer_fingerprint(load_tokenizer(str(folder)))
-    check_same_tokenizer(dataset.tokenizer_fingerprint, own)
+    check_same_tokenizer(dataset.manifest.tokenizer_fingerprint, own)
     return folder
 
 

@@ -17,7 +17,7 @@ def write_model(stage: Stage, model: Classifier, dataset: TokenisedDataset) -> N
             stage.folder / "model",
             model,
             tokenizer_folder=dataset.tokenizer_folder,
-            tokenizer_fingerprint=dataset.tokenizer_fingerprint,
+            tokenizer_fingerprint=dataset.manifest.tokenizer_fingerprint,
         )
 
 

@@ -64,7 +64,7 @@ class QuizTraining:
             device=self.accelerator.device,
         )
 
-    def write(self, result: CurriculumResult) -> QuizOutcome:
+    def write(self, result: CurriculumResult) -> QuizMetrics:
         """model and steps; sets the headline. The fields of metrics.json that follow from the result."""
         as_it_is_used(self.student)
         write_model(self.stage, self.student, self.dataset)
@@ -80,7 +80,7 @@ class QuizTraining:
         }
 
 
-class QuizOutcome(TypedDict):
+class QuizMetrics(TypedDict):
     """Fields of metrics.json that all such stages have."""
 
     selection: Scores
@@ -107,9 +107,10 @@ def prepare_quizzes(stage: Stage, base: str) -> QuizTraining:
 
 
 def add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: int) -> None:
-    """Add a head for every dataset without one. Raises UserError if it was tokenised differently."""
+    """A new head for every dataset that the student has none for; it must read the same tokens."""
+    own = datasets[student.dataset].manifest.tokenizer_fingerprint
     for name, dataset in datasets.items():
-        if dataset.tokenizer_fingerprint != datasets[student.dataset].tokenizer_fingerprint:
+        if dataset.manifest.tokenizer_fingerprint != own:
             raise UserError(
                 f"{name} and {student.dataset} were tokenised differently; run the split stage of both again"
             )

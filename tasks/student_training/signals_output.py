@@ -66,7 +66,6 @@ class _Run:
         return self._said.setdefault(split, SoFar())
 
     def state_dict(self) -> State:
-        """See `Checkpoints`."""
         return {
             split: {
                 "batches": said.batches,
@@ -76,7 +75,6 @@ class _Run:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """The reverse of `state_dict`."""
         for split, kept in state.items():
             parts = kept["parts"]
             self._said[split] = SoFar(kept["batches"], {name: [rows.numpy()] for name, rows in parts.items()})

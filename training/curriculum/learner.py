@@ -92,7 +92,6 @@ class CurriculumLearner(Resumable):
         return super().state_dict() | {"gradients": gradients}
 
     def load_state_dict(self, state: State) -> None:
-        """The reverse of `state_dict`."""
         super().load_state_dict(state)
         gradients = state["gradients"]
         for name, value in self._module.named_parameters():

@@ -65,7 +65,6 @@ class Reinforce(Resumable):
         self._scores = []
 
     def load_state_dict(self, state: State) -> None:
-        """The reverse of `state_dict`."""
         super().load_state_dict(state)
         device = self._parameters[0].device
         self._scores = [[None if one is None else one.to(device) for one in scores] for scores in self._scores]

@@ -113,7 +113,6 @@ class CurriculumEpisode(Episode):
         return super().state_dict() | {"baseline": dict(vars(self.baseline))}
 
     def load_state_dict(self, state: State) -> None:
-        """The reverse of `state_dict`."""
         super().load_state_dict(state)
         vars(self.baseline).update(state["baseline"])
         if self.probe is not None:
@@ -142,7 +141,6 @@ class CurriculumEpisode(Episode):
         }
 
     def after_backward(self) -> None:
-        """See `StepReward`."""
         self.reward.after_backward()
 
     def move(self) -> None:

@@ -71,7 +71,7 @@ def test_a_family_without_scores_is_refused_before_it_trains() -> None:
 
 def test_an_assistant_must_lie_between() -> None:
     sizes = {layers: small("bert", RTE, layers=layers) for layers in (1, 2, 3)}
-    check_between(sizes[2], sizes[1], sizes[3])
+    check_between("takd", sizes[2], sizes[1], sizes[3])
     for assistant, student, teacher in ((3, 1, 3), (1, 1, 3), (1, 2, 3), (3, 1, 2)):
         with pytest.raises(UserError, match="must lie between the student's"):
-            check_between(sizes[assistant], sizes[student], sizes[teacher])
+            check_between("takd", sizes[assistant], sizes[student], sizes[teacher])
