@@ -99,7 +99,7 @@ def _check_read(folder: Path, stock: PreTrainedModel, family: Family, unread: li
         )
     for name, weight in stock.named_parameters():
         if not torch.isfinite(weight).all():
-            raise UserError(f"{folder}: {name} contains NaN or infinity; write or download the checkpoint again")
+            raise UserError(f"{folder}: {name} holds NaN or infinity; write or download the checkpoint again")
 
 
 @contextmanager

@@ -165,7 +165,7 @@ def test_all_other_errors_are_found_at_once_and_a_misspelt_method_hides_no_advic
 
 def test_keys_that_stayed_behind_are_named_and_removed(old: Path) -> None:
     text = old.read_text(encoding="utf-8").replace(
-        "name them in `methods`", "name them in `methods` and `student.methods`"
+        "list them in `methods`", "list them in `methods` and `student.methods`"
     )
     block = re.search(r"^methods:\n(  \w+: +\[.*\n)+", (ROOT / "params.yaml").read_text(encoding="utf-8"), re.MULTILINE)
     assert block

@@ -215,7 +215,7 @@ def test_files_that_are_there_are_not_overwritten_but_by_force(
     (here / "rows.scored.csv").write_text("mine", encoding="utf-8")
     assert "--force replaces" in refused(capsys, MODEL, "rows.csv")
     assert (here / "rows.scored.csv").read_text(encoding="utf-8") == "mine"
-    assert "is the file that is scored" in refused(
+    assert "is the input file" in refused(
         capsys, MODEL, "rows.csv", "--output", "../" + here.name + "/rows.csv", "--force"
     )
     assert "must end with .csv, the format of rows.csv" in refused(capsys, MODEL, "rows.csv", "--output", "x.parquet")
