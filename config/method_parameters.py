@@ -15,7 +15,8 @@ from config.sections import (
     Rate,
     Section,
     Share,
-    Start,
+    Softening,
+    TeacherStart,
     Temperature,
     Weight,
     known_depth,
@@ -23,6 +24,10 @@ from config.sections import (
 
 if TYPE_CHECKING:
     from config.stages import Student, Teacher
+
+TaskShare = Annotated[Share, Field(description="Weight of the task loss; the soft term has 1 - alpha.")]
+LabelShare = Annotated[float, Field(ge=0, lt=1, description="Share of the epochs on labels alone.")]
+TeacherRate = Annotated[Rate | None, Field(description="The teacher's learning rate; null: teacher.learning_rate.")]
 
 
 class Finetune(MethodSection):
@@ -32,8 +37,8 @@ class Finetune(MethodSection):
 class Kd(MethodSection):
     """Soft targets (Hinton et al., 2015)."""
 
-    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
-    temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
+    alpha: TaskShare = 0.5
+    temperature: Softening = 2.0
 
 
 class MseKd(MethodSection):
@@ -41,12 +46,12 @@ class MseKd(MethodSection):
 
     with_start: ClassVar = {"beta": (90.0, 1.0)}
 
-    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
+    alpha: TaskShare = 0.5
     alpha_on: Literal["task", "soft"] = Field("task", description="Term that alpha weighs; soft: the authors' code.")
     beta: Weight | None = Field(
         None, description="Weight of the hidden term; null: 90 for a student of the teacher's layers, 1 for any other."
     )
-    temperature: Temperature = Field(5.0, description="Softens logits; without effect for regression.")
+    temperature: Softening = 5.0
     temperature_squared: bool = Field(False, description="Multiply the soft term by temperature squared.")
     mapping: LayerMapping = Field("uniform", description="Matching of layers; or pairs [student layer, teacher layer].")
 
@@ -56,12 +61,12 @@ class Pkd(MethodSection):
 
     with_start: ClassVar = {"beta": (100.0, 1.0)}
 
-    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
+    alpha: TaskShare = 0.5
     beta: Weight | None = Field(
         None,
         description="Weight of the patient term; null: 100 for a student of the teacher's layers, 1 for any other.",
     )
-    temperature: Temperature = Field(5.0, description="Softens logits; without effect for regression.")
+    temperature: Softening = 5.0
     layers: Literal["skip", "last"] = Field("skip", description="The teacher's layers that are compared.")
 
 
@@ -77,7 +82,7 @@ class Dist(MethodSection):
 class Skd(MethodSection):
     """Direction of the logits only (Guo et al., 2022); three classes or more."""
 
-    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
+    alpha: TaskShare = 0.5
     temperature: Temperature = Field(4.0, description="Softens logits.")
 
 
@@ -85,14 +90,14 @@ class AnnealingKd(MethodSection):
     """Teacher logits of growing scale, then labels (Jafari et al., 2021)."""
 
     max_temperature: Count = Field(7, description="Steps in which the teacher's logits grow to full scale.")
-    label_share: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Share of the epochs on labels alone.")
+    label_share: LabelShare = 0.3
 
 
 class Rco(MethodSection):
     """Checkpoints of the teacher's training as successive targets (Jin et al., 2019)."""
 
-    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
-    temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
+    alpha: TaskShare = 0.5
+    temperature: Softening = 2.0
     anchors: Count = Field(4, description="Number of teacher epochs used as targets.")
 
     def check(self, student: "Student", teacher: "Teacher") -> None:
@@ -112,7 +117,7 @@ class Rco(MethodSection):
 class ProKd(MethodSection):
     """The teacher's training epochs as successive targets, then labels (Rezagholizadeh et al., 2022)."""
 
-    label_share: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Share of the epochs on labels alone.")
+    label_share: LabelShare = 0.3
     temperature: bool = Field(
         True, description="Reduce the temperature of the teacher's logits epoch by epoch; false: the ablation."
     )
@@ -131,9 +136,7 @@ class ProKd(MethodSection):
 class Moving(MethodSection):
     """Parameters shared by the methods whose teacher trains with the student."""
 
-    teacher_learning_rate: Rate | None = Field(
-        None, description="The teacher's learning rate; null: teacher.learning_rate."
-    )
+    teacher_learning_rate: TeacherRate = None
 
     @property
     def feedback_split(self) -> str:
@@ -161,48 +164,45 @@ class Dml(Answering):
     """Two peers that learn from each other (Zhang et al., 2018)."""
 
     weight: Weight = Field(1.0, description="Weight of the loss towards the peer.")
-    teacher_starts: Start = Field(
-        "pretrained", description="Initial teacher: fine-tuned, or the teacher stage's initial weights."
-    )
+    teacher_starts: TeacherStart = "pretrained"
 
 
 class ProKt(Answering):
     """A teacher that stays near its student (Shi et al., 2021)."""
 
-    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
-    temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
+    alpha: TaskShare = 0.5
+    temperature: Softening = 2.0
     proximal: Weight = Field(0.3, description="Weight of the term that keeps the teacher near the student.")
-    teacher_starts: Start = Field(
-        "pretrained", description="Initial teacher: fine-tuned, or the teacher stage's initial weights."
-    )
+    teacher_starts: TeacherStart = "pretrained"
 
 
-class MetaDistil(Answering):
+class FeedbackMethod(Answering):
+    """Parameters shared by the methods whose teacher learns from feedback batches."""
+
+    quiz_batches: Count = Field(1, description="Feedback batches per step.")
+    quiz_batch_size: Count = Field(16, description="Rows of a feedback batch.")
+
+    @property
+    def feedback_rows(self) -> int:
+        return self.quiz_batch_size
+
+
+class MetaDistil(FeedbackMethod):
     """The teacher learns to teach (Zhou et al., 2022)."""
 
-    teacher_learning_rate: Rate | None = Field(
-        5e-6, description="The teacher's learning rate; null: teacher.learning_rate."
-    )
-    alpha: Share = Field(0.5, description="Weight of the task loss; the soft term has 1 - alpha.")
+    teacher_learning_rate: TeacherRate = 5e-6
+    alpha: TaskShare = 0.5
     beta: Weight = Field(0.0, description="Weight of the hidden term.")
-    temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
+    temperature: Softening = 2.0
     mapping: LayerMapping = Field("uniform", description="Matching of layers, if beta is not 0.")
     pilot: bool = Field(True, description="False: the paper's ablation without the pilot update.")
-    quiz_batches: Count = Field(1, description="Quiz batches per step.")
-    quiz_batch_size: Count = Field(16, description="Rows of a quiz batch.")
-    teacher_starts: Start = Field(
-        "finetuned", description="Initial teacher: fine-tuned, or the teacher stage's initial weights."
-    )
+    teacher_starts: TeacherStart = "finetuned"
     teacher_warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="Share of the steps, at the start, with a fixed teacher."
     )
     analysis_every: Count = Field(
         10, description="Steps between two measurements of section 5.1; each costs quiz passes."
     )
-
-    @property
-    def feedback_rows(self) -> int:
-        return self.quiz_batch_size
 
 
 class Influence(Section):
@@ -214,28 +214,20 @@ class Influence(Section):
     )
 
 
-class Lgtm(Answering):
+class Lgtm(FeedbackMethod):
     """Learning good teacher matters (Ren et al., 2023)."""
 
     alpha: Share = Field(0.6, description="Weight of the student's task loss (Eq. 1); the soft term has 1 - alpha.")
     teacher_alpha: Share = Field(0.6, description="Weight of the teacher's task loss: alpha in Eq. 11.")
     influence: Influence = Influence()
     auxiliary: Literal["kl", "cross_entropy"] = Field("kl", description="Soft term of Eq. 11; the second as printed.")
-    quiz_batches: Count = Field(1, description="Feedback batches per step.")
-    quiz_batch_size: Count = Field(16, description="Rows of a feedback batch.")
     feedback: Literal["quiz", "dev"] = Field("quiz", description="Feedback rows; dev: the paper's protocol.")
-    teacher_starts: Start = Field(
-        "pretrained", description="Initial teacher: fine-tuned, or the teacher stage's initial weights."
-    )
+    teacher_starts: TeacherStart = "pretrained"
     zero_heads: bool = Field(False, description="Both heads start at zero.")
 
     @property
     def feedback_split(self) -> str:
         return self.feedback
-
-    @property
-    def feedback_rows(self) -> int:
-        return self.quiz_batch_size
 
     @property
     def heads_at_zero(self) -> bool:
@@ -249,7 +241,7 @@ class PesfKd(Moving):
         None, description="The head's learning rate; null: teacher.learning_rate."
     )
     alpha: Share = Field(0.3, description="Weight of the student's task loss; the soft term has 1 - alpha.")
-    temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
+    temperature: Softening = 2.0
     follow: Weight = Field(1.0, description="Weight of the term that pulls the head towards the student.")
 
 
@@ -259,7 +251,7 @@ class TinyBert(MethodSection):
     prediction_share: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.13, description="Share of the epochs, at least one, on the teacher's predictions."
     )
-    temperature: Temperature = Field(1.0, description="Softens logits; without effect for regression.")
+    temperature: Softening = 1.0
     mapping: LayerMapping = Field("uniform", description="Matching of layers; or pairs [student layer, teacher layer].")
 
     def check(self, student: "Student", teacher: "Teacher") -> None:
@@ -284,8 +276,8 @@ class Ckd(MethodSection):
         "layer_angles": (10.0, 0.1),
     }
 
-    alpha: Share = Field(0.3, description="Weight of the task loss; the soft term has 1 - alpha.")
-    temperature: Temperature = Field(3.0, description="Softens logits; without effect for regression.")
+    alpha: TaskShare = 0.3
+    temperature: Softening = 3.0
     word_pairs: Weight | None = Field(
         None, description="Weight of cosines between words of a layer; null: 1, or 0.1 if mse_kd's is 1."
     )
@@ -316,7 +308,7 @@ class Takd(MethodSection):
     )
     config: dict[str, int | float | str | bool] | None = Field(None, description="sizes of a random assistant.")
     alpha: Share = Field(0.5, description="Weight of the task loss, of assistant and student.")
-    temperature: Temperature = Field(2.0, description="Softens logits; without effect for regression.")
+    temperature: Softening = 2.0
 
     def check(self, student: "Student", teacher: "Teacher") -> None:
         """Raise ValueError unless the assistant's size is given once, and lies between both."""
@@ -338,9 +330,7 @@ class Sftn(MethodSection):
     branch_weight: Weight = Field(1.0, description="Weight of the branches' task loss.")
     agreement_weight: Weight = Field(3.0, description="Weight of the divergence between branches and teacher.")
     branch_temperature: Temperature = Field(1.0, description="Softens logits in that divergence.")
-    teacher_starts: Start = Field(
-        "pretrained", description="Initial teacher: the teacher stage's initial weights, or fine-tuned."
-    )
+    teacher_starts: TeacherStart = "pretrained"
     alpha: Share = Field(0.5, description="Weight of the student's task loss; the soft term has 1 - alpha.")
     temperature: Temperature = Field(4.0, description="Softens logits for the student; without effect for regression.")
 

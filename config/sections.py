@@ -19,7 +19,11 @@ Count = Annotated[int, Field(ge=1)]
 Temperature = Annotated[float, Field(gt=0, le=1e3)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 LayerMapping = Literal["uniform", "first", "last"] | tuple[tuple[int, int], ...]
-Start = Literal["finetuned", "pretrained"]
+Softening = Annotated[Temperature, Field(description="Softens logits; without effect for regression.")]
+TeacherStart = Annotated[
+    Literal["finetuned", "pretrained"],
+    Field(description="Initial teacher: fine-tuned, or the teacher stage's initial weights."),
+]
 
 
 @dataclass(frozen=True)
