@@ -14,8 +14,7 @@ from reporting.gather import DatasetOutputs
 from reporting.margins import better, between, told_apart
 from reporting.statistics import FEWEST_ROWS, Interval, mean_interval
 from reporting.verdict.check_result import TEACHER
-from reporting.verdict.dev_rows import BASELINE
-from reporting.verdict.gathered_rows import evidence_of
+from reporting.verdict.dev_rows import BASELINE, evidence_of
 from reporting.verdict.own_checks import own_checks
 
 

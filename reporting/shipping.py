@@ -26,8 +26,7 @@ from reporting.statistics import Interval, paired_interval, score_interval, shar
 from reporting.summarise import Summary
 from reporting.tables import csv_text
 from reporting.verdict.check_result import Verdict
-from reporting.verdict.dev_rows import BASELINE
-from reporting.verdict.gathered_rows import evidence_of
+from reporting.verdict.dev_rows import BASELINE, evidence_of
 from reporting.verdict.own_checks import own_checks
 
 Versions = tuple[dict[tuple[str, str, int], ShownVersion], str]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from metrics import compute_metrics
 from outputs import evaluate_folder
 from records.evaluated import PREDICTIONS
 from reporting.evaluations import Evaluation, PairedPredictions, read_evaluation, read_predictions
+
+if TYPE_CHECKING:
+    from reporting.gather import DatasetOutputs
 
 Array = NDArray[np.generic]
 DEV = "dev"
@@ -109,3 +113,15 @@ def evidence(
         latency_ms=metrics.latency_ms.student.p50,
         no_finetune=no_finetune,
     )
+
+
+def evidence_of(one: "DatasetOutputs", method: str, seed: int) -> DevRows:
+    """Evidence for one student, with the fine-tuned student of its seed. Raises UserError for old records."""
+    own = one.evaluations[method, seed]
+    if own.metrics.constant is None:
+        raise UserError(f"{one.name} {method} {seed}: {NO_CONSTANT}")
+    one.dev(method, seed)  # refused without dev rows
+    finetune, why = None, IS_FINETUNE if method == BASELINE else NOT_A_METHOD
+    if method != BASELINE and any(name == BASELINE for name, _ in one.evaluations):
+        finetune, why = one.dev(BASELINE, seed) if (BASELINE, seed) in one.evaluations else None, NOT_EVALUATED
+    return evidence(own, one.headline, one.kind, finetune, why)
