@@ -53,11 +53,24 @@ class Curriculum(Section):
     episodes: Count = Field(description="Passes over the target's quiz batches.")
     max_steps_per_episode: Count | None = Field(None, description="Steps of an episode, at most; null: the whole pass.")
     batch_size: Count = Field(description="Rows of a quiz batch.")
+    actions_rows: Literal["quiz", "train"] = Field(
+        description="Split that the other datasets' batches are drawn from; the target's are always quiz rows."
+    )
+    heads: Literal["fresh", "warmed"] = Field(
+        description="New heads of the other datasets start untrained, or are trained on the student as it comes in."
+    )
+    head_steps: Count = Field(description="Steps of each head's training (heads: warmed).")
+    head_learning_rate: Rate = Field(description="AdamW's learning rate of them.")
     sampler: Literal["policy", "uniform", "target", "kd_only"] = Field(description="Who picks the dataset of a step.")
     reward: Literal["binary", "real", "gain", "alignment"] = Field(description="Eq. 4, Eq. 5, or ours.")
     update: Literal["step", "episode"] = Field(description="'episode' is the authors' code.")
     probe: Literal["selection", "exam"] = Field(description="Fixed rows for gain and alignment.")
-    probe_rows: Count = Field(description="Rows of the probe, at most.")
+    probe_rows: Count | Literal["all"] = Field(description="Rows of the probe, at most; all: the whole of selection.")
+    gain_steps: Count = Field(description="Steps in a row on a dataset once it is chosen; gain is their sum.")
+    target_steps: int = Field(
+        ge=0, description="Steps by the base's own loss on the target's train rows after each action."
+    )
+    patience: Count | None = Field(None, description="Episodes without a better one that end it; null: all are run.")
     gamma: Share | None = Field(None, description="Discount (binary and real).")
     baseline: Literal["none", "running", "episode", "normalised"] | None = Field(
         None, description="Subtracted from the return; normalised: and divided by its deviation."
@@ -89,4 +102,23 @@ class Curriculum(Section):
                     raise ValueError(
                         f"curriculum.{name} has no meaning with reward {self.reward}, which belongs to one step; set it to null"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> "Curriculum":
+        if self.gain_steps > 1 and self.reward != "gain":
+            raise ValueError(
+                f"curriculum.gain_steps: {self.gain_steps} takes a gain over several steps, but the reward is {self.reward}; "
+                "use reward gain, or gain_steps: 1"
+            )
+        if self.target_steps > 0 and self.update == "episode":
+            raise ValueError(
+                f"curriculum.target_steps: {self.target_steps} come after each action, but with update: episode the student "
+                "does not move at a step; use update: step, or target_steps: 0"
+            )
+        if self.probe_rows == "all" and self.probe == "exam":
+            raise ValueError(
+                "curriculum.probe_rows: all would leave the quiz no row to train on with probe: exam; name a number, or use "
+                "probe: selection"
+            )
         return self

@@ -2,12 +2,14 @@
 
     python -m tasks.curriculum --dataset rte --method mpdistil --seed 42
 
-Reads: the student of `mpdistil.base`, the meta-teacher, the target's signals, the quiz splits of every dataset. Writes:
+Reads: the student of `mpdistil.base`, the meta-teacher, the target's signals, the quiz (or, by `curriculum.actions_rows`,
+train) rows of every dataset, and with `curriculum.target_steps` the target's train rows and its teacher's depth. Writes:
 outputs/student/<dataset>/mpdistil/<seed>/model, steps.jsonl (every action, log-probability, reward, both rewards of the
 paper, return), episodes.jsonl (selection scores and the share of each action), metrics.json, run.json.
 
 Where this departs from the paper (docs/papers.md): the student that comes in is a candidate, episodes are chosen on
-selection and not on dev, and `gain` and `alignment` are rewards of ours.
+selection and not on dev, and `gain` and `alignment` are rewards of ours; so are `actions_rows: train`, `heads: warmed`,
+`gain_steps`, `target_steps` and `patience`, which the presets leave off.
 """
 
 from pathlib import Path
@@ -17,11 +19,13 @@ from safetensors.torch import load_file
 
 from data.batches import Batch, draw_rows
 from data.tokens import TokenSplit
-from methods.interface import LossInputs
+from errors import UserError
+from methods.interface import LossInputs, Scheduled
 from methods.mse_kd import MseKd
+from models.checkpoints import depth_of
 from models.classifier import Classifier
 from models.model_outputs import Outputs
-from outputs import OUTPUTS, meta_teacher_folder, signals_folder, student_model
+from outputs import OUTPUTS, meta_teacher_folder, signals_folder, student_model, teacher_model
 from progress import Ticker
 from records.trained import CurriculumMetrics, EpisodeRow, StepRow, StudentWork
 from seeds import start_all
@@ -30,8 +34,18 @@ from tasks.runtime.stage import Stage, run_stage
 from tasks.runtime.stage_datasets import TokenisedDataset, open_dataset
 from tasks.runtime.torch_setup import as_it_is_used, compile_if_asked, start_torch
 from tasks.student_training.initial_models import parameter_count
+from tasks.student_training.method_factory import make_method
 from tasks.student_training.model_folder import write_model
-from tasks.student_training.quizzes import add_heads, curriculum_settings, exam_rows, quiz_batches, rows_without, taken
+from tasks.student_training.quizzes import (
+    action_batches,
+    add_heads,
+    curriculum_settings,
+    exam_rows,
+    head_warming,
+    rows_without,
+    taken,
+    target_training,
+)
 from training.curriculum.action_statistics import (
     consecutive_distances,
     consecutive_similarities,
@@ -68,8 +82,9 @@ def curriculum(stage: Stage) -> None:
         return score(student, selection, dataset.target, batch_size=batch_size, device=accelerator.device)
 
     batches = {
-        name: quiz_batches(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets
+        name: action_batches(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets
     }
+    by_base = _by_base(stage, dataset, student) if given.curriculum.target_steps else None
     start_all(stage.seed_of("dropout"))
     result = run_curriculum(
         student,
@@ -80,6 +95,8 @@ def curriculum(stage: Stage) -> None:
         accelerator=accelerator,
         probe=probe,
         distillation=_distillation(stage, dataset, head, student),
+        target_training=target_training(stage, dataset, by_base),
+        warming=head_warming(stage, others),
         on_episode=ticker.episode,
         checkpoints=checkpoints_of(stage, accelerator),
     )
@@ -107,7 +124,8 @@ def _probe(stage: Stage, dataset: TokenisedDataset) -> tuple[list[int], Probe | 
     exam = exam_rows(stage, dataset)
     if stage.parameters.curriculum.probe == "exam":
         return exam, _fixed(stage, dataset.split("quiz"), exam, "train")
-    selection, wanted = dataset.split("selection"), stage.parameters.curriculum.probe_rows
+    selection, asked = dataset.split("selection"), stage.parameters.curriculum.probe_rows
+    wanted = len(selection) if asked == "all" else asked
     # Row ids are unique within a file only: dev's are told apart from train's.
     file = "dev" if dataset.selected_on == "dev" else "train"
     return [], _fixed(stage, selection, draw_rows(len(selection), wanted, stage.seed_of("probe")), file)
@@ -141,6 +159,28 @@ def _distillation(stage: Stage, dataset: TokenisedDataset, head: Path, student: 
         return method.loss(LossInputs(outputs, said, batch.labels, dataset.spec.kind, student.projection))
 
     return Distillation(loss)
+
+
+def _by_base(stage: Stage, dataset: TokenisedDataset, student: Classifier) -> Distillation | None:
+    """The base's own loss on the target's train rows, with the teacher that taught it; None: the task loss."""
+    given, base = stage.parameters, stage.parameters.mpdistil.base
+    teacher = stage.read(teacher_model(stage.dataset, stage.seed))
+    method = make_method(given, base, student_layers=student.num_layers, teacher_layers=depth_of(teacher))
+    if isinstance(method, Scheduled):
+        raise UserError(
+            f"curriculum.target_steps: the loss of mpdistil.base {base} changes over its epochs, of which a curriculum has "
+            "none; use kd or mse_kd as base, or target_steps: 0"
+        )
+    if method.needs.teacher == "none":
+        return None
+    folder = stage.read(signals_folder(stage.dataset, stage.seed))
+    signals = open_signals(folder, "train", rows=len(dataset.split("train")))
+
+    def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
+        said = signals.of_rows(batch.rows, method.needs.teacher_layers)
+        return method.loss(LossInputs(outputs, said, batch.labels, dataset.spec.kind, student.projection))
+
+    return Distillation(loss, method.needs.student_layers)
 
 
 def _write_records(

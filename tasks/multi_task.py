@@ -2,11 +2,12 @@
 
     python -m tasks.multi_task --dataset rte --method kd --seed 42
 
-The student of finetune (kd) goes on for as many steps as the curriculum takes, with its learning rate, batches and choice of
-the best episode; each step is on a quiz batch of a dataset drawn evenly, through that dataset's own head. finetune trains by
-the task loss; kd by its own, on what each dataset's own teacher says of its quiz.
+The student of finetune (kd) goes on for as many steps as the curriculum takes, with its learning rate, batches, choice of
+the best episode and patience; each step is on a batch of a dataset drawn evenly, of the same rows as the curriculum's
+actions, through that dataset's own head. finetune trains by the task loss; kd by its own, on what each dataset's own
+teacher says of these rows.
 
-Reads: the method's student, the quiz splits of every dataset, for kd their signals. Writes:
+Reads: the method's student, the rows of every dataset, for kd their signals. Writes:
 outputs/student/<dataset>/<method>_multi/<seed>/model, curves.jsonl (a row an episode, from 0: the student that came in),
 steps.jsonl (the action and loss of each step), metrics.json, run.json.
 """
@@ -30,7 +31,17 @@ from tasks.runtime.torch_setup import as_it_is_used, compile_if_asked, start_tor
 from tasks.student_training.initial_models import parameter_count
 from tasks.student_training.method_factory import make_method
 from tasks.student_training.model_folder import write_model
-from tasks.student_training.quizzes import add_heads, curriculum_settings, exam_rows, quiz_batches, rows_without, taken
+from tasks.student_training.quizzes import (
+    action_batches,
+    add_heads,
+    curriculum_settings,
+    exam_rows,
+    head_warming,
+    rows_split,
+    rows_without,
+    taken,
+    target_training,
+)
 from tasks.student_training.training_rows import training_splits
 from training.curriculum.multi_task import train_multi_task
 from training.curriculum.types import CurriculumResult, Distillation, QuizDataset
@@ -53,7 +64,7 @@ def multi_task(stage: Stage) -> None:
     compile_if_asked(stage, student)
     exam = exam_rows(stage, dataset)
     batches = {
-        name: quiz_batches(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets
+        name: action_batches(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets
     }
     ticker = Ticker(stage.title, given.curriculum.episodes)
     selection = dataset.split("selection")
@@ -63,6 +74,7 @@ def multi_task(stage: Stage) -> None:
             student, selection, dataset.target, batch_size=given.evaluate.batch_size, device=accelerator.device
         )
 
+    on_train = _distillation(stage, dataset, "train") if given.curriculum.target_steps else None
     start_all(stage.seed_of("dropout"))
     result = train_multi_task(
         student,
@@ -77,6 +89,8 @@ def multi_task(stage: Stage) -> None:
         settings=curriculum_settings(stage, dataset.target),
         accelerator=accelerator,
         distillations=_distillations(stage, others),
+        target_training=target_training(stage, dataset, on_train),
+        warming=head_warming(stage, others),
         on_episode=ticker.episode,
         checkpoints=checkpoints_of(stage, accelerator),
     )
@@ -86,23 +100,25 @@ def multi_task(stage: Stage) -> None:
 
 
 def _distillations(stage: Stage, datasets: Mapping[str, TokenisedDataset]) -> dict[str, Distillation]:
-    """The method's loss on every dataset, on what its own teacher says of its quiz; {} where it has no teacher."""
+    """The method's loss on every dataset, on what its own teacher says of the rows; {} where it has no teacher."""
+    found = {name: _distillation(stage, own, rows_split(stage, name)) for name, own in datasets.items()}
+    return {name: own for name, own in found.items() if own is not None}
+
+
+def _distillation(stage: Stage, dataset: TokenisedDataset, split: str) -> Distillation | None:
+    """The method's loss on a split of a dataset, on what its teacher says of it; None where it has no teacher."""
     method = make_method(stage.parameters, stage.method, student_layers=0, teacher_layers=0)
     if isinstance(method, Scheduled) or method.needs.layers or method.needs.pooled:
         raise UserError(f"--method {stage.method}: reads more of its teacher than logits; use kd")
     if method.needs.teacher == "none":
-        return {}
+        return None
+    folder = stage.read(signals_folder(dataset.spec.name, stage.seed))
+    signals = open_signals(folder, split, rows=len(dataset.split(split)))
 
-    def distillation(name: str, dataset: TokenisedDataset) -> Distillation:
-        folder = stage.read(signals_folder(name, stage.seed))
-        signals = open_signals(folder, "quiz", rows=len(dataset.split("quiz")))
+    def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
+        return method.loss(LossInputs(outputs, signals.of_rows(batch.rows), batch.labels, dataset.spec.kind))
 
-        def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
-            return method.loss(LossInputs(outputs, signals.of_rows(batch.rows), batch.labels, dataset.spec.kind))
-
-        return Distillation(loss)
-
-    return {name: distillation(name, dataset) for name, dataset in datasets.items()}
+    return Distillation(loss)
 
 
 def _write_records(

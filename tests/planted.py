@@ -23,10 +23,12 @@ from training.curriculum.types import (
     CurriculumResult,
     CurriculumSettings,
     Distillation,
+    HeadWarming,
     Probe,
     QuizDataset,
     SelectionScores,
     TargetQuiz,
+    TargetTraining,
 )
 from training.resume import Checkpoints
 from training.resume_files import State
@@ -206,6 +208,8 @@ def run(
     datasets: Sequence[QuizDataset] | None = None,
     distillation: Distillation | None = None,
     scores: SelectionScores | None = None,
+    target_training: TargetTraining | None = None,
+    warming: HeadWarming | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> CurriculumResult:
     """Stage 4 on the planted problem, by the project's own code."""
@@ -218,5 +222,7 @@ def run(
         accelerator=Accelerator(cpu=True),
         probe=planted.probe if probe else None,
         distillation=distillation,
+        target_training=target_training,
+        warming=warming,
         checkpoints=checkpoints,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from accelerate import Accelerator
 from torch import Tensor
@@ -11,6 +12,7 @@ from errors import UserError
 from methods.returns import Baseline, discounted_returns, make_baseline
 from training.curriculum.agreement import disagreement
 from training.curriculum.learner import CurriculumLearner
+from training.curriculum.reinforce import SampledAction
 from training.curriculum.rewards import Levels, ProbeReader, StepReward, check_probe, make_reward
 from training.curriculum.samplers import Sampler, make_sampler
 from training.curriculum.types import (
@@ -19,11 +21,13 @@ from training.curriculum.types import (
     CurriculumSettings,
     CurriculumStudent,
     Distillation,
+    HeadWarming,
     Probe,
     QuizDataset,
     Row,
     SamplerName,
     TargetQuiz,
+    TargetTraining,
     credit_for,
 )
 from training.resume import Resumable
@@ -43,13 +47,21 @@ class Episode(Resumable):
     datasets: Sequence[QuizDataset]
     one_pass: Callable[[int], Sequence[Batch]]
     settings: CurriculumSettings
+    target_training: TargetTraining | None
+    warming: HeadWarming | None
 
     PARTS = ("learner", "sampler", "batches")
 
     @property
     def batches(self) -> list[BatchSource]:
-        """Of each dataset."""
-        return [dataset.batches for dataset in self.datasets]
+        """Of each dataset, and of the target's train rows where the student learns from them."""
+        own = [] if self.target_training is None else [self.target_training.dataset.batches]
+        return [dataset.batches for dataset in self.datasets] + own
+
+    def start(self) -> None:
+        """Warm the heads that are to be, before the first episode; a run that is resumed has done it."""
+        if self.warming is not None:
+            self.learner.warm_heads(self.warming)
 
     def begin(self, number: int) -> Sequence[Batch]:
         """The target's quiz batches of an episode: a step for each."""
@@ -58,12 +70,12 @@ class Episode(Resumable):
             raise UserError("a quiz split without rows, so an episode has no steps; enlarge split.quiz")
         return quiz
 
-    def step(self, number: int, step: int, quiz: Sequence[Batch]) -> Row:
-        """Train on the next batch of a dataset that the sampler chooses."""
+    def step(self, number: int, quiz: Sequence[Batch], rows: Sequence[Row]) -> Row:
+        """Train on the next batch of a dataset that the sampler chooses; `rows` are the episode's so far."""
         choice = self.sampler.sample()
         dataset = self.datasets[choice.action]
         loss = self.train_on(dataset, len(quiz))
-        return {"episode": number, "step": step, "action": dataset.name, "loss": loss}
+        return {"episode": number, "step": len(rows), "action": dataset.name, "loss": loss, **self.train_on_target()}
 
     def train_on(self, dataset: QuizDataset, steps: int) -> float:
         """The loss of a dataset's next batch, in an episode of so many steps; with `update: step` the student moves."""
@@ -73,6 +85,16 @@ class Episode(Resumable):
         if each:
             self.move()
         return loss
+
+    def train_on_target(self) -> Row:
+        """Take the steps on the target's train rows that follow an action; their mean loss, {} where there are none."""
+        if self.target_training is None:
+            return {}
+        losses: list[float] = []
+        for _ in range(self.target_training.steps):
+            losses.append(self.learner.backward_on_target(self.target_training))
+            self.move()
+        return {"target_loss": fmean(losses)}
 
     def after_backward(self) -> None:
         """Called when the gradient of a step is there and the student has not moved."""
@@ -102,11 +124,14 @@ class CurriculumEpisode(Episode):
     def learn(self, rows: Sequence[Row]) -> None:
         """Let the policy learn from an episode's rows, to which returns and advantages are added."""
         super().learn(rows)
-        returns = discounted_returns([float(row["reward"] or 0.0) for row in rows], self.credit.gamma)
+        # Of the steps in a row on one dataset the last has the reward of the choice.
+        rewards = [float(row["reward"]) for row in rows if row["reward"] is not None]
+        returns = discounted_returns(rewards, self.credit.gamma)
         advantages = self.baseline.advantages(returns)
         self.sampler.learn(advantages)
-        for row, value, advantage in zip(rows, returns, advantages, strict=True):
-            row["return"], row["advantage"] = value, advantage
+        credits = iter(zip(returns, advantages, strict=True))
+        for row in rows:
+            row["return"], row["advantage"] = (None, None) if row["reward"] is None else next(credits)
 
     def state_dict(self) -> State:
         """Of everything here that changes."""
@@ -119,16 +144,20 @@ class CurriculumEpisode(Episode):
         if self.probe is not None:
             self.probe.student_moved()
 
-    def step(self, number: int, step: int, quiz: Sequence[Batch]) -> Row:
+    def step(self, number: int, quiz: Sequence[Batch], rows: Sequence[Row]) -> Row:
         """Choose, train, and only then take the rewards, so that they are this action's."""
-        choice = self.sampler.sample()
+        step, held = len(rows), self.settings.gain_steps
+        choice = self.sampler.sample() if step % held == 0 else self._choice_of(rows[-1])
         dataset = self.datasets[choice.action]
         loss = self.train_on(dataset, len(quiz))
         levels = self.levels.of(quiz[step])
-        reward = self.learner.mean(self.reward.after_step(levels))
+        last = (step + 1) % held == 0 or step + 1 == len(quiz)
+        reward = self.learner.mean(self.reward.after_step(levels)) if last else None
         both = {f"reward_{name}": self.learner.mean(level) for name, level in levels.items()}
         for value in (reward, *both.values()):
-            check_finite(value, f"curriculum, episode {number}, step {step + 1}: the reward", "lower a learning rate")
+            if value is not None:
+                place = f"curriculum, episode {number}, step {step + 1}: the reward"
+                check_finite(value, place, "lower a learning rate")
         named = zip(self.datasets, choice.probabilities, strict=True)
         return {
             "episode": number,
@@ -139,7 +168,21 @@ class CurriculumEpisode(Episode):
             "loss": loss,
             "reward": reward,
             **both,
+            **(self.train_on_target() if last else {}),
         }
+
+    def train_on_target(self) -> Row:
+        """As above; what the student gains by it is no action's."""
+        row = super().train_on_target()
+        if row:
+            self.reward.moved_otherwise()
+        return row
+
+    def _choice_of(self, row: Row) -> SampledAction:
+        """The choice that a step went by, from its row, which a resume state holds."""
+        names = [dataset.name for dataset in self.datasets]
+        probabilities = tuple(float(row[f"probability_{name}"] or 0.0) for name in names)
+        return SampledAction(names.index(str(row["action"])), float(row["log_probability"] or 0.0), probabilities)
 
     def after_backward(self) -> None:
         """See `StepReward`."""
@@ -161,6 +204,8 @@ def prepare(
     accelerator: Accelerator,
     probe: Probe | None,
     distillation: Distillation | None,
+    target_training: TargetTraining | None,
+    warming: HeadWarming | None,
 ) -> CurriculumEpisode:
     """Everything that an episode needs. Raises UserError where the policy's state needs a probe and there is none."""
     names = [dataset.name for dataset in datasets]
@@ -192,7 +237,18 @@ def prepare(
     reward = make_reward(settings.reward, student, target.name, reader)
     baseline = make_baseline(credit.baseline)
     return CurriculumEpisode(
-        learner, sampler, datasets, target.one_pass, settings, levels, reward, baseline, credit, reader
+        learner,
+        sampler,
+        datasets,
+        target.one_pass,
+        settings,
+        target_training,
+        warming,
+        levels,
+        reward,
+        baseline,
+        credit,
+        reader,
     )
 
 
@@ -202,6 +258,7 @@ def check(
     settings: CurriculumSettings,
     probe: Probe | None,
     distillation: Distillation | None,
+    training: TargetTraining | None,
 ) -> None:
     """Raises UserError for settings that contradict each other, or a probe of rows that the student trains on."""
     names = [dataset.name for dataset in datasets]
@@ -209,7 +266,9 @@ def check(
         raise UserError(f"the target {target.name!r} must be one of the datasets, each named once: {names}")
     if settings.update not in ("step", "episode"):
         raise UserError(f"curriculum.update {settings.update!r}: allowed are step and episode")
-    if reason := disagreement(settings.update, settings.reward):
+    if reason := disagreement(
+        settings.update, settings.reward, settings.gain_steps, 0 if training is None else training.steps
+    ):
         raise UserError(reason)
     if settings.sampler == "kd_only" and distillation is None:
         raise UserError("sampler kd_only trains on the distillation loss alone: pass a distillation")

@@ -46,7 +46,7 @@ class BatchSource(Saved, Protocol):
 
 @dataclass(frozen=True)
 class QuizDataset:
-    """An action: a dataset whose quiz batches the student may be trained on, through its own head."""
+    """An action: a dataset whose batches, of quiz or train rows, the student may be trained on, through its own head."""
 
     name: str
     kind: Kind
@@ -89,6 +89,29 @@ class Distillation:
 
 
 @dataclass(frozen=True)
+class TargetTraining:
+    """Steps on the target's own train rows after each action (ours, not the paper's).
+
+    `distillation` is the loss there; None: the task loss.
+    """
+
+    dataset: QuizDataset
+    steps: int
+    distillation: Distillation | None
+
+
+@dataclass(frozen=True)
+class HeadWarming:
+    """Training of the other datasets' heads on the student as it comes in (ours, not the paper's)."""
+
+    datasets: Sequence[QuizDataset]
+    """Those whose heads are new, with batches of their own: the actions' are left alone."""
+    steps: int
+    """Of each head."""
+    learning_rate: float
+
+
+@dataclass(frozen=True)
 class Credit:
     """The conversion of rewards to advantages, and the policy's learning rate that goes with their scale."""
 
@@ -128,6 +151,10 @@ class CurriculumSettings:
     clip_norm: float | None = 1.0
     choice: SelectionRule = BY_LOSS
     """The choice of the best episode on selection."""
+    patience: int | None = None
+    """Episodes without a better one after which it ends; None: all are run."""
+    gain_steps: int = 1
+    """Steps in a row on a dataset once it is chosen; `gain` is taken over all of them."""
     seed: int = 0
 
 
