@@ -6,12 +6,13 @@
 RTE-like rows of the quickstart's world (can she pay for it?). The target has 200 of them: too few to learn it, and ten for
 its curriculum to draw from. The *friend* is the same question under other label names, the *decoys* are the same with their
 labels shuffled; each has 300 rows to draw from, or 5,400 of its train rows. By the project's own stages, from raw rows to
-predictions on dev. FOLDER keeps the students that come in; each --option is played with every sampler, one process.
+predictions on dev. FOLDER keeps the students that come in and every curriculum that was played; one process.
 """
 
 import argparse
 import json
 import random
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import yaml
 
 from data.quickstart_rows import payment_row
 from records.evaluated import PREDICTIONS
+from records.trained import EpisodeRow
 from reporting.evaluations import PairedPredictions, read_predictions
 from reporting.statistics import paired_interval
 from tests.stages import run_stage_here, write_params
@@ -37,6 +39,8 @@ SAMPLERS = {
     "alignment": {"sampler": "policy", "reward": "alignment"},
     "uniform": {"sampler": "uniform", "reward": "real"},
 }
+OF_THE_POLICY = ("gain_steps", "probe_rows")
+"""Options that an even draw has no use for."""
 Row = dict[str, object]
 
 
@@ -83,17 +87,30 @@ def come_in(folder: Path, seeds: Sequence[int]) -> float:
 
 
 def play(folder: Path, arm: str, seeds: Sequence[int] = SEEDS, option: Mapping[str, object] | None = None) -> Arm:
-    """The curricula of all seeds with one sampler and reward, from the same students."""
-    settings(folder, arm, option or {})
-    halves, dev = list[list[dict[str, float]]](), list[PairedPredictions]()
-    for seed in seeds:
-        own = ("--dataset", TARGET, "--seed", str(seed))
-        run(folder, "curriculum", *own, "--method", "mpdistil")
-        run(folder, "evaluate", *own, "--method", "mpdistil")
-        halves.append(second_half(folder, seed))
-        dev.append(on_dev(folder, "mpdistil", seed))
+    """The curricula of all seeds with one sampler and reward, from the same students; those that FOLDER keeps are read."""
+    chosen = dict(option or {})
+    if arm == "uniform":  # it learns from nothing
+        chosen = {key: value for key, value in chosen.items() if key not in OF_THE_POLICY}
+    name = "-".join([arm, *(f"{key}-{value}" for key, value in sorted(chosen.items()))])
+    kept = [folder / "played" / name / str(seed) for seed in seeds]
+    for seed, place in zip(seeds, kept, strict=True):
+        if not place.exists():
+            _play_one(folder, arm, seed, chosen, place)
+    halves = [second_half(place / EpisodeRow.FILE) for place in kept]
     shares = {name: fmean(row[f"share_{name}"] for half in halves for row in half) for name in NAMES}
-    return Arm(dev, shares)
+    return Arm([read_predictions(place / PREDICTIONS, "pair")["dev"] for place in kept], shares)
+
+
+def _play_one(folder: Path, arm: str, seed: int, option: Mapping[str, object], place: Path) -> None:
+    settings(folder, arm, option)
+    own = ("--dataset", TARGET, "--seed", str(seed))
+    run(folder, "curriculum", *own, "--method", "mpdistil")
+    run(folder, "evaluate", *own, "--method", "mpdistil")
+    aside = place.with_suffix(".part")
+    aside.mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "outputs/student" / TARGET / "mpdistil" / str(seed) / EpisodeRow.FILE, aside)
+    shutil.copy(folder / "outputs/evaluate" / TARGET / "mpdistil" / str(seed) / PREDICTIONS, aside)
+    aside.rename(place)
 
 
 def make_rows(folder: Path) -> None:
@@ -167,8 +184,7 @@ def accuracy_of(dev: PairedPredictions) -> float:
     return float((dev.student.argmax(axis=1) == dev.labels).mean())
 
 
-def second_half(folder: Path, seed: int) -> list[dict[str, float]]:
-    path = folder / "outputs/student" / TARGET / "mpdistil" / str(seed) / "episodes.jsonl"
+def second_half(path: Path) -> list[dict[str, float]]:
     episodes = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()][1:]
     return episodes[len(episodes) // 2 :]
 
@@ -178,6 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.planted_text", description="Curricula on planted text.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS))
     parser.add_argument("--option", nargs="*", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args(arguments)
     given.folder.mkdir(parents=True, exist_ok=True)
@@ -189,16 +206,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     for pairs in given.option or [[]]:
         option = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in pairs)}
-        uniform = play(given.folder, "uniform", given.seeds, option if option.get("gain_steps", 1) == 1 else {})
-        for name in SAMPLERS:
-            if name == "alignment" and option.get("gain_steps", 1) > 1:
+        uniform = play(given.folder, "uniform", given.seeds, option)
+        for name in given.samplers:
+            if name == "alignment" and "gain_steps" in option:
                 continue
-            arm = uniform if name == "uniform" else play(given.folder, name, given.seeds, option)
+            arm = play(given.folder, name, given.seeds, option)
             spread = f" ± {stdev(arm.accuracies):.3f}" if len(given.seeds) > 1 else ""
             decoy = max(arm.shares[decoy] for decoy in DECOYS)
             print(
                 f"| {' '.join(pairs) or 'none'} | {name} | {arm.accuracy:.3f}{spread} | {arm.shares['friend']:.2f} | "
-                f"{arm.shares[TARGET]:.2f} | {decoy:.2f} | {'' if arm is uniform else arm.against(uniform)} |",
+                f"{arm.shares[TARGET]:.2f} | {decoy:.2f} | {'' if name == 'uniform' else arm.against(uniform)} |",
                 flush=True,
             )
     return 0
