@@ -28,7 +28,7 @@ def glue(tmp_path: Path) -> Path:
         for split, rows in (("train", size), ("validation_matched" if name == "mnli" else "validation", 12)):
             lines = []
             for row in range(rows):
-                texts = {field: f"{name} {split} {row} {field}" for field in spec.render.fields}
+                texts = {field: f"{name} {split} {row} {field}" for field in spec.render["text"]}
                 label = row % 6 / 2 if name == "stsb" else row % len(spec.label_names)
                 lines.append(json.dumps({**texts, "label": label, "idx": row}))
             content = "".join(f"{line}\n" for line in lines).encode()
