@@ -52,7 +52,7 @@ class Cells:
     values: Mapping[str, object] = field(default_factory=dict)
     """Of all points, over the profile's."""
     told: Mapping[str, object] = field(default_factory=dict)
-    """What a row's budget says of them beside."""
+    """Further entries of a row's budget."""
 
     def prepare(self) -> None:
         """Nothing is to be known before the first point."""
