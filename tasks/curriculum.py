@@ -37,14 +37,13 @@ from tasks.student_training.initial_models import parameter_count
 from tasks.student_training.method_factory import make_method
 from tasks.student_training.model_folder import write_model
 from tasks.student_training.quizzes import (
-    action_batches,
+    actions_of,
     add_heads,
+    additions,
     curriculum_settings,
     exam_rows,
-    head_warming,
     rows_without,
     taken,
-    target_training,
 )
 from training.curriculum.action_statistics import (
     consecutive_distances,
@@ -81,9 +80,7 @@ def curriculum(stage: Stage) -> None:
     def selection_scores() -> dict[str, float]:
         return score(student, selection, dataset.target, batch_size=batch_size, device=accelerator.device)
 
-    batches = {
-        name: action_batches(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets
-    }
+    batches = actions_of(stage, others, exam)
     by_base = _by_base(stage, dataset, student) if given.curriculum.target_steps else None
     start_all(stage.seed_of("dropout"))
     result = run_curriculum(
@@ -95,8 +92,7 @@ def curriculum(stage: Stage) -> None:
         accelerator=accelerator,
         probe=probe,
         distillation=_distillation(stage, dataset, head, student),
-        target_training=target_training(stage, dataset, by_base),
-        warming=head_warming(stage, others),
+        additions=additions(stage, others, by_base),
         on_episode=ticker.episode,
         checkpoints=checkpoints_of(stage, accelerator),
     )

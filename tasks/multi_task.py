@@ -32,15 +32,14 @@ from tasks.student_training.initial_models import parameter_count
 from tasks.student_training.method_factory import make_method
 from tasks.student_training.model_folder import write_model
 from tasks.student_training.quizzes import (
-    action_batches,
+    actions_of,
     add_heads,
+    additions,
     curriculum_settings,
     exam_rows,
-    head_warming,
     rows_split,
     rows_without,
     taken,
-    target_training,
 )
 from tasks.student_training.training_rows import training_splits
 from training.curriculum.multi_task import train_multi_task
@@ -63,9 +62,7 @@ def multi_task(stage: Stage) -> None:
     student.to(accelerator.device)
     compile_if_asked(stage, student)
     exam = exam_rows(stage, dataset)
-    batches = {
-        name: action_batches(stage, others[name], exam if name == stage.dataset else []) for name in given.datasets
-    }
+    batches = actions_of(stage, others, exam)
     ticker = Ticker(stage.title, given.curriculum.episodes)
     selection = dataset.split("selection")
 
@@ -89,8 +86,7 @@ def multi_task(stage: Stage) -> None:
         settings=curriculum_settings(stage, dataset.target),
         accelerator=accelerator,
         distillations=_distillations(stage, others),
-        target_training=target_training(stage, dataset, on_train),
-        warming=head_warming(stage, others),
+        additions=additions(stage, others, on_train),
         on_episode=ticker.episode,
         checkpoints=checkpoints_of(stage, accelerator),
     )

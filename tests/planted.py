@@ -20,15 +20,15 @@ from methods.task_loss import task_loss
 from models.model_outputs import Outputs
 from training.curriculum.episodes import run_curriculum
 from training.curriculum.types import (
+    NOTHING,
+    Additions,
     CurriculumResult,
     CurriculumSettings,
     Distillation,
-    HeadWarming,
     Probe,
     QuizDataset,
     SelectionScores,
     TargetQuiz,
-    TargetTraining,
 )
 from training.resume import Checkpoints
 from training.resume_files import State
@@ -208,8 +208,7 @@ def run(
     datasets: Sequence[QuizDataset] | None = None,
     distillation: Distillation | None = None,
     scores: SelectionScores | None = None,
-    target_training: TargetTraining | None = None,
-    warming: HeadWarming | None = None,
+    additions: Additions = NOTHING,
     checkpoints: Checkpoints | None = None,
 ) -> CurriculumResult:
     """Stage 4 on the planted problem, by the project's own code."""
@@ -222,7 +221,6 @@ def run(
         accelerator=Accelerator(cpu=True),
         probe=planted.probe if probe else None,
         distillation=distillation,
-        target_training=target_training,
-        warming=warming,
+        additions=additions,
         checkpoints=checkpoints,
     )

@@ -13,6 +13,7 @@ from tasks.runtime.stage_datasets import TokenisedDataset
 from tasks.student_training.training_rows import TRAIN, row_counts
 from training.curriculum.types import (
     CREDITS,
+    Additions,
     Credit,
     CurriculumResult,
     CurriculumSettings,
@@ -35,6 +36,11 @@ def add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: 
         dataset.check(student)
         if name not in student.heads:
             student.add_head(name, dataset.spec.num_outputs, seed)
+
+
+def additions(stage: Stage, datasets: Mapping[str, TokenisedDataset], distillation: Distillation | None) -> Additions:
+    """Return the training beside the actions' that the section asks for; `distillation` as in `target_training`."""
+    return Additions(target_training(stage, datasets[stage.dataset], distillation), head_warming(stage, datasets))
 
 
 def head_warming(stage: Stage, datasets: Mapping[str, TokenisedDataset]) -> HeadWarming | None:
@@ -66,6 +72,12 @@ def target_training(
 def rows_split(stage: Stage, dataset: str) -> str:
     """The split that a dataset's actions are drawn from: of the target always the quiz, or its train rows would come twice."""
     return "quiz" if dataset == stage.dataset else stage.parameters.curriculum.actions_rows
+
+
+def actions_of(stage: Stage, datasets: Mapping[str, TokenisedDataset], exam: list[int]) -> dict[str, QuizBatches]:
+    """Return all datasets as actions, the target without the rows kept for the exam."""
+    own = {stage.dataset: exam}
+    return {name: action_batches(stage, datasets[name], own.get(name, [])) for name in stage.parameters.datasets}
 
 
 def action_batches(stage: Stage, dataset: TokenisedDataset, exam: list[int]) -> QuizBatches:

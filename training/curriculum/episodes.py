@@ -24,18 +24,18 @@ from epoch_choice import BY_LOSS, SelectionRule, of_row
 from training.curriculum.samplers import effective_sampler
 from training.curriculum.step import Episode, check, prepare
 from training.curriculum.types import (
+    NOTHING,
+    Additions,
     CurriculumResult,
     CurriculumSettings,
     CurriculumStudent,
     Distillation,
-    HeadWarming,
     OnEpisode,
     Probe,
     QuizDataset,
     Row,
     SelectionScores,
     TargetQuiz,
-    TargetTraining,
 )
 from training.resume import Checkpoints, Resumable
 
@@ -52,8 +52,7 @@ def run_curriculum(
     accelerator: Accelerator,
     probe: Probe | None = None,
     distillation: Distillation | None = None,
-    target_training: TargetTraining | None = None,
-    warming: HeadWarming | None = None,
+    additions: Additions = NOTHING,
     on_episode: OnEpisode | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> CurriculumResult:
@@ -66,8 +65,8 @@ def run_curriculum(
         student
             without `state_weight`.
         distillation: replaces the task loss on the target's batches; needed by `kd_only`.
-        target_training: steps on the target's train rows after each action; None: none.
-        warming: training of the other datasets' heads before the first episode; None: they start untrained.
+        additions: steps on the target's train rows after each action, and training of the other datasets' heads before the
+        first episode.
         on_episode: called with each episode's row as it ends, from 0; `best` there means best so far.
         checkpoints: keep the run's state, and begin where an interrupted run of the same stood.
 
@@ -75,11 +74,9 @@ def run_curriculum(
         UserError: settings that contradict each other, or a probe of rows that the student trains on.
         Diverged: the loss became NaN or infinite.
     """
-    check(datasets, target, settings, probe, distillation, target_training)
+    check(datasets, target, settings, probe, distillation, additions)
     sampler, note = effective_sampler(settings.sampler, len(datasets))
-    episode = prepare(
-        student, datasets, target, sampler, settings, accelerator, probe, distillation, target_training, warming
-    )
+    episode = prepare(student, datasets, target, sampler, settings, accelerator, probe, distillation, additions)
     run = run_episodes(episode, settings.episodes, selection_scores, on_episode, checkpoints, settings.choice)
     return CurriculumResult(run.best, sampler, note, run.steps, run.episodes)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 
 from accelerate import Accelerator
@@ -16,18 +17,17 @@ from training.curriculum.reinforce import SampledAction
 from training.curriculum.rewards import Levels, ProbeReader, StepReward, check_probe, make_reward
 from training.curriculum.samplers import Sampler, make_sampler
 from training.curriculum.types import (
+    Additions,
     BatchSource,
     Credit,
     CurriculumSettings,
     CurriculumStudent,
     Distillation,
-    HeadWarming,
     Probe,
     QuizDataset,
     Row,
     SamplerName,
     TargetQuiz,
-    TargetTraining,
     credit_for,
 )
 from training.resume import Resumable
@@ -47,21 +47,21 @@ class Episode(Resumable):
     datasets: Sequence[QuizDataset]
     one_pass: Callable[[int], Sequence[Batch]]
     settings: CurriculumSettings
-    target_training: TargetTraining | None
-    warming: HeadWarming | None
+    additions: Additions
 
     PARTS = ("learner", "sampler", "batches")
 
     @property
     def batches(self) -> list[BatchSource]:
         """Of each dataset, and of the target's train rows where the student learns from them."""
-        own = [] if self.target_training is None else [self.target_training.dataset.batches]
+        target = self.additions.target_training
+        own = [] if target is None else [target.dataset.batches]
         return [dataset.batches for dataset in self.datasets] + own
 
     def start(self) -> None:
         """Warm the heads that are to be, before the first episode; a run that is resumed has done it."""
-        if self.warming is not None:
-            self.learner.warm_heads(self.warming)
+        if self.additions.warming is not None:
+            self.learner.warm_heads(self.additions.warming)
 
     def begin(self, number: int) -> Sequence[Batch]:
         """The target's quiz batches of an episode: a step for each."""
@@ -72,10 +72,26 @@ class Episode(Resumable):
 
     def step(self, number: int, quiz: Sequence[Batch], rows: Sequence[Row]) -> Row:
         """Train on the next batch of a dataset that the sampler chooses; `rows` are the episode's so far."""
-        choice = self.sampler.sample()
-        dataset = self.datasets[choice.action]
-        loss = self.train_on(dataset, len(quiz))
-        return {"episode": number, "step": len(rows), "action": dataset.name, "loss": loss, **self.train_on_target()}
+        dataset = self.datasets[self.choose(rows).action]
+        row: Row = {
+            "episode": number,
+            "step": len(rows),
+            "action": dataset.name,
+            "loss": self.train_on(dataset, len(quiz)),
+        }
+        return row | (self.train_on_target() if self.is_last_of_action(len(rows), len(quiz)) else {})
+
+    def choose(self, rows: Sequence[Row]) -> SampledAction:
+        """Ask the sampler, or keep to its choice for `gain_steps` steps; the last row has it, also after a restart."""
+        if len(rows) % self.settings.gain_steps == 0:
+            return self.sampler.sample()
+        last, names = rows[-1], [dataset.name for dataset in self.datasets]
+        probabilities = tuple(float(last.get(f"probability_{name}") or 0.0) for name in names)
+        return SampledAction(names.index(str(last["action"])), float(last.get("log_probability") or 0.0), probabilities)
+
+    def is_last_of_action(self, step: int, steps: int) -> bool:
+        """Return whether another action follows a step of an episode of so many, or none."""
+        return (step + 1) % self.settings.gain_steps == 0 or step + 1 == steps
 
     def train_on(self, dataset: QuizDataset, steps: int) -> float:
         """The loss of a dataset's next batch, in an episode of so many steps; with `update: step` the student moves."""
@@ -88,11 +104,12 @@ class Episode(Resumable):
 
     def train_on_target(self) -> Row:
         """Take the steps on the target's train rows that follow an action; their mean loss, {} where there are none."""
-        if self.target_training is None:
+        target = self.additions.target_training
+        if target is None:
             return {}
         losses: list[float] = []
-        for _ in range(self.target_training.steps):
-            losses.append(self.learner.backward_on_target(self.target_training))
+        for _ in range(target.steps):
+            losses.append(self.learner.backward_on_target(target))
             self.move()
         return {"target_loss": fmean(losses)}
 
@@ -146,12 +163,11 @@ class CurriculumEpisode(Episode):
 
     def step(self, number: int, quiz: Sequence[Batch], rows: Sequence[Row]) -> Row:
         """Choose, train, and only then take the rewards, so that they are this action's."""
-        step, held = len(rows), self.settings.gain_steps
-        choice = self.sampler.sample() if step % held == 0 else self._choice_of(rows[-1])
+        step, choice = len(rows), self.choose(rows)
         dataset = self.datasets[choice.action]
         loss = self.train_on(dataset, len(quiz))
         levels = self.levels.of(quiz[step])
-        last = (step + 1) % held == 0 or step + 1 == len(quiz)
+        last = self.is_last_of_action(step, len(quiz))
         reward = self.learner.mean(self.reward.after_step(levels)) if last else None
         both = {f"reward_{name}": self.learner.mean(level) for name, level in levels.items()}
         for value in (reward, *both.values()):
@@ -178,12 +194,6 @@ class CurriculumEpisode(Episode):
             self.reward.moved_otherwise()
         return row
 
-    def _choice_of(self, row: Row) -> SampledAction:
-        """The choice that a step went by, from its row, which a resume state holds."""
-        names = [dataset.name for dataset in self.datasets]
-        probabilities = tuple(float(row[f"probability_{name}"] or 0.0) for name in names)
-        return SampledAction(names.index(str(row["action"])), float(row["log_probability"] or 0.0), probabilities)
-
     def after_backward(self) -> None:
         """See `StepReward`."""
         self.reward.after_backward()
@@ -204,8 +214,7 @@ def prepare(
     accelerator: Accelerator,
     probe: Probe | None,
     distillation: Distillation | None,
-    target_training: TargetTraining | None,
-    warming: HeadWarming | None,
+    additions: Additions,
 ) -> CurriculumEpisode:
     """Everything that an episode needs. Raises UserError where the policy's state needs a probe and there is none."""
     names = [dataset.name for dataset in datasets]
@@ -215,20 +224,11 @@ def prepare(
     learner = CurriculumLearner(student, settings, accelerator, distillations)
     reader = None if probe is None else ProbeReader(probe, student, target.name, kind, device)
     credit = settings.credit or credit_for(settings.reward)
-
-    def state() -> Tensor:
-        weight = student.state_weight()
-        if weight is not None:
-            return weight
-        if reader is None:
-            raise UserError("a student without a square layer before its head needs a probe for the policy's state")
-        return reader.mean_pooled()
-
     sampler = make_sampler(
         name,
         actions=len(names),
         target=own,
-        state=state,
+        state=partial(_state, student, reader),
         policy_lr=credit.policy_lr,
         seed=settings.seed,
         device=device,
@@ -242,8 +242,7 @@ def prepare(
         datasets,
         target.one_pass,
         settings,
-        target_training,
-        warming,
+        additions,
         levels,
         reward,
         baseline,
@@ -252,13 +251,23 @@ def prepare(
     )
 
 
+def _state(student: CurriculumStudent, reader: ProbeReader | None) -> Tensor:
+    """Return the policy's state: the student's last square layer, else its mean pooled vector over the probe."""
+    weight = student.state_weight()
+    if weight is not None:
+        return weight
+    if reader is None:
+        raise UserError("a student without a square layer before its head needs a probe for the policy's state")
+    return reader.mean_pooled()
+
+
 def check(
     datasets: Sequence[QuizDataset],
     target: TargetQuiz,
     settings: CurriculumSettings,
     probe: Probe | None,
     distillation: Distillation | None,
-    training: TargetTraining | None,
+    additions: Additions,
 ) -> None:
     """Raises UserError for settings that contradict each other, or a probe of rows that the student trains on."""
     names = [dataset.name for dataset in datasets]
@@ -266,9 +275,9 @@ def check(
         raise UserError(f"the target {target.name!r} must be one of the datasets, each named once: {names}")
     if settings.update not in ("step", "episode"):
         raise UserError(f"curriculum.update {settings.update!r}: allowed are step and episode")
-    if reason := disagreement(
-        settings.update, settings.reward, settings.gain_steps, 0 if training is None else training.steps
-    ):
+    after = additions.target_training
+    steps = 0 if after is None else after.steps
+    if reason := disagreement(settings.update, settings.reward, settings.gain_steps, steps):
         raise UserError(reason)
     if settings.sampler == "kd_only" and distillation is None:
         raise UserError("sampler kd_only trains on the distillation loss alone: pass a distillation")

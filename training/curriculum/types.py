@@ -112,6 +112,17 @@ class HeadWarming:
 
 
 @dataclass(frozen=True)
+class Additions:
+    """Training beside the actions' own, none of it the paper's; None: none of that kind."""
+
+    target_training: TargetTraining | None = None
+    warming: HeadWarming | None = None
+
+
+NOTHING = Additions()
+
+
+@dataclass(frozen=True)
 class Credit:
     """The conversion of rewards to advantages, and the policy's learning rate that goes with their scale."""
 

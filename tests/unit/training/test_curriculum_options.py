@@ -12,7 +12,14 @@ from data.batches import Batch
 from methods.task_loss import per_row_task_loss, task_loss
 from models.model_outputs import Outputs
 from tests.planted import NAMES, Planted, Rows, Shuffled, plant, run
-from training.curriculum.types import CurriculumSettings, Distillation, HeadWarming, QuizDataset, TargetTraining
+from training.curriculum.types import (
+    Additions,
+    CurriculumSettings,
+    Distillation,
+    HeadWarming,
+    QuizDataset,
+    TargetTraining,
+)
 
 GAIN = CurriculumSettings(episodes=3, student_lr=1e-3, reward="gain", weight_decay=0.0)
 
@@ -103,7 +110,7 @@ def test_steps_on_the_targets_train_rows_follow_each_action_and_are_not_in_its_g
             return given()
 
         dataset.batches.next_batch = next_batch  # ty: ignore[invalid-assignment]
-    result = run(planted, GAIN, target_training=own_rows(planted, count, loss))
+    result = run(planted, GAIN, additions=Additions(own_rows(planted, count, loss)))
     gains = [first - last for first, last in zip(before, after, strict=True)]
     assert [row["reward"] for row in result.steps] == pytest.approx(gains, abs=1e-6)
     assert sum(gains) != pytest.approx(
@@ -117,7 +124,7 @@ def test_steps_on_the_target_without_a_distillation_are_by_the_task_loss_and_hel
     def fallen(steps: int) -> float:
         planted = plant(0, passes=1)
         settings = replace(GAIN, sampler="uniform", episodes=6)
-        run(planted, settings, target_training=own_rows(planted, steps) if steps else None)
+        run(planted, settings, additions=Additions(own_rows(planted, steps) if steps else None))
         return planted.selection_scores()["loss"]
 
     assert fallen(3) < fallen(0)
@@ -137,7 +144,7 @@ def test_warmed_heads_know_their_datasets_and_nothing_else_has_changed() -> None
             seen.append({name: value.clone() for name, value in planted.student.state_dict().items()})
         return planted.selection_scores()
 
-    run(planted, replace(GAIN, episodes=1), warming=warming, scores=scores)
+    run(planted, replace(GAIN, episodes=1), additions=Additions(warming=warming), scores=scores)
     warmed = seen[0]
     moved = {name for name, value in warmed.items() if not torch.equal(value, came_in[name])}
     assert moved == {f"heads.{name}.{part}" for name in NAMES if name != "target" for part in ("weight", "bias")}
@@ -155,7 +162,7 @@ def test_warmed_heads_know_their_datasets_and_nothing_else_has_changed() -> None
 def test_a_warming_leaves_the_actions_batches_alone() -> None:
     fresh = run(plant(0, passes=1), replace(GAIN, sampler="target"))
     planted = plant(0, passes=1)
-    warmed = run(planted, replace(GAIN, sampler="target"), warming=on_its_own_rows(planted))
+    warmed = run(planted, replace(GAIN, sampler="target"), additions=Additions(warming=on_its_own_rows(planted)))
     assert fresh == warmed
 
 
@@ -169,4 +176,4 @@ def test_a_warming_leaves_the_actions_batches_alone() -> None:
 def test_options_that_contradict_others_are_refused(change, target_steps: int, message: str) -> None:
     planted = plant(0, passes=1)
     with pytest.raises(ValueError, match=message):
-        run(planted, replace(GAIN, **change), target_training=own_rows(planted, target_steps))
+        run(planted, replace(GAIN, **change), additions=Additions(own_rows(planted, target_steps)))

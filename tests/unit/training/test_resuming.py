@@ -20,6 +20,7 @@ from tests.planted import Planted, Shuffled, plant, run
 from training import interrupts
 from training.curriculum.multi_task import train_multi_task
 from training.curriculum.types import (
+    Additions,
     CurriculumResult,
     CurriculumSettings,
     HeadWarming,
@@ -121,7 +122,7 @@ def with_options(kept: Checkpoints, stop: int | None = None) -> tuple[Planted, C
     target = TargetTraining(batches(planted.datasets[0], 2), 2, None)
     breaking(planted, stop, also=[target.dataset])
     settings = replace(SETTINGS, reward="gain", gain_steps=2)
-    return planted, run(planted, settings, target_training=target, warming=warming, checkpoints=kept)
+    return planted, run(planted, settings, additions=Additions(target, warming), checkpoints=kept)
 
 
 def test_warmed_heads_and_steps_on_the_target_go_on_where_they_were_broken_off(tmp_path: Path) -> None:
