@@ -32,7 +32,9 @@ CODE = (
 )
 METHOD_FILES = frozenset(f"methods/{name}.py" for name in TRAINED)
 # Stages whose matrix runs over methods: dvc.yaml names the method's own file as a further dependency.
-BY_METHOD = frozenset({"student", "assistant", "assisted_student", "meta_student", "multi_task"})
+BY_METHOD = frozenset({"student", "assistant", "assisted_student", "meta_student", "multi_task", "curriculum"})
+ALSO = {"curriculum": frozenset({"methods/mse_kd.py"})}
+"""Method files that a stage of BY_METHOD runs whatever method it is for: kd_only's Eq. 1."""
 
 
 def code_file(stage: str) -> Path:
@@ -55,7 +57,8 @@ class SourceTree:
         """Dotted name -> sha256 of every module imported by tasks/<stage>.py, directly or not, itself included."""
         files = self._closure(f"tasks.{stage}")
         if stage in BY_METHOD:
-            files = [file for file in files if str(file) not in METHOD_FILES]
+            foreign = METHOD_FILES - ALSO.get(stage, frozenset())
+            files = [file for file in files if str(file) not in foreign]
         return {".".join(file.with_suffix("").parts): self._source(self.root / file).checksum for file in files}
 
     def modules_now(self, stage: str) -> dict[str, str]:

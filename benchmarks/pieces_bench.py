@@ -209,6 +209,8 @@ def curriculum_run(
             weight_decay=0.01,
             clip_norm=1.0,
             choice=BY_LOSS,
+            patience=None,
+            gain_steps=1,
             seed=0,
         ),
         accelerator=Accelerator(),

@@ -55,13 +55,28 @@ class Curriculum(Section):
         None, description="Maximum number of steps per episode; null: a whole pass."
     )
     batch_size: Count = Field(description="Rows of a quiz batch.")
+    actions_rows: Literal["quiz", "train"] = Field(
+        description="Split that the other datasets' batches are drawn from; the target's are always quiz rows."
+    )
+    heads: Literal["fresh", "warmed"] = Field(
+        description="New heads of the other datasets start untrained, or are trained on the student as it comes in."
+    )
+    head_steps: Count = Field(description="Steps of each head's training (heads: warmed).")
+    head_learning_rate: Rate = Field(description="AdamW's learning rate of them.")
     sampler: Literal["policy", "uniform", "target", "kd_only"] = Field(
         description="Choice of the dataset of each step."
     )
     reward: Literal["binary", "real", "gain", "alignment"] = Field(description="Eq. 4, Eq. 5, or ours.")
     update: Literal["step", "episode"] = Field(description="'episode' as in the authors' code.")
     probe: Literal["selection", "exam"] = Field(description="Fixed rows for gain and alignment.")
-    probe_rows: Count = Field(description="Maximum number of rows of the probe.")
+    probe_rows: Count | Literal["all"] = Field(
+        description="Maximum number of rows of the probe; all: the whole of selection."
+    )
+    gain_steps: Count = Field(description="Steps in a row on a dataset once it is chosen; gain is their sum.")
+    target_steps: int = Field(
+        ge=0, description="Steps by the base's own loss on the target's train rows after each action."
+    )
+    patience: Count | None = Field(None, description="Episodes without a better one that end it; null: all are run.")
     gamma: Share | None = Field(None, description="Discount (binary and real).")
     baseline: Literal["none", "running", "episode", "normalised"] | None = Field(
         None, description="Subtracted from the return; normalised: also divided by its deviation."
@@ -93,4 +108,23 @@ class Curriculum(Section):
                     raise ValueError(
                         f"curriculum.{name} has no meaning with reward {self.reward}, which belongs to one step; set it to null"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> "Curriculum":
+        if self.gain_steps > 1 and self.reward != "gain":
+            raise ValueError(
+                f"curriculum.gain_steps: {self.gain_steps} takes a gain over several steps, but the reward is {self.reward}; "
+                "use reward gain, or gain_steps: 1"
+            )
+        if self.target_steps > 0 and self.update == "episode":
+            raise ValueError(
+                f"curriculum.target_steps: {self.target_steps} come after each action, but with update: episode the student "
+                "does not move at a step; use update: step, or target_steps: 0"
+            )
+        if self.probe_rows == "all" and self.probe == "exam":
+            raise ValueError(
+                "curriculum.probe_rows: all would leave the quiz no row to train on with probe: exam; name a number, or use "
+                "probe: selection"
+            )
         return self

@@ -84,6 +84,13 @@ class Parameters(MethodSections):
         methods = self.methods
         if methods.curriculum and self.mpdistil.base not in methods:
             raise ValueError(f"mpdistil.base: {self.mpdistil.base} must be among `methods`")
+        if methods.curriculum and self.curriculum.target_steps > 0:
+            base = row_of(self.mpdistil.base)
+            if base.family != "student" or base.teacher not in ("none", "signals"):
+                raise ValueError(
+                    f"curriculum.target_steps: {self.curriculum.target_steps} are by the loss of mpdistil.base, but that of "
+                    f"{base.name} reads more than the teacher's stored signals; use kd or mse_kd as base, or target_steps: 0"
+                )
         if methods.meta_taught and not methods.curriculum:
             raise ValueError("methods.meta_taught: the meta-teacher is made for mpdistil, which is not among `methods`")
         if alone := [name for name in methods.multi_task if name not in methods]:

@@ -1,19 +1,21 @@
 """MPDistil's variants (meta-teacher's loss x reward x sampler) as points of a grid, and the row of each."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import cast
 
 from config.methods import by_family
 from data.records import DatasetSpec
 from experiments.grid_types import Point, Setting, evaluation, points_of_100
-from experiments.result_rows import append_row, read_rows
+from experiments.result_rows import CellRow, append_row, read_rows
 from outputs import evaluate_folder, output_folder, read_json, read_record, student_folder, tokens_folder
+from outputs import read_rows as read_lines
 from records.evaluated import EvaluateMetrics
 from records.stage_run import RunRecord
-from records.trained import CurriculumMetrics, MetaTeacherMetrics
+from records.trained import CurriculumMetrics, EpisodeRow, MetaTeacherMetrics, StepRow
 
 LOSSES = ("collaborative", "competitive", "competitive_probability")
 # gain and alignment never read the meta-teacher, and the fixed samplers (uniform, target, kd_only) learn from no reward: one
@@ -27,9 +29,18 @@ VARIANTS = {
     ],
     "samplers": [("collaborative", "real", sampler) for sampler in ("policy", "uniform", "target", "kd_only")],
     "gain": [("collaborative", "gain", "policy"), ("collaborative", "real", "uniform")],
+    # The fixed samplers' rewards are logged on the probe, too: an even draw shows what each action is worth.
+    "decoy": [
+        ("collaborative", "gain", "policy"),
+        ("collaborative", "alignment", "policy"),
+        ("collaborative", "gain", "uniform"),
+        ("collaborative", "gain", "target"),
+    ],
 }
 VARIANTS["all"] = list(dict.fromkeys([*VARIANTS["rewards"], *VARIANTS["samplers"]]))
 METHODS = ("finetune", "mse_kd", "mpdistil")
+OPTIONS = ("actions_rows", "heads", "head_steps", "head_learning_rate", "gain_steps", "target_steps", "patience")
+"""Keys of `curriculum` that a row's budget says where they are set: rows of before there were any have none."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,10 @@ class Cells:
 
     setting: Setting
     cells: Sequence[tuple[str, str, str]]
+    values: Mapping[str, object] = field(default_factory=dict)
+    """Of all points, over the profile's."""
+    told: Mapping[str, object] = field(default_factory=dict)
+    """Further entries of a row's budget."""
 
     def prepare(self) -> None:
         """Do nothing: a cell needs no preparation."""
@@ -55,7 +70,7 @@ class Cells:
         """Do nothing: a cell's row is complete."""
 
     def _point(self, dataset: str, seed: int, cell: tuple[str, str, str]) -> Point:
-        values: dict[str, object] = {"seeds": [seed], "methods": by_family(METHODS)}
+        values: dict[str, object] = {"seeds": [seed], "methods": by_family(METHODS), **self.values}
         values |= dict(zip(("meta_teacher.loss", "curriculum.reward", "curriculum.sampler"), cell, strict=True))
         targets = tuple(evaluation(dataset, method, seed) for method in METHODS)
         return Point(", ".join(cell), dataset, seed, values, targets)
@@ -63,13 +78,16 @@ class Cells:
     def _done(self, dataset: str, seed: int) -> set[tuple[str, str, str]]:
         if not self.setting.rows.exists():
             return set()
-        budget = json.dumps(self._budget(), sort_keys=True)
         return {
             (row.cell.meta_loss, row.cell.reward, row.cell.sampler)
             for row in read_rows(self.setting.rows)
-            if (row.profile, row.budget) == (self.setting.profile, budget)
-            and (row.dataset, row.seed) == (dataset, seed)
+            if self.has(row) and (row.dataset, row.seed) == (dataset, seed)
         }
+
+    def has(self, row: CellRow) -> bool:
+        """Return whether a row was made with this profile and budget."""
+        budget = json.dumps(self._budget(), sort_keys=True)
+        return (row.profile, row.budget) == (self.setting.profile, budget)
 
     def _budget(self) -> dict[str, object]:
         values = cast(dict[str, dict[str, object]], self.setting.values)
@@ -79,7 +97,9 @@ class Cells:
             "episodes": values["curriculum"]["episodes"],
             "steps_per_episode": values["curriculum"]["max_steps_per_episode"],
             "probe_rows": values["curriculum"]["probe_rows"],
-            "actions": ", ".join(self.setting.actions),
+            "actions": ", ".join(cast(Sequence[str], self.values.get("datasets", self.setting.actions))),
+            **{name: value for name in OPTIONS if (value := values["curriculum"].get(name)) is not None},
+            **self.told,
         }
 
     def _row(self, point: Point, tree: Path) -> dict[str, object]:
@@ -97,6 +117,7 @@ class Cells:
             found |= {name: content.scores[split] for name, content in evaluated.items()}
             return {name: points_of_100(content[metric]) for name, content in found.items()}
 
+        episodes = [row for row in read_lines(EpisodeRow, student) if row.episode > 0]
         # What is this cell's own: the rest is shared with the others.
         own = [read_record(RunRecord, folder) for folder in (meta_teacher, student, folders["mpdistil"])]
         return {
@@ -114,9 +135,23 @@ class Cells:
             "selection_loss": {name: content.selection["loss"] for name, content in evaluated.items()},
             "best_episode": curriculum.best_episode,
             "cumulative_share": curriculum.cumulative_share,
+            "late_share": _means([row.shares for row in episodes[len(episodes) // 2 :]]),
+            "mean_reward": _means(
+                [{row.action: row.reward} for row in read_lines(StepRow, student) if row.reward is not None]
+            ),
             "dev_rows": evaluated["mpdistil"].rows["dev"],
             "selected_on": curriculum.selected_on,
             "budget": self._budget(),
             "duration_s": round(sum(record.duration_s for record in own), 1),
             **self.setting.provenance(),
         }
+
+
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each name over the rows that have it."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: round(fmean(row[name] for row in rows if name in row), 6) for name in names}
+
+
+def _cell(values: Mapping[str, object]) -> tuple[str, str, str]:
+    return str(values["meta_teacher.loss"]), str(values["curriculum.reward"]), str(values["curriculum.sampler"])

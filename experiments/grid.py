@@ -24,11 +24,14 @@ from pathlib import Path
 from config.methods import METHODS, SUFFIXES, method_of
 from errors import UserError
 from experiments.cells import VARIANTS, Cells
+from experiments.decoy import Decoy
+from experiments.decoy_rows import DecoyRows
 from experiments.grid_files import draw_points, read_grid
 from experiments.grid_types import Point, Setting
 from experiments.methods_grid import Budget, Entry, MethodsGrid, entries_of
 from experiments.pipeline_runs import Pipeline, RunFailed
 
+Grid = Cells | Decoy | MethodsGrid
 # Where somebody keeps rows and weights is of no use to the next reader of the command.
 FOLDER = re.compile(r"(?<=[=\[, ])/[^\],\s]*")
 
@@ -58,10 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(
-    grid: Cells | MethodsGrid, pipeline: Pipeline, pairs: Sequence[tuple[str, int]], options: argparse.Namespace
-) -> None:
-    """Run all points, datasets and seeds in parallel; raise the first error and stop what is running."""
+def _run(grid: Grid, pipeline: Pipeline, pairs: Sequence[tuple[str, int]], options: argparse.Namespace) -> None:
+    """Run all points, datasets and seeds side by side; raises the first error, and ends what runs then."""
 
     def chain(dataset: str, seed: int) -> None:
         for point in grid.points(dataset, seed):
@@ -79,8 +80,8 @@ def _run(
         pool.shutdown()
 
 
-def _run_point(grid: Cells | MethodsGrid, pipeline: Pipeline, point: Point, *, goes_on: bool) -> None:
-    """Run one point; a failing point of a paper's grid (learning rate too high, say) is reported and skipped."""
+def _run_point(grid: Grid, pipeline: Pipeline, point: Point, *, goes_on: bool) -> None:
+    """Run one point; of a paper's grid one that fails, as by a learning rate too high, is said and not counted."""
     print(f"{point.dataset} {point.seed}: {point.name}", flush=True)
     try:
         with pipeline.run(point.values, point.targets) as tree:
@@ -91,15 +92,16 @@ def _run_point(grid: Cells | MethodsGrid, pipeline: Pipeline, point: Point, *, g
         print(f"{point.dataset} {point.seed}: {point.name} failed ({error})", file=sys.stderr, flush=True)
 
 
-def _grid(
-    options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Entry], command: str
-) -> Cells | MethodsGrid:
+def _grid(options: argparse.Namespace, pipeline: Pipeline, entries: Sequence[Entry], command: str) -> Grid:
     values = pipeline.values()
     setting = Setting(pipeline, values, options.runs.absolute(), options.work.absolute(), command)
     for dataset in options.datasets:
-        if dataset not in setting.actions:
+        if options.decoy is None and dataset not in setting.actions:
             raise UserError(f"--datasets {dataset}: not in {options.profile}, which has {', '.join(setting.actions)}")
     setting.work.mkdir(parents=True, exist_ok=True)
+    if options.decoy is not None:
+        rows = DecoyRows(options.decoy.absolute(), options.datasets[0])
+        return Decoy(setting, rows, VARIANTS[options.cells], options.shares)
     if not entries:
         return Cells(setting, VARIANTS[options.cells])
     return MethodsGrid(setting, entries, options.datasets, options.seeds, Budget(options.updates, options.batch_size))
@@ -122,8 +124,10 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("profile", type=Path)
     parser.add_argument("runs", type=Path, help="JSON lines file to append rows to")
     parser.add_argument(
-        "--cells", choices=VARIANTS, default="default", help="MPDistil's variants, if no methods are given"
+        "--cells", choices=VARIANTS, help="MPDistil's variants, unless there are methods (default; decoy with --decoy)"
     )
+    parser.add_argument("--decoy", type=Path, help="a folder of GLUE's rows: see experiments/decoy.py")
+    parser.add_argument("--shares", nargs="+", type=float, default=[1.0], help="of the target's train rows (--decoy)")
     parser.add_argument("--methods", nargs="+", default=[])
     parser.add_argument("--variant", nargs="+", action="append", default=[], metavar=("NAME", "KEY=VALUE"))
     parser.add_argument("--grids", nargs="+", type=Path, default=[], help="files of profiles/grids")
@@ -151,9 +155,15 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Exit with status 2 for options that exclude each other; give --updates its default."""
+    """End with status 2 for what can't be run together; give --updates and --cells their defaults."""
     if not options.list and not (options.datasets and options.seeds):
         parser.error("--datasets and --seeds: name at least one each")
+    if options.cells is None:
+        options.cells = "default" if options.decoy is None else "decoy"
+    if options.decoy is not None and (options.grids or options.methods or options.variant or len(options.datasets) > 1):
+        parser.error("--decoy: has one target in --datasets, and cells only")
+    if any(not 0 < share <= 1 for share in options.shares):
+        parser.error("--shares: each is above 0 and at most 1")
     if options.grids and (options.methods or options.variant):
         parser.error("--grids: papers' grids run apart from --methods and --variant, in a work folder of their own")
     for name in [*options.methods, *(name for name, *_ in options.variant)]:

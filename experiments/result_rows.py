@@ -116,6 +116,10 @@ class CellRow(ResultRow):
     scores: Scores
     """On dev: teacher, finetune, mse_kd, meta_teacher, mpdistil."""
     selection_scores: Scores = {}
+    late_share: Scores = {}
+    """Share of each action in the second half of the episodes."""
+    mean_reward: Scores = {}
+    """Of each action, over all episodes."""
     duration_s: Number
 
 

@@ -42,6 +42,7 @@ class StepRow(RecordRow):
     FILE: ClassVar[str] = "steps.jsonl"
     episode: int
     step: int
+    action: str
     reward: float | None = None
     reward_binary: float | None = None
     reward_real: float | None = None

@@ -2,11 +2,12 @@
 
     python -m tasks.multi_task --dataset rte --method kd --seed 42
 
-The student of finetune (kd) goes on for as many steps as the curriculum takes, with its learning rate, batches and choice of
-the best episode; each step is on a quiz batch of a dataset drawn evenly, through that dataset's own head. finetune trains by
-the task loss; kd by its own, on what each dataset's own teacher says of its quiz.
+The student of finetune (kd) goes on for as many steps as the curriculum takes, with its learning rate, batches, choice of
+the best episode and patience; each step is on a batch of a dataset drawn evenly, of the same rows as the curriculum's
+actions, through that dataset's own head. finetune trains by the task loss; kd by its own, on what each dataset's own
+teacher says of these rows.
 
-Reads: the method's student, the quiz splits of every dataset, for kd their signals. Writes:
+Reads: the method's student, the rows of every dataset, for kd their signals. Writes:
 outputs/student/<dataset>/<method>_multi/<seed>/model, curves.jsonl (a row an episode, from 0: the student that came in),
 steps.jsonl (the action and loss of each step), metrics.json, run.json.
 """
@@ -27,7 +28,7 @@ from tasks.runtime.resume_states import checkpoints_of
 from tasks.runtime.stage import Stage, run_stage
 from tasks.runtime.stage_datasets import TokenisedDataset
 from tasks.student_training.method_factory import make_method
-from tasks.student_training.quizzes import curriculum_settings, prepare_quizzes, taken
+from tasks.student_training.quizzes import additions, curriculum_settings, prepare_quizzes, rows_split, taken
 from tasks.student_training.training_rows import training_splits
 from training.curriculum.multi_task import train_multi_task
 from training.curriculum.types import Distillation
@@ -38,6 +39,7 @@ def multi_task(stage: Stage) -> None:
     """Train the student of one dataset on the quiz splits of all of them, each as often."""
     begun = prepare_quizzes(stage, stage.method)
     dataset = begun.dataset
+    on_train = _distillation(stage, dataset, "train") if stage.parameters.curriculum.target_steps else None
     start_all(stage.seed_of("dropout"))
     result = train_multi_task(
         begun.student,
@@ -47,6 +49,7 @@ def multi_task(stage: Stage) -> None:
         settings=curriculum_settings(stage, dataset.target),
         accelerator=begun.accelerator,
         distillations=_distillations(stage, begun.datasets),
+        additions=additions(stage, begun.datasets, on_train),
         on_episode=Ticker(stage.title, stage.parameters.curriculum.episodes).episode,
         checkpoints=checkpoints_of(stage, begun.accelerator),
     )
@@ -62,23 +65,25 @@ def multi_task(stage: Stage) -> None:
 
 
 def _distillations(stage: Stage, datasets: Mapping[str, TokenisedDataset]) -> dict[str, Distillation]:
-    """The method's loss on every dataset, with that dataset's own teacher; {} for a method without one."""
+    """The method's loss on every dataset, on what its own teacher says of the rows; {} where it has no teacher."""
+    found = {name: _distillation(stage, own, rows_split(stage, name)) for name, own in datasets.items()}
+    return {name: own for name, own in found.items() if own is not None}
+
+
+def _distillation(stage: Stage, dataset: TokenisedDataset, split: str) -> Distillation | None:
+    """The method's loss on a split of a dataset, on what its teacher says of it; None where it has no teacher."""
     method = make_method(stage.parameters, stage.method, student_layers=0, teacher_layers=0)
     if isinstance(method, Scheduled) or method.needs.layers or method.needs.pooled:
         raise UserError(f"--method {stage.method}: reads more of its teacher than logits; use kd")
     if method.needs.teacher == "none":
-        return {}
+        return None
+    folder = stage.read(signals_folder(dataset.spec.name, stage.seed))
+    signals = open_signals(folder, split, rows=len(dataset.split(split)))
 
-    def distillation(name: str, dataset: TokenisedDataset) -> Distillation:
-        folder = stage.read(signals_folder(name, stage.seed))
-        signals = open_signals(folder, "quiz", rows=len(dataset.split("quiz")))
+    def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
+        return method.loss(LossInputs(outputs, signals.of_rows(batch.rows), batch.labels, dataset.spec.kind))
 
-        def loss(outputs: Outputs, batch: Batch) -> dict[str, torch.Tensor]:
-            return method.loss(LossInputs(outputs, signals.of_rows(batch.rows), batch.labels, dataset.spec.kind))
-
-        return Distillation(loss)
-
-    return {name: distillation(name, dataset) for name, dataset in datasets.items()}
+    return Distillation(loss)
 
 
 DROPPED = ("reward", "reward_binary", "reward_real")

@@ -226,7 +226,14 @@ def write_curriculum(
         lines.append(row | {f"share_{name}": count / 8 for name, count in zip(names, counts.tolist(), strict=True)})
     came_in = {"reward": None} | {f"share_{name}": None for name in names}
     steps = [
-        {"episode": row["episode"], "step": step, "reward": row["reward"], "reward_binary": 0.5, "reward_real": 0.125}
+        {
+            "episode": row["episode"],
+            "step": step,
+            "action": names[step % len(names)],
+            "reward": row["reward"],
+            "reward_binary": 0.5,
+            "reward_real": 0.125,
+        }
         for row in lines[1:]
         for step in range(8)
     ]

@@ -21,6 +21,8 @@ from methods.task_loss import task_loss
 from models.model_outputs import Outputs
 from training.curriculum.episodes import run_curriculum
 from training.curriculum.types import (
+    NOTHING,
+    Additions,
     CurriculumResult,
     CurriculumSettings,
     Distillation,
@@ -211,6 +213,8 @@ SETTINGS = CurriculumSettings(
     clip_norm=1.0,
     choice=BY_LOSS,
     seed=0,
+    patience=None,
+    gain_steps=1,
 )
 """Two episodes by the paper's text, with a learning rate for small networks."""
 
@@ -223,6 +227,7 @@ def run(
     datasets: Sequence[QuizDataset] | None = None,
     distillation: Distillation | None = None,
     scores: SelectionScores | None = None,
+    additions: Additions = NOTHING,
     checkpoints: Checkpoints | None = None,
 ) -> CurriculumResult:
     """Stage 4 on the planted problem, by the project's own code."""
@@ -235,5 +240,6 @@ def run(
         accelerator=Accelerator(cpu=True),
         probe=planted.probe if probe else None,
         distillation=distillation,
+        additions=additions,
         checkpoints=checkpoints,
     )

@@ -1,4 +1,4 @@
-"""A student that trains on the quizzes of all datasets: heads, batches, settings, cost, records."""
+"""A student that trains on rows of all datasets: heads, batches, settings, cost, records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,17 @@ from tasks.runtime.torch_setup import as_it_is_used, compile_if_asked, start_tor
 from tasks.student_training.initial_models import parameter_count
 from tasks.student_training.model_folder import write_model
 from tasks.student_training.training_rows import TRAIN, row_counts
-from training.curriculum.types import CREDITS, Credit, CurriculumResult, CurriculumSettings, QuizDataset
+from training.curriculum.types import (
+    CREDITS,
+    Additions,
+    Credit,
+    CurriculumResult,
+    CurriculumSettings,
+    Distillation,
+    HeadWarming,
+    QuizDataset,
+    TargetTraining,
+)
 from training.quiz_batches import QuizBatches
 from training.supervised import Target, score
 
@@ -102,8 +112,7 @@ def prepare_quizzes(stage: Stage, base: str) -> QuizTraining:
     student.to(accelerator.device)
     compile_if_asked(stage, student)
     exam = exam_rows(stage, dataset)
-    batches = {name: quiz_batches(stage, own, exam if name == stage.dataset else []) for name, own in datasets.items()}
-    return QuizTraining(stage, accelerator, student, dataset, datasets, exam, batches)
+    return QuizTraining(stage, accelerator, student, dataset, datasets, exam, actions_of(stage, datasets, exam))
 
 
 def add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: int) -> None:
@@ -119,12 +128,54 @@ def add_heads(student: Classifier, datasets: dict[str, TokenisedDataset], seed: 
             student.add_head(name, dataset.spec.num_outputs, seed)
 
 
-def quiz_batches(stage: Stage, dataset: TokenisedDataset, exam: list[int]) -> QuizBatches:
-    """Return a dataset as an action, without the rows of the exam."""
-    quiz = dataset.split("quiz")
-    rows = rows_without(quiz, exam)
+def additions(stage: Stage, datasets: Mapping[str, TokenisedDataset], distillation: Distillation | None) -> Additions:
+    """Return the training beside the actions' that the section asks for; `distillation` as in `target_training`."""
+    return Additions(target_training(stage, datasets[stage.dataset], distillation), head_warming(stage, datasets))
+
+
+def head_warming(stage: Stage, datasets: Mapping[str, TokenisedDataset]) -> HeadWarming | None:
+    """Return the training of the other datasets' heads, on the rows that their actions are drawn from; None: they stay fresh."""
+    given = stage.parameters.curriculum
+    if given.heads == "fresh":
+        return None
+
+    def rows_of(name: str) -> QuizDataset:
+        seed = stage.seed_of(f"batches that warm the head of {name}")
+        batches = QuizBatches(datasets[name].split(given.actions_rows), given.batch_size, seed=seed)
+        return QuizDataset(name, datasets[name].spec.kind, batches)
+
+    others = [rows_of(name) for name in datasets if name != stage.dataset]
+    return HeadWarming(others, given.head_steps, given.head_learning_rate)
+
+
+def target_training(
+    stage: Stage, dataset: TokenisedDataset, distillation: Distillation | None
+) -> TargetTraining | None:
+    """Return the steps on the target's train rows after each action, by the task loss without a `distillation`."""
+    given = stage.parameters.curriculum
+    if given.target_steps == 0:
+        return None
+    batches = QuizBatches(dataset.split("train"), given.batch_size, seed=stage.seed_of("batches of the target's train"))
+    return TargetTraining(QuizDataset(stage.dataset, dataset.spec.kind, batches), given.target_steps, distillation)
+
+
+def rows_split(stage: Stage, dataset: str) -> str:
+    """The split that a dataset's actions are drawn from: of the target always the quiz, or its train rows would come twice."""
+    return "quiz" if dataset == stage.dataset else stage.parameters.curriculum.actions_rows
+
+
+def actions_of(stage: Stage, datasets: Mapping[str, TokenisedDataset], exam: list[int]) -> dict[str, QuizBatches]:
+    """Return all datasets as actions, the target without the rows kept for the exam."""
+    own = {stage.dataset: exam}
+    return {name: action_batches(stage, datasets[name], own.get(name, [])) for name in stage.parameters.datasets}
+
+
+def action_batches(stage: Stage, dataset: TokenisedDataset, exam: list[int]) -> QuizBatches:
+    """Return a dataset as an action, without the rows kept for the exam."""
+    split = dataset.split(rows_split(stage, dataset.spec.name))
+    rows = rows_without(split, exam)
     seed = stage.seed_of(f"batches of {dataset.spec.name}")
-    return QuizBatches(quiz, stage.parameters.curriculum.batch_size, seed=seed, rows=rows)
+    return QuizBatches(split, stage.parameters.curriculum.batch_size, seed=seed, rows=rows)
 
 
 def exam_rows(stage: Stage, dataset: TokenisedDataset) -> list[int]:
@@ -132,6 +183,7 @@ def exam_rows(stage: Stage, dataset: TokenisedDataset) -> list[int]:
     given, quiz = stage.parameters.curriculum, dataset.split("quiz")
     if given.probe != "exam":
         return []
+    assert given.probe_rows != "all"  # refused by config/mpdistil.py
     return draw_rows(len(quiz), min(given.probe_rows, len(quiz) // 2), stage.seed_of("exam"))
 
 
@@ -161,6 +213,8 @@ def curriculum_settings(stage: Stage, target: Target) -> CurriculumSettings:
         weight_decay=given.weight_decay,
         clip_norm=given.clip_norm,
         choice=target.choice(stage.parameters.selected_by),
+        patience=given.patience,
+        gain_steps=given.gain_steps,
         seed=stage.seed_of("curriculum"),
     )
 
@@ -188,6 +242,9 @@ def taken(
     moves = [row["episode"] for row in result.steps]
     if stage.parameters.curriculum.update == "episode":
         moves = list(dict.fromkeys(moves))
+    # Steps on the target's train rows, whose number the base has counted already, come after some actions.
+    after = stage.parameters.curriculum.target_steps
+    moves += [row["episode"] for row in result.steps if "target_loss" in row for _ in range(after)]
     kept = sum(1 for episode in moves if int(str(episode)) <= result.best_episode)
     before = sum(row_counts(dataset, base).values())
     return {

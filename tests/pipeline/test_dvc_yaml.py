@@ -26,12 +26,13 @@ FILES = {"source": ["data/catalog/glue", "data/catalog/superglue"], "report": ["
 JOINING = {"teacher", "signals", "student", "assisted_student", "multi_task"}
 VERSIONS = "outputs/register/versions.json"
 METHOD = "methods/${item.method}.py"
+BASE = "methods/${mpdistil.base}.py"
 
 
 @pytest.mark.parametrize("stage", [name for name in STAGES if name not in ("code", ALWAYS_RUN)])
 def test_code_is_one_dependency_of_a_stage_and_its_method_another(stage: str) -> None:
     code = [path for path in STAGES[stage]["deps"] if _is_code(path)]
-    own = [METHOD] if stage in BY_METHOD else []
+    own = [BASE if stage == "curriculum" else METHOD] if stage in BY_METHOD else []
     assert sorted(code) == sorted([*FILES.get(stage, []), *own, str(code_file(_module(stage)))])
 
 

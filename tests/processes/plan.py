@@ -22,6 +22,16 @@ SIGNALS = ("finetune", "kd", "mse_kd", "pkd", "dist", "annealing_kd", "rco", "pr
 RUNS = ("tinybert", "ckd")
 MOVING = ("dml", "prokt", "metadistil", "lgtm", "pesf_kd")
 REWARDS = ("gain", "real", "alignment")
+OPTIONS = {
+    "reward": "gain",
+    "gain_steps": 2,
+    "target_steps": 1,
+    "actions_rows": "train",
+    "heads": "warmed",
+    "head_steps": 3,
+    "probe_rows": "all",
+}
+"""Of the curriculum, off in the presets."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,10 @@ def steps() -> list[Step]:
         Step(f"curriculum-{PAIR}-{reward}", "curriculum", PAIR, "mpdistil", params=f"{reward}.yaml")
         for reward in REWARDS
     ]
-    plan.append(Step(f"curriculum-{PAIR}-episode", "curriculum", PAIR, "mpdistil", params="episode.yaml"))
+    plan += [
+        Step(f"curriculum-{PAIR}-{name}", "curriculum", PAIR, "mpdistil", params=f"{name}.yaml")
+        for name in ("episode", "options")
+    ]
     plan.append(Step(f"curriculum-{CHOICE}-gain", "curriculum", CHOICE, "mpdistil", params="gain.yaml"))
     return [*plan, *(Step(f"evaluate-{name}", "evaluate", name, "mpdistil") for name in (PAIR, CHOICE))]
 
@@ -97,6 +110,7 @@ def prepare(folder: Path) -> None:
     for name, changes in curricula.items():
         _params(folder, f"{name}.yaml", changes)
     _params(folder, "episode.yaml", {"reward": "real", "update": "episode"})
+    _params(folder, "options.yaml", OPTIONS)
     _params(folder, "params.yaml", {})
     for name in (PAIR, CHOICE, REGRESSION):
         for stage in ("source", "split"):

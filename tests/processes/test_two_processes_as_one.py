@@ -22,7 +22,7 @@ OWN = ("cpu_s", "peak_memory_mb", "latency_ms", "throughput")
 # Counts of steps in which one number is below another: near-ties fall either way.
 TIES = ("train_teacher_comes_nearer", "train_real_beats_pilot")
 STEPS = {step.label: step for step in steps()}
-CURRICULA = [f"curriculum-{PAIR}-{name}" for name in (*REWARDS, "episode")]
+CURRICULA = [f"curriculum-{PAIR}-{name}" for name in (*REWARDS, "episode", "options")]
 
 
 def numbers(content: object, where: str = "") -> dict[str, float | str | None]:

@@ -24,6 +24,8 @@ from epoch_choice import BY_LOSS, SelectionRule, of_row
 from training.curriculum.samplers import effective_sampler
 from training.curriculum.step import Episode, check, prepare
 from training.curriculum.types import (
+    NOTHING,
+    Additions,
     CurriculumResult,
     CurriculumSettings,
     CurriculumStudent,
@@ -50,6 +52,7 @@ def run_curriculum(
     accelerator: Accelerator,
     probe: Probe | None = None,
     distillation: Distillation | None = None,
+    additions: Additions = NOTHING,
     on_episode: OnEpisode | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> CurriculumResult:
@@ -62,6 +65,8 @@ def run_curriculum(
         student
             without `state_weight`.
         distillation: replaces the task loss on the target's batches; needed by `kd_only`.
+        additions: steps on the target's train rows after each action, and training of the other datasets' heads before the
+        first episode.
         on_episode: called with each episode's row as it ends, from 0; `best` there means best so far.
         checkpoints: keep the run's state, and begin where an interrupted run of the same stood.
 
@@ -69,9 +74,9 @@ def run_curriculum(
         UserError: settings that contradict each other, or a probe of rows that the student trains on.
         Diverged: the loss became NaN or infinite.
     """
-    check(datasets, target, settings, probe, distillation)
+    check(datasets, target, settings, probe, distillation, additions)
     sampler, note = effective_sampler(settings.sampler, len(datasets))
-    episode = prepare(student, datasets, target, sampler, settings, accelerator, probe, distillation)
+    episode = prepare(student, datasets, target, sampler, settings, accelerator, probe, distillation, additions)
     run = run_episodes(episode, settings.episodes, selection_scores, on_episode, checkpoints, settings.choice)
     return CurriculumResult(run.best, sampler, note, run.steps, run.episodes)
 
@@ -87,7 +92,7 @@ def run_episodes(
     """Run all episodes; the student ends with the weights of the best one, the initial student included."""
     run = EpisodesRun(episode, choice)
     with (checkpoints or Checkpoints()).watching(run) as after_step:
-        while run.number <= episodes:
+        while run.number <= episodes and not run.has_waited(episode.settings.patience):
             run.run_episode(after_step)
             episode.learner.rest()
             row = run.end_episode(selection_scores())
@@ -113,15 +118,21 @@ class EpisodesRun(Resumable):
         self.best, self.best_weights = 0, episode.learner.weights()
 
     def run_episode(self, after_step: Callable[[], None]) -> None:
-        """Run the remaining steps of this episode, then let the policy learn from all of them."""
+        """The steps of this episode that were not taken yet, and what the policy learns from all of them."""
+        if self.number == 0:
+            self._episode.start()
         if self.number == 0 or self._learnt:
             return
         quiz = self._episode.begin(self.number)
-        for step in range(len(self._rows), len(quiz)):
-            self._rows.append(self._episode.step(self.number, step, quiz))
+        while len(self._rows) < len(quiz):
+            self._rows.append(self._episode.step(self.number, quiz, self._rows))
             after_step()
         self._episode.learn(self._rows)
         self._learnt = True
+
+    def has_waited(self, patience: int | None) -> bool:
+        """Return whether the last `patience` episodes brought no better one; None: never."""
+        return patience is not None and len(self.episodes) > self.best + patience
 
     def end_episode(self, scores: Mapping[str, float]) -> Row:
         """Keep the student if it is the best so far; return the episode's row."""
@@ -151,6 +162,7 @@ def _episode_row(
         "episode": number,
         "steps": len(rows),
         **{name: _mean(rows, name) for name in (*REWARDS, "loss") if not rows or name in rows[0]},
+        **({"target_loss": target_loss} if (target_loss := _mean(rows, "target_loss")) is not None else {}),
         **shares,
         **{f"selection_{name}": value for name, value in scores.items()},
         "best": int(best),
@@ -158,4 +170,6 @@ def _episode_row(
 
 
 def _mean(rows: Sequence[Row], name: str) -> float | None:
-    return fmean(float(row[name] or 0.0) for row in rows) if rows else None
+    """Of the steps that have it: not each has a reward, or was followed by training on the target."""
+    values = [float(value) for row in rows if (value := row.get(name)) is not None]
+    return fmean(values) if values else None

@@ -7,7 +7,15 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from methods.task_loss import task_loss
-from training.curriculum.types import CurriculumSettings, CurriculumStudent, Distillation, QuizDataset
+from training.curriculum.head_warming import warm_heads
+from training.curriculum.types import (
+    CurriculumSettings,
+    CurriculumStudent,
+    Distillation,
+    HeadWarming,
+    QuizDataset,
+    TargetTraining,
+)
 from training.data_parallel import average_gradients, draw_own_dropout, run_shared
 from training.precision import training_precision
 from training.resume import Resumable
@@ -31,6 +39,7 @@ class CurriculumLearner(Resumable):
         if not isinstance(student, nn.Module):
             raise TypeError(f"the student must be an nn.Module, but it is a {type(student).__name__}")
         self._module: nn.Module = student
+        self._student = student
         self._settings, self._distillations = settings, distillations
         self._accelerator = accelerator
         optimizer = make_optimizer(self._module, settings.student_lr, settings.weight_decay)
@@ -43,10 +52,16 @@ class CurriculumLearner(Resumable):
         return f"lower curriculum.student_learning_rate ({self._settings.student_lr:g})"
 
     def backward(self, dataset: QuizDataset, *, share: float = 1.0) -> float:
-        """Loss of the dataset's next quiz batch in train mode; adds `share` of its gradient to `.grad`."""
+        """The loss of the dataset's next batch, in train mode; `share` of its gradient is added to `.grad`."""
+        return self._backward(dataset, self._distillations.get(dataset.name), share)
+
+    def backward_on_target(self, target: TargetTraining) -> float:
+        """The loss of the next batch of the target's own train rows; its gradient is added to `.grad`."""
+        return self._backward(target.dataset, target.distillation, 1.0)
+
+    def _backward(self, dataset: QuizDataset, distilled: Distillation | None, share: float) -> float:
         self._module.train()
         batch = dataset.batches.next_batch().to(self._accelerator.device)
-        distilled = self._distillations.get(dataset.name)
         layers = () if distilled is None else distilled.layers
         asked = {"dataset": dataset.name, "choices": batch.choices, "layers": layers}
         with training_precision(self._accelerator):
@@ -59,6 +74,10 @@ class CurriculumLearner(Resumable):
         self._accelerator.backward(loss * share)
         average_gradients(self._module.parameters())
         return loss.item()
+
+    def warm_heads(self, warming: HeadWarming) -> None:
+        """Train the heads of other datasets; all else of the student stays as it is."""
+        warm_heads(self._student, warming, self._accelerator)
 
     def move(self) -> None:
         """One optimizer step along the gradient, which is then cleared."""

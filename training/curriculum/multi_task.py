@@ -16,6 +16,8 @@ from training.curriculum.learner import CurriculumLearner
 from training.curriculum.samplers import UniformSampler
 from training.curriculum.step import Episode
 from training.curriculum.types import (
+    NOTHING,
+    Additions,
     CurriculumResult,
     CurriculumSettings,
     CurriculumStudent,
@@ -36,6 +38,7 @@ def train_multi_task(
     settings: CurriculumSettings,
     accelerator: Accelerator,
     distillations: Mapping[str, Distillation] | None = None,
+    additions: Additions = NOTHING,
     on_episode: OnEpisode | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> CurriculumResult:
@@ -45,6 +48,7 @@ def train_multi_task(
         one_pass: the target's quiz batches of an episode; it has as many steps as there are batches.
         settings: the curriculum's; sampler, reward and credit are not read.
         distillations: losses in place of the task loss, by dataset.
+        additions: as in `run_curriculum`.
 
     Raises:
         UserError: the target's quiz has no rows.
@@ -52,6 +56,6 @@ def train_multi_task(
     """
     learner = CurriculumLearner(student, settings, accelerator, distillations or {})
     sampler = UniformSampler(len(datasets), torch_generator(settings.seed, "actions"))
-    episode = Episode(learner, sampler, datasets, one_pass, settings)
+    episode = Episode(learner, sampler, datasets, one_pass, settings, additions)
     run = run_episodes(episode, settings.episodes, selection_scores, on_episode, checkpoints, settings.choice)
     return CurriculumResult(run.best, "uniform", None, run.steps, run.episodes)

@@ -35,6 +35,10 @@ class StepReward(Resumable):
     def after_step(self, levels: Mapping[Level, Tensor]) -> Tensor | float:
         raise NotImplementedError
 
+    def moved_otherwise(self) -> None:
+        """Called when the student has moved by no action: what is read next is not that one's doing."""
+        return
+
 
 class Levels:
     """Eq. 4 and Eq. 5: the present student against the meta-teacher, on the step's quiz batch of the target."""
@@ -117,7 +121,8 @@ class ProbeReader:
 
 
 class GainReward(StepReward):
-    """Decrease of the probe's loss over the step. "After" of one step is "before" of the next: one forward a step."""
+    """Fall of the probe's loss since it was last asked for, which is over one action: "after" of one is "before" of the
+    next, so it costs one forward an action."""
 
     VALUES = ("_before",)
 
@@ -128,6 +133,9 @@ class GainReward(StepReward):
     def after_step(self, levels: Mapping[Level, Tensor]) -> float:
         before, self._before = self._before, self._probe.loss()
         return gain_reward(before, self._before)
+
+    def moved_otherwise(self) -> None:
+        self._before = self._probe.loss()
 
 
 class AlignmentReward(StepReward):

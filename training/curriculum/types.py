@@ -46,7 +46,7 @@ class BatchSource(Saved, Protocol):
 
 @dataclass(frozen=True)
 class QuizDataset:
-    """An action: a dataset whose quiz batches the student may be trained on, through its own head."""
+    """An action: a dataset whose batches, of quiz or train rows, the student may be trained on, through its own head."""
 
     name: str
     kind: Kind
@@ -89,6 +89,40 @@ class Distillation:
 
 
 @dataclass(frozen=True)
+class TargetTraining:
+    """Steps on the target's own train rows after each action (ours, not the paper's).
+
+    `distillation` is the loss there; None: the task loss.
+    """
+
+    dataset: QuizDataset
+    steps: int
+    distillation: Distillation | None
+
+
+@dataclass(frozen=True)
+class HeadWarming:
+    """Training of the other datasets' heads on the student as it comes in (ours, not the paper's)."""
+
+    datasets: Sequence[QuizDataset]
+    """Those whose heads are new, with batches of their own: the actions' are left alone."""
+    steps: int
+    """Of each head."""
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Additions:
+    """Training beside the actions' own, none of it the paper's; None: none of that kind."""
+
+    target_training: TargetTraining | None = None
+    warming: HeadWarming | None = None
+
+
+NOTHING = Additions()
+
+
+@dataclass(frozen=True)
 class Credit:
     """Conversion of rewards to advantages, and the policy's learning rate for their scale."""
 
@@ -128,6 +162,10 @@ class CurriculumSettings:
     clip_norm: float | None
     choice: SelectionRule
     """The choice of the best episode on selection."""
+    patience: int | None
+    """Episodes without a better one after which it ends; None: all are run."""
+    gain_steps: int
+    """Steps in a row on a dataset once it is chosen; `gain` is taken over all of them."""
     seed: int
 
 

@@ -37,8 +37,8 @@ def errors_of(folder: Path, content: dict) -> str:
 def test_every_shipped_file_is_valid_and_presets_leave_nothing_open(path: Path) -> None:
     given = load(path)
     assert None not in given.meta_teacher.model_dump().values()
-    # The reward's own where they are null; and without a bound an episode is the whole pass.
-    own = {"gamma", "baseline", "policy_learning_rate", "max_steps_per_episode"}
+    # The reward's own where they are null; without a bound an episode is the whole pass, and all of them are run.
+    own = {"gamma", "baseline", "policy_learning_rate", "max_steps_per_episode", "patience"}
     assert None not in given.curriculum.model_dump(exclude=own).values()
 
 
@@ -221,6 +221,20 @@ def test_a_value_of_several_types_gives_one_line(tmp_path: Path, params: dict) -
         (
             lambda p: p["curriculum"].update(probe="quiz"),
             "curriculum.probe: 'quiz' is refused: the student trains on the quiz",
+        ),
+        (lambda p: p["curriculum"].update(reward="alignment", gain_steps=2), "use reward gain, or gain_steps: 1"),
+        (
+            lambda p: p["curriculum"].update(reward="real", update="episode", target_steps=1),
+            "use update: step, or target_steps: 0",
+        ),
+        (lambda p: p["curriculum"].update(probe="exam", probe_rows="all"), "all would leave the quiz no row"),
+        (
+            lambda p: (
+                p["methods"].update(student=["dml"]),
+                p["mpdistil"].update(base="dml"),
+                p["curriculum"].update(target_steps=1),
+            ),
+            "that of dml reads more than the teacher's stored signals",
         ),
     ],
 )

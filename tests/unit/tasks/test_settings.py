@@ -25,7 +25,9 @@ ELSEWHERE = {"seed", "eval_batch_size", "label_range", "credit", "selected_by", 
 TARGET = Target("worth", "regression", ("mse", "pearson"))
 RENAMED = {"max_grad_norm": "clip_norm", "student_lr": "student_learning_rate", "policy_lr": "policy_learning_rate"}
 META = {"loss": "competitive", "learning_rate": 0.5, "epochs": 7, "batch_size": 3, "dropout": 0.25, "patience": 5, "clip_norm": 0.75, "weight_decay": 0.125}  # fmt: skip
-CURRICULUM = {"episodes": 7, "max_steps_per_episode": None, "update": "episode", "sampler": "target", "reward": "real", "student_learning_rate": 0.5, "weight_decay": 0.125, "clip_norm": 0.75, "gamma": 0.25, "baseline": "normalised", "policy_learning_rate": 0.375}  # fmt: skip
+CURRICULUM = {"episodes": 7, "max_steps_per_episode": None, "patience": 3, "gain_steps": 1, "update": "episode", "sampler": "target", "reward": "real", "student_learning_rate": 0.5, "weight_decay": 0.125, "clip_norm": 0.75, "gamma": 0.25, "baseline": "normalised", "policy_learning_rate": 0.375}  # fmt: skip
+OF_THE_STAGE = {"batch_size": 8, "probe": "selection", "probe_rows": 64, "actions_rows": "quiz", "heads": "fresh", "head_steps": 100, "head_learning_rate": 0.25, "target_steps": 0}  # fmt: skip
+"""Batches, heads and probe, which the stage makes itself."""
 
 
 Settings = type[TrainingSettings] | type[MetaTeacherSettings] | type[CurriculumSettings] | type[Credit]
@@ -41,8 +43,7 @@ def stage(name: str, **changes: Teacher | Curriculum | MetaTeacher) -> Stage:
 
 def test_every_setting_of_a_training_is_a_key_of_its_section() -> None:
     assert names(MetaTeacherSettings) == set(MetaTeacher.model_fields)
-    batches = {"batch_size", "probe", "probe_rows"}  # the stage makes the batches and the probe itself
-    assert names(CurriculumSettings) | names(Credit) == set(Curriculum.model_fields) - batches
+    assert names(CurriculumSettings) | names(Credit) == set(Curriculum.model_fields) - set(OF_THE_STAGE)
     for section in (Teacher, Student):
         assert names(TrainingSettings) <= set(section.model_fields)
 
@@ -53,8 +54,7 @@ def test_every_key_of_meta_teacher_arrives() -> None:
 
 
 def test_every_key_of_curriculum_arrives() -> None:
-    batches = {"batch_size": 8, "probe": "selection", "probe_rows": 64}  # the stage makes them itself
-    given = Curriculum.model_validate(CURRICULUM | batches)
+    given = Curriculum.model_validate(CURRICULUM | OF_THE_STAGE)
     made = curriculum_settings(stage("curriculum", curriculum=given), TARGET)
     arrived = {name: getattr(made, own) for own, name in _pairs(CurriculumSettings)}
     arrived |= {name: getattr(made.credit, own) for own, name in _pairs(Credit)}

@@ -4,10 +4,10 @@ import json
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import pytest
 import torch
@@ -16,10 +16,17 @@ from torch import Tensor
 
 from data.batches import Batch
 from tests.golden.golden_runs import NAMES, Run, Stopped, run_whole
-from tests.planted import SETTINGS, Planted, plant, run
+from tests.planted import SETTINGS, Planted, Shuffled, plant, run
 from training import interrupts
 from training.curriculum.multi_task import train_multi_task
-from training.curriculum.types import CurriculumResult, CurriculumSettings
+from training.curriculum.types import (
+    Additions,
+    CurriculumResult,
+    CurriculumSettings,
+    HeadWarming,
+    QuizDataset,
+    TargetTraining,
+)
 from training.resume import Cadence, Checkpoints
 from training.resume_files import CheckpointFiles, State
 
@@ -30,6 +37,8 @@ VARIANTS = {
     "an update an episode": replace(SHORT, update="episode"),
     "real": replace(SHORT, reward="real"),
     "gain": replace(SHORT, reward="gain"),
+    "gain over three steps": replace(SHORT, reward="gain", gain_steps=3),
+    "patience": replace(SHORT, reward="gain", episodes=9, patience=1),
     "alignment": replace(SHORT, reward="alignment"),
     "uniform": replace(SHORT, sampler="uniform"),
     "target": replace(SHORT, sampler="target"),
@@ -71,7 +80,7 @@ def curriculum(
     return planted, run(planted, settings, checkpoints=kept)
 
 
-def breaking(planted: Planted, stop: int | None) -> Planted:
+def breaking(planted: Planted, stop: int | None, also: Sequence[QuizDataset] = ()) -> Planted:
     """The same; the student breaks off as it asks for its batch number `stop`, from 0."""
     torch.manual_seed(5)
     steps = iter(range(10**6))
@@ -84,7 +93,7 @@ def breaking(planted: Planted, stop: int | None) -> Planted:
 
         return step
 
-    for dataset in planted.datasets:
+    for dataset in (*planted.datasets, *also):
         dataset.batches.next_batch = counted(dataset.batches.next_batch)  # ty: ignore[invalid-assignment]
     return planted
 
@@ -97,6 +106,33 @@ def test_a_curriculum_goes_on_where_it_was_broken_off(variant: str, tmp_path: Pa
         with pytest.raises(Broken):
             curriculum(settings, checkpoints(tmp_path), stop)
     planted, found = curriculum(settings, checkpoints(tmp_path))
+    assert found == expected
+    assert_same(dict(planted.student.state_dict()), dict(whole.student.state_dict()))
+
+
+def with_options(kept: Checkpoints, stop: int | None = None) -> tuple[Planted, CurriculumResult]:
+    """A curriculum with warmed heads and steps on the target between actions, each with batches of its own."""
+    planted = plant(0, passes=1)
+
+    def batches(dataset: QuizDataset, seed: int) -> QuizDataset:
+        rows = cast(Shuffled, dataset.batches).rows
+        return replace(dataset, batches=Shuffled(rows, torch.Generator().manual_seed(seed)))
+
+    warming = HeadWarming([batches(one, 1) for one in planted.datasets[1:]], steps=5, learning_rate=1e-2)
+    target = TargetTraining(batches(planted.datasets[0], 2), 2, None)
+    breaking(planted, stop, also=[target.dataset])
+    settings = replace(SHORT, reward="gain", gain_steps=2)
+    return planted, run(planted, settings, additions=Additions(target, warming), checkpoints=kept)
+
+
+def test_warmed_heads_and_steps_on_the_target_go_on_where_they_were_broken_off(tmp_path: Path) -> None:
+    whole, expected = with_options(Checkpoints())
+    # Batches of an episode: two of an action, two of the target, and so on: within the target's; within an action's; and
+    # before the first resume state, so that the heads are warmed once more.
+    for stop in (0, 3, 6):
+        with pytest.raises(Broken):
+            with_options(checkpoints(tmp_path), stop)
+    planted, found = with_options(checkpoints(tmp_path))
     assert found == expected
     assert_same(dict(planted.student.state_dict()), dict(whole.student.state_dict()))
 
