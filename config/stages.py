@@ -110,7 +110,7 @@ class Teacher(Training):
         None, description="Sizes of a random teacher (model_type, ...)."
     )
     no_better_than_majority: Literal["warn", "error"] = Field(
-        "warn", description="When it doesn't beat the majority class on selection."
+        "warn", description="When it is within noise of the majority class (or the mean label) on selection."
     )
     trajectory: bool = Field(False, description="Keep its train logits after every epoch (prokd, rco).")
 
@@ -176,6 +176,25 @@ class Search(Section):
     points: int = Field(
         ge=1, le=64, description="Settings that each is trained at, the best kept; 1: as the file says, no search."
     )
+    learning_rates: tuple[Rate, ...] | None = Field(
+        None, description="Instead of points: every teacher and student is trained at each of these; null: by points."
+    )
+
+    @property
+    def settings(self) -> int:
+        """Number of settings that each is trained at."""
+        return self.points if self.learning_rates is None else len(self.learning_rates)
+
+    @model_validator(mode="after")
+    def _rates_or_points(self) -> "Search":
+        rates = self.learning_rates
+        if rates is not None and (len(rates) < 2 or len(set(rates)) < len(rates)):
+            raise ValueError("search.learning_rates: give two rates or more, each once; or null, for the file's own")
+        if rates is not None and self.points != 1:
+            raise ValueError(
+                f"search.points: {self.points} with search.learning_rates; set points to 1, or learning_rates to null"
+            )
+        return self
 
 
 class Checkpoint(Section):

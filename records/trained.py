@@ -80,7 +80,7 @@ class AssistantUpdates(RecordPart):
 
 
 class SearchRecord(RecordPart):
-    """`search.points` settings that were tried."""
+    """Settings that a search tried."""
 
     points: int
     chosen: int
@@ -109,6 +109,8 @@ class TeacherMetrics(Record):
     origin: str
     search: SearchRecord | None = None
     """None without a search."""
+    within_noise: str | None = None
+    """The sentence on a teacher within noise of the constant answer on selection; None of one that is above it."""
 
 
 class SignalsMetrics(Record):
