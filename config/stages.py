@@ -170,30 +170,41 @@ class Student(Training):
         return self
 
 
+Rates = tuple[Rate, ...]
+
+
 class Search(Section):
     """A quick search of learning rate and main weight, on selection, for every teacher and student."""
 
     points: int = Field(
         ge=1, le=64, description="Settings that each is trained at, the best kept; 1: as the file says, no search."
     )
-    learning_rates: tuple[Rate, ...] | None = Field(
-        None, description="Instead of points: every teacher and student is trained at each of these; null: by points."
+    # Two lists, so that other rates of students train no teacher again. Without a default, as dvc.yaml names them.
+    teacher_rates: Rates | None = Field(
+        description="Learning rates that every teacher is trained at, instead of points; null: by points."
+    )
+    student_rates: Rates | None = Field(
+        description="Learning rates that every student is trained at, instead of points; null: by points."
     )
 
-    @property
-    def settings(self) -> int:
-        """Number of settings that each is trained at."""
-        return self.points if self.learning_rates is None else len(self.learning_rates)
+    def rates(self, section: Literal["teacher", "student"]) -> Rates | None:
+        """The learning rates that are tried of it, and nothing else; None: the points."""
+        return self.teacher_rates if section == "teacher" else self.student_rates
+
+    def settings(self, section: Literal["teacher", "student"]) -> int:
+        """Number of settings that it is trained at."""
+        rates = self.rates(section)
+        return self.points if rates is None else len(rates)
 
     @model_validator(mode="after")
-    def _rates_or_points(self) -> "Search":
-        rates = self.learning_rates
-        if rates is not None and (len(rates) < 2 or len(set(rates)) < len(rates)):
-            raise ValueError("search.learning_rates: give two rates or more, each once; or null, for the file's own")
-        if rates is not None and self.points != 1:
-            raise ValueError(
-                f"search.points: {self.points} with search.learning_rates; set points to 1, or learning_rates to null"
-            )
+    def _rates_are_several(self) -> "Search":
+        for section in ("teacher", "student"):
+            rates = self.rates(section)
+            if rates is not None and (len(rates) < 2 or len(set(rates)) < len(rates)):
+                raise ValueError(
+                    f"search.{section}_rates: give two rates or more, each once; or null, and the one as "
+                    f"{section}.learning_rate"
+                )
         return self
 
 

@@ -2,8 +2,8 @@
 
 The learning rate is varied, and for a student the main weight of its method. The first point is what params.yaml says, so
 a search can't end worse on selection than none. The others are fixed, and the same for all datasets and seeds: the points
-of a sequence that fills the plane evenly, so that more of them add to the first ones. With `search.learning_rates` the
-points are those rates, and nothing else is varied. Dev is never looked at.
+of a sequence that fills the plane evenly, so that more of them add to the first ones. With `search.teacher_rates`
+or `student_rates` the points are those rates, and nothing else is varied. Dev is never looked at.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +59,7 @@ def searched(
     Raises:
         Diverged: at every point.
     """
-    count = stage.parameters.search.settings
+    count = stage.parameters.search.settings(section)
     if count == 1:
         return BestTrial(train(stage))
     choice = target.choice(stage.parameters.selected_by)
@@ -122,8 +122,8 @@ def _best(tried: Sequence[_Tried[Trained]], choice: SelectionRule) -> int:
 
 def point(given: Parameters, section: Literal["teacher", "student"], method: str, number: int) -> Values:
     """The values of a point, from 1, by their keys in params.yaml; those of the first are the file's, or the first rate."""
-    if given.search.learning_rates is not None:
-        return {f"{section}.learning_rate": given.search.learning_rates[number - 1]}
+    if (rates := given.search.rates(section)) is not None:
+        return {f"{section}.learning_rate": rates[number - 1]}
     right, up = ((0.5 + (number - 1) * step) % 1 for step in STEPS)
     rate = getattr(given, section).learning_rate
     found = {f"{section}.learning_rate": min(1.0, rate * _factor(RATES, right))}

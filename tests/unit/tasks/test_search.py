@@ -63,25 +63,23 @@ def test_a_weight_of_nothing_stays_nothing() -> None:
     assert all(point(given, "student", "kd", number)["kd.alpha"] == 0 for number in range(1, 9))
 
 
+def with_search(**search: object) -> Parameters:
+    content = GIVEN.model_dump(by_alias=True)
+    return Parameters.model_validate(content | {"search": content["search"] | search})
+
+
 def test_named_rates_are_the_points_and_nothing_else_is_varied() -> None:
-    content = GIVEN.model_dump(by_alias=True) | {"search": {"points": 1, "learning_rates": (2e-5, 5e-5, 1e-4)}}
-    given = Parameters.model_validate(content)
-    assert given.search.settings == 3
-    for section in ("teacher", "student"):
-        points = [point(given, section, "kd", number) for number in (1, 2, 3)]
-        assert points == [{f"{section}.learning_rate": rate} for rate in (2e-5, 5e-5, 1e-4)]
+    given = with_search(points=4, student_rates=(2e-5, 5e-5, 1e-4))
+    assert (given.search.settings("teacher"), given.search.settings("student")) == (4, 3)
+    points = [point(given, "student", "kd", number) for number in (1, 2, 3)]
+    assert points == [{"student.learning_rate": rate} for rate in (2e-5, 5e-5, 1e-4)]
+    assert point(given, "teacher", "finetune", 2) == point(GIVEN, "teacher", "finetune", 2)
 
 
-@pytest.mark.parametrize(
-    ("search", "said"),
-    [
-        ({"points": 4, "learning_rates": (2e-5, 5e-5)}, "set points to 1, or learning_rates to null"),
-        ({"points": 1, "learning_rates": (2e-5, 2e-5)}, "two rates or more, each once"),
-    ],
-)
-def test_rates_that_contradict_points_or_themselves_are_refused(search: dict[str, object], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        Parameters.model_validate(GIVEN.model_dump(by_alias=True) | {"search": search})
+@pytest.mark.parametrize("rates", [(2e-5,), (2e-5, 2e-5)])
+def test_one_rate_is_no_search(rates: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match=r"search\.teacher_rates: give two rates or more, each once"):
+        with_search(teacher_rates=rates)
 
 
 @pytest.fixture(scope="module")
