@@ -135,11 +135,15 @@ def append_row(path: Path, row: Mapping[str, object], kind: type[ResultRow] = Ce
 
 
 def read_rows(path: Path) -> list[CellRow]:
-    """All rows of MPDistil's variants, in the file's order; those with a method are others.
+    """All rows of MPDistil's variants, in the file's order; those with a method or with `row` are others.
 
     Raises ValueError with file, line and field for a bad one.
     """
-    return [checked(CellRow, content, where) for where, content in read_lines(path) if "method" not in content]
+    return [
+        checked(CellRow, content, where)
+        for where, content in read_lines(path)
+        if not {"method", "row"} & content.keys()
+    ]
 
 
 def latest(rows: Iterable[CellRow]) -> list[CellRow]:
