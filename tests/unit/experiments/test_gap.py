@@ -61,4 +61,4 @@ def test_the_student_that_equals_its_teacher_closes_all(seeds: int = 2) -> None:
     teacher = [np.eye(2)[np.where(draw.random(800) < 0.9, labels, 1 - labels)] for _ in range(seeds)]
     weak = [np.eye(2)[np.where(draw.random(800) < 0.7, labels, 1 - labels)] for _ in range(seeds)]
     found = gap_closed("f1", "single", labels, teacher, weak, teacher, LEVEL)
-    assert found.share == pytest.approx(1) and found.low == pytest.approx(1, abs=0.01)
+    assert found.share == pytest.approx(1) and found.low == pytest.approx(1, abs=0.05)
