@@ -28,7 +28,7 @@ from outputs import (
 from records.evaluated import EvaluateMetrics
 from records.prepared import SplitMetrics
 from records.stage_run import RunRecord
-from records.trained import CurveRow, StudentMetrics, student_metrics_of
+from records.trained import CurveRow, EpisodeRow, StudentMetrics, student_metrics_of
 from reporting.effort import Effort, effort_of
 
 LARGE = shutil.ignore_patterns("code", "rows", "tokenizer", "*.arrow", "model", "trajectory", "signals", "seen", "head")
@@ -42,7 +42,7 @@ class Training:
     tried: list[dict[str, object]]
     """Settings of its search; none without one."""
     curve: list[dict[str, float]]
-    """Epochs of the setting that was kept; none of a curriculum, which has episodes."""
+    """Epochs of the setting that was kept; a curriculum's episodes."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class KeptOutputs:
             return Training([], [])
         kind = student_metrics_of(read_record(RunRecord, folder).stage)
         if kind is not StudentMetrics:
-            return Training([], [])
+            return Training([], [row.numbers for row in read_rows(EpisodeRow, folder)])
         search = read_record(StudentMetrics, folder).search
         curve = [row.numbers for row in read_rows(CurveRow, folder)]
         return Training([dict(one) for one in search.tried] if search else [], curve)

@@ -120,6 +120,7 @@ class CellRow(ResultRow):
 
 
 AnyRow = TypeVar("AnyRow", bound=ResultRow)
+AnyPart = TypeVar("AnyPart", bound=RowPart)
 
 
 def append_row(path: Path, row: Mapping[str, object], kind: type[ResultRow] = CellRow) -> None:
@@ -157,7 +158,7 @@ def latest_of(rows: Iterable[AnyRow], key: Callable[[AnyRow], object]) -> list[A
     return list({key(row): row for row in sorted(rows, key=lambda row: row.commit_time)}.values())
 
 
-def checked(kind: type[AnyRow], row: Mapping[str, object], where: str) -> AnyRow:
+def checked(kind: type[AnyPart], row: Mapping[str, object], where: str) -> AnyPart:
     """A row as its class. Raises ValueError that names the first bad field."""
     try:
         return kind.model_validate(row)
