@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from config.methods import BASELINE
 from experiments.evidence_rows import Evidence, Setting
-from experiments.gap import GapClosed
+from experiments.gap import GapClosed, rows_needed
 from experiments.method_runs import MethodResult
 from experiments.results import MISSING, spread_text
 from reporting.statistics import Interval
@@ -81,7 +81,12 @@ def sentence(dataset: str, found: dict[str, GapClosed]) -> str:
         return f"{dataset}: no method was measured beside the fine-tuned student."
     if not gaps:
         gap = next(iter(found.values())).gap
-        return f"{dataset}: the teacher is not told from the fine-tuned student ({interval_text(gap)} points): no gap to close."
+        needed = rows_needed(gap)
+        more = f"; about {needed:,} dev rows would be needed to tell them apart" if needed else ""
+        return (
+            f"{dataset}: no gap to close: the teacher is not told from the fine-tuned student "
+            f"({interval_text(gap)} points{more}), so no method is shown to close half of it."
+        )
     half = [name for name, one in found.items() if one.closes_half]
     if half:
         return f"{dataset}: half of the gap or more, with a gain off zero, is closed by {', '.join(half)}."

@@ -41,14 +41,8 @@ class GapClosed:
 
     @property
     def rows_needed(self) -> int | None:
-        """Rows like these, with as many seeds, from which on the interval of a gain of this size would be off 0.
-
-        None without a gain.
-        """
-        low, gain = self.gain.low, self.gain.difference
-        if low is None or gain <= 0:
-            return None
-        return max(self.gain.rows, math.ceil(self.gain.rows * ((gain - low) / gain) ** 2))
+        """Rows from which on the interval of a gain of this size would be off 0; None without a gain."""
+        return rows_needed(self.gain)
 
 
 def gap_closed(
@@ -74,6 +68,17 @@ def gap_closed(
 def is_above(interval: Interval) -> bool:
     """Return whether an interval lies above 0."""
     return interval.low is not None and interval.low > 0
+
+
+def rows_needed(interval: Interval) -> int | None:
+    """Rows like these, with as many seeds, from which on the interval of a difference of this size would be off 0.
+
+    Widths fall with the root of the rows. None for a difference that is not above 0.
+    """
+    low, difference = interval.low, interval.difference
+    if low is None or difference <= 0:
+        return None
+    return max(interval.rows, math.ceil(interval.rows * ((difference - low) / difference) ** 2))
 
 
 def _half(interval: Interval) -> float:

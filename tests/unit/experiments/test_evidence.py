@@ -117,7 +117,8 @@ def interval(difference: float, low: float, high: float) -> Interval:
         ((0.02, -0.01, 0.05), (0.05, 0.01, 0.09), "about 918 dev rows would be needed to show it"),
         ((-0.02, -0.05, 0.01), (0.05, 0.01, 0.09), "no gain, so no number of rows would show one"),
         ((0.02, 0.01, 0.03), (0.05, 0.01, 0.09), "none closes half of the gap with a gain off zero"),
-        ((0.02, -0.01, 0.05), (0.05, -0.01, 0.11), "no gap to close"),
+        ((0.02, -0.01, 0.05), (0.05, -0.01, 0.11), "about 588 dev rows would be needed to tell them apart"),
+        ((0.02, -0.01, 0.05), (-0.05, -0.08, -0.02), "no gap to close"),
     ],
 )
 def test_the_sentence_says_what_is_missing(
