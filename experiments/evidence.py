@@ -83,21 +83,32 @@ def _teachers(evidence: Evidence) -> str:
     body = []
     for row in evidence.teachers:
         plain = [one for one in evidence.plain if one.dataset == row.dataset]
-        tried = [json.loads(text) for text in row.tried]
-        rates = "\n".join(_tried(one, row.metric) for one in tried) or MISSING
+        budget = json.loads(row.budget)
+        rates = "\n".join(_tried(json.loads(text), row.metric) for text in row.tried) or str(budget["teacher_rates"])
         body.append(
             [
                 row.dataset,
                 str(row.seed),
                 row.metric,
                 rates,
+                str(budget["teacher_epochs"]),
                 f"{row.selection:.1f}",
                 f"{row.dev:.1f}",
                 _plain(row, plain),
                 row.reason or "distilled from",
             ]
         )
-    header = ["dataset", "seed", "metric", "tried on selection", "selection", "dev", "plain loop, dev", "then"]
+    header = [
+        "dataset",
+        "seed",
+        "metric",
+        "rates, on selection",
+        "epochs, at most",
+        "selection",
+        "dev",
+        "plain loop, dev",
+        "then",
+    ]
     said = (
         "The plain loop is [benchmarks/plain_teacher.py](../../benchmarks/plain_teacher.py): torch and transformers alone, the "
         "same rows and budget, at the rate in brackets; ± is the standard error that dev's rows give it.\n"

@@ -45,7 +45,8 @@ class Setting:
     @property
     def start(self) -> str:
         """Where students start, and how many layers they have."""
-        return f"{self.values.get('student_start', '')}, {self.values.get('student_layers', '')} layers"
+        layers = self.values.get("student_layers")
+        return f"{self.values['student_start']}, {layers} layers" if layers else str(self.values["student_start"])
 
     @property
     def text(self) -> str:

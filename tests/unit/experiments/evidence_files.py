@@ -79,7 +79,7 @@ def teacher_row(dataset: str, left_out: str = "", **changes: object) -> dict:
         "tried": tried,
         "curve": [],
         "left_out": left_out,
-        "budget": {"teacher_epochs": 6},
+        "budget": {"teacher_epochs": 6, "teacher_rates": "2e-05, 5e-05, 0.0001"},
     }
     whole = method_row("kd", dataset, 42, profile="glue-minilm", dev_rows=ROWS, **own)
     return {name: value for name, value in whole.items() if name != "method"} | changes
