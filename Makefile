@@ -103,10 +103,11 @@ plots: $(READY) ## Render DVC's plots to outputs/plots/index.html
 bench: $(READY) ## Measure what the pipeline costs against its targets (outputs/bench.json)
 	@OMP_NUM_THREADS=1 python -m benchmarks.bench
 
-results: $(READY) ## Write the pages of docs/results from docs/results/runs.jsonl
+results: $(READY) ## Write the pages and pictures of docs/results from their rows
 	@python -m experiments.results docs/results/runs.jsonl docs/results/superglue-minilm.md
 	@python -m experiments.results docs/results/runs-corrected.jsonl docs/results/superglue-minilm-corrected.md
 	@python -m experiments.methods_results docs/results/runs.jsonl docs/results/methods.md
+	@python -m experiments.evidence docs/results/glue.jsonl docs/results/glue.md
 
 image: ## Build the container image (docker, or buildah where there is no docker)
 	@if command -v docker > /dev/null; then docker build --tag distilflow --build-arg REVISION="$$(git rev-parse HEAD)" .; \

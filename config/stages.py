@@ -110,7 +110,7 @@ class Teacher(Training):
         None, description="Sizes of a random teacher (model_type, ...)."
     )
     no_better_than_majority: Literal["warn", "error"] = Field(
-        "warn", description="Reaction if it doesn't beat the majority class on selection."
+        "warn", description="Reaction if it is within noise of the majority class (or the mean label) on selection."
     )
     trajectory: bool = Field(False, description="Store its train logits after every epoch (prokd, rco).")
 
@@ -170,10 +170,40 @@ class Student(Training):
         return self
 
 
+Rates = tuple[Rate, ...]
+
+
 class Search(Section):
     """A search over learning rate and main weight, on selection, for every teacher and student."""
 
     points: int = Field(ge=1, le=64, description="Settings tried for each, the best kept; 1: no search.")
+    # Two lists, so that other rates of students train no teacher again. Without a default, as dvc.yaml names them.
+    teacher_rates: Rates | None = Field(
+        description="Learning rates that every teacher is trained at, instead of points; null: by points."
+    )
+    student_rates: Rates | None = Field(
+        description="Learning rates that every student is trained at, instead of points; null: by points."
+    )
+
+    def rates(self, section: Literal["teacher", "student"]) -> Rates | None:
+        """The learning rates that are tried of it, and nothing else; None: the points."""
+        return self.teacher_rates if section == "teacher" else self.student_rates
+
+    def settings(self, section: Literal["teacher", "student"]) -> int:
+        """Number of settings that it is trained at."""
+        rates = self.rates(section)
+        return self.points if rates is None else len(rates)
+
+    @model_validator(mode="after")
+    def _rates_are_several(self) -> "Search":
+        for section in ("teacher", "student"):
+            rates = self.rates(section)
+            if rates is not None and (len(rates) < 2 or len(set(rates)) < len(rates)):
+                raise ValueError(
+                    f"search.{section}_rates: give two rates or more, each once; or null, and the one as "
+                    f"{section}.learning_rate"
+                )
+        return self
 
 
 class Checkpoint(Section):

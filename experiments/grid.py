@@ -144,6 +144,9 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--batch-size", type=int, default=16, help="batch size of methods, and of papers' grids without one"
     )
+    parser.add_argument(
+        "--profile-epochs", action="store_true", help="methods train for the profile's student.epochs, not by --updates"
+    )
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values over the profile's")
     parser.add_argument(
         "--work", type=Path, default=Path("outputs/grid"), help="folder of the kept outputs, for compare"
@@ -173,7 +176,9 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
             parser.error(f"{name}: its teacher comes out of mpdistil's stages; run it by `dvc repro`")
         if method.endswith(SUFFIXES["multi_task"]):
             parser.error(f"{name}: has MPDistil's updates, not those of this grid; run it by `dvc repro`")
-    if options.updates is None and not options.grids:
+    if options.profile_epochs and options.updates is not None:
+        parser.error("--updates and --profile-epochs: one of them")
+    if options.updates is None and not (options.grids or options.profile_epochs):
         options.updates = 200
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import cast
 
 from config.methods import family_of
+from data.records import DatasetSpec
 from experiments.pipeline_runs import ROOT, Pipeline
+from outputs import read_json, tokens_folder
 
 EVALUATES = {
     "student": "evaluate",
@@ -56,6 +58,10 @@ class Setting:
     def actions(self) -> list[str]:
         """The profile's datasets: the actions of a curriculum."""
         return cast(list[str], self.values["datasets"])
+
+    def spec(self, dataset: str, root: Path) -> DatasetSpec:
+        """A dataset's description below a root that has its split."""
+        return DatasetSpec.from_json(read_json(root / tokens_folder(dataset) / "spec.json"))
 
     def provenance(self) -> dict[str, object]:
         """The fields of a row that describe its setting."""

@@ -14,14 +14,35 @@ from config.methods import CURRICULA, method_of
 from data.atomic_files import whole_file
 from data.records import DatasetSpec
 from experiments.grid_types import Point
-from outputs import OUTPUTS, evaluate_folder, output_folder, read_json, read_record, student_folder, tokens_folder
+from outputs import (
+    OUTPUTS,
+    evaluate_folder,
+    has_record,
+    output_folder,
+    read_json,
+    read_record,
+    read_rows,
+    student_folder,
+    tokens_folder,
+)
 from records.evaluated import EvaluateMetrics
 from records.prepared import SplitMetrics
 from records.stage_run import RunRecord
+from records.trained import CurveRow, EpisodeRow, StudentMetrics, student_metrics_of
 from reporting.effort import Effort, effort_of
 
 LARGE = shutil.ignore_patterns("code", "rows", "tokenizer", "*.arrow", "model", "trajectory", "signals", "seen", "head")
 """Not kept: rows, weights and outputs of networks, since DVC's cache has them."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """The fields of a row on how a student was chosen."""
+
+    tried: list[dict[str, object]]
+    """Settings of its search; none without one."""
+    curve: list[dict[str, float]]
+    """Epochs of the setting that was kept; a curriculum's episodes."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +90,25 @@ class KeptOutputs:
         """A dataset's description."""
         return DatasetSpec.from_json(read_json(self.work / tokens_folder(dataset) / "spec.json"))
 
+    def evaluation(self, name: str, dataset: str, seed: int) -> Path:
+        """Folder of the evaluation of a point's student."""
+        return self._folder(name) / evaluate_folder(dataset, method_of(name), seed)
+
     def evaluated(self, name: str, dataset: str, seed: int) -> EvaluateMetrics:
         """The evaluation of a point's student."""
-        return read_record(EvaluateMetrics, self._folder(name) / evaluate_folder(dataset, method_of(name), seed))
+        return read_record(EvaluateMetrics, self.evaluation(name, dataset, seed))
+
+    def training(self, name: str, dataset: str, seed: int) -> Training:
+        """Search and epochs of a point's student, as far as its stage has any."""
+        folder = self._folder(name) / student_folder(dataset, method_of(name), seed)
+        if not has_record(folder):
+            return Training([], [])
+        kind = student_metrics_of(read_record(RunRecord, folder).stage)
+        if kind is not StudentMetrics:
+            return Training([], [row.numbers for row in read_rows(EpisodeRow, folder)])
+        search = read_record(StudentMetrics, folder).search
+        curve = [row.numbers for row in read_rows(CurveRow, folder)]
+        return Training([dict(one) for one in search.tried] if search else [], curve)
 
     def parameters(self, name: str, dataset: str, seed: int) -> dict[str, object]:
         """The values of params.yaml that a point's student was trained with."""

@@ -7,6 +7,7 @@ budget, selection, dataset, method and seed are the same run again: the one with
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from experiments.answers import DevAnswers
 from experiments.json_lines import read_lines
 from experiments.result_rows import Count, JsonText, Number, ResultRow, RowPart, Text, append_row, checked, latest_of
 
@@ -36,6 +37,20 @@ class MethodResult(ResultRow):
     parameters: JsonText
     """The method's own section."""
     command: Text
+    train_rows: Number | None = None
+    """Labelled rows of its dataset that the student was trained on."""
+    other_rows: Number | None = None
+    feedback_rows: Number | None = None
+    """Those of other datasets, and those that only its teacher learnt from."""
+    network_size: StudentAndTeacher | None = None
+    """Parameters."""
+    latency_ms: StudentAndTeacher | None = None
+    """Median of a forward pass."""
+    tried: tuple[JsonText, ...] = ()
+    """Settings of the student's search with their scores on selection as fractions; none without one."""
+    curve: tuple[JsonText, ...] = ()
+    """Epochs of the one that was kept."""
+    answers: DevAnswers | None = None
 
 
 def append_method_row(path: Path, row: Mapping[str, object]) -> None:

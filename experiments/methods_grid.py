@@ -16,9 +16,11 @@ import yaml
 from config.methods import CURRICULA, by_family, method_of, refusal, row_of
 from data.atomic_files import whole_file
 from errors import UserError
-from experiments.grid_types import Point, Setting, evaluation, points_of_100
+from experiments.grid_types import Point, Setting, evaluation
 from experiments.kept_outputs import KeptOutputs
 from experiments.method_runs import append_method_row, read_method_rows
+from experiments.student_rows import budget_of, student_row
+from experiments.teachers import OF_A_GRID, Teachers
 from kinds import KINDS
 
 
@@ -72,6 +74,19 @@ class MethodsGrid:
     budget: Budget
 
     @property
+    def _leaves_out(self) -> bool:
+        """True if nothing is distilled from a teacher that is within noise of the majority."""
+        section = cast(Mapping[str, str], self.setting.values["teacher"])
+        return section["no_better_than_majority"] == "error"
+
+    @property
+    def _teachers(self) -> Teachers:
+        """The teachers of all entries; a trajectory costs a pass over train an epoch, so only a method that reads it has one."""
+        followed = any(row_of(name).teacher == "trajectory" for entry in self.entries for name in self._trained(entry))
+        values = {"teacher.trajectory": followed, **(OF_A_GRID if self._leaves_out else {})}
+        return Teachers(self.setting, values)
+
+    @property
     def outputs(self) -> KeptOutputs:
         """Kept outputs of the runs."""
         return KeptOutputs(self.setting.work)
@@ -79,7 +94,8 @@ class MethodsGrid:
     def prepare(self) -> None:
         """Make the splits, whose row counts determine the budget, and the params file for a comparison."""
         methods = by_family(dict.fromkeys(name for entry in self.entries for name in self._trained(entry)))
-        values = {"datasets": list(self.datasets), "seeds": list(self.seeds), "methods": methods}
+        shared = self._teachers.values
+        values = {"datasets": list(self.datasets), "seeds": list(self.seeds), "methods": methods, **shared}
         with self.setting.pipeline.run(values, [f"split@{dataset}" for dataset in self.datasets]) as tree:
             self.outputs.keep_splits(tree)
         text = yaml.safe_dump(self.setting.pipeline.values(values), sort_keys=False)
@@ -88,6 +104,9 @@ class MethodsGrid:
     def points(self, dataset: str, seed: int) -> list[Point]:
         """The entries still to run; methods that refuse the dataset are named."""
         found: list[Point] = []
+        if self._leaves_out and (reason := self._teachers.row(dataset, seed).reason):
+            print(f"{dataset} {seed}: {reason}", flush=True)
+            return found
         for entry in self.entries:
             reason, tried = (
                 self._refused(entry, dataset),
@@ -106,7 +125,7 @@ class MethodsGrid:
         budget = Budget(self.budget.updates, batches) if isinstance(batches, int) else self.budget
         values: dict[str, object] = {
             "seeds": [seed],
-            "teacher.trajectory": True,
+            **self._teachers.values,
             "datasets": self.setting.actions if entry.method in CURRICULA else [dataset],
             "methods": by_family(self._trained(entry)),
             **budget.values(entry.method, self.outputs.split_rows(dataset)),
@@ -119,7 +138,7 @@ class MethodsGrid:
         self.outputs.keep(point, tree)
         entry = next(entry for entry in self.entries if entry.name == point.name)
         if not entry.grid:
-            append_method_row(self.setting.rows, self._row(entry, point.dataset, point.seed, 1))
+            append_method_row(self.setting.rows, self._row(entry, point.dataset, point.seed, self._tried(entry)))
 
     def conclude(self) -> None:
         """Choose the best point of each paper's grid on selection, make it its method's, and append its rows."""
@@ -165,6 +184,14 @@ class MethodsGrid:
         spec = self.outputs.spec(dataset)
         return refusal(entry.method, dataset, spec.kind, KINDS[spec.kind].columns(spec.label_names))
 
+    def _tried(self, entry: Entry) -> int:
+        """Number of points that an entry's row is chosen from, or of settings that its own search tries."""
+        if entry.grid:
+            return sum(one.grid == entry.grid for one in self.entries)
+        search = cast(Mapping[str, Mapping[str, int | list[float] | None]], self.setting.values)["search"]
+        rates, points = search["student_rates"], search["points"]
+        return len(rates) if isinstance(rates, list) else cast(int, points)
+
     def _has_row(self, method: str, dataset: str, seed: int, points: int) -> bool:
         if not self.setting.rows.exists():
             return False
@@ -176,48 +203,13 @@ class MethodsGrid:
         )
 
     def _budget(self) -> dict[str, object]:
-        values = cast(Mapping[str, Mapping[str, object]], self.setting.values)
-        epochs = {"student_epochs": values["student"]["epochs"]}
-        return {
-            **(epochs if self.budget.updates is None else {"student_updates": self.budget.updates}),
-            "batch_size": self.budget.batch_size,
-            "teacher_epochs": values["teacher"]["epochs"],
-            "student_learning_rate": values["student"]["learning_rate"],
-        }
+        return budget_of(self.setting.values, self.budget.updates, self.budget.batch_size)
 
     def _row(self, entry: Entry, dataset: str, seed: int, points: int) -> dict[str, object]:
-        """One line of the runs file; scores in points of 100."""
-        metrics = self.outputs.evaluated(entry.name, dataset, seed)
-        params = self.outputs.parameters(entry.name, dataset, seed)
-        effort = self.outputs.effort(entry.name, dataset, seed)
-        metric = self.outputs.spec(dataset).metrics[0]
-        sections = (entry.method, *row_of(entry.method).sections)
-        dev, selection = (
-            {"student": points_of_100(own[metric]), "teacher": points_of_100(teacher[metric])}
-            for own, teacher in (
-                (metrics.dev, metrics.teacher_dev),
-                (metrics.selection, metrics.teacher_selection),
-            )
-        )
-
-        return {
-            "dataset": dataset,
-            "method": entry.grid or entry.name,
-            "seed": seed,
-            "metric": metric,
-            "dev": dev,
-            "selection": selection,
-            "selection_loss": metrics.selection["loss"],
-            "dev_rows": metrics.rows["dev"],
-            "selected_on": metrics.selected_on,
-            "updates": {"student": effort.student_updates, "teacher": effort.teacher_updates},
-            "cpu_s": round(effort.cpu_s, 1),
-            "peak_memory_mb": effort.peak_memory_mb,
-            "points": points,
-            "parameters": {name: params[name] for name in sections if name in params},
-            "budget": self._budget(),
-            **self.setting.provenance(),
-        }
+        """One line of the runs file."""
+        name, budget = entry.name, self._budget()
+        shown = entry.grid or name
+        return student_row(self.setting, name, dataset, seed, shown_as=shown, points=points, budget=budget)
 
 
 def best_on_selection(losses: Mapping[str, Sequence[float]]) -> tuple[str, float]:

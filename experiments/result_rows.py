@@ -124,6 +124,7 @@ class CellRow(ResultRow):
 
 
 AnyRow = TypeVar("AnyRow", bound=ResultRow)
+AnyPart = TypeVar("AnyPart", bound=RowPart)
 
 
 def append_row(path: Path, row: Mapping[str, object], kind: type[ResultRow] = CellRow) -> None:
@@ -139,11 +140,15 @@ def append_row(path: Path, row: Mapping[str, object], kind: type[ResultRow] = Ce
 
 
 def read_rows(path: Path) -> list[CellRow]:
-    """All rows of MPDistil's variants in the file's order, without the rows of other methods.
+    """All rows of MPDistil's variants in the file's order, without rows of methods and of teachers.
 
     Raises ValueError with file, line and field for a bad one.
     """
-    return [checked(CellRow, content, where) for where, content in read_lines(path) if "method" not in content]
+    return [
+        checked(CellRow, content, where)
+        for where, content in read_lines(path)
+        if not {"method", "row"} & content.keys()
+    ]
 
 
 def latest(rows: Iterable[CellRow]) -> list[CellRow]:
@@ -157,7 +162,7 @@ def latest_of(rows: Iterable[AnyRow], key: Callable[[AnyRow], object]) -> list[A
     return list({key(row): row for row in sorted(rows, key=lambda row: row.commit_time)}.values())
 
 
-def checked(kind: type[AnyRow], row: Mapping[str, object], where: str) -> AnyRow:
+def checked(kind: type[AnyPart], row: Mapping[str, object], where: str) -> AnyPart:
     """A row as its class. Raises ValueError that names the first bad field."""
     try:
         return kind.model_validate(row)

@@ -81,7 +81,7 @@ class AssistantUpdates(RecordPart):
 
 
 class SearchRecord(RecordPart):
-    """The `search.points` settings tried."""
+    """Settings that a search tried."""
 
     points: int
     chosen: int
@@ -110,6 +110,8 @@ class TeacherMetrics(Record):
     origin: str
     search: SearchRecord | None = None
     """None without a search."""
+    within_noise: str | None = None
+    """The sentence on a teacher within noise of the constant answer on selection; None of one that is above it."""
 
 
 class SignalsMetrics(Record):

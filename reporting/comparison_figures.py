@@ -12,6 +12,7 @@ from kinds import LOWER_IS_BETTER
 from reporting.comparison import Comparison
 from reporting.drawing import COLOURS, STYLE, png
 from reporting.margins import Margin
+from reporting.ranking import Ranking
 from reporting.wording import interval_text, on_dev_text
 
 COLUMNS = 3
@@ -32,7 +33,9 @@ def draw_comparison(comparison: Comparison) -> dict[str, bytes]:
                 name = "comparison-margins" if number == 1 else f"comparison-margins-{number}"
                 found[name] = png(_margins(comparison, part, order))
         if comparison.ranking.average and comparison.ranking.critical_difference is not None:
-            found["comparison-ranks"] = png(_ranks(comparison))
+            datasets = len(comparison.datasets)
+            ranks = ranks_figure(comparison.ranking, datasets, comparison.baseline, comparison.level)
+            found["comparison-ranks"] = png(ranks)
         if points := _times(comparison):
             found["comparison-time"] = png(_time(comparison, points))
     return found
@@ -115,18 +118,17 @@ def _panel(axes: Axes, order: Sequence[str], margins: dict[str, Margin], baselin
     axes.grid(False, axis="y")
 
 
-def _ranks(comparison: Comparison) -> Figure:
+def ranks_figure(ranking: Ranking, datasets: int, baseline: str, level: float) -> Figure:
     """Demsar's diagram, rotated: a dot at each average rank, bars beside groups that don't differ significantly."""
-    ranking = comparison.ranking
     order = sorted(ranking.average, key=lambda name: ranking.average[name])
     values = [ranking.average[name] for name in order]
     # Nemenyi's difference has a meaning only where Friedman's test finds one: else all belong together.
-    differ = ranking.test is not None and ranking.test.p < 1 - comparison.level
+    differ = ranking.test is not None and ranking.test.p < 1 - level
     groups = groups_within(values, ranking.critical_difference or 0.0) if differ else [(0, len(values) - 1)]
     figure = Figure(figsize=(7.2, 1.2 + 0.27 * len(order)), layout="constrained")
     axes = figure.add_subplot()
     for place, (name, value) in enumerate(zip(order, values, strict=True)):
-        colour = BASELINE if name == comparison.baseline else INK
+        colour = BASELINE if name == baseline else INK
         axes.plot(value, place, marker="o", color=colour, ms=6)
     for number, (first, last) in enumerate(groups):
         x = len(order) + 0.45 + 0.35 * number
@@ -136,8 +138,8 @@ def _ranks(comparison: Comparison) -> Figure:
     axes.set_xlim(0.8, len(order) + 0.9 + 0.35 * len(groups))
     axes.set_xticks(range(1, len(order) + 1))
     axes.set_xlabel(
-        f"average rank over {len(comparison.datasets)} datasets (1 is best); methods beside one bar are not told apart\n"
-        f"(Nemenyi, {100 * comparison.level:g} %, critical difference {ranking.critical_difference or 0.0:.2f})"
+        f"average rank over {datasets} datasets (1 is best); methods beside one bar are not told apart\n"
+        f"(Nemenyi, {100 * level:g} %, critical difference {ranking.critical_difference or 0.0:.2f})"
     )
     return figure
 

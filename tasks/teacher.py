@@ -8,7 +8,6 @@ metrics.json, curves.jsonl (one row an epoch), run.json.
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,9 +15,10 @@ from accelerate import Accelerator
 from torch import nn
 
 from errors import UserError
-from kinds import KINDS
+from kinds import KINDS, LOWER_IS_BETTER
 from methods.finetune import Finetune
 from methods.interface import LossInputs
+from metrics import compute_metrics
 from models.classifier import Classifier
 from records.trained import CurveRow, TeacherMetrics
 from seeds import start_all
@@ -31,9 +31,10 @@ from tasks.student_training.model_folder import epochs_run, write_model
 from tasks.student_training.search import BestTrial, searched
 from tasks.student_training.training_rows import taught_splits
 from tasks.student_training.training_settings import training_settings
+from training.above_constant import LEVEL, Gain, gains_over_constant
 from training.predict import predict
 from training.resume_files import State
-from training.supervised import score, train
+from training.supervised import train
 from training.teacher_signals import save_trajectory
 
 
@@ -49,14 +50,11 @@ def teacher(stage: Stage) -> None:
     metrics = dataset.target.metrics
     if KINDS[dataset.spec.kind].has_classes and "accuracy" not in metrics:
         metrics = (*metrics, "accuracy")
-    scores = score(
-        model,
-        dataset.split("selection"),
-        replace(dataset.target, metrics=metrics),
-        batch_size=given.evaluate.batch_size,
-        device=accelerator.device,
-    )
-    _compare_with_majority(stage, dataset, scores["accuracy"] if "accuracy" in scores else -scores["loss"])
+    selection = dataset.split("selection")
+    size = given.evaluate.batch_size
+    logits = predict(model, selection, dataset=stage.dataset, batch_size=size, device=accelerator.device).logits
+    scores = compute_metrics(("loss", *metrics), logits, selection.labels, dataset.spec.kind)
+    within_noise = _compare_with_constant(stage, dataset, logits)
     write_model(stage, model, dataset)
     stage.write_rows(CurveRow, curves)
     stage.write(
@@ -68,6 +66,7 @@ def teacher(stage: Stage) -> None:
             parameters=parameter_count(model, dataset.spec.name),
             origin=given.teacher.origin,
             search=found.record,
+            within_noise=within_noise,
         )
     )
     stage.headline = dataset.headline(scores) + found.headline
@@ -141,22 +140,29 @@ def _said(stage: Stage, network: nn.Module, dataset: TokenisedDataset, accelerat
     return predict(network, rows, dataset=stage.dataset, batch_size=size, device=accelerator.device).logits
 
 
-def _compare_with_majority(stage: Stage, dataset: TokenisedDataset, own: float) -> None:
-    """Warn, or stop, if the teacher is no better than the most frequent label."""
-    labels = np.asarray(dataset.split("selection").labels)
-    kind = KINDS[dataset.spec.kind]
-    plain = kind.constant_score(labels)
-    what = "the majority class (accuracy)" if kind.has_classes else "the mean label (minus squared error)"
-    if own > plain:
-        return
+def _compare_with_constant(stage: Stage, dataset: TokenisedDataset, logits: np.ndarray) -> str | None:
+    """Warn, or stop, if the teacher (logits (N, C) of selection) is within noise of the constant answer."""
+    labels, kind = np.asarray(dataset.split("selection").labels), KINDS[dataset.spec.kind]
+    gains = gains_over_constant(dataset.spec.metrics[0], dataset.spec.kind, labels, logits)
+    if not any(gain.is_noise for gain in gains):
+        return None
+    what = "majority class" if kind.has_classes else "mean label"
+    figures = " and ".join(map(_in_words, gains))
     message = (
-        f"the teacher is no better than {what} on {len(labels)} selection rows: {own:.3f} against {plain:.3f}; "
-        "nothing can be distilled from it. Try more epochs or another learning rate, or check the labels"
+        f"the teacher is no better than the {what} on {len(labels)} selection rows, as far as they tell: {figures}, "
+        f"{100 * LEVEL:g} % interval; nothing can be distilled from it. Try more epochs or another learning rate, or check "
+        "the labels"
     )
     if stage.parameters.teacher.no_better_than_majority == "error":
         raise UserError(message)
     if stage.writes:
         print(f"WARNING: {stage.title}: {message}", file=sys.stderr, flush=True)
+    return message
+
+
+def _in_words(gain: Gain) -> str:
+    name = f"minus {gain.metric}" if gain.metric in LOWER_IS_BETTER else gain.metric
+    return f"{name} {gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from records.trained import CurriculumMetrics, MetaTeacherMetrics, StudentMetric
 METHODS = ("finetune", "mse_kd", "mpdistil")
 # How well each model separates the classes: the teacher best, the fine-tuned student worst.
 SKILL = {"teacher": 1.6, "finetune": 0.9, "mse_kd": 1.2, "mpdistil": 1.35}
-SKILL |= {"kd": 1.1, "pkd": 1.15, "skd": 1.0, "prokd": 1.05, "prokt": 1.2, "metadistil": 1.4, "lgtm": 1.3}
+SKILL |= {"kd": 1.1, "rco": 1.05, "pkd": 1.15, "skd": 1.0, "prokd": 1.05, "prokt": 1.2, "metadistil": 1.4, "lgtm": 1.3}
 TOOK = {"cpu_s": 1.0, "peak_memory_mb": 812.0}
 MOVING = ("prokt", "metadistil", "lgtm")
 FED_BACK = ("metadistil", "lgtm")

@@ -1,8 +1,9 @@
-"""A quick search on selection: one training at several settings, the best of which is kept (`search.points`).
+"""A quick search on selection: one training at several settings, the best of which is kept (`search`).
 
 The learning rate is varied, and for a student the main weight of its method. The first point is what params.yaml says, so
 a search can't end worse on selection than none. The others are fixed, and the same for all datasets and seeds: the points
-of a sequence that fills the plane evenly, so that more of them add to the first ones. Dev is never looked at.
+of a sequence that fills the plane evenly, so that more of them add to the first ones. With `search.teacher_rates`
+or `student_rates` the points are those rates, and nothing else is varied. Dev is never looked at.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +59,7 @@ def searched(
     Raises:
         Diverged: at every point.
     """
-    count = stage.parameters.search.points
+    count = stage.parameters.search.settings(section)
     if count == 1:
         return BestTrial(train(stage))
     choice = target.choice(stage.parameters.selected_by)
@@ -120,7 +121,9 @@ def _best(tried: Sequence[_Tried[Trained]], choice: SelectionRule) -> int:
 
 
 def point(given: Parameters, section: Literal["teacher", "student"], method: str, number: int) -> Values:
-    """The values of a point, from 1, by their keys in params.yaml; the first has the file's values."""
+    """The values of a point, from 1, by their keys in params.yaml; the first has the file's values, or the first rate."""
+    if (rates := given.search.rates(section)) is not None:
+        return {f"{section}.learning_rate": rates[number - 1]}
     right, up = ((0.5 + (number - 1) * step) % 1 for step in STEPS)
     rate = getattr(given, section).learning_rate
     found = {f"{section}.learning_rate": min(1.0, rate * _factor(RATES, right))}

@@ -135,8 +135,12 @@ def test_a_stage_that_reads_a_weight_which_goes_with_the_students_start_depends_
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_search_is_tracked_by_the_stages_that_make_one_and_by_the_report(stage: str) -> None:
-    searching = ("teacher", "student", "assisted_student", "meta_student", "report")
-    assert ("search" in _params(stage)) is (stage in searching)
+    tracked = {name for name in _params(stage) if name.partition(".")[0] == "search"}
+    rates = {"teacher": "teacher_rates"} | dict.fromkeys(
+        ("student", "assisted_student", "meta_student"), "student_rates"
+    )
+    of_a_search = {"search.points", f"search.{rates[stage]}"} if stage in rates else set()
+    assert tracked == ({"search"} if stage == "report" else of_a_search)
 
 
 @pytest.mark.parametrize("method", TRAINED)

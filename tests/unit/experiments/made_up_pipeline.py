@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fake_outputs import FakeDataset, write_outputs
+from fake_outputs import FakeDataset, write_outputs, write_record
 
 from experiments.pipeline_runs import Pipeline, RunFailed
-from outputs import evaluate_folder
+from outputs import evaluate_folder, output_folder
+from records.trained import SearchRecord, SignalsMetrics, TeacherMetrics
 
 CURRENT_FOLDER = threading.Lock()
 
@@ -24,6 +25,8 @@ class MadeUpPipeline(Pipeline):
     asked: list[tuple[dict[str, object], tuple[str, ...]]] = field(default_factory=list)
     losses: dict[str, float] = field(default_factory=dict)
     """Text in the values of a run -> its loss on selection; a negative one fails."""
+    within_noise: list[str] = field(default_factory=list)
+    """Datasets whose teacher is within noise of the majority."""
 
     @contextmanager
     def run(self, changes: Mapping[str, object], targets: Sequence[str]) -> Generator[Path]:
@@ -36,9 +39,30 @@ class MadeUpPipeline(Pipeline):
         with CURRENT_FOLDER:
             self.folder.mkdir(parents=True, exist_ok=True)
             with contextlib.chdir(self.folder):
-                for target in targets:
-                    _write(*target.partition("@")[2].split("-"), loss=loss)
+                for stage, _, keys in (target.partition("@") for target in targets):
+                    if stage == "signals":
+                        _write_teacher(*keys.split("-"), within_noise=self.within_noise)
+                    else:
+                        _write(*keys.split("-"), loss=loss)
         yield self.folder
+
+
+def _write_teacher(name: str, seed: str, *, within_noise: Sequence[str]) -> None:
+    _write(name, seed=seed, loss=0.5)
+    scores = {"loss": 0.4, "accuracy": 0.8}
+    tried: dict[str, float | dict[str, float] | str | None] = {"teacher.learning_rate": 5e-5, "selection": scores}
+    made = TeacherMetrics(
+        selection=scores,
+        selected_on="selection",
+        selected_by="loss",
+        parameters=1,
+        origin="train",
+        search=SearchRecord(points=2, chosen=1, tried=(tried, tried)),
+        within_noise="the teacher is no better" if name in within_noise else None,
+    )
+    write_record(output_folder("teacher", dataset=name, seed=int(seed)), made)
+    said = SignalsMetrics(teacher={"dev": scores, "selection": scores}, layers=())
+    write_record(output_folder("signals", dataset=name, seed=int(seed)), said)
 
 
 def _write(name: str, method: str = "finetune", seed: str = "42", *, loss: float) -> None:

@@ -1,6 +1,7 @@
 """The grid of methods: one budget for all, what the points have in common, what is left out, and what is kept."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from experiments import grid
 from experiments.grid_types import evaluation
 from experiments.method_runs import read_method_rows
 from experiments.methods_grid import Budget
+from experiments.teachers import LEFT_OUT, read_teacher_rows
+from metrics import compute_metrics
 
 KD_GRID = ("--grids", "profiles/grids/kd.yaml", "--points", "3")
 
@@ -73,6 +76,51 @@ def test_a_method_that_refuses_a_dataset_is_named_and_left_out(
     assert run(tmp_path, "--datasets", "worth", "--methods", "skd") == 0
     assert "left out: skd: worth is a regression" in capsys.readouterr().out
     assert not (tmp_path / "runs.jsonl").exists()
+
+
+STRICT = ("--set", "teacher.no_better_than_majority=error")
+
+
+def test_nothing_is_distilled_from_a_teacher_within_noise_and_its_row_says_so(
+    tmp_path: Path, pipeline: MadeUpPipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline.within_noise.append("standing")
+    monkeypatch.setattr(grid, "Pipeline", lambda profile, values: replace(pipeline, assignments=values))
+    asked = ("--datasets", "standing", "payment", "--methods", "kd", *STRICT)
+    assert run(tmp_path, *asked) == 0
+    assert f"standing 42: {LEFT_OUT}" in capsys.readouterr().out
+    left, kept = read_teacher_rows(tmp_path / "runs.jsonl")
+    assert (left.dataset, left.left_out, left.reason) == ("standing", "the teacher is no better", LEFT_OUT)
+    assert (kept.dataset, kept.reason, kept.dev, len(kept.tried)) == ("payment", "", 80.0, 2)
+    assert [row.dataset for row in read_method_rows(tmp_path / "runs.jsonl")] == ["payment"]
+    assert all(values["teacher.no_better_than_majority"] == "warn" for values, _ in pipeline.asked)
+    ran = [targets for _, targets in pipeline.asked]
+    assert run(tmp_path, *asked) == 0
+    assert [targets for _, targets in pipeline.asked[len(ran) :]] == [("split@standing", "split@payment")]
+
+
+def test_a_row_has_all_answers_on_dev_and_the_epochs(tmp_path: Path, pipeline: MadeUpPipeline) -> None:
+    assert run(tmp_path, "--datasets", "payment", "worth", "--methods", "kd") == 0
+    for row in read_method_rows(tmp_path / "runs.jsonl"):
+        assert row.answers is not None and len(row.answers.truth) == row.dev_rows == 56
+        for who, score in row.dev:
+            logits = row.answers.logits(who)
+            found = compute_metrics([row.metric], logits, row.answers.truth, row.answers.kind)[row.metric]
+            assert 100 * found == pytest.approx(score, abs=1e-3)
+        assert [json.loads(epoch)["epoch"] for epoch in row.curve] == list(range(1, 11))
+
+
+def test_only_a_method_that_follows_the_teachers_epochs_has_them_kept(tmp_path: Path, pipeline: MadeUpPipeline) -> None:
+    assert run(tmp_path, "--datasets", "payment", "--methods", "kd") == 0
+    assert run(tmp_path, "--datasets", "payment", "--methods", "kd", "rco", "--updates", "299") == 0
+    kept = [values["teacher.trajectory"] for values, _ in pipeline.asked]
+    assert kept == [False, False, True, True, True]
+
+
+def test_the_profiles_own_epochs_can_be_the_budget(tmp_path: Path, pipeline: MadeUpPipeline) -> None:
+    assert run(tmp_path, "--datasets", "payment", "--methods", "kd", "--profile-epochs") == 0
+    assert "student.epochs" not in pipeline.asked[-1][0]
+    assert '"student_epochs": 5' in read_method_rows(tmp_path / "runs.jsonl")[0].budget
 
 
 def test_the_point_with_the_lowest_loss_on_selection_becomes_the_row_of_its_grid(

@@ -63,6 +63,25 @@ def test_a_weight_of_nothing_stays_nothing() -> None:
     assert all(point(given, "student", "kd", number)["kd.alpha"] == 0 for number in range(1, 9))
 
 
+def with_search(**search: object) -> Parameters:
+    content = GIVEN.model_dump(by_alias=True)
+    return Parameters.model_validate(content | {"search": content["search"] | search})
+
+
+def test_named_rates_are_the_points_and_nothing_else_is_varied() -> None:
+    given = with_search(points=4, student_rates=(2e-5, 5e-5, 1e-4))
+    assert (given.search.settings("teacher"), given.search.settings("student")) == (4, 3)
+    points = [point(given, "student", "kd", number) for number in (1, 2, 3)]
+    assert points == [{"student.learning_rate": rate} for rate in (2e-5, 5e-5, 1e-4)]
+    assert point(given, "teacher", "finetune", 2) == point(GIVEN, "teacher", "finetune", 2)
+
+
+@pytest.mark.parametrize("rates", [(2e-5,), (2e-5, 2e-5)])
+def test_one_rate_is_no_search(rates: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match=r"search\.teacher_rates: give two rates or more, each once"):
+        with_search(teacher_rates=rates)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Splits, and a teacher, signals and a kd student of three points that nobody interrupted."""

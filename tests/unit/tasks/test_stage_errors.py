@@ -193,6 +193,8 @@ def test_a_teacher_no_better_than_the_majority_is_a_loud_warning_or_an_error(spl
     warned = run_stage_here(split, "teacher", *TEACHER)
     assert warned.status == 0
     assert "WARNING: teacher reviews 1: the teacher is no better than the majority class" in warned.errors
+    written = json.loads((split / "outputs/teacher/reviews/1/metrics.json").read_text())["within_noise"]
+    assert written.startswith("the teacher is no better than the majority class") and written in warned.errors
     params(split, teacher=slow | {"no_better_than_majority": "error"})
     refused(split, run_stage_here(split, "teacher", *TEACHER), "no better than the majority class")
 
