@@ -8,8 +8,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from config.sections import Count, Rate, Section, TrainedMethod, known_depth
 
-# dvc.yaml puts `launch` into commands, which DVC gives to a shell: it is words that no shell changes, and options that
-# say where a stage runs, none of which names another program. DVC renders no list there, so it can't be a list of words.
+# dvc.yaml puts `launch` into commands that DVC passes to a shell. So only words that no shell expands are allowed, and only
+# options that choose where a stage runs, none that names another program. A list of words would be safer; DVC can't render one.
 _VALUE = (
     r"[A-Za-z0-9][A-Za-z0-9_:@=,+-]*([./][A-Za-z0-9_:@=,+-]+)*"  # a number, a name, an address, a path without `..`
 )
