@@ -54,7 +54,7 @@ def test_every_ending_has_a_reader_and_another_one_is_not_read_as_csv(tmp_path: 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
 def test_a_file_that_cannot_be_opened_is_named_by_its_own_format(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a\0b{suffix}"
-    with pytest.raises(UserError, match=rf"is not a readable \{suffix} file \(embedded null byte\)"):
+    with pytest.raises(UserError, match=rf"is not a readable \{suffix} file \('embedded null byte'\)"):
         list(read_chunks(path, ["text"]))
 
 
