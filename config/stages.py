@@ -53,7 +53,9 @@ class Split(Section):
     """The split of rows into train, quiz, selection and dev, and the tokenizer."""
 
     seed: int = Field(0, ge=0, description="Seed of the hash that ranks rows.")
-    quiz: float = Field(0.1, gt=0, lt=0.5, description="Share of train for the meta-teacher, the curriculum, and the teachers of metadistil and lgtm.")
+    quiz: float = Field(
+        0.1, gt=0, lt=0.5, description="Share of train for the meta-teacher, the curriculum, metadistil and lgtm."
+    )
     selection: Literal["held_out", "dev"] = Field(
         "held_out",
         description="Rows that choose epochs and episodes: a part of train, or dev as in the paper (every number is then labelled).",
