@@ -210,8 +210,8 @@ def check_launcher(environment: Mapping[str, str]) -> None:
         problem = f"{missing[0]} is not set" if missing else f"{wrong[0]} is no number"
         raise UserError(
             f"WORLD_SIZE={given.get('WORLD_SIZE', '')} in the environment says that a launcher started several processes, "
-            f"but {problem}; remove leftovers of another job by `unset {' '.join(given)}`, and several processes are "
-            "started by `launch: python -m hardware cpu_2` in params.yaml"
+            f"but {problem}; if these are left over from another job, `unset {' '.join(given)}`; to start several processes, "
+            "set `launch: python -m hardware cpu_2` in params.yaml"
         )
 
 

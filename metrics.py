@@ -102,12 +102,12 @@ def class_metric(name: str, counts: Floats) -> Floats:
         spread = (total**2 - (predicted**2).sum(axis=1)) * (total**2 - (true**2).sum(axis=1))
         return _ratio(covariance, np.sqrt(spread))
     if name not in ("f1", "macro_f1"):
-        raise UserError(f"metric {name!r} has no formula here; add one beside its name in kinds.py")
+        raise UserError(f"metric {name!r} has no formula; add one to class_metric in metrics.py")
     diagonal = np.diagonal(counts, axis1=1, axis2=2)
     each = _ratio(2 * diagonal, true + predicted)
     if name == "f1":
         if counts.shape[1] != 2:
-            raise UserError(f"f1 is that of class 1 of 2, but there are {counts.shape[1]}; use macro_f1")
+            raise UserError(f"metric f1 is for two classes, but there are {counts.shape[1]}; use macro_f1")
         return each[:, 1]
     return each.sum(axis=1) / ((true + predicted) > 0).sum(axis=1)
 
@@ -117,7 +117,7 @@ def _correlation(name: str, predictions: Floats, labels: Floats, weights: Floats
     if name == "spearman":
         return _pearson(_ranks(predictions, weights), _ranks(labels, weights), weights)
     if name != "pearson":
-        raise UserError(f"metric {name!r} has no formula here; add one beside its name in kinds.py")
+        raise UserError(f"metric {name!r} has no formula; add one to _correlation in metrics.py")
     # Centred once over all rows, so that the moments below don't cancel.
     return _pearson(predictions - predictions.mean(), labels - labels.mean(), weights)
 

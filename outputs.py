@@ -1,7 +1,8 @@
 """Folder of each stage's output, outputs/<stage>/<dataset>[/<method>][/<seed>]; reader and writer of its records."""
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -132,13 +133,32 @@ def must_exist(path: Path) -> None:
 
 
 def json_text(content: Mapping[str, object]) -> str:
-    """The content of a JSON file. Raises ValueError for NaN and infinity."""
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+    """The content of a JSON file. Raises ValueError, with the key, for NaN and infinity."""
+    return _dumped(content, indent=2)
 
 
 def rows_text(kind: type[RecordRow], rows: Iterable[Mapping[str, object]]) -> str:
-    """The content of a .jsonl file, keys in the given order. Raises ValueError for NaN and infinity."""
-    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows if kind.model_validate(row))
+    """The content of a .jsonl file, keys in the given order. Raises ValueError, with the key, for NaN and infinity."""
+    return "".join(_dumped(row) for row in rows if kind.model_validate(row))
+
+
+def _dumped(content: Mapping[str, object], indent: int | None = None) -> str:
+    try:
+        return json.dumps(content, indent=indent, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise ValueError(next(_not_finite(content), str(error))) from None
+
+
+def _not_finite(value: object, key: str = "") -> Iterator[str]:
+    """Each number that JSON does not have, as in 'student.accuracy is nan'."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{key} is {value}"
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _not_finite(part, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list | tuple):
+        for number, part in enumerate(value):
+            yield from _not_finite(part, f"{key}[{number}]")
 
 
 def _parsed(kind: type[Kept], content: bytes, path: Path) -> Kept:

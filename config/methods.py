@@ -1,6 +1,6 @@
 """The methods, one row each: everything that params.yaml, stages, report and registry need without running one.
 
-Nobody else branches on a method's name. Mathematics are in methods/<name>.py, parameters in the section of that name
+Nobody else branches on a method's name. The mathematics is in methods/<name>.py, the parameters are in the section of that name
 (config/method_parameters.py). Like all of config/, this module is no dependency of a stage: a use of the teacher or a main
 weight that changes here changes results together with the method's own file.
 """

@@ -117,7 +117,7 @@ class Parameters(MethodSections):
         underivable = [row.name for row in rows if row.forward_derivatives]
         if self.compile and underivable:
             raise ValueError(
-                f"compile: true, but {underivable[0]} takes forward derivatives, which compiled code has none of; "
+                f"compile: true, but {underivable[0]} takes forward-mode derivatives, which compiled code does not support; "
                 "set it to false, or train this method in a params file of its own"
             )
         if self.precision == "bf16" and underivable:
@@ -130,7 +130,7 @@ class Parameters(MethodSections):
             if self.compile and isinstance(section, Answering) and section.same_masks:
                 raise ValueError(
                     f"compile: true, but {row.name}.same_masks repeats dropout masks, which compiled code draws in an order "
-                    "of its own; set one of both to false"
+                    "of its own; set one of the two to false"
                 )
         if self.lgtm.feedback == "dev" and self.split.selection != "dev":
             raise ValueError("lgtm.feedback: dev is the paper's protocol, which needs split.selection: dev; use quiz")

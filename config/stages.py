@@ -8,8 +8,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from config.sections import Count, Rate, Section, TrainedMethod, known_depth
 
-# dvc.yaml puts `launch` into commands, which DVC gives to a shell: it is words that no shell changes, and options that
-# say where a stage runs, none of which names another program. DVC renders no list there, so it can't be a list of words.
+# dvc.yaml puts `launch` into commands that DVC passes to a shell. So only words that no shell expands are allowed, and only
+# options that choose where a stage runs, none that names another program. A list of words would be safer; DVC can't render one.
 _VALUE = (
     r"[A-Za-z0-9][A-Za-z0-9_:@=,+-]*([./][A-Za-z0-9_:@=,+-]+)*"  # a number, a name, an address, a path without `..`
 )
@@ -53,7 +53,9 @@ class Split(Section):
     """The split of rows into train, quiz, selection and dev, and the tokenizer."""
 
     seed: int = Field(0, ge=0, description="Seed of the hash that ranks rows.")
-    quiz: float = Field(0.1, gt=0, lt=0.5, description="Share of train for stages 3 and 4.")
+    quiz: float = Field(
+        0.1, gt=0, lt=0.5, description="Share of train for the meta-teacher, the curriculum, metadistil and lgtm."
+    )
     selection: Literal["held_out", "dev"] = Field(
         "held_out",
         description="Rows that choose epochs and episodes: a part of train, or dev as in the paper (every number is then labelled).",

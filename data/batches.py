@@ -69,7 +69,7 @@ def batch_order(lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int, 
     for the memory fails at once.
     """
     if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}; must be 1 or more")
+        raise UserError(f"batch_size is {batch_size}; it must be 1 or more")
     if not shuffle:
         return _cut(np.argsort(-lengths, kind="stable"), batch_size)
     generator = numpy_generator(seed, "order of batches", epoch)

@@ -39,7 +39,7 @@ class Chunk:
 
 
 def suffix_of(path: Path) -> str:
-    """The format by the file's suffix. Raises UserError if it is unknown."""
+    """The one of SUFFIXES that the file's name ends with. Raises UserError if there is none."""
     for suffix in SUFFIXES:
         if path.name.endswith(suffix):
             return suffix
@@ -58,7 +58,7 @@ def header_of(path: Path) -> list[str] | None:
             return names
         if path.name.endswith((".csv", ".tsv")):
             return next(csv_records(path), (0, []))[1]
-        path.open("rb").close()  # a file that is missing is missed here
+        path.open("rb").close()  # raises FileNotFoundError for a missing file
     return None
 
 
@@ -69,7 +69,7 @@ def read_raw(path: Path, problems: Problems) -> Iterator[Numbered]:
         problems.add(str(path), error.row, str(error))
 
     try:
-        with _readable():
+        with _readable(path):
             if path.name.endswith(".parquet"):
                 for chunk in _parquet(path):
                     yield from zip(chunk.numbers, chunk.rows, strict=True)
@@ -107,7 +107,7 @@ def _raise(error: Unreadable) -> NoReturn:
 
 
 @contextmanager
-def _readable() -> Generator[None]:
+def _readable(path: Path) -> Generator[None]:
     """Convert exceptions of reading libraries for a missing or broken file into Unreadable."""
     try:
         yield
@@ -118,14 +118,14 @@ def _readable() -> Generator[None]:
     except OSError as error:
         raise Unreadable(None, f"cannot be read ({shown(error.strerror or str(error), 120)})") from error
     except (pa.ArrowException, ValueError, OverflowError) as error:
-        raise Unreadable(None, f"is not a readable Parquet file ({shown(str(error), 120)})") from error
+        raise Unreadable(None, f"is not a readable {suffix_of(path)} file ({shown(str(error), 120)})") from error
 
 
 @contextmanager
 def _or_data_error(path: Path) -> Generator[None]:
     """Raise UserError if the file, or a row of it, is missing or broken."""
     try:
-        with _readable():
+        with _readable(path):
             yield
     except Unreadable as error:
         where = f"{path}, row {error.row}" if error.row is not None else str(path)

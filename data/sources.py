@@ -153,7 +153,7 @@ def _files_in(spec: DatasetSpec, place: Path) -> list[tuple[str, Path]]:
     found = [(split, path) for split in DEFAULT_NAMES for path in _named(spec, place, split)]
     if found and found[0][0] != "train":
         raise UserError(
-            f"dataset {spec.name}: {place} holds {found[0][1].name} but no train file; expected "
+            f"dataset {spec.name}: {place} holds {found[0][1].name} but no train file; expected a file "
             f"{_expected(spec, 'train')}"
         )
     if found and not any(split == "dev" for split, _ in found):

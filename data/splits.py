@@ -1,8 +1,8 @@
 """Deterministic splitting of the official rows into train, quiz, selection and dev.
 
 Within each class (quintile for regression) units of rows are ranked by a hash of the split seed and their text, so
-that adding rows moves few others. The first tenth is `quiz` (meta-teacher, curriculum), the next tenth `selection`
-(chooses epochs and episodes), the rest `train`; `dev` is the benchmark's own and only reported on. A train row whose
+that adding rows moves few others. The first tenth is `quiz` (meta-teacher, curriculum, teachers of metadistil and lgtm),
+the next tenth `selection` (chooses epochs and episodes), the rest `train`; `dev` is the benchmark's own and only reported on. A train row whose
 input equals a dev row's is dropped. A dataset without a dev file first gives up 15 % of its rows as `dev`, ranked in
 the same way with a seed of its own.
 """

@@ -28,7 +28,7 @@ def text_rows(path: Path, note: Note) -> Iterator[Numbered]:
     check_format(path)
     read = next((read for ends, read in READERS.items() if path.name.endswith(ends)), None)
     if read is None:
-        raise Unreadable(None, f"has no reader for its name; text files are read that end with {' or '.join(READERS)}")
+        raise Unreadable(None, f"has no reader for its name; only text files ending in {' or '.join(READERS)} are read")
     yield from read(path, note)
 
 
@@ -107,9 +107,9 @@ def separator(path: Path) -> str:
 
 
 def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Records of a CSV or TSV file, header first, each with the number of its (last) line.
+    """Records of a CSV or TSV file, header first, each with the number of its last line.
 
-    Raises Unreadable for what is none, in UTF-8.
+    Raises Unreadable at the first line that is not valid CSV in UTF-8.
     """
     csv.field_size_limit(LONGEST_FIELD)
     sign, name = separator(path), path.suffix[1:].upper()
@@ -123,9 +123,9 @@ def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield before, values
         except csv.Error as error:
             if str(error) == "unexpected end of data":
-                message = f"is no {name}: a quotation mark opens here and none closes it"
+                message = f"is not valid {name}: the quotation mark opened here is never closed"
                 raise Unreadable(before + 1, message) from error
-            message = f"is no {name} ({error}); quote fields with {SEPARATORS[sign]} or quotation marks"
+            message = f"is not valid {name} ({error}); quote fields with {SEPARATORS[sign]} or quotation marks"
             raise Unreadable(reader.line_num, message) from error
         except UnicodeDecodeError as error:
             raise _without_utf8(path) from error

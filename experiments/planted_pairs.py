@@ -147,7 +147,9 @@ def _correlation(metric: str, r: float, scale: float, rare: float) -> float:
     if metric == "pearson":
         return float((1 - rare) * r * scale / np.sqrt((1 - rare) * scale**2 + rare))
     if metric != "spearman":
-        raise UserError(f"metric {metric!r} has no planted value here; add it beside its formula in metrics.py")
+        raise UserError(
+            f"metric {metric!r} has no planted value; add one to _correlation in experiments/planted_pairs.py"
+        )
     # P(concordant) of two normal predictions; of a pair of one and one of mere noise only the labels' part counts.
     whole = 6 / np.pi * np.arcsin(r / 2)
     return float(whole) if not rare else _rank_correlation_with_noise(r, scale, rare)

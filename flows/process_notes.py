@@ -80,7 +80,7 @@ def write_note(root: Path, kind: Kind, id: str, server: int | None = None) -> Pa
 
 
 def notes(root: Path, kind: Kind) -> Iterator[Note]:
-    """All notes of this kind."""
+    """The notes of this kind, ordered by file name; unreadable ones are skipped."""
     return filter(None, map(_read, sorted((root / FOLDER).glob(f"{kind}-*.json"))))
 
 

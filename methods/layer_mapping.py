@@ -31,7 +31,9 @@ def match_layers(mapping: Mapping, student_layers: int, teacher_layers: int) -> 
         return [(i, i) for i in range(1, pairs + 1)]
     if mapping == "last":
         return [(student_layers - i, teacher_layers - i) for i in reversed(range(pairs))]
-    raise UserError(f"layer mapping {mapping!r}: allowed are uniform, first, last or a list of [student, teacher]")
+    raise UserError(
+        f"layer mapping {mapping!r}: allowed are uniform, first, last or a list of pairs [student layer, teacher layer]"
+    )
 
 
 def patient_layers(strategy: str, student_layers: int, teacher_layers: int) -> LayerPairs:

@@ -84,9 +84,10 @@ def competitive_probability(
 
 def _width(label_range: tuple[float, float] | None) -> float:
     if label_range is None or not label_range[1] > label_range[0]:
+        given = "none is given" if label_range is None else f"it is {label_range}"
         raise UserError(
-            f"a competitive loss of a regression is bounded by the label range, but that is {label_range}: "
-            "give label_range in the dataset's description"
+            f"a competitive loss of a regression needs a label range (lowest, highest), but {given}: "
+            "set 'range' in the dataset's dataset.yaml"
         )
     return label_range[1] - label_range[0]
 

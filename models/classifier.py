@@ -147,8 +147,9 @@ class Classifier(nn.Module):
         return cast(nn.Linear, self.backbone.get_submodule(self.family.state)).weight
 
     def export(self, dataset: str | None = None, *, spec: HeadSpec | None = None) -> PreTrainedModel:
-        """A copy as the stock model of one dataset (default: its own): the logits are the same, and bit for bit those of
-        this network with `first_token_only` off.
+        """A copy as the stock model of one dataset (default: this network's own), with the same logits.
+
+        They are the same bit for bit if `first_token_only` of this network is off.
 
         Label names in the configuration are those of `spec`; without it, this network's own for its own
         dataset, else transformers' placeholders.
@@ -185,12 +186,12 @@ class Classifier(nn.Module):
         if (self.family.positions_after_padding or self.family.last_token) and pad_id != config.pad_token_id:
             raise UserError(
                 f"the tokenizer pads with {pad_id}, {self.family.name} expects {config.pad_token_id}: "
-                "it is another model's tokenizer, or its padding token was added later: give pad_token_id in the model "
-                "configuration the number that the tokenizer pads with"
+                "it is another model's tokenizer, or its padding token was added later: then set pad_token_id in the "
+                f"model configuration to {pad_id}"
             )
         if longest > self.max_length:
             raise UserError(
-                f"inputs of {longest} tokens, the model reads at most {self.max_length}: shorten the inputs"
+                f"the inputs have up to {longest} tokens, but the model reads at most {self.max_length}: lower split.max_length"
             )
 
     def _attach(self, dataset: str, head: nn.Linear) -> None:

@@ -53,11 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def check_target(folder: Path, *, force: bool) -> None:
     """Raise UserError for an unusable target folder; `force` replaces a pulled student and nothing else."""
     if folder.is_file():
-        raise UserError(f"--to {folder}: a file; name a folder that is not there yet")
+        raise UserError(f"--to {folder}: is a file; name a new or empty folder")
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     if not is_pulled(folder):
-        raise UserError(f"--to {folder}: holds other files; name a folder that is not there yet, or an empty one")
+        raise UserError(f"--to {folder}: contains other files; name a new or empty folder")
     if not force:
         raise UserError(f"{folder}: holds a pulled student; --force replaces it, --to names another folder")
 

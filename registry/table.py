@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from config.methods import CURRICULA
 from records.registered import CHAMPION, STATES, RegisteredStudent, RegistrationRecord, UnfitChampion
 from registry.trials import way_out
 
@@ -21,7 +22,7 @@ def registered_table(result: RegistrationRecord) -> str:
             lines += _student(student)
     champions = [student for student in result.students if CHAMPION in student.aliases]
     if champions:
-        best = next((one for one in champions if one.name.endswith("-mpdistil")), champions[0])
+        best = next((one for one in champions if one.method in CURRICULA), champions[0])
         lines += ["", "Pull one:", f"  {best.pull}"]
     return "\n".join(lines) + "\n"
 

@@ -22,7 +22,9 @@ def count_influence(metric: str, counts: Floats, true: Classes, predicted: Class
         widens = (total - of_true[true]) / spreads[0] + (total - of_predicted[predicted]) / spreads[1]
         return (grows - covariance * widens) / np.sqrt(spreads[0] * spreads[1])
     if metric not in ("f1", "macro_f1"):
-        raise UserError(f"metric {metric!r} has no influence here; add it beside its formula in metrics.py")
+        raise UserError(
+            f"metric {metric!r} has no influence of a row; add it to count_influence in reporting/influence.py"
+        )
     both = of_true + of_predicted
     size = np.where(both > 0, both, 1.0)
     scores = 2 * right / size
@@ -36,7 +38,9 @@ def count_influence(metric: str, counts: Floats, true: Classes, predicted: Class
 def correlation_influence(metric: str, first: Floats, second: Floats) -> Floats:
     """Influence of each row (N,) on Pearson's or Spearman's correlation; 0 if one side is constant."""
     if metric not in ("pearson", "spearman"):
-        raise UserError(f"metric {metric!r} has no influence here; add it beside its formula in metrics.py")
+        raise UserError(
+            f"metric {metric!r} has no influence of a row; add it to correlation_influence in reporting/influence.py"
+        )
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return np.zeros(len(first))
     return _spearman(first, second) if metric == "spearman" else _pearson(first, second)

@@ -25,12 +25,15 @@ ALIKE, FEW = 1e-3, 0.25
 
 @dataclass(frozen=True)
 class RowInterval:
-    """Bounds over rows, and the rows' parts (S, N) of each seed's difference, of mean 0, with their weights (N,)."""
+    """Interval over rows, and the share of each row in it."""
 
     bounds: Bounds
     parts: Floats
+    """(S, N): contribution of each row to each seed's difference, with mean 0 over the rows."""
     weights: Floats
+    """(N,): weights of the rows."""
     method: str
+    """The method of the interval, in words."""
 
 
 def of_paired_shares(students: NDArray[np.bool_], teachers: NDArray[np.bool_], level: float) -> RowInterval:

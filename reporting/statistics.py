@@ -81,7 +81,10 @@ def paired_interval(
 def paired_mean_interval(
     students: Sequence[NDArray[np.generic]], teachers: Sequence[NDArray[np.generic]], level: float
 ) -> Interval:
-    """The mean of row values (N,) of the students minus that of the teachers, one array a seed; see `paired_interval`."""
+    """Difference of means over rows, students minus teachers, with its interval.
+
+    students, teachers: values of the rows (N,), one array per training seed; see `paired_interval`.
+    """
     pairs = list(zip(*_paired(students, teachers), strict=True))
     parts = np.array([own.astype(np.float64) - other.astype(np.float64) for own, other in pairs])
     # Rows that were not seen to differ may do so by as much as values do at all.

@@ -115,7 +115,9 @@ def _take(lock: TextIO, target: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UserError(f"{target}: another process scores into it; wait for it, or name another --output") from None
+        raise UserError(
+            f"{target}: another process is writing it; wait until it ends, or choose another --output"
+        ) from None
     except OSError:  # a file system without locks: two runs into one target are the user's care there
         return
 

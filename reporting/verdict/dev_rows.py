@@ -72,9 +72,9 @@ class DevRows:
 
 
 def read_dev_rows(dataset: str, method: str, seed: int, *, metric: str, kind: Kind, methods: Sequence[str]) -> DevRows:
-    """Evidence from evaluate's outputs for one student, and for the fine-tuned one if `methods` has it.
+    """Evidence for one student from evaluate's output, with the fine-tuned student if `methods` has it.
 
-    Raises UserError where evaluate left no predictions, or something else.
+    Raises UserError if evaluate's predictions or metrics are missing or cannot be read.
     """
     own, other = evaluate_folder(dataset, method, seed), evaluate_folder(dataset, BASELINE, seed) / PREDICTIONS
     finetune, why = None, IS_FINETUNE if method == BASELINE else NOT_A_METHOD

@@ -38,9 +38,10 @@ def own_checks(rows: DevRows, settings: Registry) -> tuple[Check, ...]:
 
 
 def points(rows: DevRows, interval: Interval, metric: str | None = None, near: float = 0.0) -> Points:
-    """An interval of a difference in the primary metric, or another score, in points.
+    """A difference in the primary metric, or in another score, with its interval, in points.
 
-    `near` is what it is held against: an end that is not that is not shown as that.
+    `near` is the threshold that the interval's ends are compared with: an end that differs from it gets as many
+    decimals, up to four, as show the difference.
     """
     metric = metric or rows.metric
     scale = rows.scale

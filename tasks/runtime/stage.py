@@ -142,8 +142,8 @@ class Stage:
             return
         try:
             text = json_text(content)
-        except ValueError:
-            raise UserError(f"{name} would hold NaN or infinity: the network's outputs are unusable") from None
+        except ValueError as error:
+            raise UserError(f"{name}: {error}: the training diverged; lower the learning rate") from None
         (self.folder / name).write_text(text, encoding="utf-8")
 
     def write_rows(self, kind: type[RecordRow], rows: Iterable[Mapping[str, object]]) -> None:
@@ -152,8 +152,8 @@ class Stage:
             return
         try:
             lines = rows_text(kind, rows)
-        except ValueError:
-            raise UserError(f"{kind.FILE} would hold NaN or infinity; lower the learning rate") from None
+        except ValueError as error:
+            raise UserError(f"{kind.FILE}: {error}: the training diverged; lower the learning rate") from None
         (self.folder / kind.FILE).write_text(lines, encoding="utf-8")
 
     def say(self, line: str) -> None:

@@ -59,11 +59,13 @@ def test_a_name_without_a_formula_is_not_scored_as_another_metric(
     kind: str, labels: list[float], logits: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(KindSpec, "metrics", ("new",))
-    with pytest.raises(UserError, match="'new' has no formula here"):
+    place = "class_metric" if KINDS[kind].has_classes else "_correlation"
+    message = f"'new' has no formula; add one to {place} in metrics.py"
+    with pytest.raises(UserError, match=message):
         compute_metrics(["new"], logits, np.array(labels), KINDS[kind].name)
     for module in (kinds, metrics):
         monkeypatch.setattr(module, "LOWER_IS_BETTER", ("loss", "mse", "new"), raising=False)
-    with pytest.raises(UserError, match="'new' has no formula here"):
+    with pytest.raises(UserError, match=message):
         compute_metrics(["new"], logits, np.array(labels), KINDS[kind].name)
 
 

@@ -144,8 +144,8 @@ def test_an_episode_has_selection_scores_and_shares_and_the_student_that_came_in
     assert (second.selection, second.shares, second.reward) == ({"loss": 0.5, "f1": 1.0}, {"rte": 0.25}, 0.1)
 
 
-def test_nan_is_not_written() -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        json_text({"loss": float("nan")})
-    with pytest.raises(ValueError, match="not JSON compliant"):
+def test_nan_is_not_written_and_its_key_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^scores\.teacher\[1\]\.loss is nan$"):
+        json_text({"epochs": 3, "scores": {"teacher": [{"loss": 0.5}, {"loss": float("nan")}]}})
+    with pytest.raises(ValueError, match=r"^train_loss is inf$"):
         rows_text(CurveRow, [{"epoch": 1, "train_loss": float("inf")}])

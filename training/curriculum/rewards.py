@@ -7,7 +7,7 @@ policy learns from: they are what curricula with different rewards can be compar
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -157,7 +157,7 @@ def make_reward(name: Reward, student: CurriculumStudent, target: str, probe: Pr
     if name in ("binary", "real"):
         return LevelReward(name)
     if name not in ("gain", "alignment"):
-        raise UserError(f"reward {name!r}: allowed are binary, real, gain and alignment")
+        raise UserError(f"reward {name!r}: allowed are {', '.join(get_args(Reward))}")
     if probe is None:
         raise UserError(f"reward {name} needs a probe: rows of {target} that the student never trains on")
     if name == "gain":

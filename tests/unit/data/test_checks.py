@@ -178,7 +178,7 @@ def test_csv_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
     [
         (b"a,b\n1,2\n3\n", "row 3: has 1 fields; the header has 2"),
         (b"a,b\n1,\xff\n", "row 2: holds a byte that is not UTF-8"),
-        (b'a,b\n"x"y,2\n', "row 2: is no CSV"),
+        (b'a,b\n"x"y,2\n', "row 2: is not valid CSV"),
         (b"a,a\n1,2\n", "row 1: repeats a column"),
     ],
 )
@@ -190,11 +190,11 @@ def test_a_broken_csv_file_is_named(tmp_path: Path, content: bytes, message: str
 
 def test_broken_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "train.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(UserError, match="not a readable Parquet"):
+    with pytest.raises(UserError, match=r"not a readable \.parquet"):
         read(tmp_path / "train.parquet")
     damaged = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff"))
     pq.write_table(pa.table({"text": damaged}), tmp_path / "damaged.parquet")
-    with pytest.raises(UserError, match="not a readable Parquet"):
+    with pytest.raises(UserError, match=r"not a readable \.parquet"):
         read(tmp_path / "damaged.parquet")
 
 

@@ -45,8 +45,17 @@ def brought(
 def test_every_ending_has_a_reader_and_another_one_is_not_read_as_csv(tmp_path: Path) -> None:
     assert {*READERS, ".parquet"} == set(SUFFIXES)
     (tmp_path / "train.orc").write_text(HEAD + "x,a\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"train\.orc: has no reader for its name; .* end with \.jsonl"):
+    with pytest.raises(
+        UserError, match=r"train\.orc: has no reader for its name; only text files ending in \.jsonl.* are read"
+    ):
         list(read_chunks(tmp_path / "train.orc", ["text"]))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+def test_a_file_that_cannot_be_opened_is_named_by_its_own_format(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a\0b{suffix}"
+    with pytest.raises(UserError, match=rf"is not a readable \{suffix} file \('embedded null byte'\)"):
+        list(read_chunks(path, ["text"]))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +111,7 @@ def test_whole_numbers_over_2_to_the_53_stay_different_ids(tmp_path: Path) -> No
         ("train.csv", "sep=;\ntext;label\nx;a\n", "only Excel reads; remove the line"),
         ("train.csv", "\n" + HEAD + "x,a\n", "row 1: is empty; the first line must name the columns"),
         ("train.csv", "text,label,,\nx,a,,\n", "repeats a column"),
-        ("train.csv", HEAD + 'x,a\n"y,b\n' + "z,a\n" * 50, "row 3: is no CSV: a quotation mark opens here and none closes it"),
+        ("train.csv", HEAD + 'x,a\n"y,b\n' + "z,a\n" * 50, "row 3: is not valid CSV: the quotation mark opened here is never closed"),
         ("train.jsonl", f"[{LINE.strip()}]", "1 problem\n.*holds one JSON array; write JSON lines"),
         ("train.jsonl", f"[\n{LINE}]\n", "1 problem\n.*holds JSON over several lines; write JSON lines"),
         ("train.jsonl", '{"text": "x", "label": "a", "label": "b"}\n', "row 1: repeats a field: 'label'"),
@@ -116,7 +125,7 @@ def test_whole_numbers_over_2_to_the_53_stay_different_ids(tmp_path: Path) -> No
         ("train.parquet", pa.table({"text": ["x"], "label": [datetime.date(2001, 1, 1)]}), "field 'label' is datetime.date"),
         ("train.tsv", HEAD + "x,a\n", "the header is one field.* separated by commas.* call it .csv"),
         ("train.csv", "text\tlabel\nx\ta\n", "separated by tabs.* call it .tsv"),
-        ("train.tsv", 'text\tlabel\n"x\ta\n', "row 2: is no TSV: a quotation mark opens here and none closes it"),
+        ("train.tsv", 'text\tlabel\n"x\ta\n', "row 2: is not valid TSV: the quotation mark opened here is never closed"),
         ("train.xlsx", b"PK\x03\x04", "^dataset made: [^ ]*train.xlsx is an Excel workbook: save it as CSV with commas in UTF-8"),
         ("train.json", LINE, "train.json is JSON: write JSON lines"),
         ("train.csv.gz", packed(b"x"), "train.csv.gz is gzipped: unpack it"),
@@ -164,5 +173,5 @@ def test_an_empty_file_or_a_folder_is_no_traceback(name: str, opened: Callable[[
     own.mkdir()
     (own / "dataset.yaml").write_text("kind: single\ntext: text\nlabels: [a, b]\n")
     opened(own / name)
-    with pytest.raises(UserError, match=r"holds no rows|no rows found|not a readable Parquet"):
+    with pytest.raises(UserError, match=r"holds no rows|no rows found|not a readable \.parquet"):
         read_rows(load_spec(tmp_path, "own", "made"), tmp_path)

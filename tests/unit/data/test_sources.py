@@ -68,7 +68,7 @@ def test_a_folder_of_any_format_holds_the_same_rows(tmp_path: Path, end: str) ->
 def test_the_names_of_files_are_found_or_given(tmp_path: Path) -> None:
     jsonl(tmp_path / "made" / "mine.jsonl", ROWS)
     jsonl(tmp_path / "made" / "validation.jsonl", ROWS)
-    with pytest.raises(UserError, match=r"no train file; expected train with \.jsonl"):
+    with pytest.raises(UserError, match=r"no train file; expected a file train with \.jsonl"):
         read_rows(spec_of(SINGLE), tmp_path)
     assert list(read_rows(spec_of(SINGLE, files={"train": "mine.jsonl"}), tmp_path).rows) == ["train"]
     with pytest.raises(UserError, match=r"names missing files: .*lost\.csv"):

@@ -24,7 +24,7 @@ def highest(count: int) -> float:
 
 
 def test_a_metric_without_a_planted_truth_is_not_taken_for_another() -> None:
-    with pytest.raises(UserError, match="'kendall' has no planted value here"):
+    with pytest.raises(UserError, match="'kendall' has no planted value; add one to _correlation in"):
         pair = PlantedPair("far", REGRESSION, 0.1)
         true_difference("kendall", pair, draw(pair, 100, 1, np.random.default_rng(8)))
 

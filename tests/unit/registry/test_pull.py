@@ -66,8 +66,8 @@ def test_a_folder_that_holds_anything_else_is_left_alone(here: Path, capsys: pyt
     (here / "photos").mkdir()
     (here / "photos/cat.png").write_bytes(b"cat")
     for options in ((), ("--force",)):
-        assert "holds other files" in refused(capsys, f"{NAME}/1", "--to", "photos", *options)
-    assert "a file; name a folder" in refused(capsys, f"{NAME}/1", "--to", "photos/cat.png")
+        assert "contains other files" in refused(capsys, f"{NAME}/1", "--to", "photos", *options)
+    assert "is a file; name a new or empty folder" in refused(capsys, f"{NAME}/1", "--to", "photos/cat.png")
     assert (here / "photos/cat.png").read_bytes() == b"cat"
 
 

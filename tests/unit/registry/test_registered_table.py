@@ -11,7 +11,7 @@ CHECKS = (
 
 
 def student(name: str, version: int | None, aliases: list[str], gate: str | None = None) -> RegisteredStudent:
-    own = {"dataset": "x", "method": "kd", "seed": 7, "name": name, "version": version, "new": False}
+    own = {"dataset": "x", "method": name.rpartition("-")[2], "seed": 7, "name": name, "version": version, "new": False}
     rest = {"aliases": tuple(aliases), "gate": gate, "checks": CHECKS, "run_id": None, "url": None}
     return RegisteredStudent.model_validate(own | rest)
 
@@ -50,6 +50,16 @@ def test_candidates_and_champions_are_listed_test_by_test_and_a_champion_of_mpdi
     ) in text
     assert text.count("b-x-mpdistil  version") == 2
     assert text.endswith("python -m flows pull b-x-mpdistil@champion --to outputs/pulled/b-x-mpdistil\n")
+
+
+def test_the_method_decides_the_one_to_pull_and_not_the_name_of_its_model() -> None:
+    other = student("b-x-kd", 3, ["champion"])
+    ours = student("b-y-z", 1, ["champion"]).model_copy(update={"method": "mpdistil"})
+    named_like_it = student("b-mpdistil", 2, ["champion"]).model_copy(update={"method": "kd"})
+    for students in ((other, ours), (named_like_it, ours)):
+        assert registered_table(result(*students)).endswith(
+            "python -m flows pull b-y-z@champion --to outputs/pulled/b-y-z\n"
+        )
 
 
 def test_a_champion_that_would_not_pass_stands_first_with_the_way_out() -> None:

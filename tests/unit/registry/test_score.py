@@ -167,7 +167,7 @@ def test_a_pulled_folder_needs_no_registry(here: Path, rows: pd.DataFrame, monke
     ("name", "content", "said"),
     [
         ("a.csv", 'premise,hypothesis\n"a b",c\nd\n', "a.csv, row 3: has 1 fields; the header has 2"),
-        ("a.csv", 'premise,hypothesis\na,b\n"c,d\n', r"a.csv, row 3: is no CSV"),
+        ("a.csv", 'premise,hypothesis\na,b\n"c,d\n', r"a.csv, row 3: is not valid CSV"),
         ("a.csv", b"premise,hypothesis\na,b\n\n\xff,b\n", r"a.csv, row 4: holds a byte that is not UTF-8"),
         ("a.csv", "premise,hypothesis\na,b\nc,\n", "a.csv, row 3: field 'hypothesis' is empty"),
         ("a.csv", "premise,hypothesi\na,b\n", "a.csv: field 'hypothesis' is missing; .* did you mean 'hypothesi'"),
@@ -179,7 +179,7 @@ def test_a_pulled_folder_needs_no_registry(here: Path, rows: pd.DataFrame, monke
         ("a.jsonl", '{"premise":"a","hypothesis":3}\n', "a.jsonl, row 1: field 'hypothesis' must be text, not 3"),
         ("a.jsonl", '{"premise":"a","hypothesis":"\\ud800"}\n', "a.jsonl, row 1: .* not valid Unicode"),
         ("a.jsonl.gz", b"no gzip", "a.jsonl.gz: is not a complete gzip file"),
-        ("a.parquet", b"no parquet", "a.parquet: is not a readable Parquet file"),
+        ("a.parquet", b"no parquet", "a.parquet: is not a readable .parquet file"),
         ("a.xlsx", b"PK\x03\x04", "a.xlsx: is an Excel workbook: save it as CSV with commas in UTF-8"),
         ("a.csv", "premise;hypothesis\na;b\n", "a.csv, row 1: the header is one field, .* separated by semicolons"),
         (
@@ -404,7 +404,7 @@ def test_two_scorings_into_one_file_are_refused(
     folder.mkdir()
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "rows.scored.csv: another process scores into it" in refused(capsys, MODEL, "rows.csv")
+        assert "rows.scored.csv: another process is writing it" in refused(capsys, MODEL, "rows.csv")
     assert score.main([MODEL, "rows.csv"]) == 0
 
 

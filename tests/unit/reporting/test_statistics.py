@@ -118,9 +118,12 @@ def test_the_influence_of_a_row_on_a_correlation_is_its_derivative(metric: str) 
 
 def test_a_metric_without_an_influence_of_its_own_gets_no_other_ones() -> None:
     classes, numbers = np.zeros(2, dtype=np.int64), np.arange(2.0)
-    with pytest.raises(UserError, match="'kappa' has no influence here"):
+    with pytest.raises(UserError, match="'kappa' has no influence of a row; add it to count_influence in"):
         count_influence("kappa", np.eye(2), classes, classes)
-    with pytest.raises(UserError, match="'kendall' has no influence here"):
+    with pytest.raises(
+        UserError,
+        match="'kendall' has no influence of a row; add it to correlation_influence in",
+    ):
         correlation_influence("kendall", numbers, numbers)
 
 

@@ -168,7 +168,7 @@ def test_compiled_training_ends_with_the_same_names_and_nearly_the_same_weights(
 def test_methods_with_forward_derivatives_refuse_compile(tmp_path: Path) -> None:
     methods = ["finetune", "metadistil"]
     write_params(tmp_path, compile=True, methods=methods)
-    with pytest.raises(UserError, match="metadistil takes forward derivatives"):
+    with pytest.raises(UserError, match="metadistil takes forward-mode derivatives"):
         load(tmp_path / "params.yaml")
 
 
