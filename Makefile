@@ -107,7 +107,7 @@ results: $(READY) ## Write the pages and pictures of docs/results from their row
 	@python -m experiments.results docs/results/runs.jsonl docs/results/superglue-minilm.md
 	@python -m experiments.results docs/results/runs-corrected.jsonl docs/results/superglue-minilm-corrected.md
 	@python -m experiments.methods_results docs/results/runs.jsonl docs/results/methods.md
-	@python -m experiments.evidence docs/results/glue.jsonl docs/results/glue.md
+	@python -m experiments.evidence_page docs/results/glue.jsonl docs/results/glue.md
 
 image: ## Build the container image (docker, or buildah where there is no docker)
 	@if command -v docker > /dev/null; then docker build --tag distilflow --build-arg REVISION="$$(git rev-parse HEAD)" .; \

@@ -8,9 +8,10 @@ import numpy as np
 from config.methods import BASELINE
 from epoch_choice import SelectedBy, SelectionRule, of_row
 from experiments.evidence_gap import interval_text, signed
-from experiments.evidence_rows import Evidence, Setting, curve_of, gap_of, setting_of
+from experiments.evidence_rows import Evidence, budget_values, curve_of, gap_of, start_text
 from experiments.gap import is_above
 from experiments.method_runs import MethodResult
+from experiments.result_rows import Setup
 from experiments.results import MISSING, spread_text
 from reporting.tables import Table, grouped, markdown_table
 
@@ -20,14 +21,14 @@ RULES: tuple[SelectedBy, ...] = ("loss", "metric_then_loss")
 def first_measured(evidence: Evidence) -> str:
     """Start, epochs and rule for the epoch, by the primary metric on selection; dev is not read."""
     body = []
-    by = grouped(((row.dataset, row.method, setting_of(row)), row) for row in evidence.students)
-    for (dataset, method, setting), rows in sorted(by.items(), key=lambda item: item[0][:2]):
+    by = grouped(((row.dataset, row.method, row.setup), row) for row in evidence.students)
+    for (dataset, method, setup), rows in sorted(by.items(), key=lambda item: item[0][:2]):
         curves = [curve for row in rows if (curve := [one for one in curve_of(row) if "epoch" in one])]
         if curves:
             kept = [_by_rule(rows[0].metric, curves, rule) for rule in RULES]
             last = spread_text([100 * curve[-1][f"selection_{rows[0].metric}"] for curve in curves], "{:.1f}")
             epochs = "/".join(dict.fromkeys(str(len(curve)) for curve in curves))
-            body.append([dataset, method, setting.start, str(len(curves)), epochs, *kept, last])
+            body.append([dataset, method, start_text(setup), str(len(curves)), epochs, *kept, last])
     if not body:
         return ""
     said = (
@@ -61,7 +62,7 @@ def _by_rule(metric: str, curves: Sequence[Sequence[Mapping[str, float]]], by: S
 class Candidate:
     """A method in one setting: its students by seed."""
 
-    setting: Setting
+    setup: Setup
     rows: Mapping[int, MethodResult]
 
     @property
@@ -107,8 +108,8 @@ def optimism(evidence: Evidence) -> str:
 
 
 def _candidates(rows: Sequence[MethodResult], method: str) -> list[Candidate]:
-    by = grouped((setting_of(row), row) for row in rows if row.method == method)
-    return [Candidate(setting, {row.seed: row for row in own}) for setting, own in by.items()]
+    by = grouped((row.setup, row) for row in rows if row.method == method)
+    return [Candidate(setup, {row.seed: row for row in own}) for setup, own in by.items()]
 
 
 def _line(dataset: str, method: str, found: Sequence[Candidate], base: Sequence[Candidate]) -> list[str]:
@@ -123,4 +124,4 @@ def _line(dataset: str, method: str, found: Sequence[Candidate], base: Sequence[
 
 
 def _layers(row: MethodResult) -> object:
-    return setting_of(row).values.get("student_layers")
+    return budget_values(row.setup).get("student_layers")

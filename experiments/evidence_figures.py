@@ -10,9 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from config.methods import BASELINE, CURRICULUM
-from experiments.evidence_rows import LEVEL, Evidence, Setting, curve_of, setting_of
+from experiments.evidence_rows import LEVEL, Evidence, curve_of
 from experiments.gap import GapClosed
 from experiments.method_runs import MethodResult
+from experiments.result_rows import Setup
 from experiments.results import MISSING
 from reporting.comparison_figures import ranks_figure
 from reporting.drawing import COLOURS, MARKERS, STYLE, colours_of, moving_average, png
@@ -31,11 +32,11 @@ def draw_evidence(evidence: Evidence) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     if not evidence.students:
         return found
-    setting = max(evidence.settings, key=lambda one: sum(setting_of(row) == one for row in evidence.students))
+    setup = max(evidence.setups, key=lambda one: sum(row.setup == one for row in evidence.students))
     with style.context(STYLE):
-        if panels := _gaps(evidence, setting):
-            found["gap"] = png(_gap(evidence, setting, panels))
-        if (figure := _ranks(evidence, setting)) is not None:
+        if panels := _gaps(evidence, setup):
+            found["gap"] = png(_gap(evidence, setup, panels))
+        if (figure := _ranks(evidence, setup)) is not None:
             found["ranks"] = png(figure)
         if timed := [row for row in evidence.students if row.latency_ms is not None]:
             found["latency"] = png(_latency(timed))
@@ -44,20 +45,20 @@ def draw_evidence(evidence: Evidence) -> dict[str, bytes]:
     return found
 
 
-def _gaps(evidence: Evidence, setting: Setting) -> dict[str, dict[str, GapClosed]]:
+def _gaps(evidence: Evidence, setup: Setup) -> dict[str, dict[str, GapClosed]]:
     """Dataset -> method -> what it closes, where there is a gap."""
     found: dict[str, dict[str, GapClosed]] = {}
-    for dataset in evidence.datasets(setting):
-        for method in evidence.methods(setting):
-            closed = evidence.gap(setting, dataset, method) if method != BASELINE else None
+    for dataset in evidence.datasets(setup):
+        for method in evidence.methods(setup):
+            closed = evidence.gap(setup, dataset, method) if method != BASELINE else None
             if closed is not None and closed.share is not None:
                 found.setdefault(dataset, {})[method] = closed
     return found
 
 
-def _gap(evidence: Evidence, setting: Setting, panels: Mapping[str, Mapping[str, GapClosed]]) -> Figure:
+def _gap(evidence: Evidence, setup: Setup, panels: Mapping[str, Mapping[str, GapClosed]]) -> Figure:
     """A panel a dataset, a line a method; 0 is the fine-tuned student, 1 its teacher."""
-    methods = [name for name in evidence.methods(setting) if any(name in panel for panel in panels.values())]
+    methods = [name for name in evidence.methods(setup) if any(name in panel for panel in panels.values())]
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     size = (2.0 + 2.9 * columns, 0.6 + rows * (1.1 + 0.3 * len(methods)))
@@ -100,13 +101,13 @@ def _panel(axes: Axes, methods: Sequence[str], closed: Mapping[str, GapClosed]) 
     axes.grid(False, axis="y")
 
 
-def _ranks(evidence: Evidence, setting: Setting) -> Figure | None:
+def _ranks(evidence: Evidence, setup: Setup) -> Figure | None:
     """The critical-difference diagram of the methods that all datasets have; None where there can be no test."""
-    whole = evidence.datasets(setting)
-    methods = [one for one in evidence.methods(setting) if all(evidence.of(setting, name, one) for name in whole)]
+    whole = evidence.datasets(setup)
+    methods = [one for one in evidence.methods(setup) if all(evidence.of(setup, name, one) for name in whole)]
     scores = {
         method: [
-            float(np.mean([row.dev.student for row in evidence.of(setting, name, method).values()])) for name in whole
+            float(np.mean([row.dev.student for row in evidence.of(setup, name, method).values()])) for name in whole
         ]
         for method in methods
     }

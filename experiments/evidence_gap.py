@@ -3,22 +3,23 @@
 from collections.abc import Sequence
 
 from config.methods import BASELINE
-from experiments.evidence_rows import Evidence, Setting
+from experiments.evidence_rows import Evidence, budget_values, start_text
 from experiments.gap import GapClosed, rows_needed
 from experiments.method_runs import MethodResult
+from experiments.result_rows import Setup
 from experiments.results import MISSING, spread_text
 from reporting.statistics import Interval
 from reporting.tables import Table, markdown_table
 
 
-def gap_section(evidence: Evidence, setting: Setting) -> str:
+def gap_section(evidence: Evidence, setup: Setup) -> str:
     """The gap that each method closes under one budget, and a sentence for each dataset."""
     body, sentences = [], []
-    for dataset in evidence.datasets(setting):
+    for dataset in evidence.datasets(setup):
         found: dict[str, GapClosed] = {}
-        for method in evidence.methods(setting):
-            own = list(evidence.of(setting, dataset, method).values())
-            closed = evidence.gap(setting, dataset, method) if method != BASELINE else None
+        for method in evidence.methods(setup):
+            own = list(evidence.of(setup, dataset, method).values())
+            closed = evidence.gap(setup, dataset, method) if method != BASELINE else None
             if closed is not None:
                 found[method] = closed
             body += [_line(dataset, method, own, closed)] if own else []
@@ -27,8 +28,8 @@ def gap_section(evidence: Evidence, setting: Setting) -> str:
         *("dataset", "method", "seeds", "student", "teacher", "above fine-tuned", "share closed"),
         *("labelled rows", "of other datasets", "updates", "settings tried"),
     ]
-    heading = f"## Gap closed: {setting.start}"
-    budget = f"Profile {setting.profile}, selected on {setting.selected_on}; {setting.text}.\n"
+    heading = f"## Gap closed: {start_text(setup)}"
+    budget = f"Profile {setup.profile}, selected on {setup.selected_on}; {budget_text(setup)}.\n"
     return "\n".join([heading, "", budget, markdown_table(Table(header, body, names=2)), *sentences, ""])
 
 
@@ -69,13 +70,18 @@ def share_text(closed: GapClosed) -> str:
     return f"{closed.share:.2f} [{closed.low:.2f}, {closed.high:.2f}]".replace("-", "\N{MINUS SIGN}")
 
 
+def budget_text(setup: Setup) -> str:
+    """The budget in words."""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in budget_values(setup).items())
+
+
 def signed(value: float) -> str:
     """'+1.2'."""
     return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def sentence(dataset: str, found: dict[str, GapClosed]) -> str:
-    """What the rows say about a dataset, with the rows that would be needed where it is nothing."""
+    """Finding of the rows on a dataset, with the rows that would be needed where it is nothing."""
     gaps = [one for one in found.values() if one.has_gap]
     if not found:
         return f"{dataset}: no method was measured beside the fine-tuned student."

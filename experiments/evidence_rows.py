@@ -3,14 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from config.methods import BASELINE
 from experiments.gap import GapClosed, gap_closed
 from experiments.json_lines import read_lines
 from experiments.method_runs import MethodResult, latest_method_rows, read_method_rows
-from experiments.result_rows import JsonText, Number, RowPart, Text, checked
+from experiments.result_rows import Number, RowPart, Setup, Text, checked
 from experiments.teachers import TeacherResult, latest_teacher_rows, read_teacher_rows
 
 LEVEL = 0.95
@@ -30,31 +29,6 @@ class PlainResult(RowPart):
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Everything that students of one table have in common, but for the method and the dataset."""
-
-    profile: str
-    selected_on: str
-    budget: JsonText
-
-    @cached_property
-    def values(self) -> dict[str, object]:
-        """The budget."""
-        return json.loads(self.budget)
-
-    @property
-    def start(self) -> str:
-        """Where students start, and how many layers they have."""
-        layers = self.values.get("student_layers")
-        return f"{self.values['student_start']}, {layers} layers" if layers else str(self.values["student_start"])
-
-    @property
-    def text(self) -> str:
-        """The budget in words."""
-        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.values.items())
-
-
-@dataclass(frozen=True)
 class Evidence:
     """All rows that count."""
 
@@ -63,27 +37,27 @@ class Evidence:
     plain: list[PlainResult]
 
     @property
-    def settings(self) -> list[Setting]:
+    def setups(self) -> list[Setup]:
         """Those of the students, in the order of the rows."""
-        return list(dict.fromkeys(setting_of(row) for row in self.students))
+        return list(dict.fromkeys(row.setup for row in self.students))
 
-    def of(self, setting: Setting, dataset: str, method: str) -> dict[int, MethodResult]:
+    def of(self, setup: Setup, dataset: str, method: str) -> dict[int, MethodResult]:
         """Seed -> student."""
         own = [row for row in self.students if (row.dataset, row.method) == (dataset, method)]
-        return {row.seed: row for row in own if setting_of(row) == setting}
+        return {row.seed: row for row in own if row.setup == setup}
 
-    def methods(self, setting: Setting) -> list[str]:
+    def methods(self, setup: Setup) -> list[str]:
         """In the order of the rows, the baseline first."""
-        found = dict.fromkeys(row.method for row in self.students if setting_of(row) == setting)
+        found = dict.fromkeys(row.method for row in self.students if row.setup == setup)
         return sorted(found, key=lambda name: name != BASELINE)
 
-    def datasets(self, setting: Setting) -> list[str]:
+    def datasets(self, setup: Setup) -> list[str]:
         """In alphabetical order."""
-        return sorted({row.dataset for row in self.students if setting_of(row) == setting})
+        return sorted({row.dataset for row in self.students if row.setup == setup})
 
-    def gap(self, setting: Setting, dataset: str, method: str) -> GapClosed | None:
+    def gap(self, setup: Setup, dataset: str, method: str) -> GapClosed | None:
         """The share of the gap that a method closes, on the seeds that it and the baseline have; None for none."""
-        own, base = self.of(setting, dataset, method), self.of(setting, dataset, BASELINE)
+        own, base = self.of(setup, dataset, method), self.of(setup, dataset, BASELINE)
         return gap_of([(own[seed], base[seed]) for seed in sorted(own.keys() & base.keys())])
 
 
@@ -105,9 +79,16 @@ def gap_of(pairs: Sequence[tuple[MethodResult, MethodResult]]) -> GapClosed | No
     )
 
 
-def setting_of(row: MethodResult) -> Setting:
-    """The setting of a student."""
-    return Setting(row.profile, row.selected_on, row.budget)
+def budget_values(setup: Setup) -> dict[str, object]:
+    """The budget of all students of one table."""
+    return json.loads(setup.budget)
+
+
+def start_text(setup: Setup) -> str:
+    """The start of its students, and how many layers they have."""
+    values = budget_values(setup)
+    layers = values.get("student_layers")
+    return f"{values['student_start']}, {layers} layers" if layers else str(values["student_start"])
 
 
 def read_evidence(runs: Path, plain: Path) -> Evidence:

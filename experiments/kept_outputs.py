@@ -36,7 +36,7 @@ LARGE = shutil.ignore_patterns("code", "rows", "tokenizer", "*.arrow", "model", 
 
 
 @dataclass(frozen=True)
-class Training:
+class KeptTraining:
     """The fields of a row on how a student was chosen."""
 
     tried: list[dict[str, object]]
@@ -98,17 +98,17 @@ class KeptOutputs:
         """The evaluation of a point's student."""
         return read_record(EvaluateMetrics, self.evaluation(name, dataset, seed))
 
-    def training(self, name: str, dataset: str, seed: int) -> Training:
+    def training(self, name: str, dataset: str, seed: int) -> KeptTraining:
         """Search and epochs of a point's student, as far as its stage has any."""
         folder = self._folder(name) / student_folder(dataset, method_of(name), seed)
         if not has_record(folder):
-            return Training([], [])
+            return KeptTraining([], [])
         kind = student_metrics_of(read_record(RunRecord, folder).stage)
         if kind is not StudentMetrics:
-            return Training([], [row.numbers for row in read_rows(EpisodeRow, folder)])
+            return KeptTraining([], [row.numbers for row in read_rows(EpisodeRow, folder)])
         search = read_record(StudentMetrics, folder).search
         curve = [row.numbers for row in read_rows(CurveRow, folder)]
-        return Training([dict(one) for one in search.tried] if search else [], curve)
+        return KeptTraining([dict(one) for one in search.tried] if search else [], curve)
 
     def parameters(self, name: str, dataset: str, seed: int) -> dict[str, object]:
         """The values of params.yaml that a point's student was trained with."""

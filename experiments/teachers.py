@@ -102,7 +102,7 @@ OF_A_GRID = {"teacher.no_better_than_majority": "warn"}
 
 
 def teacher_budget(values: object) -> dict[str, object]:
-    """What a teacher got."""
+    """The field `budget` of a teacher."""
     sections = cast(dict[str, dict[str, object]], values)
     rates = cast(dict[str, list[float] | None], sections["search"])["teacher_rates"]
     return {

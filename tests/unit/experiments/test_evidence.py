@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from evidence_files import evidence_row, plain_row, teacher_row, write
 
-from experiments import evidence
+from experiments import evidence_page
 from experiments.evidence_figures import draw_evidence
 from experiments.evidence_gap import sentence
 from experiments.evidence_rows import read_evidence
@@ -37,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def page(folder: Path, rows: list[dict], plain: list[dict]) -> int:
     runs, beside = write(folder / "glue.jsonl", rows), write(folder / "plain.jsonl", plain)
-    return evidence.main([str(runs), str(folder / "glue.md"), "--plain", str(beside)])
+    return evidence_page.main([str(runs), str(folder / "glue.md"), "--plain", str(beside)])
 
 
 def lines(folder: Path, *words: str) -> list[str]:

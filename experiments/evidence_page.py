@@ -1,6 +1,6 @@
 """The page of evidence: teachers, the gap that each method closes, optimism, pictures; all made of committed rows.
 
-    python -m experiments.evidence docs/results/glue.jsonl docs/results/glue.md
+    python -m experiments.evidence_page docs/results/glue.jsonl docs/results/glue.md
 
 Pictures go to the folder of the page's name beside it. What a person noticed stands in NAME.notes.md and is put at the top.
 
@@ -30,7 +30,7 @@ FEWEST_SEEDS = 3
 INTRODUCTION = """\
 # GLUE with a 6-layer teacher: what was measured, and what is missing
 
-Made from [{runs}]({runs}) and [{plain}]({plain}) by `python -m experiments.evidence` (`make results`); edit neither by hand.
+Made from [{runs}]({runs}) and [{plain}]({plain}) by `python -m experiments.evidence_page` (`make results`); edit neither by hand.
 
 - Scores are the primary metric in points of 100, mean ± sample standard deviation over seeds. Nothing is selected on dev:
   learning rates, epochs and settings are chosen on `selection`, rows held out of train; dev is reported on.
@@ -48,7 +48,7 @@ def make_page(
     """The whole page as Markdown; `pictures`: their files, by the page."""
     parts = [INTRODUCTION.format(runs=runs, plain=plain), *([notes] if notes else [])]
     parts += [_measured(evidence, profile), _teachers(evidence)]
-    parts += [gap_section(evidence, setting) for setting in evidence.settings]
+    parts += [gap_section(evidence, setup) for setup in evidence.setups]
     parts += [first_measured(evidence), optimism(evidence), _pictures(pictures), _provenance(evidence)]
     return "\n".join(part for part in parts if part)
 
@@ -151,7 +151,9 @@ def _provenance(evidence: Evidence) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the page and its pictures; 2 if a row can't be used."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.evidence", description="Make the page of evidence.")
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.evidence_page", description="Make the page of evidence."
+    )
     parser.add_argument("runs", type=Path, help="docs/results/glue.jsonl")
     parser.add_argument("page", type=Path, help="Markdown file to write")
     parser.add_argument("--plain", type=Path, default=PLAIN, help="rows of benchmarks/plain_teacher.py")
