@@ -16,7 +16,9 @@ class RunOptions:
     overrides: tuple[str, ...] = ()
     """Single values over it: "curriculum.reward=real"."""
     parallel: int = 1
-    """Stages side by side, at most."""
+    """Stages side by side, at most; with pools, those on this machine."""
+    pools: tuple[str, ...] = ()
+    """Work pools to which stages are sent; none: all run here."""
 
     def flow_parameters(self) -> dict[str, Any]:
         """The parameters of the flow: Prefect stores a run's parameters as JSON, which has lists."""
