@@ -155,7 +155,7 @@ def run_context(tree: Path, options: RunOptions, run_id: str | None) -> Generato
         graph = _selected(read_graph(tree), options)
         yield RunContext(graph, here, settings, limited), options.parallel
         return
-    from flows.fleet.graph import read_fleet_graph
+    from flows.fleet.fleet_graph import read_fleet_graph
     from flows.fleet.parent import OUTSTANDING, pool_runner
 
     graph = read_fleet_graph(tree)

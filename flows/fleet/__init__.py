@@ -2,7 +2,7 @@
 
     pool_runner     the runner of a run with pools: a stage in the parent or on a worker, its result in dvc.lock
     placement       which pool a stage is for, and which stages stay in the parent
-    graph           the stages of such a run: an output on the remote is as good as one in the workspace
+    fleet_graph     the stages of such a run: an output on the remote is as good as one in the workspace
     snapshot        the run's tree as one commit in one file on the remote
     tickets         the file that tells a worker what a stage needs
     values          the value that counts for a key: the first that was merged, pinned on the remote

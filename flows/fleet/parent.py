@@ -34,7 +34,7 @@ def pool_runner(
     """The runner for the stages of a graph; when it ends, no child of this run is at work.
 
     Args:
-        graph: of `flows.fleet.graph`, whole.
+        graph: of `flows.fleet.fleet_graph`, whole.
         here: runs what stays in the parent.
         pools: that may be used.
         run_id: of the parent's flow run.

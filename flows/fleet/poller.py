@@ -45,9 +45,9 @@ class Watched:
     """The reason why it was given up, if it was."""
     lines: int = 0
     heard: float = field(default_factory=time.monotonic)
-    """When its state or its sign of life was last seen to change."""
+    """Time at which its state or its sign of life was last seen to change."""
     asked: float = 0.0
-    """When its lines were last looked for."""
+    """Time at which its lines were last looked for."""
 
 
 @dataclass
@@ -150,4 +150,4 @@ class Poller:
 
 
 OUTPUT = ".stage"
-"""How the name of the logger ends by which a child passes on what DVC and the stage print."""
+"""End of the name of the logger by which a child passes on what DVC and the stage print."""

@@ -12,7 +12,7 @@ from flows.dvc_adapter.recorded_runs import RecordedRuns
 from flows.dvc_adapter.remote_files import remote_files
 from flows.dvc_adapter.repository import open_repository, open_unheld
 from flows.fleet.durations import note_seconds, read_seconds
-from flows.fleet.graph import read_fleet_graph
+from flows.fleet.fleet_graph import read_fleet_graph
 from flows.fleet.merging import Merging
 from flows.fleet.placement import Placement, placement
 from flows.graph import read_graph
