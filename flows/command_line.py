@@ -75,6 +75,7 @@ def _add_plan(commands: "Commands") -> None:
         "python -m flows plan --profile superglue-minilm --json",
     )
     _add_selection(plan)
+    _add_pool(plan)
     plan.add_argument("--json", action="store_true", help="for programs: every stage, also those that are up to date")
 
 
@@ -183,6 +184,10 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
 
 def _add_parallel(command: argparse.ArgumentParser) -> None:
     command.add_argument("--parallel", type=_count, default=1, metavar="N", help="stages side by side, at most (1)")
+    _add_pool(command)
+
+
+def _add_pool(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--pool",
         action="append",

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -61,6 +61,15 @@ Statuses = Callable[[Repository, Path], WorkspaceStatus]
 def of_workspace(repo: Repository, root: Path) -> WorkspaceStatus:
     """Statuses by the workspace and DVC's cache alone."""
     return WorkspaceStatus(root)
+
+
+def statuses_for(pools: Collection[str]) -> Statuses:
+    """Statuses for a run with these pools, for which an output on the remote is as good as one here; without any, as always."""
+    if not pools:
+        return of_workspace
+    from flows.fleet.fleet_graph import of_remote
+
+    return of_remote
 
 
 def read_graph(root: Path, *, patience: float = PATIENCE, statuses: Statuses = of_workspace) -> Graph:

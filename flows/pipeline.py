@@ -31,7 +31,7 @@ from flows.crash_recovery import recover
 from flows.deploy_steps import push_wanted, transfer, vet
 from flows.filters import select
 from flows.gpu import limit_exists, stages_on_gpu
-from flows.graph import Graph, read_graph
+from flows.graph import Graph, read_graph, statuses_for
 from flows.hooks import announce_failure
 from flows.options import RunOptions
 from flows.outcome import Outcome, PipelineFailed, PipelineStopped, StageOutcome, ordered
@@ -121,7 +121,8 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
     push = push_wanted()
     for line in vet(root):
         logger.warning("%s", line)
-    with overridden(root, Path(options.profile) if options.profile else None, options.overrides) as tree:
+    profile, statuses = Path(options.profile) if options.profile else None, statuses_for(options.pools)
+    with overridden(root, profile, options.overrides, statuses=statuses) as tree:
         if repaired := rwlock.repair(tree):
             logger.warning("%s", repaired)
         with run_context(tree, options, run_id) as (context, at_once):
@@ -148,17 +149,15 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
 @contextmanager
 def run_context(tree: Path, options: RunOptions, run_id: str | None) -> Generator[tuple[RunContext, int]]:
     """What the tasks of a run in `tree` share, and how many of them may be submitted at once."""
+    graph = read_graph(tree, statuses=statuses_for(options.pools))
     here, settings = Runner(tree, " ".join(options.overrides)), read_settings()
     on_gpu = stages_on_gpu(tree)
     limited = on_gpu if on_gpu and limit_exists() else frozenset[str]()
     if not options.pools:
-        graph = _selected(read_graph(tree), options)
-        yield RunContext(graph, here, settings, limited), options.parallel
+        yield RunContext(_selected(graph, options), here, settings, limited), options.parallel
         return
-    from flows.fleet.fleet_graph import read_fleet_graph
     from flows.fleet.parent import OUTSTANDING, pool_runner
 
-    graph = read_fleet_graph(tree)
     log = get_run_logger().warning
     with pool_runner(graph, here, options.pools, str(run_id), options.parallel, log) as runner:
         limited = frozenset[str]() if "gpu" in options.pools else limited

@@ -6,7 +6,6 @@ from pathlib import Path
 from flows.dvc_adapter.recorded_runs import RecordedRuns, on_remote
 from flows.dvc_adapter.repository import Repository
 from flows.dvc_adapter.tracked import TrackedPath
-from flows.graph import Graph, read_graph
 from flows.reasons import WorkspaceStatus
 
 
@@ -30,12 +29,8 @@ class FleetStatus(WorkspaceStatus):
         return super().of(entry)
 
 
-def read_fleet_graph(root: Path) -> Graph:
-    """All stages of the repository in `root`, as `read_graph` gives them."""
-    return read_graph(root, statuses=_statuses)
-
-
-def _statuses(repo: Repository, root: Path) -> WorkspaceStatus:
+def of_remote(repo: Repository, root: Path) -> WorkspaceStatus:
+    """Statuses for `read_graph`."""
     recorded = RecordedRuns(repo)
     outputs = recorded.outputs(recorded.names)
     return FleetStatus(root, recorded, on_remote(repo, outputs.values()))

@@ -1,11 +1,12 @@
 """The parent of a run with pools: what it needs once, and the end of it all."""
 
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Semaphore
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from flows import run_cache
 from flows.dvc_adapter.recorded_runs import RecordedRuns
@@ -17,9 +18,10 @@ from flows.fleet.merging import Merging
 from flows.fleet.placement import placement
 from flows.fleet.poller import Poller
 from flows.fleet.pool_runner import PoolRunner
-from flows.fleet.queues import queue_of
+from flows.fleet.queues import LOCK, queue_of
 from flows.fleet.submission import Submission, deploy, is_served
 from flows.graph import Graph
+from flows.prefect_api import server_address
 from flows.runner import Runner
 from flows.settings import lost_seconds, short_seconds
 
@@ -49,9 +51,8 @@ def pool_runner(
         with open_repository(root):
             recorded = RecordedRuns(repo, run_cache.remove_forged)
         deployments: dict[str, UUID] = {pool: deploy(client, pool) for pool in pools}
-        for pool, queue in queues.items():
-            if not is_served(client, pool, queue):
-                log(f"no worker serves queue {queue} of pool {pool} now; its stages wait for one: {worker_line(pool)}")
+        for line in (line for pool, queue in queues.items() if (line := _unserved(client, pool, queue))):
+            log(line)
         commit = snapshot.publish(root, files)
         seconds = {name: node.seconds for name, node in graph.nodes.items() if node.seconds is not None}
         runner = PoolRunner(
@@ -75,6 +76,22 @@ def pool_runner(
             runner.stop()
 
 
-def worker_line(pool: str) -> str:
-    """The command that starts a worker."""
-    return f"`python -m flows worker --pool {pool}`, on a machine with this requirements.lock"
+def served_lines(root: Path, pools: Collection[str]) -> Iterator[str]:
+    """Say of each pool, for `plan`, whether a worker has the environment of this checkout."""
+    if server_address() is None:
+        yield "PREFECT_API_URL is not set, so nothing is known of workers."
+        return
+    with get_client(sync_client=True) as client:
+        for pool in pools:
+            queue = queue_of(pool, root)
+            yield f"Pool {pool}: {_unserved(client, pool, queue) or f'a worker serves queue {queue}.'}"
+
+
+def _unserved(client: SyncPrefectClient, pool: str, queue: str) -> str | None:
+    """The line for a queue that no worker serves now; None if one does."""
+    if is_served(client, pool, queue):
+        return None
+    return (
+        f"no worker for this {LOCK.name} (queue {queue}); stages wait for one: `python -m flows worker --pool {pool}` on a "
+        "machine with the same"
+    )

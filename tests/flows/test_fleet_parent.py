@@ -12,7 +12,7 @@ from flows.dvc_adapter.recorded_runs import RecordedRuns
 from flows.dvc_adapter.remote_files import remote_files
 from flows.dvc_adapter.repository import open_repository, open_unheld
 from flows.fleet.durations import note_seconds, read_seconds
-from flows.fleet.fleet_graph import read_fleet_graph
+from flows.fleet.fleet_graph import of_remote
 from flows.fleet.merging import Merging
 from flows.fleet.placement import Placement, placement
 from flows.graph import read_graph
@@ -40,14 +40,14 @@ def tiny(ran: TinyPipeline, tmp_path: Path) -> TinyPipeline:
 
 
 def out_of_date(tiny: TinyPipeline) -> set[str]:
-    return {name for name, node in read_fleet_graph(tiny.root).nodes.items() if node.reasons}
+    return {name for name, node in read_graph(tiny.root, statuses=of_remote).nodes.items() if node.reasons}
 
 
 def test_outputs_on_the_remote_are_up_to_date_and_a_changed_script_is_a_reason(tiny: TinyPipeline) -> None:
     assert out_of_date(tiny) == {"register"}
     assert len([node for node in read_graph(tiny.root).nodes.values() if node.reasons]) == 8
     tiny.script("teacher", "changed")
-    nodes = read_fleet_graph(tiny.root).nodes
+    nodes = read_graph(tiny.root, statuses=of_remote).nodes
     assert {name for name, node in nodes.items() if node.reasons} == {"register", TEACHER, "teacher@right-42"}
     assert nodes[TEACHER].reasons == ("changed: scripts/teacher",)
 
@@ -66,7 +66,7 @@ def test_a_stage_before_with_another_result_is_a_reason(tiny: TinyPipeline) -> N
         assert entry and other
         changed = entry | {"outs": [other["outs"][0] | {"path": "outputs/source/left"}]}
         Merging(tiny.root, recorded, repo, remote_files(repo)).merge("source@left", changed)
-    assert read_fleet_graph(tiny.root).nodes[TEACHER].reasons == ("changed: outputs/source/left",)
+    assert read_graph(tiny.root, statuses=of_remote).nodes[TEACHER].reasons == ("changed: outputs/source/left",)
 
 
 def rules(tiny: TinyPipeline, *pools: str, short: float = 0.0, seconds: dict[str, float] | None = None) -> Placement:
