@@ -148,7 +148,7 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
 
 @contextmanager
 def run_context(tree: Path, options: RunOptions, run_id: str | None) -> Generator[tuple[RunContext, int]]:
-    """What the tasks of a run in `tree` share, and how many of them may be submitted at once."""
+    """The values that the tasks of a run in `tree` share, and the number of them that may be submitted at once."""
     graph = read_graph(tree, statuses=statuses_for(options.pools))
     here, settings = Runner(tree, " ".join(options.overrides)), read_settings()
     on_gpu = stages_on_gpu(tree)

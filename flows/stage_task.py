@@ -96,7 +96,8 @@ def _run(
 ) -> StageOutcome:
     start = time.monotonic()
     done = context.runner.run(node.name, lambda line: logger.log(level_of(line), "%s", line))
-    seconds = time.monotonic() - start
+    # Without the time in a queue, where it went to another machine.
+    seconds = done.seconds if done.note else time.monotonic() - start
     if done.outcome == "unchanged":
         return StageOutcome(node.name, "Cached", seconds, "unchanged")
     if done.outcome == "restored":

@@ -27,7 +27,7 @@ from prefect.states import Cancelled, Completed, Failed
 from errors import UserError
 from flows.cancelling import is_cancelled, own_client, was_cancelled
 from flows.dvc_adapter.remote_files import remote_files
-from flows.dvc_adapter.repository import open_repository, share_cache
+from flows.dvc_adapter.repository import open_unheld, share_cache
 from flows.fleet import snapshot
 from flows.fleet.messages import ChildFailure, ChildResult, from_json
 from flows.fleet.queues import FLOW, MACHINE, RESULT, ROOT
@@ -72,7 +72,7 @@ def stage(name: str, commit: str, key: str, attempt: int) -> State:
 @contextmanager
 def _tree(root: Path, commit: str) -> Generator[Path]:
     """A worktree of the snapshot that shares DVC's cache and settings with the worker's checkout."""
-    with open_repository(root) as repo:
+    with open_unheld(root) as repo:
         files = remote_files(repo)
     snapshot.fetch(root, commit, files)
     folder = claim(root, f"stage-{uuid4().hex[:8]}")

@@ -12,12 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, LogFilter
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import LogSort
-from prefect.exceptions import PrefectException
 from prefect.states import Cancelled, Crashed
 
 from flows.fleet.submission import ENDED
@@ -26,6 +24,7 @@ PERIOD = 1.0  # seconds from one question to the next
 LONGEST = 30.0  # seconds between questions to a server that does not answer
 LOST_S = 90.0
 """Seconds without a sign of life after which a child counts as lost."""
+JOINS_S = 5.0  # seconds for the thread to end; a question to a server that is away takes longer
 STUCK_S = 300.0
 """Seconds after which a child that a worker took and did not start is given up."""
 LINES = 200  # of a child in one answer
@@ -73,7 +72,7 @@ class Poller:
         """End the thread; who still waits is told that nobody watches any more."""
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join(LONGEST)
+            self._thread.join(JOINS_S)
         for one in self._watched.values():
             one.ended.set()
 
@@ -98,9 +97,11 @@ class Poller:
                     silent = time.monotonic() - last
                     self._look(client, now, forgiven=silent if silent > 5 * PERIOD else 0.0)
                     last, pause = time.monotonic(), PERIOD
-                except (PrefectException, httpx.HTTPError) as error:
+                # Whatever it is: without this thread all who wait would do so for ever.
+                except Exception as error:
                     if pause == PERIOD:
-                        self.warn(f"Prefect does not answer, and is asked again: {' '.join(str(error).split())}")
+                        words = " ".join(str(error).split()) or type(error).__name__
+                        self.warn(f"Prefect gave no answer about stages on workers, and is asked again: {words}")
                     pause = min(2 * pause, LONGEST)
 
     def _look(self, client: SyncPrefectClient, watched: dict[UUID, Watched], forgiven: float) -> None:

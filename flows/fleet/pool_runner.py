@@ -172,8 +172,11 @@ class PoolRunner:
             log(f"its result {result.value} is not counted: {value.name} was merged before")
         self._merge(name, value)
         note_seconds(self.root, name, result.seconds if result.outcome == "ran" else None)
-        outcome = "restored" if result.outcome == "restored" else "ran"
-        return StageResult(outcome, time.monotonic() - start, f"on {result.machine}")
+        rest = time.monotonic() - start - result.seconds
+        log(
+            f"{result.seconds:.1f} s on {result.machine}; {rest:.1f} s until a worker was free and for the way there and back"
+        )
+        return StageResult(result.outcome, result.seconds, f"on {result.machine}")
 
     def _ticket(self, name: str, key: str) -> tickets.Ticket:
         entries = {need: entry for need in self.recorded.before(name) if (entry := self.recorded.entry(need))}

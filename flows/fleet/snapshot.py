@@ -83,6 +83,8 @@ def _own_repository(root: Path, folder: Path) -> dict[str, str]:
 
 def _commit(root: Path, environment: dict[str, str]) -> str:
     git(root, "-c", "core.safecrlf=false", "add", "--all", "--", ".", environment=environment)
+    # It changes with each stage that ends, and a worker writes its own.
+    git(root, "rm", "--quiet", "--cached", "--ignore-unmatch", "--", "dvc.lock", environment=environment)
     inner = git(root, "rev-parse", "--show-prefix").rstrip("\n")
     prefix = [f"--prefix={inner}"] if inner else []
     tree = git(root, "write-tree", *prefix, environment=environment).strip()

@@ -33,6 +33,10 @@ def deploy(client: SyncPrefectClient, pool: str) -> UUID:
     except ObjectNotFound:
         with contextlib.suppress(ObjectAlreadyExists):  # by another parent or worker, a moment ago
             client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
+    with contextlib.suppress(ObjectNotFound):
+        found = client.read_deployment_by_name(f"{FLOW}/{pool}")
+        if (found.entrypoint, found.work_pool_name) == (ENTRYPOINT, pool):
+            return found.id  # with whatever a person has set in it
     return client.create_deployment(
         client.create_flow_from_name(FLOW),
         pool,

@@ -124,6 +124,8 @@ def test_the_same_files_are_the_same_commit_whoever_has_them_and_others_another(
     commit = snapshot.publish(tiny.root, files)
     tiny.run("git", "-c", "user.name=Else", "commit", "--allow-empty", "--message", "another history")
     assert snapshot.publish(tiny.root, files) == commit
+    (tiny.root / "dvc.lock").write_text("of another moment\n", encoding="utf-8")
+    assert snapshot.publish(tiny.root, files) == commit
     (tiny.root / "params.yaml").write_text("{}\n", encoding="utf-8")
     assert snapshot.publish(tiny.root, files) != commit
 

@@ -1,5 +1,6 @@
 """The shared files and a stage's results on S3, by moto's server in memory; skipped where moto or dvc-s3 is not installed."""
 
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -53,9 +54,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     )
     try:
         wait_until(lambda: answers(address) == 200)
-        import botocore.session  # ty: ignore[unresolved-import]
-
-        client = botocore.session.get_session().create_client("s3", endpoint_url=address)
+        client = importlib.import_module("botocore.session").get_session().create_client("s3", endpoint_url=address)
         client.create_bucket(Bucket="store")
         yield address
     finally:
