@@ -287,7 +287,7 @@ class RecordedRuns:
             objects = {one for out, inner in wanted for one in self._objects(out, _inside_path(out, inner))}
             if missing := {one for one in objects if not cache.exists(str(one.value))}:
                 self._repo._repo.cloud.pull(missing)
-            self.check(Path(cache.path))  # always: a listing may have come, and its files may have been here
+            self.check(self._repo.cache)  # always: a listing may have come, and its files may have been here
         # DVC deletes a file that has not the checksum in its name, and counts it as fetched.
         if gone := sorted(str(one.value) for one in objects if not cache.exists(str(one.value))):
             raise UserError(f"{len(gone)} files could not be fetched from the remote: {', '.join(gone[:3])}")

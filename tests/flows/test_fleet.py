@@ -20,13 +20,21 @@ pytestmark = pytest.mark.xdist_group("prefect")
 
 @pytest.fixture(scope="module")
 def hosts(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
-    """A parent, and two hosts with a worker each."""
+    """A parent, and a host with a worker."""
     made = make_tiny_pipeline(tmp_path_factory.mktemp("fleet") / "parent", stages=("source", "teacher"))
-    hosts = make_hosts(made, server, "one", "two")
+    hosts = make_hosts(made, server, "one")
     try:
         yield hosts
     finally:
         hosts.stop()
+
+
+@pytest.fixture
+def both(hosts: Hosts) -> Hosts:
+    """The same, and a second host with a worker."""
+    if "two" not in hosts.workers:
+        hosts.start_worker("two")
+    return hosts
 
 
 def source(hosts: Hosts, name: str, *before: str) -> None:
@@ -39,69 +47,80 @@ def children(api: SyncPrefectClient) -> list[FlowRun]:
     return api.read_flow_runs(flow_filter=FlowFilter.model_validate({"name": {"any_": ["stage"]}}), limit=200)
 
 
+def test_a_stage_runs_on_a_worker_and_its_result_is_in_dvc_lock_without_its_files(hosts: Hosts) -> None:
+    source(hosts, "single")
+    done = hosts.run("--datasets", "left")
+    assert done.returncode == 0, done.stdout
+    assert "2 stages: 2 ran" in done.stdout and done.stdout.count("never run; on one") >= 2
+    assert "teacher of left" in done.stdout  # a line of a stage, in the parent's log
+    assert {"source@left", "teacher@left-42"} == entries(hosts.parent.pipeline.root).keys()
+    assert not [path for path in hosts.parent.pipeline.output().rglob("*") if path.is_file()]
+
+
+@pytest.mark.slow
 def test_hosts_share_a_run_the_next_sends_nothing_and_a_host_with_an_empty_cache_trains_nothing(
-    api: SyncPrefectClient, hosts: Hosts
+    api: SyncPrefectClient, both: Hosts
 ) -> None:
-    source(hosts, "first")
-    done = hosts.run()
+    source(both, "first")
+    done = both.run()
     assert done.returncode == 0, done.stdout
     assert "4 stages: 4 ran" in done.stdout
     assert "on one" in done.stdout and "on two" in done.stdout
     assert "teacher of left" in done.stdout  # a line of a stage, in the parent's log
-    assert not [path for path in hosts.parent.pipeline.output().rglob("*") if path.is_file()]
-    assert {len(host.children()) for host in hosts.workers.values()} == {0}
+    assert not [path for path in both.parent.pipeline.output().rglob("*") if path.is_file()]
+    assert {len(host.children()) for host in both.workers.values()} == {0}
 
     sent = len(children(api))
-    again = hosts.run()
+    again = both.run()
     assert "4 stages: 4 cached" in again.stdout, again.stdout
-    assert len(children(api)) == sent == 4
+    assert len(children(api)) == sent
 
-    alone = hosts.host("alone")
-    alone.pipeline.script("source", (hosts.parent.pipeline.root / "scripts" / "source").read_text().rstrip("\n"))
-    empty = hosts.run(host=alone)
+    alone = both.host("alone")
+    alone.pipeline.script("source", (both.parent.pipeline.root / "scripts" / "source").read_text().rstrip("\n"))
+    empty = both.run(host=alone)
     assert "4 stages: 4 cached" in empty.stdout, empty.stdout
-    assert hosts.times("first-left") == hosts.times("first-right") == 1
+    assert both.times("first-left") == both.times("first-right") == 1
 
     # One machine, without any of this, writes the same dvc.lock and outputs.
-    single = hosts.host("single").pipeline
-    single.script("source", (hosts.parent.pipeline.root / "scripts" / "source").read_text().rstrip("\n"))
+    single = both.host("single").pipeline
+    single.script("source", (both.parent.pipeline.root / "scripts" / "source").read_text().rstrip("\n"))
     single.dvc("repro")
-    assert entries(single.root) == entries(hosts.parent.pipeline.root) == entries(alone.pipeline.root)
-    hosts.parent.pipeline.dvc("pull", "outputs/teacher/left/42")
+    assert entries(single.root) == entries(both.parent.pipeline.root) == entries(alone.pipeline.root)
+    both.parent.pipeline.dvc("pull", "outputs/teacher/left/42")
     assert (
-        hosts.parent.pipeline.output("teacher", "left", "42").read_text()
+        both.parent.pipeline.output("teacher", "left", "42").read_text()
         == single.output("teacher", "left", "42").read_text()
     )
 
 
 @pytest.mark.slow
-def test_a_child_that_is_killed_is_sent_again_and_its_own_error_is_not(api: SyncPrefectClient, hosts: Hosts) -> None:
+def test_a_child_that_is_killed_is_sent_again_and_its_own_error_is_not(api: SyncPrefectClient, both: Hosts) -> None:
     source(
-        hosts, "killed", f"test $2 = right || test $(grep -c killed-left {hosts.folder / 'notes'}) -gt 1 || sleep 600"
+        hosts, "killed", f"test $2 = right || test $(grep -c killed-left {both.folder / 'notes'}) -gt 1 || sleep 600"
     )
-    with hosts.running("--datasets", "left") as process:
-        wait_for_note(hosts, "killed-left")
-        family = list(all_children(hosts))
+    with both.running("--datasets", "left") as process:
+        wait_for_note(both, "killed-left")
+        family = list(all_children(both))
         for one in family[:1]:
             one.kill()
         output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
-    assert "lost: " in output and hosts.times("killed-left") == 2
+    assert "lost: " in output and both.times("killed-left") == 2
     assert ended(family, 30) is not None
 
-    source(hosts, "wrong", "echo no such value; exit 3")
-    failed = hosts.run("--datasets", "left")
+    source(both, "wrong", "echo no such value; exit 3")
+    failed = both.run("--datasets", "left")
     assert failed.returncode == 1 and "1 failed (source@left)" in failed.stdout
-    assert "no such value" in failed.stdout and hosts.times("wrong-left") == 1
+    assert "no such value" in failed.stdout and both.times("wrong-left") == 1
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_no_child_alive(hosts: Hosts) -> None:
-    source(hosts, "stopped", "sleep 600")
-    with hosts.running() as process:
+def test_ctrl_c_leaves_no_child_alive(both: Hosts) -> None:
+    source(both, "stopped", "sleep 600")
+    with both.running() as process:
         for name in ("stopped-left", "stopped-right"):
-            wait_for_note(hosts, name)
-        family = list(all_children(hosts))
+            wait_for_note(both, name)
+        family = list(all_children(both))
         os.killpg(process.pid, signal.SIGINT)
         seconds = ended(family, 30)
         output, _ = process.communicate(timeout=60)
@@ -110,42 +129,42 @@ def test_ctrl_c_leaves_no_child_alive(hosts: Hosts) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_after_a_parent_that_was_killed_waits_for_the_stages_at_work(hosts: Hosts) -> None:
-    source(hosts, "attached", f"while [ ! -e {hosts.folder / 'go'} ]; do sleep 0.2; done")
-    with hosts.running() as process:
+def test_a_run_after_a_parent_that_was_killed_waits_for_the_stages_at_work(both: Hosts) -> None:
+    source(both, "attached", f"while [ ! -e {both.folder / 'go'} ]; do sleep 0.2; done")
+    with both.running() as process:
         for name in ("attached-left", "attached-right"):
-            wait_for_note(hosts, name)
+            wait_for_note(both, name)
         process.kill()
         process.wait()
-    with hosts.running() as again:
+    with both.running() as again:
         lines = iter(again.stdout or ())
         assert any("sent to pool cpu" in line for line in lines)
-        (hosts.folder / "go").touch()
+        (both.folder / "go").touch()
         output = "".join(lines)
         assert again.wait(timeout=600) == 0, output
-    assert hosts.times("attached-left") == hosts.times("attached-right") == 1
+    assert both.times("attached-left") == both.times("attached-right") == 1
 
 
 @pytest.mark.slow
-def test_two_parents_at_once_run_each_stage_once(hosts: Hosts) -> None:
-    source(hosts, "both", "sleep 8")
-    other = hosts.host("other")
-    other.pipeline.script("source", (hosts.parent.pipeline.root / "scripts" / "source").read_text().rstrip("\n"))
-    with hosts.running() as one, hosts.running(host=other) as two:
+def test_two_parents_at_once_run_each_stage_once(both: Hosts) -> None:
+    source(both, "both", "sleep 8")
+    other = both.host("other")
+    other.pipeline.script("source", (both.parent.pipeline.root / "scripts" / "source").read_text().rstrip("\n"))
+    with both.running() as one, both.running(host=other) as two:
         outputs = [process.communicate(timeout=600)[0] for process in (one, two)]
     assert [one.returncode, two.returncode] == [0, 0], outputs
-    assert hosts.times("both-left") == hosts.times("both-right") == 1
-    assert entries(other.pipeline.root) == entries(hosts.parent.pipeline.root)
+    assert both.times("both-left") == both.times("both-right") == 1
+    assert entries(other.pipeline.root) == entries(both.parent.pipeline.root)
 
 
 @pytest.mark.slow
-def test_a_host_that_dies_with_its_stage_is_noticed_and_another_takes_it(hosts: Hosts) -> None:
-    source(hosts, "host", f"test $(grep -c host-left {hosts.folder / 'notes'}) -gt 1 || sleep 600")
-    hosts.parent.environment["DISTILFLOW_LOST_AFTER"] = "45"
+def test_a_host_that_dies_with_its_stage_is_noticed_and_another_takes_it(both: Hosts) -> None:
+    source(both, "host", f"test $(grep -c host-left {both.folder / 'notes'}) -gt 1 || sleep 600")
+    both.parent.environment["DISTILFLOW_LOST_AFTER"] = "45"
     try:
-        with hosts.running("--datasets", "left") as process:
-            wait_for_note(hosts, "host-left")
-            (dying,) = [host for host in hosts.workers.values() if host.children()]
+        with both.running("--datasets", "left") as process:
+            wait_for_note(both, "host-left")
+            (dying,) = [host for host in both.workers.values() if host.children()]
             assert dying.worker is not None
             family = psutil.Process(dying.worker.pid).children(recursive=True)
             for one in (psutil.Process(dying.worker.pid), *family):
@@ -153,7 +172,7 @@ def test_a_host_that_dies_with_its_stage_is_noticed_and_another_takes_it(hosts: 
             dying.worker.wait()
             output, _ = process.communicate(timeout=600)
     finally:
-        del hosts.parent.environment["DISTILFLOW_LOST_AFTER"]
-        hosts.start_worker(dying.name)
+        del both.parent.environment["DISTILFLOW_LOST_AFTER"]
+        both.start_worker(dying.name)
     assert process.returncode == 0, output
-    assert "no sign of life" in output and hosts.times("host-left") == 2
+    assert "no sign of life" in output and both.times("host-left") == 2

@@ -1,5 +1,7 @@
 """Keys, checksums and inputs that follow from dvc.lock alone, on a machine that holds no outputs."""
 
+import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from errors import UserError
 from flows import run_cache
 from flows.dvc_adapter.recorded_runs import RecordedRuns, entry_from, on_remote, write_lock
 from flows.dvc_adapter.repository import open_repository
-from flows.dvc_adapter.run_cache_entries import RUNS
+from flows.dvc_adapter.run_cache_entries import FILES, RUNS
 
 TEACHER, EVALUATE = "teacher@left-42", "evaluate@left-finetune-42"
 
@@ -107,6 +109,32 @@ def test_what_is_gone_from_the_remote_is_one_error(recorded: RecordedRuns, empty
     shutil.rmtree(empty.parent / "store" / "files")
     with pytest.raises(UserError, match="its list of files"):
         recorded.fetch_inputs(TEACHER)
+
+
+@pytest.mark.parametrize(
+    "forged", ["rows/../../../../stolen", "rows/other"], ids=["outside of the folder", "another content"]
+)
+def test_a_forged_list_of_files_puts_nothing_in_place(empty: Path, forged: str) -> None:
+    store = empty.parent / "store" / FILES
+    with open_repository(empty) as repo:
+        recorded = RecordedRuns(repo)
+        entry = recorded.entry("source@left")
+        assert entry is not None
+        listing = json.loads((store / entry["outs"][0]["md5"][:2] / entry["outs"][0]["md5"][2:]).read_text())
+        listing[-1]["relpath"] = forged
+        content = json.dumps(listing).encode()
+        name = f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}.dir"
+        if forged == "rows/other":  # under the name of the true one
+            name = entry["outs"][0]["md5"]
+        path = store / name[:2] / name[2:]
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.write_bytes(content)
+        write_lock(empty, recorded.read() | {"source@left": entry | {"outs": [entry["outs"][0] | {"md5": name}]}})
+    with open_repository(empty) as repo, pytest.raises(UserError):
+        RecordedRuns(repo, run_cache.remove_forged).fetch_inputs(TEACHER)
+    assert not list(empty.parent.rglob("stolen*"))
+    assert not [path for path in empty.glob("outputs/source/left/**/*") if path.is_file()]
 
 
 def test_what_a_stage_needs_and_what_git_brings_are_told_apart(recorded: RecordedRuns) -> None:
