@@ -89,6 +89,9 @@ class PoolRunner:
                 done = self._take(name, value, start)
                 self.recorded.fetch_outputs(name)
                 return done
+            if self.nodes[name].always:  # it may read more than it declares: DVC compares nothing of it
+                for need in self.recorded.before(name):
+                    self.recorded.fetch_outputs(need)
             self.recorded.fetch_inputs(name)
             done = self.here.run(name, log)
             self.recorded.reload(name)

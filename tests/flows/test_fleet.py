@@ -95,9 +95,7 @@ def test_hosts_share_a_run_the_next_sends_nothing_and_a_host_with_an_empty_cache
 
 @pytest.mark.slow
 def test_a_child_that_is_killed_is_sent_again_and_its_own_error_is_not(api: SyncPrefectClient, both: Hosts) -> None:
-    source(
-        hosts, "killed", f"test $2 = right || test $(grep -c killed-left {both.folder / 'notes'}) -gt 1 || sleep 600"
-    )
+    source(both, "killed", f"test $2 = right || test $(grep -c killed-left {both.folder / 'notes'}) -gt 1 || sleep 600")
     with both.running("--datasets", "left") as process:
         wait_for_note(both, "killed-left")
         family = list(all_children(both))
