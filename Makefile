@@ -31,7 +31,7 @@ define check_repository
   exit 2; fi
 endef
 
-.PHONY: help setup demo repro ui test test-slow chaos check format config schema bench results plots image lock audit clean
+.PHONY: help setup s3 demo repro ui test test-slow chaos check format config schema bench results plots image lock audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ $(READY): requirements/requirements.lock
 	@# No hash for torch: CPU and CUDA builds of one version differ. Its own CUDA packages come with it where it needs them.
 	@$(BIN)/python -m pip install --quiet "$(TORCH)"
 	@touch $(READY)
+
+s3: $(READY) ## Add what DVC needs for a remote on S3 (runs over many machines)
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/s3.lock
 
 demo: $(READY) ## Run the whole pipeline on the embedded benchmark and print the result
 	$(check_repository)
@@ -113,11 +116,16 @@ image: ## Build the container image (docker, or buildah where there is no docker
 	@if command -v docker > /dev/null; then docker build --tag distilflow --build-arg REVISION="$$(git rev-parse HEAD)" .; \
 	  else buildah build --layers --tag distilflow --build-arg REVISION="$$(git rev-parse HEAD)" .; fi
 
-lock: $(READY) ## Resolve requirements.in into requirements.lock (three minutes)
+COMPILE := .venv/lock/bin/pip-compile --quiet --generate-hashes --strip-extras \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+# One a line of the lock: s3.lock holds what that one lacks, with the versions that fit it.
+LOCKED = $(shell sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--unsafe-package \1/p' requirements/requirements.lock)
+
+lock: $(READY) ## Resolve requirements.in and s3.in into requirements.lock and s3.lock (five minutes)
 	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet pip-tools
-	@.venv/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --unsafe-package torch \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-	  --output-file requirements/requirements.lock requirements/requirements.in
+	@$(COMPILE) --unsafe-package torch --output-file requirements/requirements.lock requirements/requirements.in
+	@$(COMPILE) $(LOCKED) --no-header --constraint requirements/requirements.lock --output-file requirements/s3.lock requirements/s3.in
+	@sed -i '/^# WARNING/,$$d' requirements/s3.lock  # of pip-compile: what the other lock pins is not named here
 
 audit: ## Ask about known vulnerabilities of the lock: status 0 none, 1 some, 3 could not ask
 	@$(PYTHON) -m venv .venv/audit && .venv/audit/bin/pip install --quiet "$(PIP_AUDIT)" || \

@@ -55,6 +55,10 @@ def _run_command(options: argparse.Namespace) -> int:
 
             served = ServeOptions(_run_options(options), options.name, options.cron, options.interval)
             return serving.main(served, options.timezone)
+        case "worker":
+            from flows.fleet import worker
+
+            return worker.main(options.pool, options.limit, options.name, check_only=options.check)
         case "status":
             from flows import status
 
@@ -77,6 +81,7 @@ def _run_options(options: argparse.Namespace) -> RunOptions:
         profile=options.profile,
         overrides=tuple(options.set),
         parallel=getattr(options, "parallel", 1),
+        pools=tuple(dict.fromkeys(getattr(options, "pool", ()))),
     )
 
 

@@ -30,9 +30,9 @@ def cancellable(run_id: UUID | str | None, stop: Callable[[], None]) -> Generato
         return
 
     def watch() -> None:
-        with _own_client() as client:
+        with own_client() as client:
             while not ended.wait(PERIOD):
-                if _is_cancelled(client, UUID(str(run_id))):
+                if is_cancelled(client, UUID(str(run_id))):
                     cancelled.set()
                     stop()
                     return
@@ -51,12 +51,12 @@ def was_cancelled(run_id: UUID | str | None) -> bool:
     """Return whether a run is cancelled on the server."""
     if run_id is None:
         return False
-    with _own_client() as client:
-        return _is_cancelled(client, UUID(str(run_id)))
+    with own_client() as client:
+        return is_cancelled(client, UUID(str(run_id)))
 
 
-def _own_client() -> SyncPrefectClient:
-    """A client for a polling thread, with other settings than the flow's."""
+def own_client() -> SyncPrefectClient:
+    """A client of its own for a thread: with other settings than the flow's it is another one."""
     return get_client(httpx_settings={"timeout": PATIENCE}, sync_client=True)
 
 
@@ -65,7 +65,7 @@ def started_by_prefect() -> bool:
     return os.environ.get(CANCELS_BY_ITSELF, "true").lower() == "false"
 
 
-def _is_cancelled(client: SyncPrefectClient, run_id: UUID) -> bool:
+def is_cancelled(client: SyncPrefectClient, run_id: UUID) -> bool:
     try:
         state = client.read_flow_run(run_id).state
     except (PrefectException, httpx.HTTPError):

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import platform
 import tomllib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,7 @@ FORWARDED = {
     "compare": Forwarded("reporting.compare", "evaluated methods side by side: intervals, wins, ranks, time, memory"),
     "promote": Forwarded("registry.promote", "make a version the champion, or an earlier one again"),
 }
+POOLS = ("cpu", "gpu")
 DATASETS = "only these datasets, and what they need (all of params.yaml)"
 PROFILE = "a whole params file instead of params.yaml: a path, or the name of one in profiles/"
 SET = (
@@ -47,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_plan(commands)
     _add_run(commands)
     _add_serve(commands)
+    _add_worker(commands)
     _add_status(commands)
     for name, (_, what) in FORWARDED.items():  # for the list in --help; main() does not come this far with them
         commands.add_parser(name, help=what)
@@ -72,6 +75,7 @@ def _add_plan(commands: "Commands") -> None:
         "python -m flows plan --profile superglue-minilm --json",
     )
     _add_selection(plan)
+    _add_pool(plan)
     plan.add_argument("--json", action="store_true", help="for programs: every stage, also those that are up to date")
 
 
@@ -83,6 +87,7 @@ def _add_run(commands: "Commands") -> None:
         "python -m flows run",
         "python -m flows run --datasets rte --methods mpdistil --parallel 2",
         "python -m flows run --set curriculum.reward=real     # params.yaml stays as it is",
+        "python -m flows run --pool cpu --pool gpu            # on the machines that run `python -m flows worker`",
     )
     _add_selection(run)
     _add_parallel(run)
@@ -103,6 +108,21 @@ def _add_serve(commands: "Commands") -> None:
     serve.add_argument("--name", default="local", help="of the deployment in Prefect (local)")
     _add_selection(serve)
     _add_parallel(serve)
+
+
+def _add_worker(commands: "Commands") -> None:
+    worker = _command(
+        commands,
+        "worker",
+        "serve a work pool: run stages that `run --pool` sends, on this machine",
+        "python -m flows worker --pool cpu",
+        "CUDA_VISIBLE_DEVICES=1 python -m flows worker --pool gpu     # one worker for each GPU",
+        "python -m flows worker --pool cpu --check                    # only say what is missing",
+    )
+    worker.add_argument("--pool", required=True, choices=POOLS, help="the class of stages that are taken")
+    worker.add_argument("--limit", type=_count, default=1, metavar="N", help="stages side by side, at most (1)")
+    worker.add_argument("--name", default=platform.node(), help="of this machine, in logs and states (its host name)")
+    worker.add_argument("--check", action="store_true", help="look whether all that a worker needs is there, and end")
 
 
 def _add_status(commands: "Commands") -> None:
@@ -164,6 +184,17 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
 
 def _add_parallel(command: argparse.ArgumentParser) -> None:
     command.add_argument("--parallel", type=_count, default=1, metavar="N", help="stages side by side, at most (1)")
+    _add_pool(command)
+
+
+def _add_pool(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--pool",
+        action="append",
+        default=[],
+        choices=POOLS,
+        help="send stages to the workers of this pool (`python -m flows worker`); may be repeated",
+    )
 
 
 def _number(least: float, most: float, allowed: str, *, whole: bool = False) -> Callable[[str], float]:

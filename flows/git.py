@@ -1,18 +1,25 @@
 """Git commands, with git's message in the error."""
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from errors import UserError
 from paths import git_environment
 
 
-def git(root: Path, *arguments: str) -> str:
-    """Run git in `root` and return its output. Raises UserError with git's message if it fails."""
+def git(root: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+    """Run git in `root` and return what it prints. Raises UserError with git's words if it fails.
+
+    Args:
+        root: the folder.
+        arguments: of git.
+        environment: variables beside those of this process.
+    """
     command = ["git", "-C", str(root), *arguments]
-    environment = git_environment() | {"LC_ALL": "C"}  # callers search its messages
+    whole = git_environment() | {"LC_ALL": "C"} | dict(environment or {})  # callers search its messages
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, env=whole)
     except FileNotFoundError:
         raise UserError(
             "git is not installed, and a profile or other values run in a git worktree; install it, or change params.yaml"

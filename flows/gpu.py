@@ -26,16 +26,32 @@ def stages_on_gpu(root: Path) -> frozenset[str]:
     """Names of the stages that use a GPU of this machine, by `launch` of params.yaml."""
     if not launches_on_gpu(parameters.load(root / "params.yaml").launch, root):
         return frozenset()
+    return launched_stages(root)
+
+
+def launched_stages(root: Path) -> frozenset[str]:
+    """Names of the stages that go onto the hardware, whatever it is."""
     stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    return frozenset(name for name, stage in stages.items() if str(stage["cmd"]).startswith(LAUNCHED))
+    return frozenset(name for name, stage in stages.items() if str(stage.get("cmd")).startswith(LAUNCHED))
 
 
 def launches_on_gpu(launch: str, root: Path) -> bool:
-    """Return whether a launch line uses a GPU: by its hardware file, else by whether there is a GPU."""
+    """Return whether a launch line puts a stage onto a GPU: by its hardware file, else by whether there is a GPU."""
+    named = names_a_gpu(launch, root)
+    return has_gpu() if named is None else named
+
+
+def names_a_gpu(launch: str, root: Path) -> bool | None:
+    """Return whether the hardware file of a launch line is one for GPUs; None for a line without such a file."""
     file = _hardware_file(launch.split(), root)
-    if file is not None and file.is_file():
-        hardware = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        return not (hardware.get("use_cpu") or hardware.get("distributed_type") == "MULTI_CPU")
+    if file is None or not file.is_file():
+        return None
+    hardware = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    return not (hardware.get("use_cpu") or hardware.get("distributed_type") == "MULTI_CPU")
+
+
+def has_gpu() -> bool:
+    """Return whether this machine has a GPU that the environment does not hide."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
     return not hidden and any(Path(device).exists() for device in DEVICES)
 

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -55,8 +55,25 @@ class Graph:
     nodes: dict[str, Node]
 
 
-def read_graph(root: Path, *, patience: float = PATIENCE) -> Graph:
-    """Read all stages of the repository in `root` and compare them with its workspace once.
+Statuses = Callable[[Repository, Path], WorkspaceStatus]
+
+
+def of_workspace(repo: Repository, root: Path) -> WorkspaceStatus:
+    """Statuses by the workspace and DVC's cache alone."""
+    return WorkspaceStatus(root)
+
+
+def statuses_for(pools: Collection[str]) -> Statuses:
+    """Statuses for a run with these pools, for which an output on the remote is as good as one here; without any, as always."""
+    if not pools:
+        return of_workspace
+    from flows.fleet.fleet_graph import of_remote
+
+    return of_remote
+
+
+def read_graph(root: Path, *, patience: float = PATIENCE, statuses: Statuses = of_workspace) -> Graph:
+    """All stages of the repository in `root`, held against its workspace once, or against what `statuses` looks at.
 
     Raises UserError with every error of params.yaml, UserError where DVC can't read the pipeline, BusyError if
     another DVC process holds the workspace for longer than `patience` seconds.
@@ -64,13 +81,12 @@ def read_graph(root: Path, *, patience: float = PATIENCE) -> Graph:
     root = root.absolute()
     parameters.load(root / "params.yaml")
     with open_repository(root, patience=patience) as repo:
-        return Graph(root, {node.name: node for node in _nodes(repo, root)})
+        return Graph(root, {node.name: node for node in _nodes(repo, root, statuses(repo, root))})
 
 
-def _nodes(repo: Repository, root: Path) -> Iterator[Node]:
-    """The stages in topological order, ties in the order of dvc.yaml."""
+def _nodes(repo: Repository, root: Path, statuses: WorkspaceStatus) -> Iterator[Node]:
+    """The stages in an order in which they can run; among equals, that of dvc.yaml."""
     stages = {stage.name: stage for stage in repo.stages()}
-    statuses = WorkspaceStatus(root)
     for name, stage in stages.items():
         reasons, restores = why(stage, statuses, [stages[need] for need in stage.needs])
         module, options = MODULE.search(stage.command), _options(stage.command)

@@ -16,7 +16,9 @@ class RunOptions:
     overrides: tuple[str, ...] = ()
     """Single values over it: "curriculum.reward=real"."""
     parallel: int = 1
-    """Maximum number of stages that run in parallel."""
+    """Stages side by side, at most; with pools, those on this machine."""
+    pools: tuple[str, ...] = ()
+    """Work pools to which stages are sent; none: all run here."""
 
     def flow_parameters(self) -> dict[str, Any]:
         """The parameters of the flow, with lists: Prefect stores them as JSON."""

@@ -6,10 +6,12 @@ everything else finishes. The next run does what is missing.
 
 import os
 import time
+from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from prefect import allow_failure, flow, get_run_logger
 from prefect.client.schemas.objects import State
@@ -29,7 +31,7 @@ from flows.crash_recovery import recover
 from flows.deploy_steps import push_wanted, transfer, vet
 from flows.filters import select
 from flows.gpu import limit_exists, stages_on_gpu
-from flows.graph import read_graph
+from flows.graph import Graph, read_graph, statuses_for
 from flows.hooks import announce_failure
 from flows.options import RunOptions
 from flows.outcome import Outcome, PipelineFailed, PipelineStopped, StageOutcome, ordered
@@ -47,6 +49,8 @@ ALL_METHODS: list[Method] = []
 # What Prefect's form offers; a path is as good on the command line.
 Profile = Annotated[str, WithJsonSchema({"type": "string", "enum": PROFILES})] | None
 Parallel = Annotated[int, Field(ge=1, le=64)]
+Pools = list[Literal["cpu", "gpu"]]
+NO_POOLS: Pools = []
 
 
 @flow(
@@ -63,6 +67,7 @@ def distilflow(
     profile: Profile = None,
     overrides: list[str] = EVERYTHING,
     parallel: Parallel = 1,
+    pools: Pools = NO_POOLS,
 ) -> Outcome | State:
     """Run all out-of-date stages of the repository in the current folder.
 
@@ -72,9 +77,12 @@ def distilflow(
         methods: Only these methods; none means all of params.yaml.
         profile: A whole params file of profiles/ instead of params.yaml.
         overrides: Single other values, as in curriculum.reward=real. A trial: add registry.trials=true to register it.
-        parallel: Stages side by side, at most.
+        parallel: Stages side by side, at most; with pools, those on this machine.
+        pools: Work pools whose machines run stages; none means all run on this machine.
     """
-    options = RunOptions(tuple(datasets), tuple(seeds), tuple(methods), profile, tuple(overrides), parallel)
+    options = RunOptions(
+        tuple(datasets), tuple(seeds), tuple(methods), profile, tuple(overrides), parallel, tuple(pools)
+    )
     try:
         outcome = run_pipeline(Path.cwd(), options)
     except UserError as error:
@@ -109,26 +117,22 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
     if run_id:
         process_notes.write_note(root, "run", run_id)
         recover(root, logger.warning)
-    settings, push = read_settings(), push_wanted()
+    read_settings()
+    push = push_wanted()
     for line in vet(root):
         logger.warning("%s", line)
-    with overridden(root, Path(options.profile) if options.profile else None, options.overrides) as tree:
-        graph = select(read_graph(tree), datasets=options.datasets, seeds=options.seeds, methods=options.methods)
-        on_gpu = stages_on_gpu(tree)
-        context = RunContext(
-            graph,
-            Runner(tree, " ".join(options.overrides)),
-            settings,
-            on_gpu if on_gpu and limit_exists() else frozenset(),
-        )
-        logger.info("%d stages in %s, %d at once", len(graph.nodes), tree, options.parallel)
+    profile, statuses = Path(options.profile) if options.profile else None, statuses_for(options.pools)
+    with overridden(root, profile, options.overrides, statuses=statuses) as tree:
         if repaired := rwlock.repair(tree):
             logger.warning("%s", repaired)
-        try:
-            with cancellable(run_id, context.runner.stop) as cancelled:
-                run_stages(context, options.parallel)
-        finally:
-            context.runner.stop()
+        with run_context(tree, options, run_id) as (context, at_once):
+            logger.info("%d stages in %s, %d at once", len(context.graph.nodes), tree, options.parallel)
+            try:
+                with cancellable(run_id, context.runner.stop) as cancelled:
+                    run_stages(context, at_once)
+            finally:
+                context.runner.stop()
+        graph = context.graph
         outcome = Outcome(ordered(context.ended, graph.nodes), time.monotonic() - start)
         results = read_results(tree, outcome, kept_at(root, tree))
         outcome = replace(outcome, report=results.report, gate=gate_lines(results))
@@ -140,6 +144,28 @@ def run_pipeline(root: Path, options: RunOptions) -> Outcome:
             own = {stage.name for stage in outcome.stages if stage.state in ("Ran", "Cached")}
             logger.info("%s", transfer("push", tree, own))
     return outcome
+
+
+@contextmanager
+def run_context(tree: Path, options: RunOptions, run_id: str | None) -> Generator[tuple[RunContext, int]]:
+    """The values that the tasks of a run in `tree` share, and the number of them that may be submitted at once."""
+    graph = read_graph(tree, statuses=statuses_for(options.pools))
+    here, settings = Runner(tree, " ".join(options.overrides)), read_settings()
+    on_gpu = stages_on_gpu(tree)
+    limited = on_gpu if on_gpu and limit_exists() else frozenset[str]()
+    if not options.pools:
+        yield RunContext(_selected(graph, options), here, settings, limited), options.parallel
+        return
+    from flows.fleet.parent import OUTSTANDING, pool_runner
+
+    log = get_run_logger().warning
+    with pool_runner(graph, here, options.pools, str(run_id), options.parallel, log) as runner:
+        limited = frozenset[str]() if "gpu" in options.pools else limited
+        yield RunContext(_selected(graph, options), runner, settings, limited), OUTSTANDING
+
+
+def _selected(graph: Graph, options: RunOptions) -> Graph:
+    return select(graph, datasets=options.datasets, seeds=options.seeds, methods=options.methods)
 
 
 def run_stages(context: RunContext, parallel: int) -> None:

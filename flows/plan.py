@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from flows.filters import select
-from flows.graph import Graph, Node, read_graph
+from flows.graph import Graph, Node, read_graph, statuses_for
 from flows.options import RunOptions
 from flows.worktree import overridden
 from reporting.tables import aligned
@@ -52,8 +52,13 @@ def main(options: RunOptions, *, as_json: bool = False) -> int:
     """Print the plan of a run with these options; return the exit status."""
     profile = Path(options.profile) if options.profile else None
     with overridden(Path.cwd(), profile, options.overrides, keep=False, restore=False) as tree:
-        graph = select(read_graph(tree), datasets=options.datasets, seeds=options.seeds, methods=options.methods)
+        graph = read_graph(tree, statuses=statuses_for(options.pools))
+    graph = select(graph, datasets=options.datasets, seeds=options.seeds, methods=options.methods)
     plan = make_plan(graph)
+    if options.pools and not as_json:
+        from flows.fleet.parent import served_lines
+
+        print("\n".join(served_lines(Path.cwd(), options.pools)))
     print(json.dumps(_content(plan), indent=2) if as_json else "\n".join(_text(plan)))
     return 0
 

@@ -15,13 +15,14 @@ from config import parameters
 from config.methods import METHODS
 from errors import UserError
 from flows.checkouts import check_repository
+from flows.dvc_adapter.repository import open_unheld
 from flows.filters import select
 from flows.graph import read_graph
 from flows.options import RunOptions
 from flows.outcome import Outcome, PipelineFailed, PipelineStopped
 from flows.overrides import params_text
 from flows.pipeline import distilflow
-from flows.prefect_api import ensure_prefect_api
+from flows.prefect_api import ensure_prefect_api, server_address
 from flows.signal_handlers import as_ctrl_c
 from flows.summary import table
 
@@ -42,12 +43,27 @@ def check(root: Path, options: RunOptions) -> None:
     for method in options.methods:
         if method not in METHODS:
             raise UserError(f"--methods {method}: no such method; those are {', '.join(METHODS)}")
+    if options.pools:
+        check_pools(root)
     if options.profile or options.overrides:
         check_repository(root)
         params_text(root, Path(options.profile) if options.profile else None, options.overrides)
     else:
         parameters.load(root / "params.yaml")
         select(read_graph(root), datasets=options.datasets, seeds=options.seeds, methods=options.methods)
+
+
+def check_pools(root: Path) -> None:
+    """Raise UserError unless there are a server and a remote that other machines can reach, too."""
+    if server_address() is None:
+        raise UserError(
+            "--pool: PREFECT_API_URL is not set, and workers need a server that stays: start one with `make ui`, then here the "
+            "two `export PREFECT_...` that it prints"
+        )
+    from flows.dvc_adapter.remote_files import remote_files
+
+    with open_unheld(root) as repo:
+        remote_files(repo)
 
 
 def run(options: RunOptions) -> int:

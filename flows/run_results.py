@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from errors import UserError
-from flows.graph import read_graph
+from flows.graph import Statuses, of_workspace, read_graph
 from flows.outcome import REGISTERED
 
 RUNS = Path("outputs", "runs")
@@ -20,9 +20,9 @@ def results_folder(root: Path, name: str) -> Path:
     return root / RUNS / name
 
 
-def keep_results(tree: Path, folder: Path) -> bool:
-    """Copy the results of a run in `tree` to `folder`, atomically; False if it evaluated nothing."""
-    evaluated = _evaluated(tree)
+def keep_results(tree: Path, folder: Path, statuses: Statuses = of_workspace) -> bool:
+    """Copy the results of a run in `tree` to `folder`, whole or not at all; False, and nothing, if it evaluated nothing."""
+    evaluated = _evaluated(tree, statuses)
     if not evaluated and not (tree / REPORT).is_dir():
         return False
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -40,12 +40,12 @@ def keep_results(tree: Path, folder: Path) -> bool:
     return True
 
 
-def _evaluated(tree: Path) -> list[Path]:
-    """Evaluations that are up to date with all upstream stages; others of an aborted run are old."""
+def _evaluated(tree: Path, statuses: Statuses) -> list[Path]:
+    """Outputs of evaluations that are up to date with all before them; of a run that ended early, others are old."""
     fresh: set[str] = set()
     found: list[Path] = []
     with contextlib.suppress(UserError):
-        for node in read_graph(tree).nodes.values():
+        for node in read_graph(tree, statuses=statuses).nodes.values():
             if not node.reasons and fresh.issuperset(node.follows):
                 fresh.add(node.name)
                 if node.stage == LAST:

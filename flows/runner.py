@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, Literal, Protocol, cast
 
 from flows import rwlock
 from flows.dvc_adapter import repro
@@ -46,6 +46,8 @@ class StageResult:
     outcome: Literal["ran", "restored", "unchanged"]
     """Its command ran, DVC took its outputs from the cache, or nothing had changed."""
     seconds: float
+    note: str = ""
+    """The machine that it ran on if it was sent to one, or where a result came from."""
 
 
 class StageFailed(RuntimeError):
@@ -63,6 +65,23 @@ class StageFailed(RuntimeError):
 
 class StageStopped(RuntimeError):
     """A stage that was stopped from outside, or not started because of that."""
+
+
+class StageRunner(Protocol):
+    """The interface of a runner, as the tasks of a run see it; several threads use it."""
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set once `stop` was called."""
+        ...
+
+    def run(self, name: str, log: Log) -> StageResult:
+        """Bring one stage up to date. Raises StageFailed, or StageStopped after `stop`."""
+        ...
+
+    def stop(self) -> None:
+        """End all that runs; no further stage starts."""
+        ...
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 DISTILFLOW_RETRIES        how often a stage is tried again after a failure that may pass, such as a network's (2)
 DISTILFLOW_RETRY_DELAY    seconds before each of them (60)
+DISTILFLOW_SHORT_STAGE    seconds; with pools, a stage that took less last time runs in the parent (20)
+DISTILFLOW_LOST_AFTER     seconds without a sign of life after which a stage on a worker counts as lost (90)
 DISTILFLOW_WEBHOOK        address that gets a JSON POST when a run fails; a secret, never shown
 """
 
@@ -45,6 +47,16 @@ def read_settings() -> Settings:
         retries=int(_number("DISTILFLOW_RETRIES", "2", whole=True)),
         retry_delay=_number("DISTILFLOW_RETRY_DELAY", "60", whole=False),
     )
+
+
+def short_seconds() -> float:
+    """With pools, a stage that took less last time runs in the parent."""
+    return _number("DISTILFLOW_SHORT_STAGE", "20", whole=False)
+
+
+def lost_seconds() -> float:
+    """Time without a sign of life after which a stage on a worker counts as lost."""
+    return _number("DISTILFLOW_LOST_AFTER", "90", whole=False)
 
 
 def webhook() -> str | None:

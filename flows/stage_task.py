@@ -13,7 +13,7 @@ from prefect.tasks import Task
 from flows.gpu import gpu_slot
 from flows.graph import Graph, Node
 from flows.outcome import StageOutcome, newly_registered
-from flows.runner import Runner, StageFailed, StageStopped
+from flows.runner import StageFailed, StageRunner, StageStopped
 from flows.settings import Settings
 
 TYPES = {
@@ -30,7 +30,7 @@ class RunContext:
     """Values shared by the tasks of one run, and the outcomes so far."""
 
     graph: Graph
-    runner: Runner
+    runner: StageRunner
     settings: Settings
     on_gpu: frozenset[str] = frozenset()
     """Stages that need a slot of the GPU limit."""
@@ -96,20 +96,20 @@ def _run(
 ) -> StageOutcome:
     start = time.monotonic()
     done = context.runner.run(node.name, lambda line: logger.log(level_of(line), "%s", line))
-    seconds = time.monotonic() - start
+    # Without the time in a queue, where it went to another machine.
+    seconds = done.seconds if done.note else time.monotonic() - start
     if done.outcome == "unchanged":
         return StageOutcome(node.name, "Cached", seconds, "unchanged")
     if done.outcome == "restored":
-        return StageOutcome(node.name, "Cached", seconds, "restored from DVC's cache", changed=True)
+        return StageOutcome(node.name, "Cached", seconds, done.note or "restored from DVC's cache", changed=True)
     registered = newly_registered(context.graph.root) if node.always else None
     if registered and registered.trial:
         return StageOutcome(node.name, "Ran", seconds, f"trial ({registered.trial}): nothing registered", changed=True)
     if registered and registered.reachable and not registered.new:
         return StageOutcome(node.name, "Cached", seconds, "nothing new", changed=True)
     note = "" if registered is None or registered.reachable else "the registry did not answer; the next run catches up"
-    return StageOutcome(
-        node.name, "Ran", seconds, note or "; ".join(node.reasons) or "what it reads changed", changed=True
-    )
+    note = note or "; ".join(node.reasons) or "what it reads changed"
+    return StageOutcome(node.name, "Ran", seconds, f"{note}; {done.note}" if done.note else note, changed=True)
 
 
 def level_of(line: str) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from flows.checkouts import check_repository, fill
+from flows.graph import Statuses, of_workspace
 from flows.overrides import params_text
 from flows.run_results import keep_results, results_folder
 from flows.signal_handlers import sigterm_as_exit
@@ -21,7 +22,13 @@ from flows.slots import claim, release
 
 @contextmanager
 def overridden(
-    root: Path, profile: Path | None = None, overrides: Sequence[str] = (), *, keep: bool = True, restore: bool = True
+    root: Path,
+    profile: Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    keep: bool = True,
+    restore: bool = True,
+    statuses: Statuses = of_workspace,
 ) -> Generator[Path]:
     """The root of a checkout with these values: `root` itself without overrides, else a worktree.
 
@@ -30,6 +37,7 @@ def overridden(
         profile: a whole params file to use instead of params.yaml.
         overrides: single values over it.
         keep: copy report and metrics at the end to `kept_at` of what is given.
+        statuses: of the outputs in the checkout, by which it is known at the end what is up to date.
         restore: put outputs that are up to date in place; without it DVC finds them missing, and in its cache.
 
     Raises UserError before anything is made if the values can't be used.
@@ -49,7 +57,7 @@ def overridden(
                 yield tree
             finally:
                 if keep and not isinstance(sys.exception(), KeyboardInterrupt | SystemExit):
-                    keep_results(tree, results_folder(root, name))
+                    keep_results(tree, results_folder(root, name), statuses)
         finally:
             release(root, folder)
 

@@ -162,6 +162,13 @@ def open_repository(root: Path, *, patience: float = PATIENCE) -> Generator[Repo
             raise UserError(f"DVC can't read the pipeline in {root}: {_one_line(error)}") from None
 
 
+@contextmanager
+def open_unheld(root: Path) -> Generator[Repository]:
+    """The DVC repository in `root`, for questions to the remote and for what is read once: nobody is held off."""
+    with closing(_open(root)) as repo:
+        yield Repository(repo)
+
+
 def check_repository(root: Path) -> None:
     """Raise UserError unless `root` is the root of a DVC repository that can be opened."""
     _open(root).close()

@@ -346,7 +346,7 @@ def test_a_shell_command_among_the_values_of_a_run_is_an_error_and_runs_nothing(
 def test_the_form_has_a_description_of_every_field_and_the_methods_to_choose_from() -> None:
     schema = parameter_schema(distilflow.fn)
     assert {name: bool(field.get("description")) for name, field in schema.properties.items()} == dict.fromkeys(
-        ("datasets", "seeds", "methods", "profile", "overrides", "parallel"), True
+        ("datasets", "seeds", "methods", "profile", "overrides", "parallel", "pools"), True
     )
     assert {"finetune", "mse_kd", "mpdistil"} <= set(schema.properties["methods"]["items"]["enum"])
     assert schema.properties["parallel"]["minimum"] == 1
