@@ -9,6 +9,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.flows import flow
 from prefect.states import Completed, Pending, Running
+from prefect_server import open_runs
 
 from flows.fleet import poller
 from flows.fleet.poller import Poller
@@ -20,6 +21,14 @@ QUEUE = "cpu-0000test"
 
 @flow(name="parent of children", persist_result=False)
 def parents() -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open(api: SyncPrefectClient) -> Iterator[None]:
+    """End what a test leaves at work: other tests look at the runs of the same server."""
+    yield
+    for run in open_runs(api):
+        api.set_flow_run_state(run.id, Completed(), force=True)
 
 
 @pytest.fixture

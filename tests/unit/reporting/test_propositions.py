@@ -106,7 +106,8 @@ def test_outputs_of_an_older_version_have_neither(stored: Path) -> None:
         folder = Path(f"outputs/meta_teacher/scenes/{seed}/head")
         save_file({"scores": TEACHER}, folder / "quiz.safetensors")
         write_lines(
-            Path(f"outputs/student/scenes/mpdistil/{seed}/steps.jsonl"), [{"episode": 1, "step": 0, "reward": 0.5}]
+            Path(f"outputs/student/scenes/mpdistil/{seed}/steps.jsonl"),
+            [{"episode": 1, "step": 0, "action": "scenes", "reward": 0.5}],
         )
     analysis = analysed()
     assert analysis.first_propositions == analysis.second_propositions == []

@@ -156,8 +156,8 @@ LAYERS = {"init": "pretrained_teacher_layers", "config": None, "layers": 2}
     [
         ({"teacher": {"config": {**NET, "model_type": "bart"}}}, "teacher.config: .*'bart' is not supported; supported are"),
         ({"teacher": {"config": {**NET, "hidden_size": 30}}}, "teacher.config: .* hidden_size 30 is not a multiple of .*heads 4"),
-        ({"student": {"config": {"model_type": "distilbert", "dim": 30, "n_heads": 4}}}, "student.config: .* hidden_size 30 is no multiple"),
-        ({"student": {"config": {**NET, "num_attention_heads": 5}}}, "student.config: .* hidden_size 32 is no multiple"),
+        ({"student": {"config": {"model_type": "distilbert", "dim": 30, "n_heads": 4}}}, "student.config: .* hidden_size 30 is not a multiple"),
+        ({"student": {"config": {**NET, "num_attention_heads": 5}}}, "student.config: .* hidden_size 32 is not a multiple"),
         ({"teacher": {"checkpoint": "gpt", "config": None}}, "teacher.checkpoint: gpt/config.json: model_type 'gpt2'"),
         ({"teacher": {"checkpoint": "./no/such/folder/", "config": None}}, "teacher.checkpoint: model folder .* does not exist"),
         ({"teacher": {"checkpoint": "empty", "config": None}}, "teacher.checkpoint: empty: no config.json"),

@@ -128,7 +128,7 @@ def test_an_unknown_dataset_is_told_the_nearest_known_one(reviews: Path) -> None
 
 def test_a_missing_file_is_named(reviews: Path) -> None:
     write_dataset(reviews, rows(10), files={"train": "train.jsonl", "dev": "dev.jsonl"})
-    refused(reviews, run_stage_here(reviews, "source", "--dataset", "reviews"), "not there", "dev.jsonl")
+    refused(reviews, run_stage_here(reviews, "source", "--dataset", "reviews"), "missing files", "dev.jsonl")
 
 
 def test_bad_rows_are_listed_together_by_file_row_and_field(reviews: Path) -> None:
